@@ -1,0 +1,300 @@
+//! Every environment variable, read once at start-up, and all faults told at once.
+//!
+//! | variable | |
+//! |---|---|
+//! | `HF_TOKEN` | required: a token with write access to the gated repos |
+//! | `HF_ENDPOINT` | where the Hub is, `https://huggingface.co` if unset |
+//! | `WEBHOOK_SECRET` | required: what a webhook has to show in `X-Webhook-Secret`, ASCII |
+//! | `WEBHOOK_SECRET_PREVIOUS` | accepted too, while the secret is being rotated |
+//! | `APPROVAL_POLICY` | required: the policy, as JSON; see [`crate::policy`] |
+//! | `REPOS` | the repos that are looked after, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; if unset or empty, any that the token may manage |
+//! | `DRY_RUN` | `true`: decide and report, change nothing; `false` if unset |
+//! | `CONCURRENCY` | calls to the Hub in flight at once, 1 to 64; 8 if unset |
+//!
+//! White space around a value does not count.
+
+use std::fmt;
+
+use reqwest::Url;
+
+use crate::model::RepoPattern;
+use crate::policy::Policy;
+use crate::secret::{Secret, WebhookSecrets};
+
+/// What the function needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// Opens the gated repos; goes to the endpoint's origin and nowhere else.
+    pub token: Secret,
+    /// Where the Hub is; without a slash at its end.
+    pub endpoint: Url,
+    /// What a webhook has to show.
+    pub webhook_secrets: WebhookSecrets,
+    /// Who gets in.
+    pub policy: Policy,
+    /// The repos that are looked after; `None`: any that the token may manage.
+    pub repos: Option<Vec<RepoPattern>>,
+    /// Decide and report, change nothing.
+    pub dry_run: bool,
+    /// Calls to the Hub in flight at once.
+    pub concurrency: usize,
+}
+
+/// Everything that is wrong with the environment; each line starts with the name of a variable. No secret is in it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(faults) = self;
+        write!(
+            f,
+            "the configuration has {} fault{}:",
+            faults.len(),
+            if faults.len() == 1 { "" } else { "s" }
+        )?;
+        faults.iter().try_for_each(|fault| write!(f, "\n- {fault}"))
+    }
+}
+
+impl Config {
+    /// Reads the variables through `lookup`, which gives the value of one by its name, if it is set.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let get = |name: &str| lookup(name).map(|value| value.trim().to_owned());
+        let said = |name: &str| get(name).filter(|value| !value.is_empty());
+        let required =
+            |name: &str, what: &str| said(name).ok_or_else(|| vec![format!("not set; it must be {what}")]);
+        let mut faults = Faults(Vec::new());
+
+        let token = required("HF_TOKEN", "a token of the Hub with write access to the gated repos");
+        let token = faults.note("HF_TOKEN", token.and_then(|text| secret(&text)));
+        let url = get("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let endpoint = faults.note("HF_ENDPOINT", endpoint(&url));
+        let current = required("WEBHOOK_SECRET", "the secret that the Hub was given for the webhook");
+        let current = faults.note("WEBHOOK_SECRET", current.and_then(|text| secret(&text)));
+        let previous = said("WEBHOOK_SECRET_PREVIOUS").map(|text| secret(&text)).transpose();
+        let previous = faults.note("WEBHOOK_SECRET_PREVIOUS", previous);
+        let policy = required("APPROVAL_POLICY", "the policy, as JSON");
+        let policy = faults.note("APPROVAL_POLICY", policy.and_then(|json| Policy::parse(&json)));
+        let repos = faults.note("REPOS", said("REPOS").map(|text| repos(&text)).transpose());
+        let dry_run = faults.note("DRY_RUN", get("DRY_RUN").map_or(Ok(false), |text| dry_run(&text)));
+        let concurrency = get("CONCURRENCY").map_or(Ok(8), |text| concurrency(&text));
+        let concurrency = faults.note("CONCURRENCY", concurrency);
+
+        let webhook_secrets = WebhookSecrets::new(current.iter().chain(previous.iter().flatten()))
+            .map_err(|error| vec![format!("the system has no random bytes to compare it with: {error}")]);
+        let webhook_secrets = faults.note("WEBHOOK_SECRET", webhook_secrets);
+
+        match (token, endpoint, webhook_secrets, policy, repos, dry_run, concurrency) {
+            (
+                Some(token),
+                Some(endpoint),
+                Some(webhook_secrets),
+                Some(policy),
+                Some(repos),
+                Some(dry_run),
+                Some(concurrency),
+            ) if faults.0.is_empty() => {
+                Ok(Self { token, endpoint, webhook_secrets, policy, repos, dry_run, concurrency })
+            }
+            _ => Err(ConfigError(faults.0)),
+        }
+    }
+}
+
+struct Faults(Vec<String>);
+
+impl Faults {
+    /// Keeps what is wrong with a variable under its name.
+    fn note<T>(&mut self, variable: &str, value: Result<T, Vec<String>>) -> Option<T> {
+        value.map_err(|faults| self.0.extend(faults.iter().map(|fault| format!("{variable}: {fault}")))).ok()
+    }
+}
+
+/// A text that can stand in a header. The message does not show it.
+fn secret(text: &str) -> Result<Secret, Vec<String>> {
+    if text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        Ok(Secret::new(text))
+    } else {
+        Err(vec!["it holds a character that is not printable ASCII, and the Hub takes no other".to_owned()])
+    }
+}
+
+fn endpoint(text: &str) -> Result<Url, Vec<String>> {
+    let fault =
+        |what: &str| vec![format!("`{text}` {what}; it must be a URL such as https://huggingface.co")];
+    let url = Url::parse(text).map_err(|error| fault(&format!("is not a URL ({error})")))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(fault("is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // Not shown: it holds a password.
+        return Err(vec!["it holds a user name or password; the token goes into HF_TOKEN".to_owned()]);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(fault("has a query or a fragment"));
+    }
+    Ok(url)
+}
+
+fn repos(text: &str) -> Result<Vec<RepoPattern>, Vec<String>> {
+    let names = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|name| !name.is_empty());
+    let (mut patterns, mut faults) = (Vec::new(), Vec::new());
+    for name in names {
+        match name.parse() {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => faults.push(format!(
+                "{error}; REPOS takes names such as `acme/model`, `datasets/acme/corpus` and `acme/*`"
+            )),
+        }
+    }
+    match (faults.is_empty(), patterns.is_empty()) {
+        (false, _) => Err(faults),
+        (true, true) => Err(vec![format!("`{text}` names no repo; leave it out to look after any")]),
+        (true, false) => Ok(patterns),
+    }
+}
+
+fn dry_run(text: &str) -> Result<bool, Vec<String>> {
+    text.parse().map_err(|_| vec![format!("`{text}` is neither `true` nor `false`")])
+}
+
+fn concurrency(text: &str) -> Result<usize, Vec<String>> {
+    let number = text.parse().ok().filter(|number| (1..=64).contains(number));
+    number.ok_or_else(|| vec![format!("`{text}` is not a whole number from 1 to 64")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str =
+        r#"{"rules": [{"name": "staff", "then": "accept", "if": "user.domain == 'acme.com'"}]}"#;
+
+    /// The configuration with the required variables, and these besides or instead.
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let required = [("HF_TOKEN", "hf_tok"), ("WEBHOOK_SECRET", "sesame"), ("APPROVAL_POLICY", POLICY)];
+        Config::from_lookup(|name| {
+            let found = variables.iter().chain(&required).find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn fault(variable: &str, value: &str) -> String {
+        read(&[(variable, value)]).expect_err(variable).to_string()
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_documented_default() {
+        let config = read(&[]).expect("a configuration");
+        assert_eq!(config.endpoint.as_str(), "https://huggingface.co/");
+        assert_eq!((config.repos, config.dry_run, config.concurrency), (None, false, 8));
+    }
+
+    #[test]
+    fn what_is_set_is_taken_without_the_white_space_around_it() {
+        let config = read(&[
+            ("HF_TOKEN", " hf_tok\n"),
+            ("HF_ENDPOINT", " http://127.0.0.1:8080/ "),
+            ("WEBHOOK_SECRET", "\tnew sesame\n"),
+            ("WEBHOOK_SECRET_PREVIOUS", " old sesame "),
+            ("REPOS", " acme/model, datasets/acme/corpus\n  acme/*,"),
+            ("DRY_RUN", " true "),
+            ("CONCURRENCY", " 64 "),
+        ])
+        .expect("a configuration");
+        assert_eq!(config.token.expose(), "hf_tok");
+        assert_eq!(config.endpoint.as_str(), "http://127.0.0.1:8080/");
+        assert!(
+            config.webhook_secrets.include(b"new sesame") && config.webhook_secrets.include(b"old sesame")
+        );
+        let patterns: Vec<RepoPattern> =
+            ["acme/model", "datasets/acme/corpus", "acme/*"].iter().map(|p| p.parse().expect(p)).collect();
+        assert_eq!((config.repos, config.dry_run, config.concurrency), (Some(patterns), true, 64));
+    }
+
+    #[test]
+    fn the_door_is_never_open_by_default() {
+        for variable in ["HF_TOKEN", "WEBHOOK_SECRET", "APPROVAL_POLICY"] {
+            for empty in ["", " ", "\n"] {
+                let message = fault(variable, empty);
+                assert!(message.contains(&format!("- {variable}: not set; it must be ")), "{message}");
+            }
+        }
+        let config = read(&[("WEBHOOK_SECRET_PREVIOUS", " ")]).expect("an empty previous secret is none");
+        assert!(!config.webhook_secrets.include(b""));
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_and_no_secret_with_them() {
+        let variables = [
+            ("HF_TOKEN", "hf_t\u{f6}ken"),
+            ("HF_ENDPOINT", "ftp://example.org"),
+            ("WEBHOOK_SECRET", "sesame\u{0}s"),
+            ("WEBHOOK_SECRET_PREVIOUS", "s\u{e9}same"),
+            (
+                "APPROVAL_POLICY",
+                r#"{"rules": [{"name": "a", "then": "accept", "if": "usr.pro"}, {"name": "b"}]}"#,
+            ),
+            ("REPOS", "acme/model, spaces/acme/app, a--b"),
+            ("DRY_RUN", "yes"),
+            ("CONCURRENCY", "0"),
+        ];
+        let message = read(&variables).expect_err("faults").to_string();
+        let about: Vec<&str> =
+            message.lines().skip(1).map(|line| line[2..].split(':').next().unwrap_or_default()).collect();
+        let expected = [
+            "HF_TOKEN",
+            "HF_ENDPOINT",
+            "WEBHOOK_SECRET",
+            "WEBHOOK_SECRET_PREVIOUS",
+            "APPROVAL_POLICY",
+            "APPROVAL_POLICY",
+            "REPOS",
+            "REPOS",
+            "DRY_RUN",
+            "CONCURRENCY",
+        ];
+        assert_eq!(about, expected, "{message}");
+        assert!(message.starts_with("the configuration has 10 faults:\n"), "{message}");
+        assert!(!message.contains("hf_t") && !message.contains("same"), "{message}");
+    }
+
+    #[test]
+    fn a_fault_says_what_was_there_and_what_may_be() {
+        let cases = [
+            (
+                "HF_ENDPOINT",
+                "",
+                "`` is not a URL (relative URL without a base); it must be a URL such as https://hug",
+            ),
+            ("HF_ENDPOINT", "huggingface.co", "`huggingface.co` is not a URL"),
+            ("HF_ENDPOINT", "https://huggingface.co?x=1", "has a query or a fragment"),
+            ("REPOS", ",", "`,` names no repo; leave it out to look after any"),
+            ("REPOS", "acme/mo del?", "`del?` is not the name of a repo"),
+            ("DRY_RUN", "", "`` is neither `true` nor `false`"),
+            ("DRY_RUN", "True", "`True` is neither `true` nor `false`"),
+            ("CONCURRENCY", "", "`` is not a whole number from 1 to 64"),
+            ("CONCURRENCY", "65", "`65` is not a whole number from 1 to 64"),
+            ("CONCURRENCY", "-1", "`-1` is not a whole number from 1 to 64"),
+        ];
+        for (variable, value, expected) in cases {
+            let message = fault(variable, value);
+            assert!(message.contains(&format!("1 fault:\n- {variable}: ")), "{message}");
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_endpoint_is_refused_and_not_shown() {
+        let message = fault("HF_ENDPOINT", "https://me:hunter2@huggingface.co");
+        assert!(message.contains("HF_ENDPOINT: it holds a user name or password"), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let debug = format!("{:?}", read(&[]).expect("a configuration"));
+        assert!(!debug.contains("hf_tok") && !debug.contains("sesame"), "{debug}");
+    }
+}

@@ -1,0 +1,139 @@
+//! A Lambda event in, a response out: the only place that knows status codes.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lambda_http::http::{Method, StatusCode, header};
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::hub::{Hub, HubError};
+use crate::model::{Repo, RepoPattern};
+use crate::policy::Policy;
+use crate::report::{RepoReport, Report};
+use crate::review::review;
+use crate::secret::WebhookSecrets;
+use crate::webhook::{self, Delivery};
+
+/// The Hub counts a delivery as failed after 30 seconds, and suspends webhooks that fail.
+const WEBHOOK_BUDGET: Duration = Duration::from_secs(20);
+
+/// What is left of Lambda's time to write the report.
+const TIME_TO_REPORT: Duration = Duration::from_secs(1);
+
+/// Everything that outlives an event.
+#[derive(Debug)]
+pub struct Doorman {
+    webhook_secrets: WebhookSecrets,
+    repos: Option<Vec<RepoPattern>>,
+    policy: Policy,
+    hub: Hub,
+    dry_run: bool,
+}
+
+impl Doorman {
+    /// Sets up the one client that all events share. Fails only if HTTPS cannot be set up; makes no call.
+    pub fn new(config: Config) -> Result<Self, HubError> {
+        let Config { token, endpoint, webhook_secrets, policy, repos, dry_run, concurrency } = config;
+        Ok(Self { webhook_secrets, repos, policy, hub: Hub::new(endpoint, token, concurrency)?, dry_run })
+    }
+
+    /// Answers a webhook. After the secret was verified the answer is never a 5xx: the Hub suspends webhooks that fail,
+    /// and what was left undone is still pending for the next run.
+    pub async fn handle(&self, request: Request) -> Response<Body> {
+        let shown = request.headers().get(webhook::SECRET_HEADER).map(header::HeaderValue::as_bytes);
+        let Some(verified) = webhook::verify(&self.webhook_secrets, shown, request.body()) else {
+            let what = if shown.is_some() { "wrong" } else { "missing" };
+            tracing::warn!(secret = what, "webhook refused");
+            return empty(StatusCode::UNAUTHORIZED);
+        };
+        if request.method() != Method::POST {
+            let mut response =
+                respond(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "a webhook is a POST"}));
+            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+            return response;
+        }
+        match webhook::parse(verified) {
+            Ok(Delivery::Review(repo)) if self.looks_after(&repo) => {
+                self.review(&repo, deadline(&request)).await
+            }
+            Ok(Delivery::Review(repo)) => ignored(&format!("REPOS does not name {repo}")),
+            Ok(Delivery::Ignore(reason)) => ignored(&reason),
+            Err(error) => {
+                tracing::warn!(error, "webhook not understood");
+                respond(StatusCode::BAD_REQUEST, &json!({"error": error}))
+            }
+        }
+    }
+
+    fn looks_after(&self, repo: &Repo) -> bool {
+        self.repos.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.covers(repo)))
+    }
+
+    async fn review(&self, repo: &Repo, deadline: Instant) -> Response<Body> {
+        let report = review(repo, &self.policy, &self.hub, self.dry_run, deadline).await;
+        if report.not_gated && report.listed == report.failed {
+            return ignored(&format!("{repo} is not gated"));
+        }
+        log(&report, self.dry_run);
+        let report = Report::new(self.dry_run, vec![report]);
+        let complete = report.repos.iter().all(|repo| repo.complete);
+        let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
+        respond(status, &json!(report))
+    }
+}
+
+/// When a webhook's review has to end: well before the Hub gives up, and before Lambda does.
+fn deadline(request: &Request) -> Instant {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let left = request
+        .lambda_context_ref()
+        .and_then(|context| Duration::from_millis(context.deadline).checked_sub(since_epoch))
+        .map_or(WEBHOOK_BUDGET, |left| left.saturating_sub(TIME_TO_REPORT));
+    Instant::now() + left.min(WEBHOOK_BUDGET)
+}
+
+/// One line a run.
+fn log(report: &RepoReport, dry_run: bool) {
+    let RepoReport {
+        repo, repo_type, complete, listed, accepted, rejected, reset, held, gone, failed, ..
+    } = report;
+    let RepoReport { calls, oldest_pending_s, error, not_gated: _, .. } = report;
+    let (repo_type, error) = (repo_type.as_str(), error.as_deref());
+    tracing::info!(
+        repo,
+        r#type = repo_type,
+        dry_run,
+        complete,
+        listed,
+        accepted,
+        rejected,
+        reset,
+        held,
+        gone,
+        failed,
+        calls,
+        oldest_pending_s,
+        error,
+        "reviewed"
+    );
+}
+
+fn ignored(reason: &str) -> Response<Body> {
+    tracing::info!(reason, "webhook ignored");
+    respond(StatusCode::OK, &json!({"status": "ignored", "reason": reason}))
+}
+
+fn respond(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::Text(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,233 @@
+//! What can go wrong between here and the Hub, with enough in it to act on and nothing secret.
+
+use std::error::Error;
+use std::fmt;
+
+use reqwest::header::{HeaderMap, LOCATION};
+
+use crate::secret::Secret;
+
+/// A call that failed: what was asked, and what came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubError {
+    /// The method and path of the call.
+    pub call: String,
+    /// What came back, or did not.
+    pub problem: Problem,
+}
+
+/// What went wrong with a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The Hub answered with an error.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// `X-Error-Code`, such as `RepoNotGated`; often absent.
+        code: Option<String>,
+        /// `X-Error-Message`, else the `error` of the body.
+        message: Option<String>,
+        /// `X-Request-Id`, to name the call by to the Hub's support.
+        request_id: Option<String>,
+    },
+    /// There was no answer, or it broke off.
+    Unreachable(String),
+    /// The time for this run was up.
+    OutOfTime,
+    /// The next page is said to be on this other origin, where the token must not go.
+    ForeignPage(String),
+    /// There was an answer, but not of the form that is documented.
+    Unreadable(String),
+}
+
+impl Problem {
+    /// What an error of the HTTP client amounts to. Its URL is left out: the call is named anyway.
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() && !error.is_connect() {
+            return Self::OutOfTime;
+        }
+        let mut innermost: &dyn Error = error;
+        while let Some(source) = innermost.source() {
+            innermost = source;
+        }
+        Self::Unreachable(shown(&innermost.to_string(), None))
+    }
+}
+
+impl HubError {
+    pub(super) fn new(call: &str, problem: Problem) -> Self {
+        Self { call: call.to_owned(), problem }
+    }
+
+    /// Takes what the Hub says of itself from its headers and, failing that, its body.
+    pub(super) fn refused(call: &str, status: u16, headers: &HeaderMap, body: &[u8], token: &Secret) -> Self {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            error: String,
+        }
+        let header = |name: &str| Some(shown(headers.get(name)?.to_str().ok()?, Some(token)));
+        let message = header("x-error-message").or_else(|| match headers.get(LOCATION) {
+            Some(_) => Some("it redirects, and only a 307 or 308 to the same origin is followed".to_owned()),
+            None => serde_json::from_slice(body).ok().map(|Body { error }| shown(&error, Some(token))),
+        });
+        let (code, request_id) = (header("x-error-code"), header("x-request-id"));
+        Self::new(call, Problem::Refused { status, code, message, request_id })
+    }
+
+    fn refusal(&self) -> Option<(u16, &str, &str)> {
+        match &self.problem {
+            Problem::Refused { status, code, message, .. } => {
+                Some((*status, code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The request is in that state already, or it or its user are no more. The Hub tells this by its message alone.
+    #[must_use]
+    pub fn is_no_such_request(&self) -> bool {
+        const MESSAGES: [&str; 2] = ["No access request found matching your criteria", "User not found"];
+        self.refusal().is_some_and(|(status, _, message)| {
+            status == 404 && MESSAGES.iter().any(|m| message.starts_with(m))
+        })
+    }
+
+    /// The repo has no gate.
+    #[must_use]
+    pub fn is_not_gated(&self) -> bool {
+        self.refusal().is_some_and(|(_, code, _)| code == "RepoNotGated")
+    }
+
+    /// No other call about this repo can do better: it is not gated, not there, or not for this token.
+    #[must_use]
+    pub fn is_about_the_repo(&self) -> bool {
+        self.is_not_gated() || self.refusal().is_some_and(|(status, ..)| matches!(status, 401 | 403 | 404))
+    }
+
+    /// Asking for the same with `handle`, one by one, may do better: this Hub has no `batch`, or it refuses something
+    /// about one of the requests in it.
+    #[must_use]
+    pub fn is_batch_refused(&self) -> bool {
+        let refused = |(status, code, _)| match status {
+            404 => code != "RepoNotFound",
+            400 => code != "RepoNotGated",
+            405 | 422 => true,
+            _ => false,
+        };
+        self.refusal().is_some_and(refused)
+    }
+
+    /// This Hub has no `batch` at all.
+    #[must_use]
+    pub fn is_batch_unknown(&self) -> bool {
+        self.is_batch_refused() && self.refusal().is_some_and(|(status, ..)| matches!(status, 404 | 405))
+    }
+}
+
+impl fmt::Display for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.call)?;
+        match &self.problem {
+            Problem::Refused { status, code, message, request_id } => {
+                write!(f, "the Hub answered {status}")?;
+                code.iter().try_for_each(|code| write!(f, " {code}"))?;
+                message.iter().try_for_each(|message| write!(f, ": {message}"))?;
+                request_id.iter().try_for_each(|id| write!(f, " (request id {id})"))?;
+                f.write_str(match status {
+                    401 => "; put a valid token into HF_TOKEN",
+                    403 => "; give HF_TOKEN write access to the repo",
+                    404 => "; the repo is gone, or HF_TOKEN does not see it",
+                    _ => "",
+                })
+            }
+            Problem::Unreachable(what) => write!(f, "no answer from the Hub: {what}"),
+            Problem::OutOfTime => f.write_str("the time for this run was up; the next run goes on"),
+            Problem::ForeignPage(origin) => {
+                write!(f, "the next page is said to be at {origin}, where the token must not go")
+            }
+            Problem::Unreadable(what) => write!(f, "the Hub's answer cannot be read: {what}"),
+        }
+    }
+}
+
+impl Error for HubError {}
+
+/// A text from outside as it may be shown: on one line, not too long, without the token and without e-mail addresses.
+pub(super) fn shown(text: &str, token: Option<&Secret>) -> String {
+    let text = match token {
+        Some(token) => text.replace(token.expose(), "[redacted]"),
+        None => text.to_owned(),
+    };
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        let word = if word.contains('@') { "[redacted]" } else { word };
+        if line.chars().count() + word.chars().count() > 300 {
+            line.push('…');
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> HubError {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+            .collect();
+        HubError::refused("POST /x", status, &headers, body.as_bytes(), &Secret::new("hf_tok"))
+    }
+
+    #[test]
+    fn an_error_says_what_was_asked_what_came_back_and_what_to_do() {
+        let headers = [("x-error-code", "GatedRepo"), ("x-request-id", "Root=1")];
+        let error = refused(403, &headers, r#"{"error": "You have read access"}"#);
+        assert_eq!(
+            error.to_string(),
+            "POST /x: the Hub answered 403 GatedRepo: You have read access (request id Root=1); give HF_TOKEN write \
+             access to the repo"
+        );
+    }
+
+    #[test]
+    fn the_header_is_believed_before_the_body() {
+        let error = refused(400, &[("x-error-message", "from the header")], r#"{"error": "from the body"}"#);
+        assert_eq!(error.to_string(), "POST /x: the Hub answered 400: from the header");
+    }
+
+    #[test]
+    fn what_the_hub_says_is_shown_without_token_and_addresses_on_one_short_line() {
+        let error = refused(500, &[], r#"{"error": "no\u0000 hf_tok for <ada@acme.com>,\n sorry"}"#);
+        assert_eq!(error.to_string(), "POST /x: the Hub answered 500: no [redacted] for [redacted] sorry");
+        let error = refused(500, &[], &format!(r#"{{"error": "{}"}}"#, "long ".repeat(1000)));
+        assert!(error.to_string().len() < 400, "{error}");
+    }
+
+    #[test]
+    fn only_the_documented_messages_mean_that_somebody_was_faster() {
+        let gone = |status, body| refused(status, &[], body).is_no_such_request();
+        assert!(gone(404, r#"{"error": "No access request found matching your criteria"}"#));
+        assert!(gone(404, r#"{"error": "User not found"}"#));
+        assert!(!gone(404, r#"{"error": "Repository not found"}"#));
+        assert!(!gone(404, "Not Found"));
+        assert!(!gone(400, r#"{"error": "User not found"}"#));
+    }
+
+    #[test]
+    fn a_missing_batch_is_told_from_a_missing_repo() {
+        let repo = [("x-error-code", "RepoNotFound")];
+        assert!(refused(404, &[], "Not Found").is_batch_unknown());
+        assert!(refused(405, &[], "").is_batch_unknown());
+        assert!(!refused(404, &repo, "").is_batch_refused());
+        assert!(refused(400, &[], "").is_batch_refused() && !refused(400, &[], "").is_batch_unknown());
+        assert!(!refused(400, &[("x-error-code", "RepoNotGated")], "").is_batch_refused());
+        assert!(!refused(403, &[], "").is_batch_refused());
+    }
+}

@@ -1,0 +1,43 @@
+//! A doorman for gated repos on the Hugging Face Hub: an AWS Lambda function that looks at who is waiting, applies the
+//! owner's policy, and lets them in, turns them away, or leaves them to a person.
+//!
+//! ```text
+//!  Lambda event ──handler──▶ webhook ──▶ Repo ──review──▶ RepoReport ──handler──▶ response
+//!                                         │
+//!                   pages of AccessRequest ─policy─▶ Decision ─batches─▶ Outcome
+//!                   (hub)                                       (hub)
+//! ```
+//!
+//! It keeps no state: the list of pending requests on the Hub is the queue, and repeating a run is harmless.
+//!
+//! The heart of it is pure:
+//!
+//! ```
+//! use hub_doorman::model::{AccessRequest, Repo, RepoType, Verdict};
+//! use hub_doorman::policy::Policy;
+//!
+//! let policy = Policy::parse(
+//!     r#"{"rules": [{"name": "staff", "then": "accept", "if": "user.domain == 'acme.com'"}]}"#,
+//! )?;
+//! let repo = Repo::new(RepoType::Model, "acme/gated-model").expect("a name within the Hub's grammar");
+//! let mut request = AccessRequest::default();
+//!
+//! // Nothing is known about this person, so a human has to look.
+//! let decision = policy.decide(&request, &repo, chrono::Utc::now());
+//! assert_eq!(decision.verdict, Verdict::Hold);
+//! assert_eq!(decision.grounds.to_string(), "rule `staff` could not be evaluated: the request has no `domain`");
+//!
+//! request.user.email = Some("ada@ACME.com".to_owned());
+//! assert_eq!(policy.decide(&request, &repo, chrono::Utc::now()).verdict, Verdict::Accept);
+//! # Ok::<(), Vec<String>>(())
+//! ```
+
+pub mod config;
+pub mod handler;
+pub mod hub;
+pub mod model;
+pub mod policy;
+pub mod report;
+pub mod review;
+pub mod secret;
+pub mod webhook;

@@ -1,0 +1,449 @@
+//! The words of this project as plain data: a repo, an access request, a verdict, a decision and what became of it.
+//! No I/O, and nothing here knows how the Hub or Lambda writes any of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The kinds of repo that the Hub can gate. Spaces and buckets cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepoType {
+    /// A model, `acme/model`.
+    Model,
+    /// A dataset, written `datasets/acme/corpus` wherever its type is not said otherwise.
+    Dataset,
+}
+
+impl RepoType {
+    /// The name that the Hub gives it: `model` or `dataset`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Dataset => "dataset",
+        }
+    }
+}
+
+/// A repo whose name has been found to be within the Hub's grammar, so that it is safe to build a URL with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Repo {
+    repo_type: RepoType,
+    name: String,
+}
+
+/// A name that no repo on the Hub can have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` is not the name of a repo: a name is `repo` or `namespace/repo`, each part of 1 to 96 letters, digits, \
+     `-`, `_` and `.`, not starting or ending with `-` or `.`, without `--` and `..`, and not ending in `.git`",
+    excerpt(.0)
+)]
+pub struct InvalidRepoName(String);
+
+/// Enough of a text from outside to recognise it by, on one line.
+fn excerpt(text: &str) -> String {
+    let mut short: String = text.chars().take(100).flat_map(char::escape_debug).collect();
+    if text.chars().nth(100).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+impl Repo {
+    /// Takes a name as the Hub writes it: `namespace/name`, or one bare name for a few old models.
+    ///
+    /// The grammar is that of `validate_repo_id` in `huggingface_hub` 2.4.0, in ASCII only. Anything else is an
+    /// [`InvalidRepoName`].
+    pub fn new(repo_type: RepoType, name: &str) -> Result<Self, InvalidRepoName> {
+        let parts: Vec<&str> = name.split('/').collect();
+        let well_formed = parts.len() <= 2
+            && parts.iter().all(|part| is_name(part))
+            && !matches!(name.rsplit_once('.'), Some((_, "git")));
+        if well_formed {
+            Ok(Self { repo_type, name: name.to_owned() })
+        } else {
+            Err(InvalidRepoName(name.to_owned()))
+        }
+    }
+
+    /// Whether it is a model or a dataset.
+    #[must_use]
+    pub fn repo_type(&self) -> RepoType {
+        self.repo_type
+    }
+
+    /// `namespace/name`, or one bare name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The user or organization it belongs to; a few old repos have none.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
+        self.name.split_once('/').map(|(owner, _)| owner)
+    }
+}
+
+/// Whether `part` can be a namespace or the name of a repo.
+fn is_name(part: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let outer = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (1..=96).contains(&part.len())
+        && part.chars().all(inner)
+        && part.starts_with(outer)
+        && part.ends_with(outer)
+        && !part.contains("--")
+        && !part.contains("..")
+}
+
+impl fmt::Display for Repo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.repo_type {
+            RepoType::Model => f.write_str(&self.name),
+            RepoType::Dataset => write!(f, "datasets/{}", self.name),
+        }
+    }
+}
+
+/// Which repos are looked after: one of them, or all gated ones of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepoPattern {
+    /// `acme/model` or `datasets/acme/corpus`.
+    One(Repo),
+    /// `acme/*`: models and datasets; `datasets/acme/*`: datasets only.
+    Namespace {
+        /// The user or organization.
+        owner: String,
+        /// The only type that is meant, where one is said.
+        only: Option<RepoType>,
+    },
+}
+
+impl RepoPattern {
+    /// Whether `repo` is meant. Names are compared as they are written: case matters.
+    #[must_use]
+    pub fn covers(&self, repo: &Repo) -> bool {
+        match self {
+            Self::One(one) => one == repo,
+            Self::Namespace { owner, only } => {
+                repo.owner() == Some(owner) && only.is_none_or(|only| only == repo.repo_type)
+            }
+        }
+    }
+}
+
+impl FromStr for RepoPattern {
+    type Err = InvalidRepoName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A Space cannot be gated, and `spaces/acme` would otherwise pass for a model of a user called spaces.
+        if text.starts_with("spaces/") {
+            return Err(InvalidRepoName(text.to_owned()));
+        }
+        let (repo_type, name) = match text.strip_prefix("datasets/") {
+            Some(name) => (RepoType::Dataset, name),
+            None => (RepoType::Model, text),
+        };
+        match name.strip_suffix("/*") {
+            Some(owner) if is_name(owner) => {
+                let only = (repo_type == RepoType::Dataset).then_some(repo_type);
+                Ok(Self::Namespace { owner: owner.to_owned(), only })
+            }
+            Some(_) => Err(InvalidRepoName(text.to_owned())),
+            None => Ok(Self::One(Repo::new(repo_type, name)?)),
+        }
+    }
+}
+
+/// Somebody waiting at the gate, as far as the Hub tells. Whatever it does not tell is `None` and stays unknown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct AccessRequest {
+    /// The Hub's id of the request, where it gives one.
+    pub request_id: Option<String>,
+    /// The person; a repo may be set not to share its requesters, then all of it is unknown.
+    pub user: User,
+    /// When access was requested.
+    pub requested_at: Option<DateTime<Utc>>,
+    /// The answers to the gate form by label; empty where the form has no questions of its own.
+    pub fields: BTreeMap<String, String>,
+    /// What about this entry could not be read, if anything: then no rule may decide it.
+    pub doubt: Option<&'static str>,
+}
+
+/// The person behind an access request.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct User {
+    /// The Hub's id of the user.
+    pub id: Option<String>,
+    /// The user name.
+    pub name: Option<String>,
+    /// The full name.
+    pub fullname: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// Whether they pay for PRO.
+    pub pro: Option<bool>,
+    /// Names of the organizations that the Hub has verified them to belong to.
+    pub verified_orgs: Option<Vec<String>>,
+    /// Names of the organizations that they are a member of.
+    pub orgs: Option<Vec<String>>,
+}
+
+impl AccessRequest {
+    /// What to name this request by when writing: the user's id, else the id of the request (the only one where
+    /// a repo is set not to share its requesters), else the user's name.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        let AccessRequest { request_id, user, .. } = self;
+        let by_id = user.id.clone().map(Identity::UserId);
+        by_id
+            .or_else(|| request_id.clone().map(Identity::RequestId))
+            .or_else(|| user.name.clone().map(Identity::UserName))
+    }
+}
+
+impl fmt::Debug for AccessRequest {
+    /// Shows who it is and nothing that they wrote: an access request is personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AccessRequest { request_id, user, requested_at, fields, doubt } = self;
+        f.debug_struct("AccessRequest")
+            .field("request_id", request_id)
+            .field("user", &user.name)
+            .field("requested_at", requested_at)
+            .field("fields", &format_args!("{} answers", fields.len()))
+            .field("doubt", doubt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the Hub is told which access request is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// By the id of the user.
+    UserId(String),
+    /// By the id of the request.
+    RequestId(String),
+    /// By the name of the user.
+    UserName(String),
+}
+
+/// What is to become of an access request, from the mildest to the strictest: where rules disagree the strictest wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Let in.
+    Accept,
+    /// Left pending, for a person.
+    Hold,
+    /// Turned away for now: the user may mend the request and ask again.
+    Reset,
+    /// Turned away for good: on the Hub asking again is silently ignored.
+    Reject,
+}
+
+impl Verdict {
+    /// The name that a policy gives it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Hold => "hold",
+            Self::Reset => "reset",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// A verdict with its grounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What is to be done.
+    pub verdict: Verdict,
+    /// What the user is told, for a reset or a rejection that gives one.
+    pub reason: Option<Arc<str>>,
+    /// Why.
+    pub grounds: Grounds,
+}
+
+/// Why a decision is what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grounds {
+    /// This rule matched: the first one listed among those of the strictest verdict.
+    Rule(Arc<str>),
+    /// No rule matched, so the policy's default holds.
+    NoRule,
+    /// This rule could not be evaluated, so a person has to look.
+    Unknown {
+        /// The first rule that could not be evaluated.
+        rule: Arc<str>,
+        /// What was missing or did not fit, without anything that the user wrote.
+        why: String,
+    },
+    /// What the Hub tells of this request cannot be relied upon, so no rule was asked.
+    Doubt(&'static str),
+}
+
+impl Grounds {
+    /// The rule that decided, or kept the policy from deciding.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::Rule(rule) | Self::Unknown { rule, .. } => Some(rule),
+            Self::NoRule | Self::Doubt(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Grounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(rule) => write!(f, "rule `{rule}`"),
+            Self::NoRule => f.write_str("no rule matched"),
+            Self::Unknown { rule, why } => write!(f, "rule `{rule}` could not be evaluated: {why}"),
+            Self::Doubt(doubt) => f.write_str(doubt),
+        }
+    }
+}
+
+/// What became of a decision on the Hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The Hub did as it was told.
+    Done,
+    /// Left pending, as decided.
+    Held,
+    /// The request was in that state already, or is no more: somebody was faster.
+    Gone,
+    /// The Hub could not be told, or would not; the next run takes it up.
+    Failed,
+    /// A dry run: nothing was written.
+    DryRun,
+}
+
+impl Outcome {
+    /// The word for it in the audit line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Held => "held",
+            Self::Gone => "gone",
+            Self::Failed => "failed",
+            Self::DryRun => "dry run",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_within_the_grammar_are_taken() {
+        for name in ["gpt2", "acme/model", "a/b", "Foo-BAR_foo.bar123", "_a/b_", "123/4.5", &"n".repeat(96)] {
+            assert!(Repo::new(RepoType::Model, name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_outside_the_grammar_are_refused() {
+        let too_long = "n".repeat(97);
+        let refused = [
+            "",
+            "/",
+            "a/",
+            "/b",
+            "a/b/c",
+            ".",
+            "..",
+            "../x",
+            "acme/..",
+            "a--b",
+            "a..b",
+            ".a",
+            "a.",
+            "-a",
+            "a-",
+            "acme/model.git",
+            "acme/mo del",
+            "acme/model?x=1",
+            "acme/model#x",
+            "acme/%2e%2e",
+            "acme\\model",
+            "acme/modèle",
+            "acme/model\n",
+            "acme/@me",
+            "acme/a:b",
+            "acme/\0",
+            "*",
+            "acme/*",
+            &too_long,
+        ];
+        for name in refused {
+            assert!(Repo::new(RepoType::Model, name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_name_is_shown_on_one_line_and_cut() {
+        let error = Repo::new(RepoType::Model, &format!("a\n{}", "x".repeat(5000))).expect_err("refused");
+        assert!(error.to_string().starts_with("`a\\nxxx"), "{error}");
+        assert!(error.to_string().len() < 500, "{error}");
+    }
+
+    #[test]
+    fn patterns_cover_what_they_name_and_nothing_else() {
+        let model = Repo::new(RepoType::Model, "acme/one").expect("a name");
+        let dataset = Repo::new(RepoType::Dataset, "acme/one").expect("a name");
+        let cases = [
+            ("acme/one", true, false),
+            ("datasets/acme/one", false, true),
+            ("acme/*", true, true),
+            ("datasets/acme/*", false, true),
+            ("acme/o", false, false),
+            ("acm/*", false, false),
+            ("one", false, false),
+            ("Acme/one", false, false),
+        ];
+        for (pattern, covers_model, covers_dataset) in cases {
+            let pattern: RepoPattern = pattern.parse().expect(pattern);
+            assert_eq!(
+                (pattern.covers(&model), pattern.covers(&dataset)),
+                (covers_model, covers_dataset),
+                "{pattern:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn patterns_that_could_mean_anything_are_refused() {
+        for pattern in ["*", "*/*", "acme/m*", "acme/*/x", "datasets/*", "spaces/acme/app", "spaces/*", "a,b"]
+        {
+            assert!(pattern.parse::<RepoPattern>().is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn verdicts_are_ordered_by_strictness() {
+        assert!(Verdict::Reject > Verdict::Reset);
+        assert!(Verdict::Reset > Verdict::Hold);
+        assert!(Verdict::Hold > Verdict::Accept);
+    }
+
+    #[test]
+    fn nothing_that_a_person_wrote_is_in_the_debug_output() {
+        let mut request = AccessRequest::default();
+        request.user.email = Some("ada@acme.com".to_owned());
+        request.user.fullname = Some("Ada".to_owned());
+        request.fields.insert("Purpose".to_owned(), "world peace".to_owned());
+        let debug = format!("{request:?}");
+        assert!(!debug.contains("acme.com") && !debug.contains("Ada") && !debug.contains("peace"), "{debug}");
+    }
+}

@@ -1,0 +1,246 @@
+//! The owner's policy: rules compiled once at start-up, and [`Policy::decide`], which is pure.
+//!
+//! The order of the rules never matters, the strictest verdict wins, and what cannot be known is held.
+
+mod condition;
+mod kinds;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use cel::objects::Key;
+use cel::{Context, Env, Value};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::model::{AccessRequest, Decision, Grounds, Repo, User, Verdict};
+use condition::Condition;
+
+/// The most characters that the Hub takes as a reason. It counts as JavaScript does, in UTF-16 code units, as far as
+/// anybody knows; counting so refuses no more than a few emoji too early.
+const MAX_REASON: usize = 200;
+
+/// Compiled rules and what happens when none of them matches.
+pub struct Policy {
+    rules: Vec<Rule>,
+    default: Verdict,
+    fingerprint: String,
+    env: Arc<Env>,
+}
+
+struct Rule {
+    name: Arc<str>,
+    then: Verdict,
+    condition: Condition,
+    reason: Option<Arc<str>>,
+}
+
+/// The policy as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPolicy<'a> {
+    // Raw, so that each rule is read by itself: all faults are found, and each names its rule.
+    #[serde(borrow)]
+    rules: Vec<&'a RawValue>,
+    #[serde(default = "hold")]
+    default: Verdict,
+}
+
+fn hold() -> Verdict {
+    Verdict::Hold
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRule {
+    name: String,
+    then: Verdict,
+    #[serde(rename = "if")]
+    condition: String,
+    reason: Option<String>,
+}
+
+impl Policy {
+    /// Reads and compiles a policy, or tells everything that is wrong with it: a list of sentences, each of which
+    /// names the rule that it is about.
+    pub fn parse(json: &str) -> Result<Self, Vec<String>> {
+        let written: WrittenPolicy = serde_json::from_str(json).map_err(|e| vec![fault_in_json(&e)])?;
+        let env = Arc::new(Env::stdlib().with_optional_support(false));
+        let mut rules: Vec<Rule> = Vec::with_capacity(written.rules.len());
+        let mut faults = Vec::new();
+        for (index, json) in written.rules.iter().enumerate() {
+            match read_rule(json, &env) {
+                Ok(rule) if rules.iter().any(|earlier| earlier.name == rule.name) => {
+                    faults.push(format!("rule `{}`: two rules have this name; give each its own", rule.name));
+                }
+                Ok(rule) => rules.push(rule),
+                Err(of_rule) => {
+                    let label = label(json, index);
+                    faults.extend(of_rule.into_iter().map(|fault| format!("{label}: {fault}")));
+                }
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let digest = Sha256::digest(json.trim());
+        let fingerprint = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        Ok(Self { rules, default: written.default, fingerprint, env })
+    }
+
+    /// Twelve hexadecimal digits that tell one policy from another in the audit log.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Decides one request. The same arguments always give the same decision.
+    ///
+    /// A rule that cannot be evaluated holds the request whatever the others say: it might have rejected.
+    #[must_use]
+    pub fn decide(&self, request: &AccessRequest, repo: &Repo, now: DateTime<Utc>) -> Decision {
+        if let Some(doubt) = request.doubt {
+            return Decision { verdict: Verdict::Hold, reason: None, grounds: Grounds::Doubt(doubt) };
+        }
+        let facts = facts(&self.env, request, repo, now);
+        let mut strictest: Option<&Rule> = None;
+        for rule in &self.rules {
+            match rule.condition.holds(&facts) {
+                Ok(true) if strictest.is_none_or(|other| rule.then > other.then) => strictest = Some(rule),
+                Ok(_) => {}
+                Err(why) => {
+                    let grounds = Grounds::Unknown { rule: rule.name.clone(), why };
+                    return Decision { verdict: Verdict::Hold, reason: None, grounds };
+                }
+            }
+        }
+        match strictest {
+            Some(Rule { name, then, reason, .. }) => {
+                Decision { verdict: *then, reason: reason.clone(), grounds: Grounds::Rule(name.clone()) }
+            }
+            None => Decision { verdict: self.default, reason: None, grounds: Grounds::NoRule },
+        }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.rules.iter().map(|rule| &*rule.name).collect();
+        f.debug_struct("Policy")
+            .field("rules", &names)
+            .field("default", &self.default)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with the JSON, and where; never an excerpt of it.
+fn fault_in_json(error: &serde_json::Error) -> String {
+    format!(
+        "{error}; a policy looks like {{\"rules\": [{{\"name\": …, \"then\": …, \"if\": …}}], \"default\": \"hold\"}}"
+    )
+}
+
+/// How to call a rule that could not be read: by its name, if that much can be read, else by its place.
+fn label(json: &RawValue, index: usize) -> String {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    match serde_json::from_str::<Named>(json.get()) {
+        Ok(Named { name }) if !name.trim().is_empty() => format!("rule `{name}`"),
+        _ => format!("rule number {}", index + 1),
+    }
+}
+
+fn read_rule(json: &RawValue, env: &Arc<Env>) -> Result<Rule, Vec<String>> {
+    let WrittenRule { name, then, condition, reason } =
+        serde_json::from_str(json.get()).map_err(|error| vec![error.to_string()])?;
+    let mut faults = Vec::new();
+    if name.trim().is_empty() {
+        faults.push("`name` is empty; the audit log needs one".to_owned());
+    }
+    if let Some(reason) = &reason {
+        let length = reason.encode_utf16().count();
+        if matches!(then, Verdict::Accept | Verdict::Hold) {
+            let then = then.as_str();
+            faults.push(format!(
+                "`reason` is given, but nobody is told one on `{then}`; only `reject` and `reset` carry it"
+            ));
+        } else if reason.trim().is_empty() {
+            faults.push("`reason` is empty; leave it out or say something".to_owned());
+        } else if length > MAX_REASON {
+            faults.push(format!("`reason` has {length} characters; the Hub takes at most {MAX_REASON}"));
+        }
+    }
+    match Condition::compile(&condition, env) {
+        Ok(condition) if faults.is_empty() => {
+            Ok(Rule { name: name.into(), then, condition, reason: reason.map(Arc::from) })
+        }
+        Ok(_) => Err(faults),
+        Err(fault) => {
+            faults.push(format!("`if`: {fault}"));
+            Err(faults)
+        }
+    }
+}
+
+/// What a rule sees. An attribute that the request does not have is left out, so that reading it is an error.
+fn facts(
+    env: &Arc<Env>,
+    request: &AccessRequest,
+    repo: &Repo,
+    now: DateTime<Utc>,
+) -> Context<'static, 'static> {
+    let AccessRequest { request_id: _, user, requested_at, fields, doubt: _ } = request;
+    let mut context = Context::with_env(Arc::clone(env));
+    context.add_variable_from_value("user", Value::from(facts_about_user(user)));
+    context.add_variable_from_value("fields", Value::from(facts_in(fields)));
+    let mut about_repo = HashMap::from([
+        (Key::from("name"), Value::from(repo.name())),
+        (Key::from("type"), Value::from(repo.repo_type().as_str())),
+    ]);
+    if let Some(owner) = repo.owner() {
+        about_repo.insert(Key::from("owner"), Value::from(owner));
+    }
+    context.add_variable_from_value("repo", Value::from(about_repo));
+    if let Some(at) = requested_at {
+        context.add_variable_from_value("requested_at", Value::Timestamp(at.fixed_offset()));
+    }
+    context.add_variable_from_value("now", Value::Timestamp(now.fixed_offset()));
+    context
+}
+
+fn facts_in(fields: &BTreeMap<String, String>) -> HashMap<Key, Value> {
+    fields.iter().map(|(label, answer)| (Key::from(label.as_str()), Value::from(answer.as_str()))).collect()
+}
+
+fn facts_about_user(user: &User) -> HashMap<Key, Value> {
+    let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
+    let text = |value: &Option<String>| value.as_deref().map(Value::from);
+    let list = |value: &Option<Vec<String>>| value.as_ref().map(|v| Value::from(v.clone()));
+    let domain = email.as_deref().and_then(domain).map(Value::from);
+    let attributes = [
+        ("id", text(id)),
+        ("name", text(name)),
+        ("fullname", text(fullname)),
+        ("email", text(email)),
+        ("domain", domain),
+        ("pro", pro.map(Value::from)),
+        ("verified_orgs", list(verified_orgs)),
+        ("orgs", list(orgs)),
+    ];
+    attributes.into_iter().filter_map(|(name, value)| Some((Key::from(name), value?))).collect()
+}
+
+/// What follows the last `@` of an e-mail address, lower-case; nothing, if there is none.
+///
+/// Only ASCII is made lower-case: a Kelvin sign is a `k` to Unicode, and `acme.com` must be nobody else's.
+fn domain(email: &str) -> Option<String> {
+    let (_, domain) = email.rsplit_once('@')?;
+    (!domain.is_empty()).then(|| domain.to_ascii_lowercase())
+}

@@ -1,0 +1,82 @@
+//! One `if`: a CEL expression that has been checked, and its evaluation.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cel::{Context, Env, ExecutionError, ParseError, Program, Value};
+
+use super::kinds;
+
+/// The most bytes that an expression may have: enough for a long list of names, and few enough to bound what parsing
+/// one costs in time and stack.
+const MAX_LENGTH: usize = 4096;
+
+/// A checked expression that gives a bool.
+pub(super) struct Condition {
+    program: Program,
+    /// The names that stand in the expression: those may be repeated in an explanation, for they are the owner's
+    /// words. Any other key was made from what the requester wrote.
+    names: BTreeSet<String>,
+}
+
+impl Condition {
+    /// Parses and checks an expression, or says what is wrong with it.
+    pub(super) fn compile(source: &str, env: &Arc<Env>) -> Result<Self, String> {
+        if source.len() > MAX_LENGTH {
+            return Err(format!("the expression has {} bytes; at most {MAX_LENGTH} are taken", source.len()));
+        }
+        let program = env.compile(source).map_err(|errors| {
+            // What follows the first error follows from it.
+            let first = errors.errors.first().map(describe).unwrap_or_default();
+            format!("not a CEL expression: {first}")
+        })?;
+        let names = kinds::check_condition(program.expression(), env)?;
+        Ok(Self { program, names })
+    }
+
+    /// Evaluates it over the facts of one request; an error says why it could not be, in words that hold nothing
+    /// that the requester wrote.
+    pub(super) fn holds(&self, facts: &Context) -> Result<bool, String> {
+        match self.program.execute(facts) {
+            Ok(Value::Bool(holds)) => Ok(holds),
+            Ok(_) => Err("it does not give a bool".to_owned()),
+            Err(error) => Err(self.explain(&error)),
+        }
+    }
+
+    /// The messages of the library show the values that did not fit, which are the requester's: so other words.
+    fn explain(&self, error: &ExecutionError) -> String {
+        match error {
+            ExecutionError::NoSuchKey(key) if self.names.contains(key.as_str()) => {
+                format!("the request has no `{key}`")
+            }
+            ExecutionError::NoSuchKey(_) => "the request has no such attribute or answer".to_owned(),
+            ExecutionError::UndeclaredReference(name) => format!("the request has no `{name}`"),
+            ExecutionError::FunctionError { function, .. } => {
+                format!("`{function}` cannot read what the request says")
+            }
+            ExecutionError::NoSuchOverload(overload) => {
+                format!(
+                    "`{}` does not apply to ({})",
+                    overload.function(),
+                    overload.argument_types().join(", ")
+                )
+            }
+            ExecutionError::IndexOutOfBounds(_) => "a list is shorter than the rule expects".to_owned(),
+            ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+                "it divides by zero".to_owned()
+            }
+            ExecutionError::Overflow(..) => "a number is too large".to_owned(),
+            _ => "what the request says does not fit the expression".to_owned(),
+        }
+    }
+}
+
+/// Where the fault is and what, without the excerpt of the source that the parser appends.
+fn describe(error: &ParseError) -> String {
+    let (line, column) = error.pos;
+    let message = error.msg.lines().next().unwrap_or_default();
+    let message =
+        if message.contains("Recursion limit") { "too many brackets within brackets" } else { message };
+    format!("line {line}, column {column}: {message}")
+}

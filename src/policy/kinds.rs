@@ -1,0 +1,396 @@
+//! What kind of value an expression gives, found out at start-up, so that a policy with a slip in it never starts:
+//! the `cel` crate checks nothing before an expression is evaluated, and there `fields['Age'] == 18` is not an error
+//! but silently false, because answers are text.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use cel::common::ast::operators as op;
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, SelectExpr,
+};
+use cel::{Context, Env, Value};
+
+/// What an expression gives.
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    Bool,
+    Int,
+    Uint,
+    Double,
+    Text,
+    Bytes,
+    Null,
+    Timestamp,
+    Duration,
+    List(Box<Kind>),
+    /// A map that the expression makes itself.
+    Map,
+    /// The variable `fields`: text by text.
+    Answers,
+    /// The variable `user`.
+    User,
+    /// The variable `repo`.
+    Repo,
+    /// Cannot be told beforehand, as the elements of a list of mixed kinds; evaluation finds out.
+    Any,
+}
+
+use Kind::{
+    Answers, Any, Bool, Bytes, Double, Duration, Int, List, Map, Null, Repo, Text, Timestamp, Uint, User,
+};
+
+/// The functions that a policy may use.
+const FUNCTIONS: [&str; 22] = [
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "getFullYear",
+    "getMonth",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getHours",
+    "getMinutes",
+    "getSeconds",
+    "getMilliseconds",
+    "string",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "timestamp",
+    "duration",
+];
+
+/// How deep an expression may nest; checking, evaluating and dropping one recurse. The library's own limit, 96, is on
+/// brackets only, and a chain of operators nests as deep as it is long.
+const MAX_DEPTH: usize = 200;
+
+/// Checks that the expression names only what there is, applies functions to what they take, and gives a bool.
+/// Returns the names and texts that stand in it.
+pub(super) fn check_condition(expression: &IdedExpr, env: &Arc<Env>) -> Result<BTreeSet<String>, String> {
+    let mut checker = Checker { env, bound: Vec::new(), depth: 0, names: BTreeSet::new() };
+    match checker.kind_of(expression)? {
+        Bool | Any => Ok(checker.names),
+        other => Err(format!("it gives {other}, but a condition gives a bool")),
+    }
+}
+
+struct Checker<'a> {
+    env: &'a Arc<Env>,
+    /// The variables that macros such as `exists` have bound, innermost last.
+    bound: Vec<(&'a str, Kind)>,
+    depth: usize,
+    names: BTreeSet<String>,
+}
+
+impl<'a> Checker<'a> {
+    fn kind_of(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
+        if self.depth == MAX_DEPTH {
+            return Err(format!("it nests more than {MAX_DEPTH} deep"));
+        }
+        self.depth += 1;
+        let kind = self.kind_of_nested(expression);
+        self.depth -= 1;
+        kind
+    }
+
+    fn kind_of_nested(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
+        match &expression.expr {
+            Expr::Literal(literal) => Ok(self.literal(literal)),
+            Expr::Ident(name) => self.variable(name),
+            Expr::Select(select) => self.select(select),
+            Expr::Call(call) => self.call(expression, call),
+            Expr::List(list) => {
+                let mut elements = None;
+                for element in &list.elements {
+                    let kind = self.kind_of(element)?;
+                    elements = Some(match elements {
+                        Some(other) if other != kind => Any,
+                        _ => kind,
+                    });
+                }
+                Ok(List(Box::new(elements.unwrap_or(Any))))
+            }
+            Expr::Map(map) => self.map(map),
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension),
+            Expr::Struct(made) => Err(format!("there is no type `{}`", made.type_name)),
+            Expr::Unspecified => Err("it is empty".to_owned()),
+        }
+    }
+
+    fn literal(&mut self, literal: &LiteralValue) -> Kind {
+        match literal {
+            LiteralValue::Boolean(_) => Bool,
+            LiteralValue::Int(_) => Int,
+            LiteralValue::UInt(_) => Uint,
+            LiteralValue::Double(_) => Double,
+            LiteralValue::Bytes(_) => Bytes,
+            LiteralValue::Null => Null,
+            LiteralValue::String(text) => {
+                self.names.insert(text.inner().to_owned());
+                Text
+            }
+        }
+    }
+
+    fn variable(&self, name: &str) -> Result<Kind, String> {
+        if let Some((_, kind)) = self.bound.iter().rev().find(|(bound, _)| *bound == name) {
+            return Ok(kind.clone());
+        }
+        match name {
+            "user" => Ok(User),
+            "fields" => Ok(Answers),
+            "repo" => Ok(Repo),
+            "requested_at" | "now" => Ok(Timestamp),
+            _ => Err(format!(
+                "there is no variable `{name}`; there are `user`, `fields`, `repo`, `requested_at` and `now`"
+            )),
+        }
+    }
+
+    /// `operand.field`, or `has(operand.field)`, which looks the same but for `test`.
+    fn select(&mut self, select: &'a SelectExpr) -> Result<Kind, String> {
+        let operand = self.kind_of(&select.operand)?;
+        self.names.insert(select.field.clone());
+        let kind = attribute(&operand, &select.field)?;
+        Ok(if select.test { Bool } else { kind })
+    }
+
+    fn map(&mut self, map: &'a MapExpr) -> Result<Kind, String> {
+        for entry in &map.entries {
+            if let EntryExpr::MapEntry(entry) = &entry.expr {
+                self.kind_of(&entry.key)?;
+                self.kind_of(&entry.value)?;
+            }
+        }
+        Ok(Map)
+    }
+
+    /// `exists`, `all`, `exists_one`, `map` and `filter` after the parser has spelt them out.
+    fn comprehension(&mut self, c: &'a ComprehensionExpr) -> Result<Kind, String> {
+        let (first, second) = match self.kind_of(&c.iter_range)? {
+            List(element) if c.iter_var2.is_some() => (Int, *element),
+            List(element) => (*element, Any),
+            Answers => (Text, Text),
+            Map | Any => (Any, Any),
+            other => return Err(format!("one can go over a list or over `fields`, not over {other}")),
+        };
+        let accumulator = self.kind_of(&c.accu_init)?;
+        let outer = self.bound.len();
+        self.bound.push((&c.iter_var, first));
+        self.bound.extend(c.iter_var2.as_deref().map(|name| (name, second)));
+        self.bound.push((&c.accu_var, accumulator));
+        self.kind_of(&c.loop_cond)?;
+        self.kind_of(&c.loop_step)?;
+        let result = self.kind_of(&c.result);
+        self.bound.truncate(outer);
+        result
+    }
+
+    fn call(&mut self, whole: &IdedExpr, call: &'a CallExpr) -> Result<Kind, String> {
+        let mut operands = Vec::with_capacity(call.args.len() + 1);
+        for operand in call.target.as_deref().into_iter().chain(&call.args) {
+            operands.push(self.kind_of(operand)?);
+        }
+        let name = call.func_name.as_str();
+        // `user['email']` and `'email' in user` are `user.email` and `has(user.email)` written otherwise.
+        let named = match (name, operands.as_slice(), call.args.as_slice()) {
+            (op::INDEX, [of @ (User | Repo), _], [_, key]) | (op::IN, [_, of @ (User | Repo)], [key, _]) => {
+                let Expr::Literal(LiteralValue::String(field)) = &key.expr else {
+                    return Err(format!("which attribute of {of} is meant must be said outright"));
+                };
+                Some(attribute(of, field.inner())?)
+            }
+            _ => None,
+        };
+        if let (op::INDEX, Some(kind)) = (name, named) {
+            return Ok(kind);
+        }
+        let kind = kind_of_call(name, call.target.is_some(), &operands)?;
+        self.evaluate_constant(name, whole, call)?;
+        Ok(kind)
+    }
+
+    /// What is the same for every request is tried out now: `matches` with a broken pattern, `duration('1 day')`.
+    fn evaluate_constant(&self, name: &str, whole: &IdedExpr, call: &CallExpr) -> Result<(), String> {
+        let is_literal = |e: &IdedExpr| matches!(e.expr, Expr::Literal(_));
+        let operands: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
+        let tried = match operands.as_slice() {
+            [_, pattern] if name == "matches" && is_literal(pattern) => {
+                let nothing = IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::String("".into())) };
+                let args = vec![nothing, (*pattern).clone()];
+                IdedExpr {
+                    id: 0,
+                    expr: Expr::Call(CallExpr { func_name: name.to_owned(), target: None, args }),
+                }
+            }
+            all if all.iter().all(|e| is_literal(e)) => whole.clone(),
+            _ => return Ok(()),
+        };
+        match Value::resolve(&tried, &Context::with_env(Arc::clone(self.env))) {
+            Ok(_) => Ok(()),
+            // The values in the message are the owner's own: nothing else is in a constant.
+            Err(error) => Err(error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
+        }
+    }
+}
+
+/// What `operand.name` gives.
+fn attribute(operand: &Kind, name: &str) -> Result<Kind, String> {
+    let (kind, known) = match operand {
+        User => (
+            match name {
+                "name" | "id" | "fullname" | "email" | "domain" => Some(Text),
+                "pro" => Some(Bool),
+                "verified_orgs" | "orgs" => Some(List(Box::new(Text))),
+                _ => None,
+            },
+            "`name`, `id`, `fullname`, `email`, `domain`, `pro`, `verified_orgs` and `orgs`",
+        ),
+        Repo => (matches!(name, "name" | "owner" | "type").then_some(Text), "`name`, `owner` and `type`"),
+        Answers => return Ok(Text),
+        Map | Any => return Ok(Any),
+        other => return Err(format!("`.{name}`: {other} has no attributes")),
+    };
+    kind.ok_or_else(|| format!("{operand} has no attribute `{name}`; it has {known}"))
+}
+
+/// What a function or an operator gives for such operands; the first of them is the receiver, if it has one.
+fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kind, String> {
+    let given = match (name, operands) {
+        (op::CONDITIONAL, [condition, yes, no]) if condition.is(&Bool) => {
+            Some(if yes.is(no) { yes.clone() } else { Any })
+        }
+        (op::LOGICAL_AND | op::LOGICAL_OR, [a, b]) if a.is(&Bool) && b.is(&Bool) => Some(Bool),
+        (op::LOGICAL_NOT | op::NOT_STRICTLY_FALSE, [a]) if a.is(&Bool) => Some(Bool),
+        (op::EQUALS | op::NOT_EQUALS, [a, b]) if a.is_comparable(b) => Some(Bool),
+        (op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS, [a, b]) if a.is_ordered(b) => {
+            Some(Bool)
+        }
+        (op::IN, [element, List(elements)]) if element.is_comparable(elements) => Some(Bool),
+        (op::IN, [key, Answers | User | Repo]) if key.is(&Text) => Some(Bool),
+        (op::IN, [_, Map | Any]) => Some(Bool),
+        (op::INDEX, [List(element), index]) if index.is(&Int) => Some((**element).clone()),
+        (op::INDEX, [Answers, label]) if label.is(&Text) => Some(Text),
+        (op::INDEX, [Map | Any, _]) => Some(Any),
+        (op::NEGATE, [a]) if a.is_number() || *a == Duration => Some(a.clone()),
+        (op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE | op::MODULO, [a, b]) => arithmetic(name, a, b),
+        ("size", [Text | Bytes | List(_) | Map | Answers | Any]) => Some(Int),
+        ("contains" | "startsWith" | "endsWith", [a, b]) if has_receiver && a.is(&Text) && b.is(&Text) => {
+            Some(Bool)
+        }
+        ("matches", [a, b]) if a.is(&Text) && b.is(&Text) => Some(Bool),
+        (
+            "getFullYear" | "getMonth" | "getDate" | "getDayOfMonth" | "getDayOfWeek" | "getDayOfYear"
+            | "getHours" | "getMinutes" | "getSeconds" | "getMilliseconds",
+            [Timestamp | Any] | [Timestamp | Any, Text | Any],
+        ) if has_receiver => Some(Int),
+        ("getHours" | "getMinutes" | "getSeconds" | "getMilliseconds", [Duration]) if has_receiver => {
+            Some(Int)
+        }
+        ("string", [Bool | Int | Uint | Double | Text | Bytes | Timestamp | Duration | Any])
+            if !has_receiver =>
+        {
+            Some(Text)
+        }
+        ("int", [Int | Uint | Double | Text | Timestamp | Any]) if !has_receiver => Some(Int),
+        ("uint", [Int | Uint | Double | Text | Any]) if !has_receiver => Some(Uint),
+        ("double", [Int | Uint | Double | Text | Any]) if !has_receiver => Some(Double),
+        ("bool", [Bool | Text | Any]) if !has_receiver => Some(Bool),
+        ("timestamp", [Text | Int | Timestamp | Any]) if !has_receiver => Some(Timestamp),
+        ("duration", [Text | Duration | Any]) if !has_receiver => Some(Duration),
+        _ => None,
+    };
+    given.ok_or_else(|| {
+        let kinds: Vec<String> = operands.iter().map(ToString::to_string).collect();
+        let shown = name.trim_matches(['_', '@']);
+        if operands.contains(&Null) {
+            return format!(
+                "`{shown}`: nothing here is ever null; `has(user.email)` tells whether there is one"
+            );
+        }
+        if is_known(name) {
+            return format!("`{shown}` does not apply to {}", kinds.join(" and "));
+        }
+        format!("there is no function `{name}`; there are {}", FUNCTIONS.join(", "))
+    })
+}
+
+/// Whether [`kind_of_call`] knows the name, with whatever operands.
+fn is_known(name: &str) -> bool {
+    let is_operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
+    is_operator || FUNCTIONS.contains(&name)
+}
+
+fn arithmetic(operator: &str, a: &Kind, b: &Kind) -> Option<Kind> {
+    match (operator, a, b) {
+        (_, Any, _) | (_, _, Any) => Some(Any),
+        (op::ADD, Text, Text) => Some(Text),
+        (op::ADD, Bytes, Bytes) => Some(Bytes),
+        (op::ADD, List(a), List(b)) => Some(List(Box::new(if a == b { (**a).clone() } else { Any }))),
+        (op::ADD | op::SUBSTRACT, Timestamp, Duration) | (op::ADD, Duration, Timestamp) => Some(Timestamp),
+        (op::SUBSTRACT, Timestamp, Timestamp) | (op::ADD | op::SUBSTRACT, Duration, Duration) => {
+            Some(Duration)
+        }
+        (op::MODULO, Double, Double) => None,
+        (_, a, b) if a.is_number() && a == b => Some(a.clone()),
+        _ => None,
+    }
+}
+
+impl Kind {
+    /// Whether it is, or may turn out to be, the same kind.
+    fn is(&self, other: &Kind) -> bool {
+        match (self, other) {
+            (Any, _) | (_, Any) => true,
+            (List(a), List(b)) => a.is(b),
+            (a, b) => a == b,
+        }
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Int | Uint | Double)
+    }
+
+    /// Whether asking if the two are equal can have more than one answer.
+    fn is_comparable(&self, other: &Kind) -> bool {
+        match (self, other) {
+            (Null | User | Repo, _) | (_, Null | User | Repo) => false,
+            (List(a), List(b)) => a.is_comparable(b),
+            (a, b) => a.is(b) || (a.is_number() && b.is_number()),
+        }
+    }
+
+    fn is_ordered(&self, other: &Kind) -> bool {
+        let has_order = |kind: &Kind| !matches!(kind, Null | List(_) | Map | Answers | User | Repo);
+        has_order(self) && has_order(other) && self.is_comparable(other)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bool => "a bool",
+            Int => "an int",
+            Uint => "a uint",
+            Double => "a double",
+            Text => "text",
+            Bytes => "bytes",
+            Null => "null",
+            Timestamp => "a timestamp",
+            Duration => "a duration",
+            List(element) => return write!(f, "a list ({element})"),
+            Map => "a map",
+            Answers => "`fields`",
+            User => "`user`",
+            Repo => "`repo`",
+            Any => "a value of unknown kind",
+        })
+    }
+}

@@ -1,0 +1,459 @@
+//! The policy's table of cases. Each row is a rule of the product; the sample request is Ada's.
+
+use chrono::{DateTime, Utc};
+
+use super::Policy;
+use crate::model::{AccessRequest, Decision, Grounds, Repo, RepoType, User, Verdict};
+
+fn at(time: &str) -> DateTime<Utc> {
+    time.parse().expect("a time")
+}
+
+/// Ada, of acme.com, who has filled in the form.
+fn ada() -> AccessRequest {
+    let text = |s: &str| Some(s.to_owned());
+    AccessRequest {
+        request_id: text("r-1"),
+        user: User {
+            id: text("u-1"),
+            name: text("ada"),
+            fullname: text("Ada Lovelace"),
+            email: text("Ada@Lab.ACME.com"),
+            pro: Some(true),
+            verified_orgs: Some(vec!["epfl".to_owned(), "acme".to_owned()]),
+            orgs: Some(vec!["ladies".to_owned()]),
+        },
+        requested_at: Some(at("2026-11-20T12:00:00Z")),
+        fields: [("Country", "CH"), ("Affiliation", "EPFL"), ("Age", "36"), ("Agree", "true")]
+            .map(|(label, answer)| (label.to_owned(), answer.to_owned()))
+            .into(),
+        doubt: None,
+    }
+}
+
+/// Somebody of whom the Hub tells nothing but that they wait.
+fn nobody() -> AccessRequest {
+    AccessRequest { request_id: Some("r-2".to_owned()), ..AccessRequest::default() }
+}
+
+fn dataset() -> Repo {
+    Repo::new(RepoType::Dataset, "acme/corpus").expect("a name")
+}
+
+fn policy(json: &str) -> Policy {
+    Policy::parse(json).unwrap_or_else(|faults| panic!("{json}: {faults:?}"))
+}
+
+/// A policy of rules that are written as `verdict: expression`, named after their place.
+fn rules(rules: &[&str]) -> Policy {
+    let rules: Vec<_> = rules
+        .iter()
+        .enumerate()
+        .map(|(index, rule)| {
+            let (then, condition) = rule.split_once(": ").expect("a verdict and an expression");
+            serde_json::json!({"name": format!("{}", index + 1), "then": then, "if": condition})
+        })
+        .collect();
+    policy(&serde_json::json!({ "rules": rules }).to_string())
+}
+
+fn decide(policy: &Policy, request: &AccessRequest) -> Decision {
+    policy.decide(request, &dataset(), at("2026-11-22T12:00:00Z"))
+}
+
+/// What one expression gives: `yes`, `no`, or why it cannot be known.
+fn answer(expression: &str, request: &AccessRequest) -> String {
+    let decision = decide(&rules(&[&format!("accept: {expression}")]), request);
+    match (decision.verdict, decision.grounds) {
+        (Verdict::Accept, Grounds::Rule(_)) => "yes".to_owned(),
+        (Verdict::Hold, Grounds::NoRule) => "no".to_owned(),
+        (Verdict::Hold, Grounds::Unknown { why, .. }) => why,
+        other => panic!("{expression}: {other:?}"),
+    }
+}
+
+#[test]
+fn expressions_see_the_request_the_repo_and_the_time() {
+    let cases = [
+        ("true", "yes"),
+        ("false", "no"),
+        ("user.name == 'ada'", "yes"),
+        ("user.name == 'Ada'", "no"),
+        ("user.id == 'u-1'", "yes"),
+        ("user.fullname.startsWith('Ada')", "yes"),
+        ("user.email == 'Ada@Lab.ACME.com'", "yes"),
+        ("user.domain == 'lab.acme.com'", "yes"),
+        ("user.domain == 'acme.com' || user.domain.endsWith('.acme.com')", "yes"),
+        ("user.domain.endsWith('acme.com') && user.domain.contains('evil')", "no"),
+        ("user.pro", "yes"),
+        ("!user.pro", "no"),
+        ("user.pro == true", "yes"),
+        ("'epfl' in user.verified_orgs", "yes"),
+        ("'mit' in user.verified_orgs", "no"),
+        ("user.verified_orgs.exists(o, o.startsWith('ep'))", "yes"),
+        ("user.verified_orgs.all(o, o in ['epfl', 'acme'])", "yes"),
+        ("size(user.orgs) == 1", "yes"),
+        ("user.orgs[0] == 'ladies'", "yes"),
+        ("user['name'] == 'ada'", "yes"),
+        ("has(user.email)", "yes"),
+        ("'email' in user", "yes"),
+        ("fields['Country'] in ['KP', 'SY']", "no"),
+        ("fields['Country'] in ['CH', 'SY']", "yes"),
+        ("fields.Country == 'CH'", "yes"),
+        ("size(fields['Affiliation']) < 3", "no"),
+        ("'Country' in fields", "yes"),
+        ("'Purpose' in fields", "no"),
+        ("has(fields.Purpose)", "no"),
+        ("'Purpose' in fields && fields['Purpose'] == 'x'", "no"),
+        ("fields.exists(label, fields[label] == 'EPFL')", "yes"),
+        ("fields['Affiliation'].matches('(?i)^epfl$')", "yes"),
+        ("int(fields['Age']) >= 18", "yes"),
+        ("bool(fields['Agree'])", "yes"),
+        ("user.pro ? fields['Country'] == 'CH' : false", "yes"),
+        ("repo.name == 'acme/corpus'", "yes"),
+        ("repo.owner == 'acme'", "yes"),
+        ("repo.type == 'dataset'", "yes"),
+        ("repo.type == 'model'", "no"),
+        ("now - requested_at > duration('24h')", "yes"),
+        ("now - requested_at > duration('72h')", "no"),
+        ("requested_at < timestamp('2026-11-21T00:00:00Z')", "yes"),
+        ("now.getFullYear() == 2026", "yes"),
+        ("{'CH': 'yes'}[fields['Country']] == 'yes'", "yes"),
+        ("user.verified_orgs.filter(o, o == 'acme').size() == 1", "yes"),
+        ("user.verified_orgs.map(o, o + '.org').exists_one(o, o == 'epfl.org')", "yes"),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(answer(expression, &ada()), expected, "{expression}");
+    }
+}
+
+#[test]
+fn what_the_request_does_not_have_cannot_be_known() {
+    let cases = [
+        ("user.email == 'x'", "the request has no `email`"),
+        ("user.domain == 'acme.com'", "the request has no `domain`"),
+        ("user['pro']", "the request has no `pro`"),
+        ("!user.pro", "the request has no `pro`"),
+        ("user.name != 'mallory'", "the request has no `name`"),
+        ("'epfl' in user.verified_orgs", "the request has no `verified_orgs`"),
+        ("!('evil' in user.orgs)", "the request has no `orgs`"),
+        ("fields['Country'] == 'KP'", "the request has no `Country`"),
+        ("fields['Country'] != 'KP'", "the request has no `Country`"),
+        ("!(fields.Country in ['KP'])", "the request has no `Country`"),
+        ("requested_at < now", "the request has no `requested_at`"),
+        ("has(user.email)", "no"),
+        ("'Country' in fields", "no"),
+        ("size(fields) == 0", "yes"),
+        // As CEL has it: what is true or false whatever the missing answer were, is known.
+        ("fields['Country'] == 'KP' || true", "yes"),
+        ("fields['Country'] == 'KP' && false", "no"),
+        ("fields['Country'] == 'KP' || false", "the request has no `Country`"),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(answer(expression, &nobody()), expected, "{expression}");
+    }
+}
+
+#[test]
+fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
+    let mut mallory = ada();
+    mallory.fields.insert("Age".to_owned(), "secret-answer".to_owned());
+    mallory.user.email = Some("secret@answer".to_owned());
+    let cases = [
+        ("int(fields['Age']) > 18", "`int` cannot read what the request says"),
+        ("timestamp(fields['Age']) < now", "`timestamp` cannot read what the request says"),
+        ("{'a': true}[fields['Age']]", "the request has no such attribute or answer"),
+        ("fields[user.email] == 'x'", "the request has no such attribute or answer"),
+        ("'x'.matches(fields['Age'] + '(')", "`matches` cannot read what the request says"),
+        ("user.orgs[7] == 'x'", "a list is shorter than the rule expects"),
+        ("1 / (size(user.orgs) - 1) == 1", "it divides by zero"),
+        ("[fields['Age'], 1][0] > 1", "`_>_` does not apply to (string, int)"),
+        ("[fields['Age'], true][0]", "it does not give a bool"),
+        ("9223372036854775807 + size(user.orgs) > 0", "a number is too large"),
+    ];
+    for (expression, expected) in cases {
+        assert_eq!(answer(expression, &mallory), expected, "{expression}");
+    }
+}
+
+#[test]
+fn the_strictest_verdict_wins_in_whatever_order() {
+    let cases: [(&[&str], Verdict, Option<&str>); 16] = [
+        (&[], Verdict::Hold, None),
+        (&["accept: false"], Verdict::Hold, None),
+        (&["accept: true"], Verdict::Accept, Some("1")),
+        (&["hold: true"], Verdict::Hold, Some("1")),
+        (&["reset: true"], Verdict::Reset, Some("1")),
+        (&["reject: true"], Verdict::Reject, Some("1")),
+        (&["accept: true", "reject: true"], Verdict::Reject, Some("2")),
+        (&["reject: true", "accept: true"], Verdict::Reject, Some("1")),
+        (&["accept: true", "reset: true"], Verdict::Reset, Some("2")),
+        (&["accept: true", "hold: true"], Verdict::Hold, Some("2")),
+        (&["hold: true", "reset: true"], Verdict::Reset, Some("2")),
+        (&["reset: true", "reject: true"], Verdict::Reject, Some("2")),
+        (&["reject: true", "reset: true", "hold: true", "accept: true"], Verdict::Reject, Some("1")),
+        (&["accept: true", "hold: true", "reset: true", "reject: true"], Verdict::Reject, Some("4")),
+        (&["reject: false", "accept: true"], Verdict::Accept, Some("2")),
+        // Of several rules of one verdict the first one listed gives its name.
+        (&["accept: true", "reject: false", "reject: true", "reject: user.pro"], Verdict::Reject, Some("3")),
+    ];
+    for (written, verdict, rule) in cases {
+        let decision = decide(&rules(written), &ada());
+        assert_eq!((decision.verdict, decision.grounds.rule()), (verdict, rule), "{written:?}");
+    }
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_holds_whatever_the_others_say() {
+    let broken = "fields['Purpose'] == 'bad'";
+    for verdict in ["accept", "hold", "reset", "reject"] {
+        for others in
+            [&["accept: true"][..], &["reject: true"], &["reset: true"], &["accept: true", "reject: true"]]
+        {
+            let broken = format!("{verdict}: {broken}");
+            for place in 0..=others.len() {
+                let mut written = others.to_vec();
+                written.insert(place, &broken);
+                let decision = decide(&rules(&written), &ada());
+                assert_eq!(decision.verdict, Verdict::Hold, "{written:?}");
+                let why = "the request has no `Purpose`".to_owned();
+                let grounds = Grounds::Unknown { rule: (place + 1).to_string().into(), why };
+                assert_eq!(decision.grounds, grounds, "{written:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_default_decides_when_no_rule_does() {
+    for (default, verdict) in [
+        (r#", "default": "accept""#, Verdict::Accept),
+        (r#", "default": "hold""#, Verdict::Hold),
+        (r#", "default": "reset""#, Verdict::Reset),
+        (r#", "default": "reject""#, Verdict::Reject),
+        ("", Verdict::Hold),
+    ] {
+        let json = format!(r#"{{"rules": [{{"name": "no", "then": "accept", "if": "false"}}]{default}}}"#);
+        let decision = decide(&policy(&json), &ada());
+        assert_eq!((decision.verdict, decision.grounds), (verdict, Grounds::NoRule), "{json}");
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_relied_upon_is_held_whatever_the_rules_say() {
+    for verdict in ["accept", "reset", "reject"] {
+        let doubtful = AccessRequest { doubt: Some("half of it is missing"), ..ada() };
+        let decision = decide(&rules(&[&format!("{verdict}: true")]), &doubtful);
+        assert_eq!(
+            (decision.verdict, decision.grounds),
+            (Verdict::Hold, Grounds::Doubt("half of it is missing"))
+        );
+    }
+}
+
+#[test]
+fn the_default_never_overrules_a_rule_that_cannot_be_evaluated() {
+    let json = r#"{"rules": [{"name": "a", "then": "reject", "if": "user.pro"}], "default": "accept"}"#;
+    assert_eq!(decide(&policy(json), &nobody()).verdict, Verdict::Hold);
+}
+
+#[test]
+fn the_reason_is_that_of_the_rule_that_decided() {
+    let json = r#"{"rules": [
+        {"name": "a", "then": "reset", "if": "true", "reason": "softly"},
+        {"name": "b", "then": "reject", "if": "true", "reason": "firmly"},
+        {"name": "c", "then": "reject", "if": "true", "reason": "too late"}]}"#;
+    let decision = decide(&policy(json), &ada());
+    assert_eq!(decision.reason.as_deref(), Some("firmly"));
+    assert_eq!(decision.grounds, Grounds::Rule("b".into()));
+}
+
+#[test]
+fn the_domain_is_what_follows_the_last_at_sign_in_lower_case() {
+    let cases = [
+        ("ada@ACME.com", "acme.com", "yes"),
+        ("ada@evil.com", "acme.com", "no"),
+        ("ada@acme.com@evil.com", "acme.com", "no"),
+        ("\"ada@acme.com\"@evil.com", "evil.com", "yes"),
+        ("ada@acme.com.evil.com", "acme.com", "no"),
+        ("ada@acme.com ", "acme.com", "no"),
+        // To Unicode a Kelvin sign is an upper-case k.
+        ("ada@\u{212a}aggle.com", "kaggle.com", "no"),
+        ("ada", "ada", "the request has no `domain`"),
+        ("ada@", "", "the request has no `domain`"),
+        ("", "", "the request has no `domain`"),
+    ];
+    for (email, domain, expected) in cases {
+        let mut request = ada();
+        request.user.email = Some(email.to_owned());
+        assert_eq!(answer(&format!("user.domain == '{domain}'"), &request), expected, "{email:?}");
+    }
+}
+
+#[test]
+fn an_old_repo_without_an_owner_has_none() {
+    let policy = rules(&["accept: repo.owner == 'acme'"]);
+    let gpt2 = Repo::new(RepoType::Model, "gpt2").expect("a name");
+    let decision = policy.decide(&ada(), &gpt2, at("2026-11-22T12:00:00Z"));
+    assert_eq!(
+        decision.grounds,
+        Grounds::Unknown { rule: "1".into(), why: "the request has no `owner`".to_owned() }
+    );
+}
+
+#[test]
+fn an_expression_with_a_slip_in_it_never_starts() {
+    let cases = [
+        ("", "not a CEL expression: line 1, column 1"),
+        ("user.pro &&", "not a CEL expression: line 1, column 12"),
+        ("user.pro AND true", "not a CEL expression: line 1, column 10"),
+        ("'abc", "not a CEL expression"),
+        (
+            "usr.pro",
+            "there is no variable `usr`; there are `user`, `fields`, `repo`, `requested_at` and `now`",
+        ),
+        ("Country == 'KP'", "there is no variable `Country`"),
+        ("user.emial == 'x'", "`user` has no attribute `emial`; it has `name`, `id`"),
+        ("has(user.emial)", "`user` has no attribute `emial`"),
+        ("user['emial'] == 'x'", "`user` has no attribute `emial`"),
+        ("'emial' in user", "`user` has no attribute `emial`"),
+        ("user[fields['x']] == 'x'", "which attribute of `user` is meant must be said outright"),
+        ("repo.private", "`repo` has no attribute `private`; it has `name`, `owner` and `type`"),
+        ("false && user.emial == 'x'", "`user` has no attribute `emial`"),
+        ("true || usr.pro", "there is no variable `usr`"),
+        ("user.orgs.exists(o, p == 'x')", "there is no variable `p`"),
+        ("user.orgs.exists(o, o == 'x') && o == 'y'", "there is no variable `o`"),
+        ("user.name.first == 'x'", "`.first`: text has no attributes"),
+        ("user.name", "it gives text, but a condition gives a bool"),
+        ("size(fields)", "it gives an int, but a condition gives a bool"),
+        ("user.orgs", "it gives a list (text), but a condition gives a bool"),
+        ("'yes'", "it gives text"),
+        ("null", "it gives null"),
+        ("user.pro ? 'yes' : 'no'", "it gives text"),
+        ("user.pro && 1", "`&&` does not apply to a bool and an int"),
+        ("user.name || true", "`||` does not apply to text and a bool"),
+        ("!user.name", "`!` does not apply to text"),
+        ("fields['Age'] == 18", "`==` does not apply to text and an int"),
+        ("fields['Agree'] == true", "`==` does not apply to text and a bool"),
+        ("user.pro == 'true'", "`==` does not apply to a bool and text"),
+        ("user.email != null", "nothing here is ever null; `has(user.email)` tells whether there is one"),
+        ("fields['Country'] in [1, 2]", "`in` does not apply to text and a list (an int)"),
+        ("fields['Country'] in 'KP SY'", "`in` does not apply to text and text"),
+        ("user.verified_orgs in 'epfl'", "`in` does not apply"),
+        ("user.verified_orgs == 'epfl'", "`==` does not apply to a list (text) and text"),
+        ("fields['Age'] > 18", "`>` does not apply to text and an int"),
+        ("now - requested_at > 3600", "`>` does not apply to a duration and an int"),
+        ("user.name.lower() == 'x'", "there is no function `lower`; there are size, contains"),
+        ("contains(user.name, 'x')", "`contains` does not apply to text and text"),
+        ("user.name.startswith('x')", "there is no function `startswith`"),
+        ("fields['Affiliation'].matches('(')", "unclosed group"),
+        ("now - requested_at > duration('1 day')", "duration"),
+        ("requested_at > timestamp('yesterday')", "timestamp"),
+        ("fields.?Country == 'x'", "unsupported syntax"),
+        ("user.exists(k, k == 'pro')", "one can go over a list or over `fields`, not over `user`"),
+        ("Person{name: 'x'}.name == 'x'", "there is no type `Person`"),
+        (".user.pro", "there is no variable `.user`"),
+    ];
+    for (expression, expected) in cases {
+        let json =
+            serde_json::json!({"rules": [{"name": "slip", "then": "accept", "if": expression}]}).to_string();
+        let faults = Policy::parse(&json).expect_err(expression);
+        assert!(faults[0].starts_with("rule `slip`: `if`: "), "{expression}: {faults:?}");
+        assert!(faults[0].contains(expected), "{expression}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_policy_with_a_fault_never_starts() {
+    let rule = |rest: &str| format!(r#"{{"rules": [{{"name": "r", {rest}}}]}}"#);
+    let long = "x".repeat(201);
+    let cases = [
+        (String::new(), "EOF"),
+        ("accept".to_owned(), "expected value"),
+        ("[]".to_owned(), "rules"),
+        ("{}".to_owned(), "missing field `rules`"),
+        (r#"{"rules": [], "defalt": "accept"}"#.to_owned(), "unknown field `defalt`"),
+        (r#"{"rules": [], "default": "allow"}"#.to_owned(), "unknown variant `allow`, expected one of `accept`"),
+        (r#"{"rules": [], "default": "hold", "default": "accept"}"#.to_owned(), "duplicate field `default`"),
+        (r#"{"rules": {}}"#.to_owned(), "expected a sequence"),
+        (r#"{"rules": []} x"#.to_owned(), "trailing characters"),
+        (rule(r#""then": "accept""#), "rule `r`: missing field `if`"),
+        (rule(r#""if": "true""#), "rule `r`: missing field `then`"),
+        (rule(r#""then": "Accept", "if": "true""#), "rule `r`: unknown variant `Accept`"),
+        (rule(r#""then": "accept", "if": "true", "unless": "false""#), "rule `r`: unknown field `unless`"),
+        (rule(r#""then": "accept", "if": true"#), "rule `r`: invalid type: boolean `true`, expected a string"),
+        (rule(r#""then": "accept", "if": "false", "if": "true""#), "rule `r`: duplicate field `if`"),
+        (rule(r#""then": "accept", "if": "true", "reason": "x""#), "rule `r`: `reason` is given, but nobody is told"),
+        (rule(r#""then": "hold", "if": "true", "reason": "x""#), "rule `r`: `reason` is given, but nobody is told"),
+        (rule(r#""then": "reset", "if": "true", "reason": " ""#), "rule `r`: `reason` is empty"),
+        (
+            rule(&format!(r#""then": "reject", "if": "true", "reason": "{long}""#)),
+            "rule `r`: `reason` has 201 characters; the Hub takes at most 200",
+        ),
+        (r#"{"rules": [{"then": "accept", "if": "true"}]}"#.to_owned(), "rule number 1: missing field `name`"),
+        (r#"{"rules": [{"name": " ", "then": "accept", "if": "true"}]}"#.to_owned(), "rule number 1: `name` is empty"),
+        (r#"{"rules": [7]}"#.to_owned(), "rule number 1: invalid type: integer `7`"),
+        (
+            r#"{"rules": [{"name": "a", "then": "accept", "if": "true"}, {"name": "a", "then": "reject", "if": "true"}]}"#
+                .to_owned(),
+            "rule `a`: two rules have this name",
+        ),
+    ];
+    for (json, expected) in cases {
+        let faults = Policy::parse(&json).expect_err(&json);
+        assert!(faults.len() == 1 && faults[0].contains(expected), "{json}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_reason_of_200_characters_is_taken() {
+    let reason = "é".repeat(200);
+    let json = serde_json::json!({"rules": [{"name": "r", "then": "reset", "if": "true", "reason": reason}]});
+    assert_eq!(decide(&policy(&json.to_string()), &ada()).reason.as_deref(), Some(reason.as_str()));
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let json = r#"{"rules": [
+        {"name": "a", "then": "accept", "if": "usr.pro"},
+        {"name": "b", "then": "accept", "if": "true", "reason": "x"},
+        {"name": "c", "then": "reset", "if": "user.nme == 'x'", "reason": ""}]}"#;
+    let faults = Policy::parse(json).expect_err("faults");
+    let about: Vec<&str> = faults.iter().map(|fault| &fault[..8]).collect();
+    assert_eq!(about, ["rule `a`", "rule `b`", "rule `c`", "rule `c`"], "{faults:?}");
+}
+
+#[test]
+fn an_expression_too_long_or_too_deep_is_refused_without_exhausting_the_stack() {
+    let cases = [
+        vec!["true"; 2000].join(" && "),
+        format!("{}true{}", "(".repeat(4000), ")".repeat(4000)),
+        format!("{}true{}", "(".repeat(2000), ")".repeat(2000)),
+        format!("{}1{} == [1]", "[".repeat(1000), "]".repeat(1000)),
+        vec!["1"; 1000].join(" + ") + " == 1000",
+        format!("user{}", ".name".repeat(800)),
+    ];
+    for expression in cases {
+        let json =
+            serde_json::json!({"rules": [{"name": "deep", "then": "accept", "if": expression}]}).to_string();
+        let faults = Policy::parse(&json).expect_err("too much");
+        assert!(faults[0].starts_with("rule `deep`: ") && faults[0].len() < 300, "{faults:?}");
+    }
+}
+
+#[test]
+fn the_longest_chains_that_are_taken_can_be_evaluated() {
+    let sum = vec!["1"; 190].join(" + ") + " == 190";
+    assert_eq!(answer(&sum, &ada()), "yes");
+    assert_eq!(answer(&vec!["true"; 500].join(" && "), &ada()), "yes");
+    assert_eq!(answer(&format!("{}true", "!".repeat(4000)), &ada()), "yes");
+}
+
+#[test]
+fn the_fingerprint_tells_policies_apart() {
+    let one = rules(&["accept: true"]);
+    let other = rules(&["accept: false"]);
+    assert_eq!(one.fingerprint().len(), 12);
+    assert_eq!(one.fingerprint(), rules(&["accept: true"]).fingerprint());
+    assert_ne!(one.fingerprint(), other.fingerprint());
+}

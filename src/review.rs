@@ -1,0 +1,251 @@
+//! The review of one repo: list, decide, apply, until nothing is left to do or time is up.
+//!
+//! Nothing is remembered between two reviews. The list of pending requests is the queue: whatever a run leaves undone is
+//! still in it for the next one, and to repeat a run is harmless.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::mem::discriminant;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use futures_util::future::{OptionFuture, join_all};
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use crate::hub::{Answer, Handled, Hub, HubError, MAX_BATCH, Page, RepoCalls};
+use crate::model::{AccessRequest, Decision, Identity, Outcome, Repo, Verdict};
+use crate::policy::Policy;
+use crate::report::{self, RepoReport};
+
+/// No further page is read while so many writes are waiting, so that memory does not grow with the length of the list.
+const MAX_WRITES_WAITING: usize = 64;
+
+/// Reviews one repo: decides everybody who waits and tells the Hub, all of it before `deadline`. A dry run decides and
+/// reports the same and writes nothing.
+pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, deadline: Instant) -> RepoReport {
+    let calls = hub.repo(repo, deadline);
+    let writer = Writer { calls: &calls, stopped_by: OnceLock::new(), no_batch: AtomicBool::new(false) };
+    let mut review = Review {
+        repo,
+        policy,
+        writer: &writer,
+        dry_run,
+        report: RepoReport::new(repo),
+        seen: HashSet::new(),
+        looks_again: false,
+        hasher: RandomState::new(),
+    };
+    // Entries that leave the list may shift the pages behind them, so that somebody is skipped: look again.
+    while review.pass().await == (Pass { several_pages: true, changed: true }) {
+        review.looks_again = true;
+    }
+    let mut report = review.report;
+    report.complete = report.error.is_none() && report.failed == 0;
+    report.calls = calls.count();
+    report
+}
+
+struct Review<'a> {
+    repo: &'a Repo,
+    policy: &'a Policy,
+    writer: &'a Writer<'a>,
+    dry_run: bool,
+    report: RepoReport,
+    /// The hashes of those who were decided in this run: none is decided twice, even if the list still has them.
+    seen: HashSet<u64>,
+    hasher: RandomState,
+    looks_again: bool,
+}
+
+/// What came of going through the list once.
+#[derive(PartialEq, Eq)]
+struct Pass {
+    several_pages: bool,
+    changed: bool,
+}
+
+/// A decision that is to be written.
+struct Decided {
+    identity: Identity,
+    who: String,
+    requested_at: Option<DateTime<Utc>>,
+    decision: Decision,
+}
+
+impl Review<'_> {
+    /// Goes through the list once. Each page is acted upon as soon as it is decided, while the next one is being read:
+    /// the sooner a decision is written, the smaller the chance that it overrules a person who decided meanwhile.
+    async fn pass(&mut self) -> Pass {
+        let writer = self.writer;
+        let mut in_flight = FuturesUnordered::new();
+        let mut next = Some(None);
+        let mut reading = None;
+        let (mut pages, mut changed) = (0, false);
+        loop {
+            if reading.is_none() && in_flight.len() < MAX_WRITES_WAITING && writer.stopped_by.get().is_none()
+            {
+                reading = next.take().map(|page| Box::pin(writer.calls.pending(page)));
+            }
+            tokio::select! {
+                Some(page) = OptionFuture::from(reading.as_mut()) => {
+                    reading = None;
+                    pages += 1;
+                    match page {
+                        Ok(Page { requests, next: url }) => {
+                            next = url.map(Some);
+                            let decided = requests.into_iter().filter_map(|request| self.decide(&request)).collect();
+                            in_flight.extend(groups(decided).into_iter().map(|group| writer.write(group)));
+                        }
+                        Err(error) => self.fail(&error),
+                    }
+                }
+                Some(written) = in_flight.next() => {
+                    for (decided, result) in written {
+                        changed |= self.account(&decided, result);
+                    }
+                }
+                else => return Pass { several_pages: pages > 1, changed: changed && self.report.error.is_none() },
+            }
+        }
+    }
+
+    /// Decides one request. What is held is done with; what is to be written is returned.
+    fn decide(&mut self, request: &AccessRequest) -> Option<Decided> {
+        let identity = request.identity();
+        let is_new = match &identity {
+            Some(identity) => self.seen.insert(self.hasher.hash_one(identity)),
+            None => !self.looks_again,
+        };
+        if !is_new {
+            return None;
+        }
+        let now = Utc::now();
+        let decision = self.policy.decide(request, self.repo, now);
+        let who = request.user.name.clone().or_else(|| request.request_id.clone());
+        let who = who.or_else(|| request.user.id.clone()).unwrap_or_default();
+        match identity {
+            Some(identity) if decision.verdict != Verdict::Hold && !self.dry_run => {
+                Some(Decided { identity, who, requested_at: request.requested_at, decision })
+            }
+            _ => {
+                let outcome = if decision.verdict == Verdict::Hold { Outcome::Held } else { Outcome::DryRun };
+                self.report.still_pending(request.requested_at, now);
+                self.conclude(&who, &decision, outcome);
+                None
+            }
+        }
+    }
+
+    /// Counts what became of a decision that was to be written; whether that changed the list.
+    fn account(&mut self, decided: &Decided, result: Result<Handled, HubError>) -> bool {
+        let outcome = match result {
+            Ok(Handled::Done) => Outcome::Done,
+            Ok(Handled::Gone) => Outcome::Gone,
+            Ok(Handled::Failed(why)) => {
+                self.report.fail(&format!("the Hub did not take a verdict of a batch: {why}"));
+                Outcome::Failed
+            }
+            Err(error) => {
+                self.fail(&error);
+                Outcome::Failed
+            }
+        };
+        if outcome == Outcome::Failed {
+            self.report.still_pending(decided.requested_at, Utc::now());
+        }
+        self.conclude(&decided.who, &decided.decision, outcome);
+        outcome == Outcome::Done
+    }
+
+    fn conclude(&mut self, who: &str, decision: &Decision, outcome: Outcome) {
+        self.report.count(decision.verdict, outcome);
+        report::audit(self.repo, who, decision, self.policy.fingerprint(), self.dry_run, outcome);
+    }
+
+    fn fail(&mut self, error: &HubError) {
+        self.report.not_gated |= error.is_not_gated();
+        self.report.fail(error);
+    }
+}
+
+/// What can be written in one call: the same verdict with the same reason, and the same way of naming the requests, so
+/// that a batch that is refused for one way holds up no other.
+struct Group {
+    answer: Answer,
+    decided: Vec<Decided>,
+}
+
+fn groups(decided: Vec<Decided>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for one in decided {
+        let answer = Answer { verdict: one.decision.verdict, reason: one.decision.reason.clone() };
+        let fits = |group: &&mut Group| {
+            group.decided.len() < MAX_BATCH
+                && group.answer == answer
+                && group
+                    .decided
+                    .iter()
+                    .all(|other| discriminant(&other.identity) == discriminant(&one.identity))
+        };
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.decided.push(one),
+            None => groups.push(Group { answer, decided: vec![one] }),
+        }
+    }
+    groups
+}
+
+type Written = Vec<(Decided, Result<Handled, HubError>)>;
+
+/// Carries decisions out.
+struct Writer<'a> {
+    calls: &'a RepoCalls<'a>,
+    /// Set when the Hub has said something that holds for every call about this repo; none is made after that.
+    stopped_by: OnceLock<HubError>,
+    /// Set when this Hub has turned out to have no `batch`.
+    no_batch: AtomicBool,
+}
+
+impl Writer<'_> {
+    /// Writes a group in one call, or one by one where the Hub does not take it as a batch.
+    async fn write(&self, group: Group) -> Written {
+        let Group { answer, decided } = group;
+        if decided.len() > 1 && !self.no_batch.load(Ordering::Relaxed) {
+            let identities: Vec<Identity> = decided.iter().map(|one| one.identity.clone()).collect();
+            match self.unless_stopped(self.calls.batch(&identities, &answer)).await {
+                Ok(handled) => return decided.into_iter().zip(handled.into_iter().map(Ok)).collect(),
+                Err(error) if error.is_batch_refused() => {
+                    self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
+                }
+                Err(error) => return decided.into_iter().map(|one| (one, Err(error.clone()))).collect(),
+            }
+        }
+        let answer = &answer;
+        join_all(decided.into_iter().map(|one| async move {
+            let handled = self.unless_stopped(self.calls.handle(&one.identity, answer)).await;
+            (one, handled)
+        }))
+        .await
+    }
+
+    /// Makes a call, unless one before it has told that it is of no use.
+    async fn unless_stopped<T>(
+        &self,
+        call: impl Future<Output = Result<T, HubError>>,
+    ) -> Result<T, HubError> {
+        if let Some(error) = self.stopped_by.get() {
+            return Err(error.clone());
+        }
+        let result = call.await;
+        if let Err(error) = &result
+            && error.is_about_the_repo()
+            && !error.is_batch_unknown()
+        {
+            self.stopped_by.get_or_init(|| error.clone());
+        }
+        result
+    }
+}

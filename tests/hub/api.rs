@@ -1,0 +1,322 @@
+//! The Hub's HTTP API over the model: one call in, one answer out.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::model::{AccessRequest, Batch, Call, Gating, Model, Repo, Role, Status};
+
+/// An answer, before it is HTTP.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    fn ok(body: &Value) -> Self {
+        Self { status: 200, headers: Vec::new(), body: body.to_string() }
+    }
+
+    /// An error as the Hub words it.
+    pub fn error(status: u16, code: Option<&str>, message: &str) -> Self {
+        let mut headers = vec![("X-Error-Message", message.to_owned())];
+        headers.extend(code.map(|code| ("X-Error-Code", code.to_owned())));
+        Self { status, headers, body: json!({"error": message}).to_string() }
+    }
+}
+
+/// A page of a list may start at this place, and be so long.
+struct Paging {
+    limit: usize,
+    cursor: usize,
+}
+
+/// Answers a call of whoever shows this token.
+pub fn answer(model: &mut Model, call: &Call, token: Option<&str>) -> Answer {
+    if token.is_some_and(|token| token != model.token) {
+        return Answer::error(401, None, "Invalid username or password.");
+    }
+    let (left, quota) = model.quota;
+    let limits = [
+        ("RateLimit", format!(r#""api";r={};t=300"#, left.saturating_sub(1))),
+        ("RateLimit-Policy", format!(r#""fixed window";"api";q={quota};w=300"#)),
+    ];
+    let mut answer = if left == 0 {
+        Answer::error(429, None, "We had to rate limit you")
+    } else {
+        model.quota.0 = left - 1;
+        route(model, call, token.is_some())
+    };
+    answer.headers.extend(limits);
+    answer
+}
+
+fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
+    let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let param = |name: &str| {
+        query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+    };
+    match (call.method.as_str(), segments.as_slice()) {
+        ("GET", ["api", "whoami-v2"]) if signed_in => Answer::ok(&json!({
+            "type": "user", "id": "id-owner", "name": "owner", "fullname": "The Owner", "isPro": false,
+            "orgs": [{"type": "org", "name": "acme", "roleInOrg": "admin"}],
+            "auth": {"type": "access_token", "accessToken": {"displayName": "doorman", "role": "write"}},
+        })),
+        ("GET", ["api", kind @ ("models" | "datasets")]) => list_repos(model, kind, param("author"), param("gated")),
+        ("GET", ["datasets", namespace, name, "user-access-report"]) => {
+            report(model, &format!("datasets/{namespace}/{name}"), signed_in)
+        }
+        ("GET", [namespace, name, "user-access-report"]) => report(model, &format!("{namespace}/{name}"), signed_in),
+        (_, ["api", kind @ ("models" | "datasets"), rest @ ..]) => {
+            let (name, rest) = match rest.iter().position(|s| matches!(*s, "user-access-request" | "settings")) {
+                Some(end) => rest.split_at(end),
+                None => (rest, &[][..]),
+            };
+            let name = name.join("/");
+            let key = if *kind == "datasets" { format!("datasets/{name}") } else { name };
+            let known = model.repos.get(&key).filter(|repo| repo.role != Role::None);
+            let Some(role) = known.map(|repo| repo.role) else {
+                return Answer::error(404, Some("RepoNotFound"), "Repository not found");
+            };
+            match (call.method.as_str(), rest) {
+                ("GET", []) => Answer::ok(&repo_info(model.repo(&key))),
+                _ if !signed_in => Answer::error(401, None, "Invalid username or password."),
+                _ if role == Role::Read => Answer::error(
+                    403,
+                    None,
+                    "You have read access but not the required permissions for this operation",
+                ),
+                ("PUT", ["settings"]) => settings(model.repo(&key), &call.body),
+                ("GET", ["user-access-request", status]) => match (Status::parse(status), paging(&param)) {
+                    (Some(status), Ok(paging)) => list(model, &key, status, &paging, path),
+                    (None, _) => unknown(call),
+                    (_, Err(answer)) => answer,
+                },
+                ("POST", ["user-access-request", "handle"]) => handle(model, &key, &call.body),
+                ("POST", ["user-access-request", "batch"]) if model.batch != Batch::Unknown => {
+                    batch(model, &key, &call.body)
+                }
+                ("POST", ["user-access-request", "grant"]) => grant(model, &key, &call.body),
+                _ => unknown(call),
+            }
+        }
+        _ => unknown(call),
+    }
+}
+
+/// What this Hub does not have. A test that runs into it sees what it asked for.
+fn unknown(call: &Call) -> Answer {
+    Answer { status: 404, headers: Vec::new(), body: format!("Cannot {call}") }
+}
+
+fn paging<'a>(param: &impl Fn(&str) -> Option<&'a str>) -> Result<Paging, Answer> {
+    let number = |name, default| param(name).map_or(Some(default), |text| text.parse().ok());
+    match (number("limit", 1000), number("cursor", 0)) {
+        (Some(limit @ 10..=1000), Some(cursor)) => Ok(Paging { limit, cursor }),
+        _ => Err(Answer::error(400, None, "Invalid value for parameter limit: must be between 10 and 1000")),
+    }
+}
+
+fn list(model: &mut Model, key: &str, status: Status, paging: &Paging, path: &str) -> Answer {
+    let (lag, limit) = (model.lag, paging.limit.min(model.max_page));
+    let (origin, elsewhere) = (model.origin.clone(), model.next_page.clone());
+    let repo = model.repo(key);
+    if let (Some(page), Status::Pending) = (&repo.raw_page, status) {
+        return Answer { status: 200, headers: Vec::new(), body: page.clone() };
+    }
+    let mut entries = repo.list(status, paging.cursor, lag);
+    let page: Vec<Value> = entries.by_ref().take(limit).map(|(_, entry)| entry).collect();
+    let next = entries.next().map(|(place, _)| format!("{origin}{path}?limit={}&cursor={place}", paging.limit));
+    drop(entries);
+    let mut answer = Answer::ok(&json!(page));
+    if let Some(next) = next {
+        let next = elsewhere.unwrap_or(next);
+        answer.headers.push(("Link", format!(r#"<{next}>; rel="next""#)));
+    }
+    answer
+}
+
+/// The check that all writes begin with.
+fn check_write(repo: &Repo, body: &Value) -> Result<(Status, Option<String>), Answer> {
+    if repo.gating == Gating::Off {
+        return Err(Answer::error(400, Some("RepoNotGated"), "This repo is not gated"));
+    }
+    let Some(status) = body["status"].as_str().and_then(Status::parse) else {
+        return Err(Answer::error(400, None, "Invalid status"));
+    };
+    let reason = match status {
+        Status::Rejected => &body["rejectionReason"],
+        Status::Reset => &body["resetReason"],
+        Status::Pending | Status::Accepted => &Value::Null,
+    };
+    match reason.as_str() {
+        Some(reason) if reason.encode_utf16().count() > 200 => {
+            Err(Answer::error(400, None, "The reason must be at most 200 characters"))
+        }
+        reason => Ok((status, reason.map(str::to_owned))),
+    }
+}
+
+/// Why a request was not found.
+enum Missing {
+    Identity,
+    User,
+    Request,
+}
+
+/// Finds the request that a body names, in exactly one way.
+fn named<'a>(model: &'a mut Model, key: &str, body: &Value) -> Result<&'a mut AccessRequest, Missing> {
+    let identity = |name: &str| body[name].as_str().map(str::to_owned);
+    let known: Vec<(String, String)> = model.people.iter().map(|p| (p.id.clone(), p.name.clone())).collect();
+    let repo = model.repo(key);
+    let is_known = |is: &dyn Fn(&str, &str) -> bool| known.iter().any(|(id, name)| is(id, name));
+    match (identity("userId"), identity("user"), identity("requestId")) {
+        (Some(id), None, None) => {
+            let missing = if is_known(&|known, _| known == id) { Missing::Request } else { Missing::User };
+            repo.find_mut(|request| request.person.id == id).ok_or(missing)
+        }
+        (None, Some(name), None) => {
+            let missing = if is_known(&|_, known| known == name) { Missing::Request } else { Missing::User };
+            repo.find_mut(|request| request.person.name == name).ok_or(missing)
+        }
+        (None, None, Some(id)) => repo.find_mut(|request| request.id == id).ok_or(Missing::Request),
+        _ => Err(Missing::Identity),
+    }
+}
+
+fn not_found(missing: &Missing) -> Answer {
+    match missing {
+        Missing::Identity => Answer::error(400, None, "Exactly one of user, userId and requestId must be given"),
+        Missing::User => Answer::error(404, None, "User not found"),
+        Missing::Request => Answer::error(404, None, "No access request found matching your criteria"),
+    }
+}
+
+fn handle(model: &mut Model, key: &str, body: &Value) -> Answer {
+    let (status, reason) = match check_write(model.repo(key), body) {
+        Ok(checked) => checked,
+        Err(answer) => return answer,
+    };
+    match named(model, key, body) {
+        Ok(request) if request.status == status => not_found(&Missing::Request),
+        Ok(request) => {
+            request.set(status, reason);
+            Answer::ok(&json!({}))
+        }
+        Err(missing) => not_found(&missing),
+    }
+}
+
+fn batch(model: &mut Model, key: &str, body: &Value) -> Answer {
+    let (status, reason) = match check_write(model.repo(key), body) {
+        Ok(checked) => checked,
+        Err(answer) => return answer,
+    };
+    let requests = body["requests"].as_array().cloned().unwrap_or_default();
+    if !(1..=100).contains(&requests.len()) {
+        return Answer::error(400, None, "requests must have between 1 and 100 items");
+    }
+    if model.batch == Batch::NoRequestId && requests.iter().any(|request| !request["requestId"].is_null()) {
+        return Answer::error(400, None, "Invalid input: requests[0] must have user or userId");
+    }
+    let mut results = Vec::new();
+    for mut one in requests {
+        match named(model, key, &one) {
+            Ok(request) => {
+                // Unlike handle, a batch may say again what is so already.
+                if request.status != status {
+                    request.set(status, reason.clone());
+                }
+                one["ok"] = json!(true);
+            }
+            Err(missing) => {
+                one["ok"] = json!(false);
+                let error = if matches!(missing, Missing::User) { "user_not_found" } else { "request_not_found" };
+                one["error"] = json!(error);
+            }
+        }
+        results.push(one);
+    }
+    Answer::ok(&json!(results))
+}
+
+fn grant(model: &mut Model, key: &str, body: &Value) -> Answer {
+    if model.repo(key).gating == Gating::Off {
+        return Answer::error(400, Some("RepoNotGated"), "This repo is not gated");
+    }
+    let is_meant = |id: &str, name: &str| body["userId"] == id || body["user"] == name;
+    if let Some(request) = model.repo(key).find_mut(|r| is_meant(&r.person.id, &r.person.name)) {
+        if request.status == Status::Accepted {
+            return Answer::error(400, None, "That user already has access to the repo");
+        }
+        request.set(Status::Accepted, None);
+        return Answer::ok(&json!({}));
+    }
+    let Some(person) = model.people.iter().find(|person| is_meant(&person.id, &person.name)).cloned() else {
+        return Answer::error(404, None, "User not found");
+    };
+    let name = person.name.clone();
+    let repo = model.repo(key);
+    repo.ask(person);
+    if let Some(request) = repo.find_mut(|request| request.person.name == name) {
+        request.set(Status::Accepted, None);
+        request.granted = true;
+    }
+    Answer::ok(&json!({}))
+}
+
+fn report(model: &mut Model, key: &str, signed_in: bool) -> Answer {
+    match model.repos.get(key) {
+        Some(repo) if signed_in && repo.role == Role::Write => {
+            let mut answer = Answer::ok(&repo.report());
+            answer.headers.push(("Content-Disposition", "attachment; filename=\"access-report.json\"".to_owned()));
+            answer
+        }
+        _ => Answer::error(404, Some("RepoNotFound"), "Repository not found"),
+    }
+}
+
+fn settings(repo: &mut Repo, body: &Value) -> Answer {
+    repo.gating = match &body["gated"] {
+        Value::Bool(false) => Gating::Off,
+        gated if gated == "auto" => Gating::Auto,
+        gated if gated == "manual" => Gating::Manual,
+        _ => return Answer::error(400, None, "Invalid value for gated"),
+    };
+    Answer::ok(&json!({}))
+}
+
+fn gated(repo: &Repo) -> Value {
+    match repo.gating {
+        Gating::Off => json!(false),
+        Gating::Auto => json!("auto"),
+        Gating::Manual => json!("manual"),
+    }
+}
+
+fn repo_info(repo: &Repo) -> Value {
+    json!({
+        "_id": format!("id-{}", repo.name), "id": repo.name, "author": repo.name.split('/').next(),
+        "private": repo.private, "disabled": false, "gated": gated(repo), "cardData": repo.card,
+        "tags": [], "downloads": 0, "likes": 0, "siblings": [], "createdAt": "2026-01-01T00:00:00.000Z",
+    })
+}
+
+fn list_repos(model: &Model, kind: &str, author: Option<&str>, only_gated: Option<&str>) -> Answer {
+    let of_kind = model.repos.values().filter(|repo| format!("{}s", repo.repo_type) == kind);
+    let visible = of_kind.filter(|repo| repo.role != Role::None);
+    let listed = visible.filter(|repo| {
+        author.is_none_or(|author| repo.name.split('/').next() == Some(author))
+            && (only_gated != Some("true") || repo.gating != Gating::Off)
+    });
+    Answer::ok(&listed.map(repo_info).collect())
+}
+
+/// An id for a call, as the Hub's load balancer writes it.
+pub fn request_id(number: usize) -> String {
+    let mut id = "Root=1-".to_owned();
+    let _ = write!(id, "{number:08x}");
+    id
+}

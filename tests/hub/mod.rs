@@ -1,0 +1,55 @@
+//! The stand-in Hub: a model of the real one behind a real HTTP server on `127.0.0.1`, which tests and the harness read
+//! and change. It does what the Hub was seen to do, with the Hub's own codes, headers and bodies; what it is asked beyond
+//! that it answers with a 404 that names what was asked.
+//!
+//! Each user of it needs another part of it.
+#![allow(dead_code, missing_docs, clippy::missing_panics_doc, clippy::must_use_candidate)]
+
+mod api;
+mod model;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub use model::{Batch, Call, Fault, Gating, Model, Person, Repo, Role, Status};
+
+/// A running stand-in; it ends when this is dropped.
+pub struct Hub {
+    model: Arc<Mutex<Model>>,
+    address: SocketAddr,
+    _server: server::Server,
+}
+
+impl Hub {
+    /// Starts an empty Hub, whose only token is [`Hub::TOKEN`].
+    pub async fn start() -> Self {
+        let model = Arc::new(Mutex::new(Model::new(Self::TOKEN)));
+        let (address, server) = server::start(Arc::clone(&model)).await;
+        model.lock().expect("no panic").origin = format!("http://{address}");
+        Self { model, address, _server: server }
+    }
+
+    /// The token of somebody with write access to every repo.
+    pub const TOKEN: &str = "hf_StandInTokenThatMustNeverBeSeen";
+
+    /// What `HF_ENDPOINT` has to be.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The state of this Hub, to read and to change.
+    pub fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().expect("no panic while it was held")
+    }
+
+    /// The names of the users in one of a repo's lists, in alphabetical order.
+    pub fn users(&self, repo: &str, status: Status) -> Vec<String> {
+        self.model().repo(repo).users(status)
+    }
+
+    /// The calls so far, as `POST /api/…`.
+    pub fn calls(&self) -> Vec<String> {
+        self.model().calls.iter().map(ToString::to_string).collect()
+    }
+}

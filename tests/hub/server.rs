@@ -1,0 +1,87 @@
+//! The HTTP server before the model, and what goes wrong on purpose.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::api::{self, Answer};
+use super::model::{Call, Fault, Model};
+
+/// Stops serving when it is dropped.
+pub struct Server(JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub async fn start(model: Arc<Mutex<Model>>) -> (SocketAddr, Server) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let serve = async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let model = Arc::clone(&model);
+            let service = service_fn(move |request| serve(Arc::clone(&model), request));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    };
+    (address, Server(tokio::spawn(serve)))
+}
+
+/// An error closes the connection without an answer.
+async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let call = Call {
+        method: parts.method.to_string(),
+        path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        user_agent: header("user-agent").unwrap_or_default().to_owned(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    };
+    let token = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+
+    let (answer, fault, number) = {
+        let mut model = model.lock().expect("no panic while it was held");
+        model.calls.push(call.clone());
+        let fault = model.take_fault(&call);
+        let answer = match &fault {
+            Some(Fault::Status(status)) => Answer::error(*status, None, "something went wrong on purpose"),
+            Some(Fault::Answer(status, headers, body)) => {
+                Answer { status: *status, headers: headers.clone(), body: body.clone() }
+            }
+            Some(Fault::DropBefore) => return Err(io::Error::other("dropped")),
+            _ => api::answer(&mut model, &call, token),
+        };
+        (answer, fault, model.calls.len())
+    };
+    match fault {
+        Some(Fault::DropAfter) => Err(io::Error::other("dropped")),
+        Some(Fault::Stall) => std::future::pending::<Result<_, Infallible>>().await.map_err(io::Error::other),
+        Some(Fault::Garbage) => Ok(respond(Answer { body: "<html>\u{fffd}".to_owned(), ..answer }, number)),
+        _ => Ok(respond(answer, number)),
+    }
+}
+
+fn respond(answer: Answer, number: usize) -> Response<Full<Bytes>> {
+    let Answer { status, headers, body } = answer;
+    let mut response = Response::builder()
+        .status(status)
+        .header("Content-Type", "application/json; charset=utf-8")
+        .header("X-Request-Id", api::request_id(number));
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(Bytes::from(body))).expect("a response")
+}
