@@ -6,8 +6,8 @@ mod error;
 mod link;
 mod wire;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LINK};
@@ -79,7 +79,7 @@ impl Hub {
 
     /// The Hub as one review of `repo` sees it: its calls are counted, and none lasts longer than `deadline`.
     pub fn repo<'a>(&'a self, repo: &'a Repo, deadline: Instant) -> RepoCalls<'a> {
-        RepoCalls { hub: self, repo, deadline, count: AtomicU32::new(0) }
+        RepoCalls { hub: self, repo, deadline, count: AtomicU32::new(0), stopped_by: OnceLock::new() }
     }
 }
 
@@ -118,9 +118,16 @@ pub struct RepoCalls<'a> {
     repo: &'a Repo,
     deadline: Instant,
     count: AtomicU32,
+    /// Set when the Hub has said something that holds for every call about this repo: none is made after that.
+    stopped_by: OnceLock<HubError>,
 }
 
 impl RepoCalls<'_> {
+    /// What the Hub has said that makes every further call about this repo useless. Those return the same error at once.
+    pub fn stopped_by(&self) -> Option<&HubError> {
+        self.stopped_by.get()
+    }
+
     /// How many calls were made so far.
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
@@ -130,7 +137,7 @@ impl RepoCalls<'_> {
     pub async fn pending(&self, page: Option<Url>) -> Result<Page, HubError> {
         let url = page.map_or_else(|| self.url(&format!("pending?limit={PAGE}")), Ok)?;
         let call = format!("GET {}", url.path());
-        let answered = self.send(&call, self.hub.http.get(url.clone())).await?;
+        let answered = self.send(&call, self.hub.http.get(url.clone())).await.map_err(|e| self.heed(e))?;
         let fail = |problem| HubError::new(&call, problem);
         let next = link::next(answered.headers.get_all(LINK), &answered.url).map_err(fail)?;
         match &next {
@@ -155,15 +162,25 @@ impl RepoCalls<'_> {
                 Err(error) => Err(HubError::new(&call, Problem::Unreadable(wire::describe(&error)))),
             },
             Err(error) if error.is_no_such_request() => Ok(Handled::Gone),
-            Err(error) => Err(error),
+            Err(error) => Err(self.heed(error)),
         }
     }
 
     /// Gives up to [`MAX_BATCH`] requests the same new status; one result for each, in their order.
     pub async fn batch(&self, identities: &[Identity], answer: &Answer) -> Result<Vec<Handled>, HubError> {
         let requests = identities.iter().map(Into::into).collect();
-        let (call, body) = self.post("batch", &wire::BatchBody { answer: answer.into(), requests }).await?;
+        let answered = self.post("batch", &wire::BatchBody { answer: answer.into(), requests }).await;
+        // A Hub that has no batch may well have the repo.
+        let (call, body) = answered.map_err(|e| if e.is_batch_unknown() { e } else { self.heed(e) })?;
         wire::batch(&body, identities).map_err(|error| HubError::new(&call, Problem::Unreadable(error)))
+    }
+
+    /// Makes sure that an error that holds for every call about this repo is the last one.
+    fn heed(&self, error: HubError) -> HubError {
+        if error.is_about_the_repo() {
+            self.stopped_by.get_or_init(|| error.clone());
+        }
+        error
     }
 
     fn url(&self, rest: &str) -> Result<Url, HubError> {
@@ -193,6 +210,9 @@ impl RepoCalls<'_> {
         let fail = |problem| HubError::new(call, problem);
         let _permit =
             timeout_at(self.deadline, in_flight.acquire()).await.map_err(|_| fail(Problem::OutOfTime))?;
+        if let Some(error) = self.stopped_by() {
+            return Err(error.clone());
+        }
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(fail(Problem::OutOfTime));

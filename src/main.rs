@@ -5,10 +5,11 @@ use std::sync::Arc;
 use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
 use hub_doorman::hub::http_client;
-use lambda_http::tracing::subscriber::EnvFilter;
-use lambda_http::tracing::subscriber::filter::LevelFilter;
-use lambda_http::tracing::{error, subscriber};
-use lambda_http::{Error, Request, service_fn};
+use lambda_http::Request;
+use lambda_runtime::tracing::subscriber::EnvFilter;
+use lambda_runtime::tracing::subscriber::filter::LevelFilter;
+use lambda_runtime::tracing::{error, subscriber};
+use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::mem::discriminant;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
@@ -27,7 +26,7 @@ const MAX_WRITES_WAITING: usize = 64;
 /// reports the same and writes nothing.
 pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, deadline: Instant) -> RepoReport {
     let calls = hub.repo(repo, deadline);
-    let writer = Writer { calls: &calls, stopped_by: OnceLock::new(), no_batch: AtomicBool::new(false) };
+    let writer = Writer { calls: &calls, no_batch: AtomicBool::new(false) };
     let mut review = Review {
         repo,
         policy,
@@ -85,7 +84,9 @@ impl Review<'_> {
         let mut reading = None;
         let (mut pages, mut changed) = (0, false);
         loop {
-            if reading.is_none() && in_flight.len() < MAX_WRITES_WAITING && writer.stopped_by.get().is_none()
+            if reading.is_none()
+                && in_flight.len() < MAX_WRITES_WAITING
+                && writer.calls.stopped_by().is_none()
             {
                 reading = next.take().map(|page| Box::pin(writer.calls.pending(page)));
             }
@@ -203,8 +204,6 @@ type Written = Vec<(Decided, Result<Handled, HubError>)>;
 /// Carries decisions out.
 struct Writer<'a> {
     calls: &'a RepoCalls<'a>,
-    /// Set when the Hub has said something that holds for every call about this repo; none is made after that.
-    stopped_by: OnceLock<HubError>,
     /// Set when this Hub has turned out to have no `batch`.
     no_batch: AtomicBool,
 }
@@ -215,7 +214,7 @@ impl Writer<'_> {
         let Group { answer, decided } = group;
         if decided.len() > 1 && !self.no_batch.load(Ordering::Relaxed) {
             let identities: Vec<Identity> = decided.iter().map(|one| one.identity.clone()).collect();
-            match self.unless_stopped(self.calls.batch(&identities, &answer)).await {
+            match self.calls.batch(&identities, &answer).await {
                 Ok(handled) => return decided.into_iter().zip(handled.into_iter().map(Ok)).collect(),
                 Err(error) if error.is_batch_refused() => {
                     self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
@@ -225,27 +224,9 @@ impl Writer<'_> {
         }
         let answer = &answer;
         join_all(decided.into_iter().map(|one| async move {
-            let handled = self.unless_stopped(self.calls.handle(&one.identity, answer)).await;
+            let handled = self.calls.handle(&one.identity, answer).await;
             (one, handled)
         }))
         .await
-    }
-
-    /// Makes a call, unless one before it has told that it is of no use.
-    async fn unless_stopped<T>(
-        &self,
-        call: impl Future<Output = Result<T, HubError>>,
-    ) -> Result<T, HubError> {
-        if let Some(error) = self.stopped_by.get() {
-            return Err(error.clone());
-        }
-        let result = call.await;
-        if let Err(error) = &result
-            && error.is_about_the_repo()
-            && !error.is_batch_unknown()
-        {
-            self.stopped_by.get_or_init(|| error.clone());
-        }
-        result
     }
 }

@@ -56,7 +56,9 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
     let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let param = |name: &str| {
-        query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+        query
+            .split('&')
+            .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
     };
     match (call.method.as_str(), segments.as_slice()) {
         ("GET", ["api", "whoami-v2"]) if signed_in => Answer::ok(&json!({
@@ -64,16 +66,21 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
             "orgs": [{"type": "org", "name": "acme", "roleInOrg": "admin"}],
             "auth": {"type": "access_token", "accessToken": {"displayName": "doorman", "role": "write"}},
         })),
-        ("GET", ["api", kind @ ("models" | "datasets")]) => list_repos(model, kind, param("author"), param("gated")),
+        ("GET", ["api", kind @ ("models" | "datasets")]) => {
+            list_repos(model, kind, param("author"), param("gated"))
+        }
         ("GET", ["datasets", namespace, name, "user-access-report"]) => {
             report(model, &format!("datasets/{namespace}/{name}"), signed_in)
         }
-        ("GET", [namespace, name, "user-access-report"]) => report(model, &format!("{namespace}/{name}"), signed_in),
+        ("GET", [namespace, name, "user-access-report"]) => {
+            report(model, &format!("{namespace}/{name}"), signed_in)
+        }
         (_, ["api", kind @ ("models" | "datasets"), rest @ ..]) => {
-            let (name, rest) = match rest.iter().position(|s| matches!(*s, "user-access-request" | "settings")) {
-                Some(end) => rest.split_at(end),
-                None => (rest, &[][..]),
-            };
+            let (name, rest) =
+                match rest.iter().position(|s| matches!(*s, "user-access-request" | "settings")) {
+                    Some(end) => rest.split_at(end),
+                    None => (rest, &[][..]),
+                };
             let name = name.join("/");
             let key = if *kind == "datasets" { format!("datasets/{name}") } else { name };
             let known = model.repos.get(&key).filter(|repo| repo.role != Role::None);
@@ -128,7 +135,8 @@ fn list(model: &mut Model, key: &str, status: Status, paging: &Paging, path: &st
     }
     let mut entries = repo.list(status, paging.cursor, lag);
     let page: Vec<Value> = entries.by_ref().take(limit).map(|(_, entry)| entry).collect();
-    let next = entries.next().map(|(place, _)| format!("{origin}{path}?limit={}&cursor={place}", paging.limit));
+    let next =
+        entries.next().map(|(place, _)| format!("{origin}{path}?limit={}&cursor={place}", paging.limit));
     drop(entries);
     let mut answer = Answer::ok(&json!(page));
     if let Some(next) = next {
@@ -188,7 +196,9 @@ fn named<'a>(model: &'a mut Model, key: &str, body: &Value) -> Result<&'a mut Ac
 
 fn not_found(missing: &Missing) -> Answer {
     match missing {
-        Missing::Identity => Answer::error(400, None, "Exactly one of user, userId and requestId must be given"),
+        Missing::Identity => {
+            Answer::error(400, None, "Exactly one of user, userId and requestId must be given")
+        }
         Missing::User => Answer::error(404, None, "User not found"),
         Missing::Request => Answer::error(404, None, "No access request found matching your criteria"),
     }
@@ -233,7 +243,8 @@ fn batch(model: &mut Model, key: &str, body: &Value) -> Answer {
             }
             Err(missing) => {
                 one["ok"] = json!(false);
-                let error = if matches!(missing, Missing::User) { "user_not_found" } else { "request_not_found" };
+                let error =
+                    if matches!(missing, Missing::User) { "user_not_found" } else { "request_not_found" };
                 one["error"] = json!(error);
             }
         }
@@ -271,7 +282,9 @@ fn report(model: &mut Model, key: &str, signed_in: bool) -> Answer {
     match model.repos.get(key) {
         Some(repo) if signed_in && repo.role == Role::Write => {
             let mut answer = Answer::ok(&repo.report());
-            answer.headers.push(("Content-Disposition", "attachment; filename=\"access-report.json\"".to_owned()));
+            answer
+                .headers
+                .push(("Content-Disposition", "attachment; filename=\"access-report.json\"".to_owned()));
             answer
         }
         _ => Answer::error(404, Some("RepoNotFound"), "Repository not found"),

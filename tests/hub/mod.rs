@@ -12,6 +12,7 @@ mod server;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+#[allow(unused_imports)]
 pub use model::{Batch, Call, Fault, Gating, Model, Person, Repo, Role, Status};
 
 /// A running stand-in; it ends when this is dropped.

@@ -194,7 +194,10 @@ impl Repo {
     }
 
     pub fn request(&self, user: &str) -> &AccessRequest {
-        self.requests.iter().find(|request| request.person.name == user).unwrap_or_else(|| panic!("{user} never asked"))
+        self.requests
+            .iter()
+            .find(|request| request.person.name == user)
+            .unwrap_or_else(|| panic!("{user} never asked"))
     }
 
     pub fn users(&self, status: Status) -> Vec<String> {

@@ -1,0 +1,128 @@
+//! What is written down of a run, and what never is.
+
+use serde_json::{Value, json};
+
+use crate::hub::{Fault, Hub, Status};
+use crate::support::{
+    Logs, POLICY, SECRET, answer, deliver, doorman, doorman_with, payload, request, staff, stranger,
+};
+
+#[tokio::test]
+async fn every_decision_leaves_one_line_that_explains_it() {
+    let hub = Hub::start().await;
+    {
+        let mut model = hub.model();
+        let repo = model.add("datasets/acme/corpus");
+        repo.ask(staff("ada"));
+        repo.ask(stranger("bob"));
+        repo.ask(stranger("kim").answer("Country", "KP"));
+        let mut shy = stranger("shy");
+        shy.email = None;
+        repo.ask(shy);
+    }
+    let (logs, _guard) = Logs::capture();
+    deliver(&doorman(&hub), &payload("datasets/acme/corpus")).await;
+
+    let mut lines = logs.lines("decided");
+    lines.sort_by_key(|line| line["user"].to_string());
+    let policy = hub_doorman::policy::Policy::parse(POLICY).expect("a policy");
+    let line = |user: &str, verdict: &str, rule: Value, grounds: &str, reason: Value, outcome: &str| {
+        let mut line = json!({
+            "level": "INFO", "message": "decided", "repo": "datasets/acme/corpus", "user": user, "verdict": verdict,
+            "grounds": grounds, "policy": policy.fingerprint(), "dry_run": false, "outcome": outcome,
+        });
+        for (key, value) in [("rule", rule), ("reason", reason)] {
+            if !value.is_null() {
+                line[key] = value;
+            }
+        }
+        line
+    };
+    let unknown = "rule `staff` could not be evaluated: the request has no `domain`";
+    let expected = [
+        line("ada", "accept", json!("staff"), "rule `staff`", Value::Null, "done"),
+        line("bob", "hold", Value::Null, "no rule matched", Value::Null, "held"),
+        line("kim", "reject", json!("embargo"), "rule `embargo`", json!("We cannot."), "done"),
+        line("shy", "hold", json!("staff"), unknown, Value::Null, "held"),
+    ];
+    for (mut line, expected) in lines.iter().cloned().zip(&expected) {
+        let fields = line.as_object_mut().expect("an object");
+        fields.retain(|key, _| key != "timestamp" && key != "target");
+        assert_eq!(&line, expected);
+    }
+    assert_eq!(lines.len(), expected.len());
+    assert_eq!(logs.lines("reviewed").len(), 1);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_so_on_every_line() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model").ask(staff("ada"));
+    hub.model().repo("acme/model").ask(stranger("bob"));
+    let (logs, _guard) = Logs::capture();
+    deliver(&doorman_with(&hub, &[("DRY_RUN", "true")]), &payload("acme/model")).await;
+    let lines: Vec<_> =
+        logs.lines("decided").iter().map(|l| (l["dry_run"].clone(), l["outcome"].clone())).collect();
+    assert_eq!(lines, [(json!(true), json!("dry run")), (json!(true), json!("held"))]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_in_the_audit_log_as_failed() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model").ask(staff("ada"));
+    hub.model().fault("/handle", Fault::Status(500));
+    let (logs, _guard) = Logs::capture();
+    deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(logs.lines("decided")[0]["outcome"], "failed");
+}
+
+#[tokio::test]
+async fn a_refused_webhook_leaves_a_line_to_count() {
+    let hub = Hub::start().await;
+    let (logs, _guard) = Logs::capture();
+    answer(&doorman(&hub), request("POST", Some("guess"), "{}")).await;
+    answer(&doorman(&hub), request("POST", None, "{}")).await;
+    let secrets: Vec<_> = logs.lines("webhook refused").iter().map(|line| line["secret"].clone()).collect();
+    assert_eq!(secrets, ["wrong", "missing"]);
+    assert!(!logs.text().contains("guess"));
+}
+
+#[tokio::test]
+async fn nothing_secret_is_logged_or_answered_whatever_goes_wrong() {
+    let (logs, _guard) = Logs::capture();
+    let mut answers = String::new();
+    let echo = json!({"error": format!("token {} of ada@acme.com has expired", Hub::TOKEN)}).to_string();
+    let faults = [
+        Fault::Status(500),
+        Fault::Answer(401, Vec::new(), echo.clone()),
+        Fault::Answer(200, Vec::new(), echo.clone()),
+        Fault::Answer(200, Vec::new(), format!("[{{\"user\": {{\"email\": \"ada@acme.com\", \"x\": {echo}")),
+        Fault::Garbage,
+        Fault::DropAfter,
+    ];
+    for call in ["/pending", "/batch"] {
+        for fault in &faults {
+            let hub = Hub::start().await;
+            hub.model().add("acme/model").ask(staff("ada").answer("Purpose", "my secret purpose"));
+            hub.model().repo("acme/model").ask(staff("eve").answer("Purpose", "my secret purpose"));
+            hub.model().repo("acme/model").ask(stranger("bob").answer("Purpose", "my secret purpose"));
+            hub.model().fault(call, fault.clone());
+            let policy = r#"{"rules": [{"name": "odd", "then": "accept", "if": "int(fields['Purpose']) > 1"},
+                {"name": "staff", "then": "accept", "if": "user.domain == 'acme.com'"}]}"#;
+            for policy in [POLICY, policy] {
+                let doorman = doorman_with(&hub, &[("APPROVAL_POLICY", policy)]);
+                answers += &deliver(&doorman, &payload("acme/model")).await.1.to_string();
+                answers += &format!("{doorman:?}");
+            }
+            assert_eq!(hub.users("acme/model", Status::Rejected), [""; 0]);
+        }
+    }
+    assert!(logs.lines("decided").len() > 20);
+    // At the TRACE level the HTTP client's own lines are here too.
+    for secret in [Hub::TOKEN, SECRET, "@acme.com", "@example.org", "secret purpose"] {
+        assert!(!answers.contains(secret), "{secret} in an answer: {answers}");
+        let text = logs.text();
+        let line = text.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
+}

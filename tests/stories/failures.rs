@@ -1,0 +1,193 @@
+//! The Hub, the network or the clock is against us: nothing is lost, and nobody is let in for it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::hub::{Fault, Hub, Role, Status};
+use crate::support::{SECRET, answer, deliver, doorman, payload, request, staff, stranger, with_time_left};
+
+/// A Hub on which five of acme.com and a stranger wait for `acme/model`.
+async fn six_waiting() -> Hub {
+    let hub = Hub::start().await;
+    let mut model = hub.model();
+    let repo = model.add("acme/model");
+    (0..5).for_each(|number| repo.ask(staff(&format!("user{number}"))));
+    repo.ask(stranger("mallory"));
+    drop(model);
+    hub
+}
+
+fn error(report: &Value) -> &str {
+    report["repos"][0]["error"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_failure_is_reported_and_never_a_5xx_and_the_next_run_heals_it() {
+    let faults = [
+        Fault::Status(500),
+        Fault::Status(502),
+        Fault::Status(503),
+        Fault::Status(429),
+        Fault::Status(418),
+        Fault::DropBefore,
+        Fault::DropAfter,
+        Fault::Garbage,
+    ];
+    for call in ["/pending", "/batch"] {
+        for fault in &faults {
+            let hub = six_waiting().await;
+            hub.model().fault(call, fault.clone());
+            let doorman = doorman(&hub);
+            let (status, report) = deliver(&doorman, &payload("acme/model")).await;
+            assert_eq!((status, &report["status"]), (202, &json!("deferred")), "{call} {fault:?}: {report}");
+            let numbers = &report["repos"][0];
+            assert_eq!(numbers["complete"], false, "{call} {fault:?}");
+            assert!(error(&report).contains("/api/models/acme/model/user-access-request"), "{report}");
+            let failed = if call == "/batch" { 5 } else { 0 };
+            assert_eq!(numbers["failed"], failed, "{call} {fault:?}: {report}");
+
+            assert_eq!(deliver(&doorman, &payload("acme/model")).await.0, 200, "{call} {fault:?}");
+            assert_eq!(hub.users("acme/model", Status::Accepted).len(), 5, "{call} {fault:?}");
+            assert_eq!(hub.users("acme/model", Status::Pending), ["mallory"], "{call} {fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_hub_is_told_with_all_that_the_hub_says_of_it() {
+    let hub = six_waiting().await;
+    let headers =
+        vec![("X-Error-Code", "SomethingOdd".to_owned()), ("X-Error-Message", "It is Tuesday".to_owned())];
+    hub.model().fault("/pending", Fault::Answer(409, headers, String::new()));
+    let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let expected = "GET /api/models/acme/model/user-access-request/pending: the Hub answered 409 SomethingOdd: \
+                    It is Tuesday (request id Root=1-00000001)";
+    assert_eq!(error(&report), expected);
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_says_what_to_do_about_it() {
+    for (role, expected) in
+        [(Role::Read, "give HF_TOKEN write access to the repo"), (Role::None, "does not see it")]
+    {
+        let hub = six_waiting().await;
+        hub.model().repo("acme/model").role = role;
+        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        assert_eq!(status, 202);
+        assert!(error(&report).contains(expected), "{report}");
+        assert_eq!(hub.calls().len(), 1);
+    }
+    let hub = six_waiting().await;
+    hub.model().token = "another".to_owned();
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(status, 202);
+    assert!(error(&report).contains("put a valid token into HF_TOKEN"), "{report}");
+}
+
+#[tokio::test]
+async fn once_writing_is_refused_no_other_write_is_tried() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model");
+    (0..2000).for_each(|number| hub.model().repo("acme/model").ask(staff(&format!("user{number}"))));
+    for _ in 0..20 {
+        hub.model().fault("/batch", Fault::Status(403));
+    }
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let numbers = &report["repos"][0];
+    assert_eq!((status, &numbers["complete"], &numbers["accepted"]), (202, &json!(false), &json!(0)));
+    assert_eq!(numbers["failed"], numbers["listed"]);
+    let batches = hub.calls().iter().filter(|call| call.ends_with("/batch")).count();
+    assert!(batches <= 8, "no more than were in flight at once: {batches}");
+}
+
+#[tokio::test]
+async fn the_token_goes_to_no_other_origin_not_even_for_the_next_page() {
+    let elsewhere = Hub::start().await;
+    elsewhere.model().add("acme/model").ask(staff("planted"));
+    let hub = six_waiting().await;
+    hub.model().max_page = 2;
+    let foreign = format!("{}/api/models/acme/model/user-access-request/pending", elsewhere.endpoint());
+    hub.model().next_page = Some(foreign);
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(status, 202);
+    let expected =
+        format!("the next page is said to be at {}, where the token must not go", elsewhere.endpoint());
+    assert!(error(&report).contains(&expected), "{report}");
+    assert_eq!(elsewhere.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_origin_is_not_followed() {
+    let elsewhere = Hub::start().await;
+    elsewhere.model().add("acme/model").ask(staff("planted"));
+    let target = format!("{}/api/models/acme/model/user-access-request/pending", elsewhere.endpoint());
+    for status in [301, 302, 303, 307, 308] {
+        let hub = six_waiting().await;
+        let to = vec![("Location", target.clone())];
+        hub.model().fault("/pending", Fault::Answer(status, to.clone(), String::new()));
+        hub.model().fault("/batch", Fault::Answer(status, to, String::new()));
+        for _ in 0..2 {
+            let (answered, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+            assert_eq!(answered, 202, "{status}");
+            assert!(error(&report).contains(&format!("answered {status}: it redirects")), "{report}");
+        }
+        assert_eq!(hub.users("acme/model", Status::Pending).len(), 6);
+    }
+    assert_eq!(elsewhere.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_hub_is_followed_if_it_keeps_the_method() {
+    for (status, accepted) in [(307, 5), (308, 5), (301, 0), (302, 0), (303, 0)] {
+        let hub = six_waiting().await;
+        let to = vec![("Location", "/api/models/acme/model/user-access-request/batch".to_owned())];
+        hub.model().fault("/batch", Fault::Answer(status, to, String::new()));
+        deliver(&doorman(&hub), &payload("acme/model")).await;
+        assert_eq!(hub.users("acme/model", Status::Accepted).len(), accepted, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_names_itself_as_the_next_one_is_not_read_for_ever() {
+    let hub = six_waiting().await;
+    hub.model().max_page = 2;
+    hub.model().next_page = Some("/api/models/acme/model/user-access-request/pending?limit=1000".to_owned());
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(status, 202);
+    assert!(error(&report).contains("the page names itself as the next one"), "{report}");
+}
+
+#[tokio::test]
+async fn a_hub_that_never_answers_is_given_up_before_lambda_gives_us_up() {
+    for call in ["/pending", "/batch"] {
+        let hub = six_waiting().await;
+        hub.model().fault(call, Fault::Stall);
+        let webhook = request("POST", Some(SECRET), payload("acme/model").to_string());
+        let started = Instant::now();
+        let webhook = with_time_left(webhook, Duration::from_millis(1500));
+        let (status, report) = answer(&doorman(&hub), webhook).await;
+        assert!(started.elapsed() < Duration::from_millis(1500), "{call}");
+        assert_eq!((status, &report["repos"][0]["complete"]), (202, &json!(false)), "{call}");
+        assert!(error(&report).contains("the time for this run was up"), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn when_there_is_no_time_left_no_call_is_made() {
+    let hub = six_waiting().await;
+    let webhook = request("POST", Some(SECRET), payload("acme/model").to_string());
+    let (status, report) = answer(&doorman(&hub), with_time_left(webhook, Duration::from_millis(500))).await;
+    assert_eq!((status, &report["repos"][0]["calls"]), (202, &json!(0)), "{report}");
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_hub_that_is_not_there_is_reported() {
+    let hub = six_waiting().await;
+    let doorman = doorman(&hub);
+    drop(hub);
+    let (status, report) = deliver(&doorman, &payload("acme/model")).await;
+    assert_eq!(status, 202);
+    assert!(error(&report).contains("no answer from the Hub: "), "{report}");
+}

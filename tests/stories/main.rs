@@ -1,0 +1,11 @@
+//! What the doorman does, told over the stand-in Hub: who is waiting, what happens, who is in.
+
+#[path = "../hub/mod.rs"]
+mod hub;
+
+mod audit;
+mod events;
+mod failures;
+mod people;
+mod support;
+mod webhooks;

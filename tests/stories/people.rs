@@ -1,0 +1,197 @@
+//! Who asks, and how they are named: people of whom the Hub tells little, people who are gone, very many people.
+
+use serde_json::{Value, json};
+
+use crate::hub::{Batch, Hub, Person, Status};
+use crate::support::{deliver, doorman, doorman_with, payload, staff, stranger};
+
+/// Asks for access to `acme/model` in everybody's name.
+fn ask(hub: &Hub, people: impl IntoIterator<Item = Person>) {
+    let mut model = hub.model();
+    if !model.repos.contains_key("acme/model") {
+        model.add("acme/model");
+    }
+    people.into_iter().for_each(|person| model.repo("acme/model").ask(person));
+}
+
+/// The bodies of the calls to an endpoint.
+fn bodies(hub: &Hub, endpoint: &str) -> Vec<Value> {
+    let model = hub.model();
+    let calls = model.calls.iter().filter(|call| call.path.ends_with(endpoint));
+    calls.map(|call| call.body.clone()).collect()
+}
+
+#[tokio::test]
+async fn one_is_written_with_handle_and_several_with_batch_by_their_ids() {
+    let hub = Hub::start().await;
+    ask(&hub, [staff("ada")]);
+    deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(bodies(&hub, "/handle"), [json!({"userId": "id-ada", "status": "accepted"})]);
+
+    ask(&hub, [staff("bob"), staff("eve")]);
+    deliver(&doorman(&hub), &payload("acme/model")).await;
+    let requests = json!([{"userId": "id-bob"}, {"userId": "id-eve"}]);
+    assert_eq!(bodies(&hub, "/batch"), [json!({"status": "accepted", "requests": requests})]);
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "bob", "eve"]);
+}
+
+#[tokio::test]
+async fn every_call_names_this_project_and_its_version() {
+    let hub = Hub::start().await;
+    ask(&hub, [staff("ada")]);
+    deliver(&doorman(&hub), &payload("acme/model")).await;
+    let expected = format!("hub-doorman/{}", env!("CARGO_PKG_VERSION"));
+    assert!(hub.model().calls.iter().all(|call| call.user_agent == expected));
+}
+
+#[tokio::test]
+async fn requesters_whom_the_repo_hides_are_held_where_the_policy_has_to_know_them() {
+    let hub = Hub::start().await;
+    ask(&hub, [staff("ada"), staff("bob")]);
+    hub.model().repo("acme/model").hides_requesters = true;
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!((status, &report["repos"][0]["held"]), (200, &json!(2)));
+    assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob"]);
+}
+
+#[tokio::test]
+async fn requesters_whom_the_repo_hides_are_decided_by_their_answers_and_named_by_their_requests() {
+    let policy = r#"{"rules": [{"name": "swiss", "then": "accept", "if": "fields['Country'] == 'CH'"}]}"#;
+    for (batch, handles) in [(Batch::Any, 0), (Batch::NoRequestId, 3), (Batch::Unknown, 3)] {
+        let hub = Hub::start().await;
+        ask(&hub, ["ada", "bob", "eve"].map(|name| staff(name).answer("Country", "CH")));
+        ask(&hub, [staff("kim").answer("Country", "KP")]);
+        hub.model().repo("acme/model").hides_requesters = true;
+        hub.model().batch = batch;
+        let (status, report) =
+            deliver(&doorman_with(&hub, &[("APPROVAL_POLICY", policy)]), &payload("acme/model")).await;
+        assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(3)), "{batch:?}: {report}");
+        assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "bob", "eve"], "{batch:?}");
+        assert_eq!(bodies(&hub, "/handle").len(), handles, "{batch:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_without_batch_is_told_one_by_one() {
+    let hub = Hub::start().await;
+    hub.model().batch = Batch::Unknown;
+    ask(&hub, (0..5).map(|number| staff(&format!("user{number}"))));
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(5)));
+    assert_eq!((bodies(&hub, "/batch").len(), bodies(&hub, "/handle").len()), (1, 5));
+}
+
+#[tokio::test]
+async fn an_entry_that_tells_next_to_nothing_is_held_and_keeps_nobody_else_out() {
+    let hub = Hub::start().await;
+    ask(&hub, [staff("ada")]);
+    let entries = json!([
+        {"requestId": "r1", "status": "pending", "timestamp": "2026-10-05T08:00:00Z"},
+        {"status": "pending", "timestamp": "2026-10-05T08:00:00Z"},
+        {"user": {"_id": "id-may", "user": "may"}, "status": "pending", "timestamp": "2026-10-05T08:00:00Z"},
+        {"user": {"user": "eve", "email": 7}, "status": "pending", "timestamp": "2026-10-05T08:00:00Z"},
+        17,
+        null,
+        {"user": {"_id": "id-ada", "email": "ada@acme.com"}, "status": "pending"},
+        {"user": {"_id": "id-old", "user": "old", "email": "old@acme.com"}, "status": "accepted"},
+    ]);
+    hub.model().repo("acme/model").raw_page = Some(entries.to_string());
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let numbers = &report["repos"][0];
+    assert_eq!(
+        (status, &numbers["listed"], &numbers["held"], &numbers["accepted"]),
+        (200, &json!(7), &json!(6), &json!(1))
+    );
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+    assert_eq!(bodies(&hub, "/handle"), [json!({"userId": "id-ada", "status": "accepted"})]);
+}
+
+#[tokio::test]
+async fn whoever_has_only_a_name_is_named_by_it() {
+    let hub = Hub::start().await;
+    ask(&hub, [staff("ada")]);
+    let entries = json!([{"user": {"user": "ada", "email": "ada@acme.com"}, "status": "pending"}]);
+    hub.model().repo("acme/model").raw_page = Some(entries.to_string());
+    deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(bodies(&hub, "/handle"), [json!({"user": "ada", "status": "accepted"})]);
+}
+
+#[tokio::test]
+async fn entries_from_before_requests_had_ids_are_fine() {
+    let hub = Hub::start().await;
+    ask(&hub, [staff("ada"), stranger("bob")]);
+    hub.model().repo("acme/model").has_request_ids = false;
+    assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn it_is_no_failure_if_somebody_was_faster() {
+    let hub = Hub::start().await;
+    ask(&hub, [staff("ada")]);
+    let gone = json!([
+        {"user": {"_id": "id-ada", "email": "ada@acme.com"}, "status": "pending"},
+        {"user": {"_id": "id-left", "email": "left@acme.com"}, "status": "pending"},
+    ]);
+    // Of two one has left: batch says so for each.
+    hub.model().repo("acme/model").raw_page = Some(gone.to_string());
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let numbers = &report["repos"][0];
+    assert_eq!((status, &numbers["accepted"], &numbers["gone"]), (200, &json!(1), &json!(1)));
+
+    // Of one who has been accepted meanwhile, handle says that there is no such request.
+    let one = json!([{"user": {"_id": "id-ada", "email": "ada@acme.com"}, "status": "pending"}]);
+    hub.model().repo("acme/model").raw_page = Some(one.to_string());
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let numbers = &report["repos"][0];
+    assert_eq!((status, &numbers["gone"], &numbers["error"]), (200, &json!(1), &Value::Null));
+    assert_eq!(hub.model().repo("acme/model").request("ada").writes, 1);
+}
+
+#[tokio::test]
+async fn a_list_that_lags_makes_nobody_be_decided_differently() {
+    let hub = Hub::start().await;
+    hub.model().lag = std::time::Duration::from_secs(3600);
+    ask(&hub, [staff("ada"), staff("bob"), stranger("kim").answer("Country", "KP")]);
+    for _ in 0..3 {
+        assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
+    }
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "bob"]);
+    assert_eq!(hub.users("acme/model", Status::Rejected), ["kim"]);
+    for user in ["ada", "bob", "kim"] {
+        assert_eq!(hub.model().repo("acme/model").request(user).writes, 1, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn everybody_on_every_page_is_decided() {
+    for lag in [0, 3600] {
+        let hub = Hub::start().await;
+        hub.model().max_page = 100;
+        hub.model().lag = std::time::Duration::from_secs(lag);
+        ask(
+            &hub,
+            (0..950).map(|n| if n % 3 == 0 { stranger(&format!("u{n}")) } else { staff(&format!("u{n}")) }),
+        );
+        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let numbers = &report["repos"][0];
+        assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");
+        assert_eq!(
+            (&numbers["accepted"], &numbers["held"]),
+            (&json!(633), &json!(317)),
+            "lag {lag}: {report}"
+        );
+        assert_eq!(hub.users("acme/model", Status::Accepted).len(), 633);
+        assert!(hub.model().repo("acme/model").requests.iter().all(|request| request.writes <= 1));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_for_one_keeps_nobody_else_out() {
+    let hub = Hub::start().await;
+    ask(&hub, [staff("ada"), staff("bob"), staff("eve")]);
+    hub.model().fault("/batch", crate::hub::Fault::Status(400));
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(3)));
+    assert_eq!(bodies(&hub, "/handle").len(), 3);
+}

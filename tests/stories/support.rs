@@ -1,0 +1,145 @@
+//! What the stories share.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hub_doorman::config::Config;
+use hub_doorman::handler::Doorman;
+use lambda_http::{Body, Context, Request, RequestExt, Response};
+use lambda_runtime::tracing::subscriber;
+use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
+use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
+use serde_json::{Value, json};
+
+use crate::hub::{Hub, Person};
+
+pub const SECRET: &str = "sesame-that-must-never-be-seen";
+
+/// Accepts acme.com, rejects and resets by an answer, holds the others.
+pub const POLICY: &str = r#"{"rules": [
+    {"name": "embargo", "then": "reject", "if": "'Country' in fields && fields['Country'] == 'KP'", "reason": "We cannot."},
+    {"name": "vague", "then": "reset", "if": "'Purpose' in fields && size(fields['Purpose']) < 5", "reason": "Say more."},
+    {"name": "staff", "then": "accept", "if": "user.domain == 'acme.com'"}]}"#;
+
+/// A doorman before this Hub, with these environment variables besides or instead of what it needs.
+pub fn doorman_with(hub: &Hub, variables: &[(&str, &str)]) -> Doorman {
+    let endpoint = hub.endpoint();
+    let mut environment: HashMap<&str, &str> = HashMap::from([
+        ("HF_ENDPOINT", endpoint.as_str()),
+        ("HF_TOKEN", Hub::TOKEN),
+        ("WEBHOOK_SECRET", SECRET),
+        ("APPROVAL_POLICY", POLICY),
+    ]);
+    environment.extend(variables.iter().copied());
+    let config = Config::from_lookup(|name| environment.get(name).map(|value| (*value).to_owned()));
+    Doorman::new(config.expect("a configuration without faults")).expect("a client")
+}
+
+pub fn doorman(hub: &Hub) -> Doorman {
+    doorman_with(hub, &[])
+}
+
+/// Somebody of acme.com.
+pub fn staff(name: &str) -> Person {
+    Person::new(name, &format!("{name}@acme.com"))
+}
+
+/// Somebody of nowhere in particular.
+pub fn stranger(name: &str) -> Person {
+    Person::new(name, &format!("{name}@example.org"))
+}
+
+/// A payload of the Hub about a repo, `acme/model` or `datasets/acme/corpus`.
+pub fn payload(repo: &str) -> Value {
+    let (repo_type, name) = match repo.strip_prefix("datasets/") {
+        Some(name) => ("dataset", name),
+        None => ("model", repo),
+    };
+    json!({
+        "event": {"action": "create", "scope": "discussion"},
+        "repo": {"type": repo_type, "name": name, "id": "id-repo", "private": false,
+            "url": {"web": "https://huggingface.co", "api": "https://huggingface.co/api"}, "owner": {"id": "id-owner"}},
+        "webhook": {"id": "id-webhook", "version": 3},
+    })
+}
+
+pub fn request(method: &str, secret: Option<&str>, body: impl Into<Body>) -> Request {
+    let mut request = lambda_http::http::Request::builder().method(method).uri("https://doorman.example/");
+    if let Some(secret) = secret {
+        request = request.header("X-Webhook-Secret", secret);
+    }
+    request.body(body.into()).expect("a request")
+}
+
+/// The request as Lambda hands it over when this much time is left.
+pub fn with_time_left(request: Request, left: Duration) -> Request {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let mut context = Context::default();
+    context.deadline = u64::try_from((now + left).as_millis()).expect("before the year 584942417");
+    request.with_lambda_context(context)
+}
+
+/// The status and the body of the answer to a request.
+pub async fn answer(doorman: &Doorman, request: Request) -> (u16, Value) {
+    read(&doorman.handle(request).await)
+}
+
+pub fn read(response: &Response<Body>) -> (u16, Value) {
+    let body = match response.body() {
+        Body::Empty => Value::Null,
+        body => serde_json::from_slice(body).expect("a JSON body"),
+    };
+    (response.status().as_u16(), body)
+}
+
+/// The status and the body of the answer to a payload that comes with the secret.
+pub async fn deliver(doorman: &Doorman, payload: &Value) -> (u16, Value) {
+    answer(doorman, request("POST", Some(SECRET), payload.to_string())).await
+}
+
+/// Everything that is logged on this thread until it is dropped.
+#[derive(Clone, Default)]
+pub struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl Logs {
+    pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        let logs = Self::default();
+        let subscriber = subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(logs.clone());
+        (logs, subscriber.set_default())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("UTF-8")
+    }
+
+    /// The lines with this message.
+    pub fn lines(&self, message: &str) -> Vec<Value> {
+        let text = self.text();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a JSON line"));
+        lines.filter(|line| line["message"] == message).collect()
+    }
+}
+
+impl io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Logs {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

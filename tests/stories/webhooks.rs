@@ -1,0 +1,314 @@
+//! A webhook comes in: who is heard, and what is made of it.
+
+use serde_json::{Value, json};
+
+use crate::hub::{Gating, Hub, Status};
+use crate::support::{
+    SECRET, answer, deliver, doorman, doorman_with, payload, read, request, staff, stranger,
+};
+
+#[tokio::test]
+async fn the_right_people_are_let_in() {
+    let hub = Hub::start().await;
+    {
+        let mut model = hub.model();
+        let repo = model.add("acme/model");
+        repo.ask(staff("ada"));
+        repo.ask(stranger("bob"));
+        repo.ask(stranger("kim").answer("Country", "KP"));
+        repo.ask(staff("may").answer("Purpose", "fun"));
+        repo.ask(staff("eve").answer("Purpose", "research"));
+    }
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "eve"]);
+    assert_eq!(hub.users("acme/model", Status::Rejected), ["kim"]);
+    assert_eq!(hub.users("acme/model", Status::Reset), ["may"]);
+    assert_eq!(hub.users("acme/model", Status::Pending), ["bob"]);
+    assert_eq!(hub.model().repo("acme/model").request("kim").reason.as_deref(), Some("We cannot."));
+    assert_eq!(hub.model().repo("acme/model").request("may").reason.as_deref(), Some("Say more."));
+    assert_eq!(status, 200);
+    let age = report["repos"][0]["oldest_pending_s"].as_u64().expect("an age");
+    assert!((3600..3700).contains(&age), "{age}");
+    let expected = json!({"status": "reviewed", "dry_run": false, "repos": [{
+        "repo": "acme/model", "type": "model", "complete": true, "listed": 5, "accepted": 2, "rejected": 1, "reset": 1,
+        "held": 1, "gone": 0, "failed": 0, "calls": 4, "oldest_pending_s": age, "error": null}]});
+    assert_eq!(report, expected);
+}
+
+#[tokio::test]
+async fn a_dataset_is_looked_after_like_a_model_of_the_same_name_but_apart_from_it() {
+    let hub = Hub::start().await;
+    hub.model().add("datasets/acme/thing").ask(staff("ada"));
+    hub.model().add("acme/thing").ask(staff("bob"));
+    let (status, report) = deliver(&doorman(&hub), &payload("datasets/acme/thing")).await;
+    assert_eq!((status, &report["repos"][0]["type"]), (200, &json!("dataset")));
+    assert_eq!(hub.users("datasets/acme/thing", Status::Accepted), ["ada"]);
+    assert_eq!(hub.users("acme/thing", Status::Pending), ["bob"]);
+}
+
+#[tokio::test]
+async fn five_hundred_are_decided_by_one_webhook_in_at_most_eight_calls() {
+    let hub = Hub::start().await;
+    for number in 0..500 {
+        let name = format!("user{number}");
+        let person = if number % 2 == 0 { staff(&name) } else { stranger(&name) };
+        hub.model().repos.entry("acme/model".to_owned());
+        if number == 0 {
+            hub.model().add("acme/model");
+        }
+        hub.model().repo("acme/model").ask(person);
+    }
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(
+        (status, &report["repos"][0]["accepted"], &report["repos"][0]["held"]),
+        (200, &json!(250), &json!(250))
+    );
+    assert_eq!(hub.users("acme/model", Status::Accepted).len(), 250);
+    let calls = hub.calls();
+    assert!(calls.len() <= 8, "{calls:#?}");
+    assert_eq!(report["repos"][0]["calls"], calls.len());
+}
+
+#[tokio::test]
+async fn nobody_waiting_costs_one_call() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model");
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(
+        (status, &report["status"], &report["repos"][0]["listed"]),
+        (200, &json!("reviewed"), &json!(0))
+    );
+    assert_eq!(hub.calls(), ["GET /api/models/acme/model/user-access-request/pending?limit=1000"]);
+}
+
+#[tokio::test]
+async fn without_the_secret_nothing_is_read_and_nobody_is_told_why() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model").ask(staff("ada"));
+    let doorman = doorman(&hub);
+    let bodies = [payload("acme/model").to_string(), "{ malformed".to_owned(), String::new()];
+    let almost =
+        [&SECRET[1..], &SECRET[..SECRET.len() - 1], &SECRET.to_uppercase(), &format!("{SECRET} "), ""];
+    for body in &bodies {
+        for method in ["POST", "GET"] {
+            for secret in almost.iter().copied().map(Some).chain([None]) {
+                let response = doorman.handle(request(method, secret, body.clone())).await;
+                assert_eq!(read(&response), (401, Value::Null), "{method} {secret:?} {body}");
+            }
+        }
+    }
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn while_the_secret_is_rotated_the_previous_one_is_taken_too() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model");
+    let doorman = doorman_with(&hub, &[("WEBHOOK_SECRET", "new"), ("WEBHOOK_SECRET_PREVIOUS", "old")]);
+    for (secret, expected) in [("new", 200), ("old", 200), (SECRET, 401), ("newold", 401), ("", 401)] {
+        let request = request("POST", Some(secret), payload("acme/model").to_string());
+        assert_eq!(answer(&doorman, request).await.0, expected, "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_post_is_a_webhook() {
+    let hub = Hub::start().await;
+    let doorman = doorman(&hub);
+    for method in ["GET", "PUT", "DELETE", "HEAD"] {
+        let response = doorman.handle(request(method, Some(SECRET), "")).await;
+        assert_eq!(response.status(), 405, "{method}");
+        assert_eq!(response.headers()["allow"], "POST");
+    }
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_malformed_body_is_told_which_part_is_wrong() {
+    let hub = Hub::start().await;
+    let doorman = doorman(&hub);
+    let named = |name: Value| {
+        let mut payload = payload("acme/model");
+        payload["repo"]["name"] = name;
+        payload.to_string()
+    };
+    let cases = [
+        (String::new(), "EOF"),
+        ("hello".to_owned(), "expected value"),
+        ("[]".to_owned(), "not a payload of the Hub"),
+        ("{}".to_owned(), "missing field `event`"),
+        (json!({"event": 7}).to_string(), "not a payload of the Hub"),
+        (json!({"event": {}, "repo": "acme/model"}).to_string(), "not a payload of the Hub"),
+        (json!({"event": {}, "repo": {"name": "acme/model"}}).to_string(), "missing field `type`"),
+        (json!({"event": {}, "repo": {"type": "model"}}).to_string(), "`repo` has no `name`"),
+        (named(json!(7)), "`repo.name` is not a string"),
+        (named(json!("")), "`repo.name`: `` is not the name of a repo"),
+        (named(json!("../../whoami-v2")), "is not the name of a repo"),
+        (named(json!("acme/model?x=1#y")), "is not the name of a repo"),
+        (named(json!("acme/model/user-access-request")), "is not the name of a repo"),
+        (named(json!("acme/%2e%2e")), "is not the name of a repo"),
+        (named(json!("http://evil.example/x")), "is not the name of a repo"),
+        (named(json!("acme/mo\ndel")), "`acme/mo\\ndel` is not the name of a repo"),
+    ];
+    for (body, expected) in cases {
+        let (status, error) = answer(&doorman, request("POST", Some(SECRET), body.clone())).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(error["error"].as_str().is_some_and(|error| error.contains(expected)), "{body}: {error}");
+    }
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_asks_for_nothing_is_ignored_with_a_2xx_and_no_call() {
+    let hub = Hub::start().await;
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/model, datasets/acme/*, lab/*")]);
+    let event = |action: &str, scope: &str| json!({"action": action, "scope": scope});
+    let with_type = |repo_type: &str| {
+        let mut payload = payload("acme/model");
+        payload["repo"]["type"] = json!(repo_type);
+        payload
+    };
+    let mut deleted = payload("acme/model");
+    deleted["event"] = event("delete", "repo");
+    let mut moved_away = payload("acme/model");
+    moved_away["event"] = event("move", "repo");
+    moved_away["movedTo"] = json!({"name": "other/model", "owner": {"id": "id-other"}});
+    let cases = [
+        (with_type("space"), "a Space cannot be gated"),
+        (with_type("bucket"), "only models and datasets can be gated"),
+        (with_type("kernel"), "only models and datasets can be gated"),
+        (
+            json!({"event": {}, "repo": {"type": "bucket", "path": "acme/b"}}),
+            "only models and datasets can be gated",
+        ),
+        (
+            json!({"event": event("update", "repo"), "webhook": {"id": "w", "version": 3}}),
+            "the event is about no repo",
+        ),
+        (json!({"event": event("update", "repo"), "repo": null}), "the event is about no repo"),
+        (deleted, "the repo was deleted"),
+        (moved_away, "REPOS does not name other/model"),
+        (payload("acme/other"), "REPOS does not name acme/other"),
+        (payload("datasets/lab2/corpus"), "REPOS does not name datasets/lab2/corpus"),
+        (payload("gpt2"), "REPOS does not name gpt2"),
+    ];
+    for (payload, reason) in cases {
+        let (status, body) = deliver(&doorman, &payload).await;
+        assert_eq!((status, body), (200, json!({"status": "ignored", "reason": reason})), "{payload}");
+    }
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_repos_of_a_namespace_are_looked_after() {
+    let hub = Hub::start().await;
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*\n datasets/lab/*")]);
+    for repo in ["acme/model", "datasets/acme/corpus", "datasets/lab/corpus"] {
+        hub.model().add(repo).ask(staff("ada"));
+        assert_eq!(deliver(&doorman, &payload(repo)).await.0, 200);
+        assert_eq!(hub.users(repo, Status::Accepted), ["ada"], "{repo}");
+    }
+    hub.model().add("lab/model").ask(staff("ada"));
+    assert_eq!(deliver(&doorman, &payload("lab/model")).await.1["status"], "ignored");
+    assert_eq!(hub.users("lab/model", Status::Pending), ["ada"]);
+}
+
+#[tokio::test]
+async fn every_other_event_is_a_prompt_to_look_even_one_that_nobody_knows_yet() {
+    let hub = Hub::start().await;
+    let doorman = doorman(&hub);
+    let events = [
+        ("repo", "create"),
+        ("repo", "update"),
+        ("repo.content", "update"),
+        ("repo.config", "update"),
+        ("discussion", "create"),
+        ("discussion", "update"),
+        ("discussion", "delete"),
+        ("discussion.comment", "create"),
+        ("discussion.comment", "update"),
+        ("repo.access_request", "create"),
+        ("repo.content", "delete"),
+        ("moon", "wane"),
+    ];
+    for (number, (scope, action)) in events.into_iter().enumerate() {
+        let repo = format!("acme/model{number}");
+        hub.model().add(&repo).ask(staff("ada"));
+        let mut payload = payload(&repo);
+        payload["event"] = json!({"action": action, "scope": scope, "new": true});
+        payload["somethingNew"] = json!([1, 2, 3]);
+        assert_eq!(deliver(&doorman, &payload).await.0, 200, "{scope} {action}");
+        assert_eq!(hub.users(&repo, Status::Accepted), ["ada"], "{scope} {action}");
+    }
+    hub.model().add("acme/bare").ask(staff("ada"));
+    let bare = json!({"event": {}, "repo": {"type": "model", "name": "acme/bare"}});
+    assert_eq!(deliver(&doorman, &bare).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_repo_that_was_moved_is_reviewed_under_its_new_name() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/new").ask(staff("ada"));
+    let mut moved = payload("acme/old");
+    moved["event"] = json!({"action": "move", "scope": "repo"});
+    moved["movedTo"] = json!({"name": "acme/new", "owner": {"id": "id-owner"}});
+    let (status, report) = deliver(&doorman(&hub), &moved).await;
+    assert_eq!((status, &report["repos"][0]["repo"]), (200, &json!("acme/new")));
+    assert_eq!(hub.users("acme/new", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn an_old_model_without_a_namespace_is_reviewed() {
+    let hub = Hub::start().await;
+    hub.model().add("gpt2").ask(staff("ada"));
+    assert_eq!(deliver(&doorman(&hub), &payload("gpt2")).await.0, 200);
+    assert_eq!(hub.users("gpt2", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn a_repo_whose_gating_was_switched_off_is_ignored() {
+    let hub = Hub::start().await;
+    {
+        let mut model = hub.model();
+        let repo = model.add("acme/model");
+        repo.ask(staff("ada"));
+        repo.ask(staff("eve"));
+        repo.gating = Gating::Off;
+    }
+    let (status, body) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!((status, body), (200, json!({"status": "ignored", "reason": "acme/model is not gated"})));
+    assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "eve"]);
+}
+
+#[tokio::test]
+async fn what_an_automatic_gate_has_left_over_is_decided_too() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model").ask(staff("ada"));
+    hub.model().repo("acme/model").gating = Gating::Auto;
+    assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn a_dry_run_decides_and_reports_and_changes_nothing() {
+    let hub = Hub::start().await;
+    {
+        let mut model = hub.model();
+        let repo = model.add("acme/model");
+        repo.ask(staff("ada"));
+        repo.ask(stranger("bob"));
+        repo.ask(stranger("kim").answer("Country", "KP"));
+    }
+    let doorman = doorman_with(&hub, &[("DRY_RUN", "true")]);
+    let (status, report) = deliver(&doorman, &payload("acme/model")).await;
+    let numbers = &report["repos"][0];
+    assert_eq!((status, &report["dry_run"], &report["status"]), (200, &json!(true), &json!("reviewed")));
+    assert_eq!(
+        (&numbers["accepted"], &numbers["rejected"], &numbers["held"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    assert!(numbers["oldest_pending_s"].as_u64() >= Some(3600), "{numbers}");
+    assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob", "kim"]);
+    assert_eq!(hub.calls().len(), 1);
+}
