@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Hub, Status};
+use crate::logs::Logs;
 use crate::support::{
-    Logs, POLICY, SECRET, answer, deliver, doorman, doorman_with, payload, request, staff, stranger,
+    POLICY, SECRET, answer, deliver, doorman, doorman_with, payload, request, staff, stranger,
 };
 
 #[tokio::test]

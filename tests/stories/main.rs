@@ -2,6 +2,8 @@
 
 #[path = "../hub/mod.rs"]
 mod hub;
+#[path = "../logs/mod.rs"]
+mod logs;
 
 mod audit;
 mod events;

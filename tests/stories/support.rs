@@ -1,16 +1,11 @@
 //! What the stories share.
 
 use std::collections::HashMap;
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
 use lambda_http::{Body, Context, Request, RequestExt, Response};
-use lambda_runtime::tracing::subscriber;
-use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
-use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use serde_json::{Value, json};
 
 use crate::hub::{Hub, Person};
@@ -97,49 +92,4 @@ pub fn read(response: &Response<Body>) -> (u16, Value) {
 /// The status and the body of the answer to a payload that comes with the secret.
 pub async fn deliver(doorman: &Doorman, payload: &Value) -> (u16, Value) {
     answer(doorman, request("POST", Some(SECRET), payload.to_string())).await
-}
-
-/// Everything that is logged on this thread until it is dropped.
-#[derive(Clone, Default)]
-pub struct Logs(Arc<Mutex<Vec<u8>>>);
-
-impl Logs {
-    pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
-        let logs = Self::default();
-        let subscriber = subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(logs.clone());
-        (logs, subscriber.set_default())
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("UTF-8")
-    }
-
-    /// The lines with this message.
-    pub fn lines(&self, message: &str) -> Vec<Value> {
-        let text = self.text();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a JSON line"));
-        lines.filter(|line| line["message"] == message).collect()
-    }
-}
-
-impl io::Write for Logs {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Logs {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }

@@ -1,0 +1,150 @@
+//! The local harness: sample events through the real handler, over real HTTP, to the stand-in Hub.
+//!
+//! ```text
+//! cargo run --example replay                                 every file of events/
+//! cargo run --example replay -- events/alb.json …            some of them
+//! cargo run --example replay -- --policy FILE                with another policy
+//! cargo run --example replay -- --json                       for machines
+//! ```
+#![allow(clippy::print_stdout)]
+
+#[path = "../../tests/hub/mod.rs"]
+mod hub;
+#[path = "../../tests/logs/mod.rs"]
+mod logs;
+mod people;
+mod screen;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use hub_doorman::config::Config;
+use hub_doorman::handler::Doorman;
+use hub_doorman::webhook::SECRET_HEADER;
+use lambda_http::{Body, Request};
+use serde_json::{Value, json};
+
+use hub::{Hub, Status};
+use logs::Logs;
+
+/// What the sample events show as their secret, all but one.
+const SECRET: &str = "sample-webhook-secret";
+
+/// The repos that people wait for here.
+const REPOS: [&str; 2] = ["acme/gated-model", "datasets/acme/gated-corpus"];
+
+/// What is asked for on the command line.
+struct Arguments {
+    events: Vec<PathBuf>,
+    policy: PathBuf,
+    json: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let Arguments { events, policy, json } = arguments()?;
+    let policy = read(&policy)?;
+    let hub = Hub::start().await;
+    let doorman = doorman(&hub, &policy)?;
+    let (logs, _guard) = Logs::capture();
+    let mut newcomers = people::newcomers();
+    people::seed(&hub);
+
+    if !json {
+        screen::introduction(&hub, &policy);
+    }
+    let mut replayed = Vec::new();
+    for path in events {
+        let event = read(&path)?;
+        let request = lambda_http::request::from_str(&event)
+            .map_err(|error| format!("{}: not an HTTP event of Lambda: {error}", path.display()))?;
+        let incoming = incoming(&request);
+        let lines_before = logs.lines("decided").len();
+        let response = doorman.handle(request).await;
+        let decisions = logs.lines("decided").split_off(lines_before);
+        let answer = match response.body() {
+            Body::Empty => Value::Null,
+            body => serde_json::from_slice(body)?,
+        };
+        let one = json!({
+            "event": path, "in": incoming, "status": response.status().as_u16(), "answer": answer, "decisions": decisions,
+        });
+        if json {
+            replayed.push(one);
+        } else {
+            screen::event(&one);
+        }
+        // Somebody else asks before the next event.
+        if let Some(person) = newcomers.next() {
+            REPOS.iter().for_each(|repo| hub.model().repo(repo).ask(person.clone()));
+        }
+    }
+    if json {
+        println!("{:#}", json!({"events": replayed, "lists": lists(&hub)}));
+    } else {
+        screen::lists(&lists(&hub));
+    }
+    Ok(())
+}
+
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut arguments =
+        Arguments { events: Vec::new(), policy: here.join("examples/policy.json"), json: false };
+    let mut given = std::env::args().skip(1);
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            "--json" => arguments.json = true,
+            "--policy" => arguments.policy = given.next().ok_or("--policy takes the path of a file")?.into(),
+            option if option.starts_with('-') => {
+                return Err(format!("there is no option {option}; there are --policy FILE and --json").into());
+            }
+            event => arguments.events.push(event.into()),
+        }
+    }
+    if arguments.events.is_empty() {
+        let files = std::fs::read_dir(here.join("events"))?.map(|entry| entry.map(|entry| entry.path()));
+        arguments.events = files.collect::<Result<_, _>>()?;
+        arguments.events.sort();
+        // Shown first: the plainest of them.
+        arguments.events.sort_by_key(|path| !path.ends_with("discussion-opened.json"));
+    }
+    Ok(arguments)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
+    let config = Config::from_lookup(|name| match name {
+        "HF_ENDPOINT" => Some(hub.endpoint()),
+        "HF_TOKEN" => Some(Hub::TOKEN.to_owned()),
+        "WEBHOOK_SECRET" => Some(SECRET.to_owned()),
+        "APPROVAL_POLICY" => Some(policy.to_owned()),
+        _ => None,
+    })?;
+    Ok(Doorman::new(config)?)
+}
+
+/// What a reader wants to know of an event: what happened to which repo, if the body tells that.
+fn incoming(request: &Request) -> Value {
+    let payload: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    let secret = request.headers().get(SECRET_HEADER).is_some_and(|shown| shown == SECRET);
+    json!({
+        "secret": if secret { "right" } else { "wrong" },
+        "scope": payload["event"]["scope"], "action": payload["event"]["action"],
+        "type": payload["repo"]["type"], "repo": payload["repo"]["name"], "moved_to": payload["movedTo"]["name"],
+    })
+}
+
+/// Who is in which list of which repo.
+fn lists(hub: &Hub) -> Value {
+    let of_repo = |repo: &&str| {
+        let lists = Status::ALL
+            .into_iter()
+            .map(|status| (status.as_str().to_owned(), json!(hub.users(repo, status))));
+        ((*repo).to_owned(), Value::Object(lists.collect()))
+    };
+    Value::Object(REPOS.iter().map(of_repo).collect())
+}

@@ -1,0 +1,51 @@
+//! A dozen people who wait, each for another reason to be let in or not, and some who come later.
+
+use crate::REPOS;
+use crate::hub::{Hub, Person};
+
+/// Two gated repos that the same dozen wait for.
+pub fn seed(hub: &Hub) {
+    let mut model = hub.model();
+    for repo in REPOS {
+        let repo = model.add(repo);
+        dozen().into_iter().for_each(|person| repo.ask(person));
+    }
+}
+
+fn dozen() -> Vec<Person> {
+    let mut nameless_mail = form("guest", "guest@example.org", "CH", "Independent");
+    nameless_mail.email = None;
+    let mut forgetful = form("oskar", "oskar@acme.com", "DE", "Acme Berlin");
+    forgetful.fields = None;
+    vec![
+        form("ada", "ada@acme.com", "GB", "Acme Research"),
+        form("grace", "Grace.H@LABS.ACME.COM", "US", "Acme Labs"),
+        form("mallory", "mallory@acme.com.evil.example", "US", "Acme Research"),
+        form("jean", "jean@epfl.ch", "CH", "EPFL").verified("epfl"),
+        form("kim", "kim@example.org", "KP", "Academy of Sciences"),
+        form("sami", "sami@acme.com", "SY", "Acme Damascus"),
+        form("lee", "lee@example.org", "KR", "-"),
+        form("noor", "noor@acme.com", "NL", ""),
+        form("carla", "carla@university.example", "IT", "University of Somewhere"),
+        nameless_mail,
+        forgetful,
+        form("yuki", "yuki@example.org", "JP", "Kyoto Institute").verified("kyoto"),
+    ]
+}
+
+/// Who asks between one event and the next.
+pub fn newcomers() -> impl Iterator<Item = Person> {
+    [
+        form("emmy", "emmy@acme.com", "DE", "Acme Göttingen"),
+        form("alan", "alan@example.org", "GB", "Bletchley"),
+        form("marie", "marie@paris.acme.com", "FR", "Acme Paris"),
+        form("rosa", "rosa@example.org", "PL", "?"),
+        form("leo", "leo@epfl.ch", "CH", "EPFL").verified("epfl"),
+        form("hedy", "hedy@acme.com", "AT", "Acme Wien"),
+    ]
+    .into_iter()
+}
+
+fn form(name: &str, email: &str, country: &str, affiliation: &str) -> Person {
+    Person::new(name, email).answer("Country", country).answer("Affiliation", affiliation)
+}
