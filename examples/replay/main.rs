@@ -6,7 +6,7 @@
 //! cargo run --example replay -- --policy FILE                with another policy
 //! cargo run --example replay -- --json                       for machines
 //! ```
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "../../tests/hub/mod.rs"]
 mod hub;
@@ -17,6 +17,7 @@ mod screen;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
@@ -41,7 +42,17 @@ struct Arguments {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match replay().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("replay: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn replay() -> Result<(), Box<dyn Error>> {
     let Arguments { events, policy, json } = arguments()?;
     let policy = read(&policy)?;
     let hub = Hub::start().await;

@@ -16,15 +16,31 @@ pub fn introduction(hub: &Hub, policy: &str) {
     println!("Sample webhooks, through the real handler, over HTTP, to a stand-in for the Hugging Face Hub");
     println!("at {}. The webhook secret is {SECRET:?}. The policy:\n", hub.endpoint());
     policy.lines().for_each(|line| println!("    {line}"));
-    println!();
-    for repo in REPOS {
-        let waiting = hub.users(repo, Status::Pending);
-        println!("Waiting for {repo}: {}", waiting.join(", "));
+    println!("\nWaiting for access to {}:\n", REPOS.join(" and to "));
+    println!("    {:<8} {:<33} {:<8} {:<24} verified member of", "user", "e-mail", "Country", "Affiliation");
+    for request in &hub.model().repo(REPOS[0]).requests {
+        let person = &request.person;
+        let answer = |label: &str| {
+            let answer = person.fields.as_ref().and_then(|fields| fields.get(label));
+            answer.map_or("not answered".to_owned(), text)
+        };
+        let row = format!(
+            "    {:<8} {:<33} {:<8} {:<24} {}",
+            person.name,
+            person.email.as_deref().unwrap_or("not shared"),
+            answer("Country"),
+            answer("Affiliation"),
+            person.verified_orgs.join(", ")
+        );
+        println!("{}", row.trim_end());
     }
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 pub fn event(one: &Value) {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (incoming, answer) = (&one["in"], &one["answer"]);
     let path = text(&one["event"]);
     let file =
@@ -46,14 +62,14 @@ pub fn event(one: &Value) {
         Some("ignored") => println!(" ignored: {}", text(&answer["reason"])),
         Some(status) => {
             let report = &answer["repos"][0];
-            let number = |name: &str| format!("{} {name}", report[name]);
-            let counts: Vec<_> =
-                ["accepted", "rejected", "reset", "held", "gone", "failed"].map(number).into();
+            let counts = ["accepted", "rejected", "reset", "held", "gone", "failed"].into_iter();
+            let counts =
+                counts.filter(|name| report[name] != 0).map(|name| format!(", {} {name}", report[name]));
+            let (listed, calls) = (&report["listed"], &report["calls"]);
+            let plural = if *calls == 1 { "" } else { "s" };
             println!(
-                " {status}: {} listed, {}; {} calls to the Hub",
-                report["listed"],
-                counts.join(", "),
-                report["calls"]
+                " {status}: {listed} listed{}; {calls} call{plural} to the Hub",
+                counts.collect::<String>()
             );
             if let Some(error) = report["error"].as_str() {
                 println!("  {error}");

@@ -6,8 +6,10 @@ mod hub;
 mod logs;
 
 mod audit;
+mod binary;
 mod events;
 mod failures;
 mod people;
+mod python_client;
 mod support;
 mod webhooks;

@@ -1,0 +1,176 @@
+//! The binary itself, as Lambda runs it: a process that knows its environment variables and asks a Runtime API for
+//! events. The Runtime API here is a stand-in too, as AWS documents it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use crate::hub::{Hub, Status};
+use crate::support::{POLICY, staff};
+
+/// A Runtime API with events to hand out. What the function posts to it comes out of `posts`: the last part of the path,
+/// and the body.
+struct RuntimeApi {
+    address: String,
+    posts: mpsc::UnboundedReceiver<(String, Value)>,
+}
+
+impl RuntimeApi {
+    async fn start(events: impl IntoIterator<Item = String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let events: Arc<Mutex<VecDeque<String>>> = Arc::new(Mutex::new(events.into_iter().collect()));
+        let (post, posts) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (events, post) = (Arc::clone(&events), post.clone());
+                let service = service_fn(move |request| answer(Arc::clone(&events), post.clone(), request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        Self { address, posts }
+    }
+
+    async fn next_post(&mut self) -> (String, Value) {
+        let post = tokio::time::timeout(Duration::from_secs(30), self.posts.recv()).await;
+        post.expect("the function says something within 30 s").expect("the Runtime API is there")
+    }
+}
+
+async fn answer(
+    events: Arc<Mutex<VecDeque<String>>>,
+    post: mpsc::UnboundedSender<(String, Value)>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let path = request.uri().path().to_owned();
+    if path.ends_with("/invocation/next") {
+        let event = events.lock().expect("no panic").pop_front();
+        let Some(event) = event else {
+            // As Lambda does: the answer comes with the next event.
+            return std::future::pending().await;
+        };
+        let deadline =
+            SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + Duration::from_secs(30);
+        let response = Response::builder()
+            .header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+            .header("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
+            .header(
+                "Lambda-Runtime-Invoked-Function-Arn",
+                "arn:aws:lambda:eu-central-1:123456789012:function:doorman",
+            )
+            .header("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0")
+            .body(Full::new(Bytes::from(event)));
+        return Ok(response.expect("a response"));
+    }
+    let body = request.into_body().collect().await.expect("a body").to_bytes();
+    let kind = path.trim_start_matches("/2018-06-01/runtime/").rsplit('/').take(2).collect::<Vec<_>>();
+    let kind = if kind == ["error", "init"] { "init/error" } else { kind[0] };
+    let _ = post.send((kind.to_owned(), serde_json::from_slice(&body).unwrap_or_default()));
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    Ok(response)
+}
+
+/// Starts the binary with nothing in its environment but this and what Lambda sets.
+fn start(api: &RuntimeApi, variables: &[(&str, &str)]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hub-doorman"));
+    command
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", &api.address)
+        .env("AWS_LAMBDA_FUNCTION_NAME", "doorman")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command.spawn().expect("the binary starts")
+}
+
+async fn stop(mut child: Child) -> Output {
+    let _ = child.start_kill();
+    child.wait_with_output().await.expect("its output")
+}
+
+#[tokio::test]
+async fn the_binary_answers_every_shape_of_event() {
+    let hub = Hub::start().await;
+    let names =
+        ["discussion-opened", "http-api", "rest-api", "alb", "base64-body", "wrong-secret", "malformed-body"];
+    let events = names.map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(format!("{name}.json"));
+        std::fs::read_to_string(path).expect(name)
+    });
+    hub.model().add("acme/gated-model").ask(staff("ada"));
+    let mut api = RuntimeApi::start(events).await;
+    let endpoint = hub.endpoint();
+    let child = start(
+        &api,
+        &[
+            ("HF_ENDPOINT", &endpoint),
+            ("HF_TOKEN", Hub::TOKEN),
+            ("WEBHOOK_SECRET", "sample-webhook-secret"),
+            ("APPROVAL_POLICY", POLICY),
+        ],
+    );
+    for (name, expected) in names.iter().zip([200, 200, 200, 200, 200, 401, 400]) {
+        let (kind, response) = api.next_post().await;
+        assert_eq!(
+            (kind.as_str(), &response["statusCode"]),
+            ("response", &json!(expected)),
+            "{name}: {response}"
+        );
+        if expected == 200 {
+            let report: Value =
+                serde_json::from_str(response["body"].as_str().expect("a body")).expect("JSON");
+            assert_eq!(report["status"], "reviewed", "{name}");
+        }
+    }
+    assert_eq!(hub.users("acme/gated-model", Status::Accepted), ["ada"]);
+
+    let output = stop(child).await;
+    let log = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let of_message = |message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    assert_eq!(
+        (of_message("decided"), of_message("reviewed"), of_message("webhook refused")),
+        (1, 5, 1),
+        "{log}"
+    );
+    for secret in [Hub::TOKEN, "sample-webhook-secret", "@acme.com"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_faulty_configuration_is_an_init_error_that_lists_every_fault() {
+    let mut api = RuntimeApi::start([]).await;
+    let child = start(&api, &[("HF_TOKEN", "hf_unseen"), ("APPROVAL_POLICY", "{}"), ("DRY_RUN", "perhaps")]);
+    let (kind, error) = api.next_post().await;
+    assert_eq!(kind, "init/error");
+    let message = error["errorMessage"].as_str().expect("a message");
+    for fault in
+        ["WEBHOOK_SECRET: not set", "APPROVAL_POLICY: missing field `rules`", "DRY_RUN: `perhaps` is neither"]
+    {
+        assert!(message.contains(fault), "{message}");
+    }
+    let output = child.wait_with_output().await.expect("it ends");
+    assert!(!output.status.success());
+    let log = String::from_utf8(output.stdout).expect("UTF-8") + &String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("DRY_RUN") && !log.contains("hf_unseen"), "{log}");
+}

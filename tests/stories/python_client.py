@@ -1,0 +1,79 @@
+"""Drives the Hub at HF_ENDPOINT through huggingface_hub; fails at the first thing that is not as on the Hub."""
+
+import inspect
+
+import huggingface_hub
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+api = HfApi()
+HAS_REQUEST_IDS = "request_id" in inspect.signature(api.accept_access_request).parameters
+
+
+def names(requests):
+    return sorted(request.username for request in requests)
+
+
+def refused(status, call, *arguments, code=None, message=None, **options):
+    """The call fails with this status, error code and message."""
+    try:
+        call(*arguments, **options)
+    except HfHubHTTPError as error:
+        assert error.response.status_code == status, error
+        assert code is None or error.response.headers.get("X-Error-Code") == code, error.response.headers
+        assert message is None or message in str(error), error
+        assert error.response.headers["X-Request-Id"]
+    else:
+        raise AssertionError(f"{call.__name__} {arguments} was not refused")
+
+
+NO_REQUEST = "No access request found matching your criteria"
+
+assert api.whoami()["name"] == "owner"
+
+for repo, kind in [("acme/model", "model"), ("acme/corpus", "dataset")]:
+    of = {"repo_type": kind}
+    pending = list(api.list_pending_access_requests(repo, **of))
+    assert names(pending) == ["ada", "bob", "eve", "kim"], pending
+    assert pending[0].email == "ada@acme.com" and pending[0].fullname and pending[0].timestamp.year >= 2026
+    assert pending[0].fields == {"Country": "CH"} and pending[0].status == "pending"
+
+    api.accept_access_request(repo, "ada", **of)
+    assert names(api.list_accepted_access_requests(repo, **of)) == ["ada"]
+    refused(404, api.accept_access_request, repo, "ada", message=NO_REQUEST, **of)
+    refused(404, api.cancel_access_request, repo, "eve", message=NO_REQUEST, **of)
+    refused(404, api.accept_access_request, repo, "nobody", message="User not found", **of)
+    refused(404, api.accept_access_request, repo, "idle", message=NO_REQUEST, **of)
+
+    api.reject_access_request(repo, "bob", rejection_reason="Not this time.", **of)
+    assert names(api.list_rejected_access_requests(repo, **of)) == ["bob"]
+    refused(400, api.reject_access_request, repo, "eve", rejection_reason="x" * 201, **of)
+
+    if HAS_REQUEST_IDS:
+        eve = next(request for request in pending if request.username == "eve")
+        api.accept_access_request(repo, request_id=eve.request_id, **of)
+    else:
+        api.accept_access_request(repo, "eve", **of)
+    api.cancel_access_request(repo, "eve", **of)
+    assert names(api.list_pending_access_requests(repo, **of)) == ["eve", "kim"]
+
+    api.grant_access(repo, "guest", **of)
+    granted = [r for r in api.list_accepted_access_requests(repo, **of) if r.username == "guest"]
+    assert len(granted) == 1 and granted[0].email is None, granted
+    refused(400, api.grant_access, repo, "ada", message="That user already has access to the repo", **of)
+    refused(404, api.grant_access, repo, "nobody", message="User not found", **of)
+
+refused(400, api.accept_access_request, "acme/open", "ada", code="RepoNotGated")
+refused(400, api.grant_access, "acme/open", "guest", code="RepoNotGated")
+refused(403, api.accept_access_request, "acme/readonly", "ada", message="You have read access but not the required")
+refused(404, list, api.list_pending_access_requests("acme/nowhere"), code="RepoNotFound")
+refused(401, list, api.list_pending_access_requests("acme/model", token="hf_wrong"), message="Invalid username or password")
+
+assert api.model_info("acme/model").gated == "manual"
+listed = [model.id for model in api.list_models(author="acme", gated=True)]
+assert listed == ["acme/model", "acme/readonly"], listed
+assert [dataset.id for dataset in api.list_datasets(author="acme", gated=True)] == ["acme/corpus"]
+api.update_repo_settings("acme/corpus", gated="auto", repo_type="dataset")
+assert api.dataset_info("acme/corpus").gated == "auto"
+
+print(f"huggingface_hub {huggingface_hub.__version__}: all as on the Hub")
