@@ -6,7 +6,7 @@
 //! cargo run --example replay -- --policy FILE                with another policy
 //! cargo run --example replay -- --json                       for machines
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stderr)]
 
 #[path = "../../tests/hub/mod.rs"]
 mod hub;
@@ -16,6 +16,7 @@ mod people;
 mod screen;
 
 use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ use serde_json::{Value, json};
 
 use hub::{Hub, Status};
 use logs::Logs;
+use screen::Screen;
 
 /// What the sample events show as their secret, all but one.
 const SECRET: &str = "sample-webhook-secret";
@@ -45,6 +47,12 @@ struct Arguments {
 async fn main() -> ExitCode {
     match replay().await {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads this has seen enough.
+        Err(error)
+            if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("replay: {error}");
             ExitCode::FAILURE
@@ -61,8 +69,9 @@ async fn replay() -> Result<(), Box<dyn Error>> {
     let mut newcomers = people::newcomers();
     people::seed(&hub);
 
+    let mut screen = Screen::new();
     if !json {
-        screen::introduction(&hub, &policy);
+        screen.introduction(&hub, &policy)?;
     }
     let mut replayed = Vec::new();
     for path in events {
@@ -83,17 +92,19 @@ async fn replay() -> Result<(), Box<dyn Error>> {
         if json {
             replayed.push(one);
         } else {
-            screen::event(&one);
+            screen.event(&one)?;
         }
         // Somebody else asks before the next event.
         if let Some(person) = newcomers.next() {
-            REPOS.iter().for_each(|repo| hub.model().repo(repo).ask(person.clone()));
+            for repo in REPOS {
+                hub.model().repo(repo).ask(person.clone());
+            }
         }
     }
     if json {
-        println!("{:#}", json!({"events": replayed, "lists": lists(&hub)}));
+        screen.json(&json!({"events": replayed, "lists": lists(&hub)}))?;
     } else {
-        screen::lists(&lists(&hub));
+        screen.lists(&lists(&hub))?;
     }
     Ok(())
 }

@@ -8,7 +8,9 @@ pub fn seed(hub: &Hub) {
     let mut model = hub.model();
     for repo in REPOS {
         let repo = model.add(repo);
-        dozen().into_iter().for_each(|person| repo.ask(person));
+        for person in dozen() {
+            repo.ask(person);
+        }
     }
 }
 

@@ -1,65 +1,107 @@
 //! What a person sees.
 
 use std::collections::BTreeSet;
+use std::io::{self, StdoutLock, Write};
 use std::path::Path;
-use std::sync::Mutex;
 
 use serde_json::Value;
 
 use crate::hub::{Hub, Status};
 use crate::{REPOS, SECRET};
 
-/// Who has been shown as held already; to show them again with every event would be noise.
-static HELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+pub struct Screen {
+    out: StdoutLock<'static>,
+    /// Who has been shown as held already; to show them again with every event would be noise.
+    held: BTreeSet<String>,
+}
 
-pub fn introduction(hub: &Hub, policy: &str) {
-    println!("Sample webhooks, through the real handler, over HTTP, to a stand-in for the Hugging Face Hub");
-    println!("at {}. The webhook secret is {SECRET:?}. The policy:\n", hub.endpoint());
-    policy.lines().for_each(|line| println!("    {line}"));
-    println!("\nWaiting for access to {}:\n", REPOS.join(" and to "));
-    println!("    {:<8} {:<33} {:<8} {:<24} verified member of", "user", "e-mail", "Country", "Affiliation");
-    for request in &hub.model().repo(REPOS[0]).requests {
-        let person = &request.person;
-        let answer = |label: &str| {
-            let answer = person.fields.as_ref().and_then(|fields| fields.get(label));
-            answer.map_or("not answered".to_owned(), text)
-        };
-        let row = format!(
-            "    {:<8} {:<33} {:<8} {:<24} {}",
-            person.name,
-            person.email.as_deref().unwrap_or("not shared"),
-            answer("Country"),
-            answer("Affiliation"),
-            person.verified_orgs.join(", ")
-        );
-        println!("{}", row.trim_end());
+impl Screen {
+    pub fn new() -> Self {
+        Self { out: io::stdout().lock(), held: BTreeSet::new() }
+    }
+
+    pub fn json(&mut self, value: &Value) -> io::Result<()> {
+        writeln!(self.out, "{value:#}")
+    }
+
+    pub fn introduction(&mut self, hub: &Hub, policy: &str) -> io::Result<()> {
+        let out = &mut self.out;
+        writeln!(
+            out,
+            "Sample webhooks, through the real handler, over HTTP, to a stand-in for the Hugging Face Hub"
+        )?;
+        writeln!(out, "at {}. The webhook secret is {SECRET:?}. The policy:\n", hub.endpoint())?;
+        policy.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
+        writeln!(out, "\nWaiting for access to {}:\n", REPOS.join(" and to "))?;
+        writeln!(
+            out,
+            "    {:<8} {:<33} {:<13} {:<24} verified member of",
+            "user", "e-mail", "Country", "Affiliation"
+        )?;
+        for request in &hub.model().repo(REPOS[0]).requests {
+            let person = &request.person;
+            let answer = |label: &str| {
+                let answer = person.fields.as_ref().and_then(|fields| fields.get(label));
+                answer.map_or("not answered", text)
+            };
+            let row = format!(
+                "    {:<8} {:<33} {:<13} {:<24} {}",
+                person.name,
+                person.email.as_deref().unwrap_or("not shared"),
+                answer("Country"),
+                answer("Affiliation"),
+                person.verified_orgs.join(", ")
+            );
+            writeln!(out, "{}", row.trim_end())?;
+        }
+        Ok(())
+    }
+
+    pub fn event(&mut self, one: &Value) -> io::Result<()> {
+        let (incoming, answer) = (&one["in"], &one["answer"]);
+        let file = Path::new(text(&one["event"])).file_name().unwrap_or_default().display();
+        let [scope, action, kind, repo, secret] =
+            ["scope", "action", "type", "repo", "secret"].map(|key| text(&incoming[key]));
+        let moved = incoming["moved_to"].as_str().map(|name| format!(", now {name}")).unwrap_or_default();
+        writeln!(self.out, "\n▶ {file}: {scope} {action} on {kind} {repo}{moved}, with the {secret} secret")?;
+        writeln!(self.out, "◀ {} {}", one["status"], summary(answer))?;
+        if let Some(error) = answer["repos"][0]["error"].as_str() {
+            writeln!(self.out, "    {error}")?;
+        }
+        let mut still_held = Vec::new();
+        for line in one["decisions"].as_array().into_iter().flatten() {
+            let [user, verdict, repo, grounds] =
+                ["user", "verdict", "repo", "grounds"].map(|key| text(&line[key]));
+            if verdict == "hold" && !self.held.insert(format!("{repo}: {user}")) {
+                still_held.push(user);
+                continue;
+            }
+            let told = line["reason"].as_str().map(|reason| format!(", told {reason:?}")).unwrap_or_default();
+            writeln!(self.out, "    {user:<8} {verdict:<7} {grounds}{told}")?;
+        }
+        if !still_held.is_empty() {
+            writeln!(self.out, "    still held, as before: {}", still_held.join(", "))?;
+        }
+        Ok(())
+    }
+
+    pub fn lists(&mut self, lists: &Value) -> io::Result<()> {
+        writeln!(self.out, "\nThe lists as they stand now:")?;
+        for (repo, lists) in lists.as_object().into_iter().flatten() {
+            writeln!(self.out, "\n    {repo}")?;
+            for status in Status::ALL {
+                let users = lists[status.as_str()].as_array().into_iter().flatten().filter_map(Value::as_str);
+                writeln!(self.out, "    {:<9} {}", status.as_str(), users.collect::<Vec<_>>().join(", "))?;
+            }
+        }
+        Ok(())
     }
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-pub fn event(one: &Value) {
-    let (incoming, answer) = (&one["in"], &one["answer"]);
-    let path = text(&one["event"]);
-    let file =
-        Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut what = format!(
-        "{} {} on {} {}",
-        text(&incoming["scope"]),
-        text(&incoming["action"]),
-        text(&incoming["type"]),
-        text(&incoming["repo"])
-    );
-    if let Some(name) = incoming["moved_to"].as_str() {
-        what += &format!(", now {name}");
-    }
-    println!("\n▶ {file}: {what}, with the {} secret", text(&incoming["secret"]));
-
-    print!("◀ {}", one["status"]);
+/// An answer in one line; counts of nobody are left out.
+fn summary(answer: &Value) -> String {
     match answer["status"].as_str() {
-        Some("ignored") => println!(" ignored: {}", text(&answer["reason"])),
+        Some("ignored") => format!("ignored: {}", text(&answer["reason"])),
         Some(status) => {
             let report = &answer["repos"][0];
             let counts = ["accepted", "rejected", "reset", "held", "gone", "failed"].into_iter();
@@ -67,43 +109,16 @@ pub fn event(one: &Value) {
                 counts.filter(|name| report[name] != 0).map(|name| format!(", {} {name}", report[name]));
             let (listed, calls) = (&report["listed"], &report["calls"]);
             let plural = if *calls == 1 { "" } else { "s" };
-            println!(
-                " {status}: {listed} listed{}; {calls} call{plural} to the Hub",
+            format!(
+                "{status}: {listed} listed{}; {calls} call{plural} to the Hub",
                 counts.collect::<String>()
-            );
-            if let Some(error) = report["error"].as_str() {
-                println!("  {error}");
-            }
+            )
         }
-        None if answer.is_null() => println!(", and not a word"),
-        None => println!(" {}", text(&answer["error"])),
-    }
-
-    let mut still_held = Vec::new();
-    for line in one["decisions"].as_array().into_iter().flatten() {
-        let (user, verdict) = (text(&line["user"]), text(&line["verdict"]));
-        let held_before = verdict == "hold"
-            && HELD.lock().is_ok_and(|mut held| !held.insert(format!("{}: {user}", text(&line["repo"]))));
-        if held_before {
-            still_held.push(user);
-            continue;
-        }
-        let said = line["reason"].as_str().map(|reason| format!(", told {reason:?}")).unwrap_or_default();
-        println!("    {user:<8} {verdict:<7} {}{said}", text(&line["grounds"]));
-    }
-    if !still_held.is_empty() {
-        println!("    still held, as before: {}", still_held.join(", "));
+        None if answer.is_null() => "and not a word".to_owned(),
+        None => text(&answer["error"]).to_owned(),
     }
 }
 
-pub fn lists(lists: &Value) {
-    println!("\nThe lists as they stand now:");
-    for (repo, lists) in lists.as_object().into_iter().flatten() {
-        println!("\n    {repo}");
-        for status in Status::ALL {
-            let users: Vec<_> =
-                lists[status.as_str()].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            println!("    {:<9} {}", status.as_str(), users.join(", "));
-        }
-    }
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }

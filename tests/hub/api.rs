@@ -318,7 +318,7 @@ fn repo_info(repo: &Repo) -> Value {
 }
 
 fn list_repos(model: &Model, kind: &str, author: Option<&str>, only_gated: Option<&str>) -> Answer {
-    let of_kind = model.repos.values().filter(|repo| format!("{}s", repo.repo_type) == kind);
+    let of_kind = model.repos.values().filter(|repo| format!("{}s", repo.kind) == kind);
     let visible = of_kind.filter(|repo| repo.role != Role::None);
     let listed = visible.filter(|repo| {
         author.is_none_or(|author| repo.name.split('/').next() == Some(author))

@@ -144,7 +144,7 @@ impl AccessRequest {
 #[derive(Clone, Debug)]
 pub struct Repo {
     /// `model` or `dataset`.
-    pub repo_type: &'static str,
+    pub kind: &'static str,
     pub name: String,
     pub gating: Gating,
     pub private: bool,
@@ -334,12 +334,12 @@ impl Model {
 
     /// Adds a manually gated repo, `acme/model` or `datasets/acme/corpus`.
     pub fn add(&mut self, repo: &str) -> &mut Repo {
-        let (repo_type, name) = match repo.strip_prefix("datasets/") {
+        let (kind, name) = match repo.strip_prefix("datasets/") {
             Some(name) => ("dataset", name),
             None => ("model", repo),
         };
-        self.repos.entry(repo.to_owned()).insert_entry(Repo {
-            repo_type,
+        let added = Repo {
+            kind,
             name: name.to_owned(),
             gating: Gating::Manual,
             private: false,
@@ -349,7 +349,8 @@ impl Model {
             has_request_ids: true,
             requests: Vec::new(),
             raw_page: None,
-        });
+        };
+        self.repos.insert(repo.to_owned(), added);
         self.repo(repo)
     }
 

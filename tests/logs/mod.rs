@@ -2,6 +2,8 @@
 //!
 //! Each user of it needs another part of it.
 #![allow(dead_code)]
+// It is part of tests and of the harness, where a panic is the way to say that something is wrong.
+#![allow(clippy::expect_used)]
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! What is written down of a run, and what never is.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Hub, Status};
@@ -113,7 +115,7 @@ async fn nothing_secret_is_logged_or_answered_whatever_goes_wrong() {
             for policy in [POLICY, policy] {
                 let doorman = doorman_with(&hub, &[("APPROVAL_POLICY", policy)]);
                 answers += &deliver(&doorman, &payload("acme/model")).await.1.to_string();
-                answers += &format!("{doorman:?}");
+                write!(answers, "{doorman:?}").expect("memory");
             }
             assert_eq!(hub.users("acme/model", Status::Rejected), [""; 0]);
         }

@@ -1,5 +1,8 @@
 //! What the doorman does, told over the stand-in Hub: who is waiting, what happens, who is in.
 
+// A panic is how a test says that something is wrong.
+#![allow(clippy::expect_used)]
+
 #[path = "../hub/mod.rs"]
 mod hub;
 #[path = "../logs/mod.rs"]

@@ -50,13 +50,10 @@ async fn a_dataset_is_looked_after_like_a_model_of_the_same_name_but_apart_from_
 #[tokio::test]
 async fn five_hundred_are_decided_by_one_webhook_in_at_most_eight_calls() {
     let hub = Hub::start().await;
+    hub.model().add("acme/model");
     for number in 0..500 {
         let name = format!("user{number}");
         let person = if number % 2 == 0 { staff(&name) } else { stranger(&name) };
-        hub.model().repos.entry("acme/model".to_owned());
-        if number == 0 {
-            hub.model().add("acme/model");
-        }
         hub.model().repo("acme/model").ask(person);
     }
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
