@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_http::http::{Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -80,7 +81,7 @@ impl Doorman {
         let report = Report::new(self.dry_run, vec![report]);
         let complete = report.repos.iter().all(|repo| repo.complete);
         let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
-        respond(status, &json!(report))
+        respond(status, &report)
     }
 }
 
@@ -125,8 +126,8 @@ fn ignored(reason: &str) -> Response<Body> {
     respond(StatusCode::OK, &json!({"status": "ignored", "reason": reason}))
 }
 
-fn respond(status: StatusCode, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::Text(body.to_string()));
+fn respond(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    let mut response = Response::new(Body::Text(serde_json::to_string(body).unwrap_or_default()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response

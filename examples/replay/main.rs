@@ -28,13 +28,11 @@ use serde_json::{Value, json};
 
 use hub::{Hub, Status};
 use logs::Logs;
+use people::REPOS;
 use screen::Screen;
 
 /// What the sample events show as their secret, all but one.
 const SECRET: &str = "sample-webhook-secret";
-
-/// The repos that people wait for here.
-const REPOS: [&str; 2] = ["acme/gated-model", "datasets/acme/gated-corpus"];
 
 /// What is asked for on the command line.
 struct Arguments {

@@ -1,9 +1,11 @@
 //! A dozen people who wait, each for another reason to be let in or not, and some who come later.
 
-use crate::REPOS;
 use crate::hub::{Hub, Person};
 
-/// Two gated repos that the same dozen wait for.
+/// The repos that people wait for here.
+pub const REPOS: [&str; 2] = ["acme/gated-model", "datasets/acme/gated-corpus"];
+
+/// Has the same dozen wait for each of the repos.
 pub fn seed(hub: &Hub) {
     let mut model = hub.model();
     for repo in REPOS {
@@ -36,6 +38,7 @@ fn dozen() -> Vec<Person> {
 }
 
 /// Who asks between one event and the next.
+#[allow(dead_code)]
 pub fn newcomers() -> impl Iterator<Item = Person> {
     [
         form("emmy", "emmy@acme.com", "DE", "Acme Göttingen"),

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::SECRET;
 use crate::hub::{Hub, Status};
-use crate::{REPOS, SECRET};
+use crate::people::REPOS;
 
 pub struct Screen {
     out: StdoutLock<'static>,

@@ -1,0 +1,36 @@
+# Every habit of this project. CI runs `just check` and nothing else.
+
+# What there is.
+default:
+    @just --list
+
+# Everything that CI checks; the tests come last.
+check: format lint docs deny replay lambda test
+
+# The code is formatted.
+format:
+    cargo fmt --check
+
+# No lint has anything to say.
+lint:
+    cargo clippy --all-targets -- -D warnings
+
+# The documentation builds without warnings.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+# Licences, sources and banned crates; `cargo deny check advisories` as well where its database can be reached.
+deny:
+    cargo deny check --hide-inclusion-graph bans licenses sources
+
+# Sample webhooks, through the real handler, to the stand-in Hub.
+replay *arguments:
+    cargo run --example replay -- {{ arguments }}
+
+# The function as cargo-lambda builds, serves and invokes it.
+lambda:
+    scripts/lambda.sh
+
+# All tests.
+test:
+    cargo test

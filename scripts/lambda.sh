@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Shows the function as cargo-lambda builds, serves and invokes it, against a stand-in for the Hub, and checks each answer.
+# Needs cargo-lambda (pip install cargo-lambda) and curl; nothing of it leaves this machine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+port=${LAMBDA_PORT:-9000}
+work=$(mktemp -d)
+finish() {
+    status=$?
+    kill ${watch:-} ${hub:-} 2>/dev/null || true
+    wait 2>/dev/null || true
+    if [ "$status" != 0 ]; then
+        echo "FAILED. What was logged:" >&2
+        tail -n 40 "$work"/*.log >&2
+    fi
+    rm -rf "$work"
+}
+trap finish EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+
+# until_ready WHAT PID COMMAND…: waits until the command succeeds, but no longer than the process lives, or a minute.
+until_ready() {
+    what=$1 pid=$2
+    shift 2
+    for _ in $(seq 120); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        kill -0 "$pid" 2>/dev/null || { echo "$what ended early" >&2; exit 1; }
+        sleep 0.5
+    done
+    echo "$what is not ready after a minute" >&2
+    exit 1
+}
+
+# expect WHAT TEXT ANSWER
+expect() {
+    case $3 in
+        *"$2"*) echo "ok: $1: $3" ;;
+        *) echo "not ok: $1: expected $2 in: $3" >&2; exit 1 ;;
+    esac
+}
+
+say "cargo lambda build --release"
+# With the compiler of this machine, and so for it; without --compiler cargo it is built with zig for Amazon Linux.
+cargo lambda build --release --compiler cargo --bin hub-doorman
+artifact="${CARGO_TARGET_DIR:-target}/lambda/hub-doorman/bootstrap"
+echo "$artifact: $(wc -c <"$artifact") bytes"
+
+say "cargo lambda watch, before a stand-in Hub"
+cargo build --example hub
+"${CARGO_TARGET_DIR:-target}/debug/examples/hub" >"$work/hub.log" 2>&1 &
+hub=$!
+until_ready "the stand-in Hub" "$hub" grep -q '^http' "$work/hub.log"
+
+HF_ENDPOINT=$(head -n 1 "$work/hub.log")
+HF_TOKEN=$(sed -n 2p "$work/hub.log")
+WEBHOOK_SECRET=sample-webhook-secret
+APPROVAL_POLICY=$(cat examples/policy.json)
+export HF_ENDPOINT HF_TOKEN WEBHOOK_SECRET APPROVAL_POLICY
+cargo lambda watch --ignore-changes --invoke-port "$port" >"$work/watch.log" 2>&1 &
+watch=$!
+url="http://127.0.0.1:$port/lambda-url/hub-doorman/"
+# Not curl: whatever is asked of it, it waits for a function to answer.
+until_ready "cargo lambda watch" "$watch" bash -c "</dev/tcp/127.0.0.1/$port"
+
+say "curl, with a payload as the Hub sends it"
+payload='{"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": "acme/gated-model"}}'
+post() { curl --silent --show-error --max-time 300 --write-out ' %{http_code}' --data "$payload" "$@" "$url"; }
+expect "with the secret" '"accepted":2' "$(post --header "X-Webhook-Secret: $WEBHOOK_SECRET")"
+expect "with another secret" ' 401' "$(post --header "X-Webhook-Secret: guess")"
+expect "without a secret" ' 401' "$(post)"
+
+say "cargo lambda invoke, with every sample event"
+for event in events/*.json; do
+    case $event in
+        events/wrong-secret.json) expected='"statusCode":401' ;;
+        events/malformed-body.json) expected='"statusCode":400' ;;
+        *) expected='"statusCode":200' ;;
+    esac
+    expect "$event" "$expected" "$(cargo lambda invoke hub-doorman --invoke-port "$port" --data-file "$event")"
+done
