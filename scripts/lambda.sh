@@ -49,16 +49,10 @@ echo "$artifact: $(wc -c <"$artifact") bytes"
 
 say "cargo lambda watch, before a stand-in Hub"
 cargo build --example hub
-"${CARGO_TARGET_DIR:-target}/debug/examples/hub" >"$work/hub.log" 2>&1 &
+"${CARGO_TARGET_DIR:-target}/debug/examples/hub" >"$work/local.env" 2>"$work/hub.log" &
 hub=$!
-until_ready "the stand-in Hub" "$hub" grep -q '^http' "$work/hub.log"
-
-HF_ENDPOINT=$(head -n 1 "$work/hub.log")
-HF_TOKEN=$(sed -n 2p "$work/hub.log")
-WEBHOOK_SECRET=sample-webhook-secret
-APPROVAL_POLICY=$(cat examples/policy.json)
-export HF_ENDPOINT HF_TOKEN WEBHOOK_SECRET APPROVAL_POLICY
-cargo lambda watch --ignore-changes --invoke-port "$port" >"$work/watch.log" 2>&1 &
+until_ready "the stand-in Hub" "$hub" grep -q '^APPROVAL_POLICY' "$work/local.env"
+cargo lambda watch --ignore-changes --env-file "$work/local.env" --invoke-port "$port" >"$work/watch.log" 2>&1 &
 watch=$!
 url="http://127.0.0.1:$port/lambda-url/hub-doorman/"
 # Not curl: whatever is asked of it, it waits for a function to answer.
@@ -67,7 +61,7 @@ until_ready "cargo lambda watch" "$watch" bash -c "</dev/tcp/127.0.0.1/$port"
 say "curl, with a payload as the Hub sends it"
 payload='{"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": "acme/gated-model"}}'
 post() { curl --silent --show-error --max-time 300 --write-out ' %{http_code}' --data "$payload" "$@" "$url"; }
-expect "with the secret" '"accepted":2' "$(post --header "X-Webhook-Secret: $WEBHOOK_SECRET")"
+expect "with the secret" '"accepted":2' "$(post --header "X-Webhook-Secret: sample-webhook-secret")"
 expect "with another secret" ' 401' "$(post --header "X-Webhook-Secret: guess")"
 expect "without a secret" ' 401' "$(post)"
 
