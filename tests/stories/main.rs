@@ -14,5 +14,6 @@ mod events;
 mod failures;
 mod people;
 mod python_client;
+mod stand_in;
 mod support;
 mod webhooks;

@@ -1,0 +1,245 @@
+//! The stand-in itself: that it does what the Hub was seen to do, call by call.
+
+use hub_doorman::hub::http_client;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::hub::{Fault, Gating, Hub, Person, Role, Status};
+use crate::support::staff;
+
+const REQUESTS: &str = "/api/models/acme/model/user-access-request";
+
+async fn call(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> Response {
+    let method = method.parse().expect("a method");
+    let request =
+        http_client().expect("a client").request(method, hub.endpoint() + path).bearer_auth(Hub::TOKEN);
+    let request = match body {
+        Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
+        None => request,
+    };
+    request.send().await.expect("an answer")
+}
+
+async fn json_of(response: Response) -> Value {
+    serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON")
+}
+
+/// A Hub on which ada has asked for `acme/model` and is in this state.
+async fn hub_with_ada(status: Status) -> Hub {
+    let hub = Hub::start().await;
+    let mut model = hub.model();
+    model.people.push(Person::new("idle", "idle@example.org"));
+    let repo = model.add("acme/model");
+    repo.ask(staff("ada"));
+    repo.find_mut(|_| true).expect("ada").status = status;
+    drop(model);
+    hub
+}
+
+#[tokio::test]
+async fn handle_moves_a_request_from_any_state_to_any_other_and_to_the_same_not() {
+    for from in Status::ALL {
+        for to in Status::ALL {
+            let hub = hub_with_ada(from).await;
+            let body = json!({"user": "ada", "status": to.as_str()});
+            let response = call(&hub, "POST", &format!("{REQUESTS}/handle"), Some(body)).await;
+            let expected = if from == to { 404 } else { 200 };
+            assert_eq!(response.status(), expected, "{from:?} to {to:?}");
+            if from == to {
+                let message = "No access request found matching your criteria";
+                assert_eq!(response.headers()["x-error-message"], message);
+                assert_eq!(json_of(response).await, json!({"error": message}));
+            } else {
+                assert_eq!(json_of(response).await, json!({}));
+            }
+            assert_eq!(hub.users("acme/model", to), ["ada"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn handle_takes_exactly_one_identity_of_somebody_who_asked() {
+    let cases = [
+        (json!({"userId": "id-ada"}), 200, ""),
+        (json!({"requestId": "request-ada"}), 200, ""),
+        (json!({"user": "idle"}), 404, "No access request found matching your criteria"),
+        (json!({"user": "nobody"}), 404, "User not found"),
+        (json!({}), 400, ""),
+        (json!({"user": "ada", "userId": "id-ada"}), 400, ""),
+    ];
+    for (mut body, status, message) in cases {
+        let hub = hub_with_ada(Status::Pending).await;
+        body["status"] = json!("accepted");
+        let response = call(&hub, "POST", &format!("{REQUESTS}/handle"), Some(body.clone())).await;
+        assert_eq!(response.status(), status, "{body}");
+        if !message.is_empty() {
+            assert_eq!(response.headers()["x-error-message"], message, "{body}");
+        }
+    }
+    for (body, status) in [
+        (json!({"user": "ada", "status": "maybe"}), 400),
+        (json!({"user": "ada", "status": "rejected", "rejectionReason": "x".repeat(201)}), 400),
+        (json!({"user": "ada", "status": "reset", "resetReason": "x".repeat(200)}), 200),
+    ] {
+        let hub = hub_with_ada(Status::Pending).await;
+        assert_eq!(call(&hub, "POST", &format!("{REQUESTS}/handle"), Some(body)).await.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn batch_answers_for_each_and_says_again_what_is_so_already() {
+    let hub = hub_with_ada(Status::Accepted).await;
+    let requests = json!([{"user": "ada"}, {"user": "idle"}, {"userId": "id-nobody"}]);
+    let body = json!({"status": "accepted", "requests": requests});
+    let response = call(&hub, "POST", &format!("{REQUESTS}/batch"), Some(body)).await;
+    assert_eq!(response.status(), 200);
+    let expected = json!([
+        {"user": "ada", "ok": true},
+        {"user": "idle", "ok": false, "error": "request_not_found"},
+        {"userId": "id-nobody", "ok": false, "error": "user_not_found"},
+    ]);
+    assert_eq!(json_of(response).await, expected);
+    for requests in [json!([]), Value::from(vec![json!({"user": "ada"}); 101])] {
+        let body = json!({"status": "accepted", "requests": requests});
+        assert_eq!(call(&hub, "POST", &format!("{REQUESTS}/batch"), Some(body)).await.status(), 400);
+    }
+}
+
+#[tokio::test]
+async fn grant_lets_in_whoever_has_an_account_and_is_not_in() {
+    for status in [Status::Pending, Status::Rejected, Status::Reset] {
+        let hub = hub_with_ada(status).await;
+        assert_eq!(
+            call(&hub, "POST", &format!("{REQUESTS}/grant"), Some(json!({"user": "ada"}))).await.status(),
+            200
+        );
+        assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+    }
+    let hub = hub_with_ada(Status::Accepted).await;
+    for (user, status) in [("ada", 400), ("idle", 200), ("nobody", 404)] {
+        let response = call(&hub, "POST", &format!("{REQUESTS}/grant"), Some(json!({"user": user}))).await;
+        assert_eq!(response.status(), status, "{user}");
+    }
+    let accepted = json_of(call(&hub, "GET", &format!("{REQUESTS}/accepted"), None).await).await;
+    assert_eq!(accepted[1]["user"]["email"], Value::Null, "who was granted access shares no e-mail address");
+}
+
+#[tokio::test]
+async fn whoever_was_rejected_cannot_ask_again_and_whoever_was_reset_can() {
+    for (status, pending) in [(Status::Rejected, 0), (Status::Reset, 1)] {
+        let hub = hub_with_ada(status).await;
+        hub.model().repo("acme/model").ask(staff("ada"));
+        assert_eq!(hub.users("acme/model", Status::Pending).len(), pending, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_with_a_link_to_the_next() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model");
+    (0..25).for_each(|number| hub.model().repo("acme/model").ask(staff(&format!("user{number:02}"))));
+    let (mut path, mut sizes) = (format!("{REQUESTS}/pending?limit=10"), Vec::new());
+    loop {
+        let response = call(&hub, "GET", &path, None).await;
+        let next = response.headers().get("link").map(|link| link.to_str().expect("ASCII").to_owned());
+        sizes.push(json_of(response).await.as_array().map_or(0, Vec::len));
+        let Some(next) = next else { break };
+        let url =
+            next.strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="next""#)).expect("a link");
+        path = url.strip_prefix(&hub.endpoint()).expect("of this Hub").to_owned();
+    }
+    assert_eq!(sizes, [10, 10, 5]);
+    for limit in ["5", "1001", "ten"] {
+        assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending?limit={limit}"), None).await.status(), 400);
+    }
+}
+
+#[tokio::test]
+async fn errors_say_what_the_hub_says() {
+    let hub = hub_with_ada(Status::Pending).await;
+    let accept = || Some(json!({"user": "ada", "status": "accepted"}));
+    let handle = format!("{REQUESTS}/handle");
+
+    hub.model().repo("acme/model").gating = Gating::Off;
+    let response = call(&hub, "POST", &handle, accept()).await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["x-error-code"]),
+        (400, &"RepoNotGated".parse().expect(""))
+    );
+    // The list of a repo whose gating was switched off still answers.
+    assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending"), None).await.status(), 200);
+
+    hub.model().repo("acme/model").role = Role::Read;
+    assert_eq!(call(&hub, "POST", &handle, accept()).await.status(), 403);
+    hub.model().repo("acme/model").role = Role::None;
+    assert_eq!(call(&hub, "POST", &handle, accept()).await.headers()["x-error-code"], "RepoNotFound");
+    hub.model().token = "another".to_owned();
+    let response = call(&hub, "GET", "/api/whoami-v2", None).await;
+    assert_eq!(response.status(), 401);
+    assert!(response.headers()["x-request-id"].to_str().is_ok_and(|id| id.starts_with("Root=")));
+}
+
+#[tokio::test]
+async fn every_answer_tells_what_is_left_of_the_quota_and_past_it_comes_429() {
+    let hub = hub_with_ada(Status::Pending).await;
+    hub.model().quota = (2, 1000);
+    for (status, left) in [(200, 1), (200, 0), (429, 0)] {
+        let response = call(&hub, "GET", "/api/whoami-v2", None).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(
+            response.headers()["ratelimit"].to_str().ok(),
+            Some(format!("\"api\";r={left};t=300").as_str())
+        );
+        assert_eq!(response.headers()["ratelimit-policy"], r#""fixed window";"api";q=1000;w=300"#);
+    }
+}
+
+#[tokio::test]
+async fn a_repo_and_a_namespace_can_be_looked_up_and_the_report_downloaded() {
+    let hub = hub_with_ada(Status::Pending).await;
+    {
+        let mut model = hub.model();
+        model.repo("acme/model").card = json!({"extra_gated_fields": {"Country": "country"}});
+        model.add("acme/open").gating = Gating::Off;
+        model.add("datasets/acme/corpus").ask(staff("eve"));
+        model.add("other/model");
+    }
+    let info = json_of(call(&hub, "GET", "/api/models/acme/model", None).await).await;
+    assert_eq!(
+        (&info["gated"], &info["cardData"]["extra_gated_fields"]["Country"]),
+        (&json!("manual"), &json!("country"))
+    );
+    let listed = json_of(call(&hub, "GET", "/api/models?author=acme&gated=true", None).await).await;
+    let ids: Vec<_> = listed.as_array().into_iter().flatten().map(|repo| repo["id"].clone()).collect();
+    assert_eq!(ids, ["acme/model"]);
+    let report = call(&hub, "GET", "/datasets/acme/corpus/user-access-report", None).await;
+    assert!(
+        report.headers()["content-disposition"].to_str().is_ok_and(|text| text.starts_with("attachment"))
+    );
+    let report = json_of(report).await;
+    assert_eq!((&report[0]["user"], &report[0]["status"]), (&json!("eve"), &json!("pending")));
+}
+
+#[tokio::test]
+async fn faults_happen_once_and_to_the_call_that_they_are_for() {
+    let hub = hub_with_ada(Status::Pending).await;
+    hub.model().fault("/pending", Fault::Status(503));
+    assert_eq!(call(&hub, "GET", "/api/whoami-v2", None).await.status(), 200);
+    assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending"), None).await.status(), 503);
+    assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending"), None).await.status(), 200);
+
+    // Dropped after it was done, it was done all the same.
+    hub.model().fault("/handle", Fault::DropAfter);
+    let url = format!("{}{REQUESTS}/handle", hub.endpoint());
+    let request = http_client().expect("a client").post(url).bearer_auth(Hub::TOKEN);
+    assert!(request.body(r#"{"user": "ada", "status": "accepted"}"#).send().await.is_err());
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn what_the_hub_does_not_have_is_named_in_the_answer() {
+    let hub = hub_with_ada(Status::Pending).await;
+    let response = call(&hub, "POST", &format!("{REQUESTS}/revoke"), Some(json!({}))).await;
+    assert_eq!(response.status(), 404);
+    assert_eq!(response.text().await.expect("a body"), format!("Cannot POST {REQUESTS}/revoke"));
+}
