@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::hub::{Hub, HubError};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
-use crate::report::{RepoReport, Report};
+use crate::report::Report;
 use crate::review::review;
 use crate::secret::WebhookSecrets;
 use crate::webhook::{self, Delivery};
@@ -74,10 +74,10 @@ impl Doorman {
 
     async fn review(&self, repo: &Repo, deadline: Instant) -> Response<Body> {
         let report = review(repo, &self.policy, &self.hub, self.dry_run, deadline).await;
-        if report.not_gated && report.listed == report.failed {
+        if report.not_gated && report.listed == report.held + report.failed {
             return ignored(&format!("{repo} is not gated"));
         }
-        log(&report, self.dry_run);
+        report.log(self.dry_run);
         let report = Report::new(self.dry_run, vec![report]);
         let complete = report.repos.iter().all(|repo| repo.complete);
         let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
@@ -93,32 +93,6 @@ fn deadline(request: &Request) -> Instant {
         .and_then(|context| Duration::from_millis(context.deadline).checked_sub(since_epoch))
         .map_or(WEBHOOK_BUDGET, |left| left.saturating_sub(TIME_TO_REPORT));
     Instant::now() + left.min(WEBHOOK_BUDGET)
-}
-
-/// One line a run.
-fn log(report: &RepoReport, dry_run: bool) {
-    let RepoReport {
-        repo, repo_type, complete, listed, accepted, rejected, reset, held, gone, failed, ..
-    } = report;
-    let RepoReport { calls, oldest_pending_s, error, not_gated: _, .. } = report;
-    let (repo_type, error) = (repo_type.as_str(), error.as_deref());
-    tracing::info!(
-        repo,
-        r#type = repo_type,
-        dry_run,
-        complete,
-        listed,
-        accepted,
-        rejected,
-        reset,
-        held,
-        gone,
-        failed,
-        calls,
-        oldest_pending_s,
-        error,
-        "reviewed"
-    );
 }
 
 fn ignored(reason: &str) -> Response<Body> {

@@ -83,13 +83,10 @@ impl Hub {
     }
 }
 
-/// The HTTP client, which follows no redirect but to the same origin, and then only one that keeps the method.
+/// The HTTP client, which follows no redirect but to the same origin, and then only one that keeps the method. Fails only
+/// if TLS cannot be set up.
 ///
 /// Of the ways to do TLS this one is ready soonest: the roots are compiled in, and nothing is read from disk.
-///
-/// # Errors
-///
-/// If TLS cannot be set up.
 pub fn http_client() -> Result<Client, reqwest::Error> {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());

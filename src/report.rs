@@ -102,6 +102,27 @@ impl RepoReport {
         self.oldest_pending_s = self.oldest_pending_s.max(age);
     }
 
+    /// Writes the line of a run.
+    pub fn log(&self, dry_run: bool) {
+        tracing::info!(
+            repo = self.repo,
+            r#type = self.repo_type.as_str(),
+            dry_run,
+            complete = self.complete,
+            listed = self.listed,
+            accepted = self.accepted,
+            rejected = self.rejected,
+            reset = self.reset,
+            held = self.held,
+            gone = self.gone,
+            failed = self.failed,
+            calls = self.calls,
+            oldest_pending_s = self.oldest_pending_s,
+            error = self.error,
+            "reviewed"
+        );
+    }
+
     /// Keeps the first error: what follows it mostly follows from it.
     pub fn fail(&mut self, error: &impl ToString) {
         self.error.get_or_insert_with(|| error.to_string());

@@ -271,11 +271,12 @@ async fn a_repo_whose_gating_was_switched_off_is_ignored() {
         let repo = model.add("acme/model");
         repo.ask(staff("ada"));
         repo.ask(staff("eve"));
+        repo.ask(stranger("bob"));
         repo.gating = Gating::Off;
     }
     let (status, body) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, body), (200, json!({"status": "ignored", "reason": "acme/model is not gated"})));
-    assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "eve"]);
+    assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob", "eve"]);
 }
 
 #[tokio::test]
