@@ -97,6 +97,13 @@ mod tests {
     }
 
     #[test]
+    fn no_guess_of_very_many_is_the_secret() {
+        let secrets = secrets(&["open sesame"]);
+        // So many that a comparison of only the first two bytes would let one through.
+        assert!((0..300_000_u32).all(|guess| !secrets.include(&guess.to_be_bytes())));
+    }
+
+    #[test]
     fn while_secrets_are_rotated_both_are_taken() {
         let both = secrets(&["new", "old"]);
         assert!(both.include(b"new") && both.include(b"old"));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::model::{AccessRequest, Batch, Call, Gating, Model, Repo, Role, Status};
+use super::model::{AccessRequest, Batch, Call, Cursor, Gating, Model, Repo, Role, Status};
 
 /// An answer, before it is HTTP.
 pub struct Answer {
@@ -127,17 +127,23 @@ fn paging<'a>(param: &impl Fn(&str) -> Option<&'a str>) -> Result<Paging, Answer
 }
 
 fn list(model: &mut Model, key: &str, status: Status, paging: &Paging, path: &str) -> Answer {
-    let (lag, limit) = (model.lag, paging.limit.min(model.max_page));
+    let (lag, limit, cursor) = (model.lag, paging.limit.min(model.max_page), model.cursor);
     let (origin, elsewhere) = (model.origin.clone(), model.next_page.clone());
     let repo = model.repo(key);
     if let (Some(page), Status::Pending) = (&repo.raw_page, status) {
         return Answer { status: 200, headers: Vec::new(), body: page.clone() };
     }
-    let mut entries = repo.list(status, paging.cursor, lag);
-    let page: Vec<Value> = entries.by_ref().take(limit).map(|(_, entry)| entry).collect();
-    let next =
-        entries.next().map(|(place, _)| format!("{origin}{path}?limit={}&cursor={place}", paging.limit));
-    drop(entries);
+    let listed: Vec<(usize, Value)> = repo.list(status, lag).collect();
+    let first = match cursor {
+        Cursor::Points => listed.partition_point(|(place, _)| *place < paging.cursor),
+        Cursor::Counts => paging.cursor.min(listed.len()),
+    };
+    let page: Vec<&Value> = listed[first..].iter().take(limit).map(|(_, entry)| entry).collect();
+    let next = listed.get(first + limit).map(|(place, _)| match cursor {
+        Cursor::Points => *place,
+        Cursor::Counts => first + limit,
+    });
+    let next = next.map(|next| format!("{origin}{path}?limit={}&cursor={next}", paging.limit));
     let mut answer = Answer::ok(&json!(page));
     if let Some(next) = next {
         let next = elsewhere.unwrap_or(next);

@@ -207,9 +207,9 @@ impl Repo {
         users
     }
 
-    /// The entries of a list from `first` on, with their places among all requests of the repo.
-    pub fn list(&self, status: Status, first: usize, lag: Duration) -> impl Iterator<Item = (usize, Value)> {
-        let entries = self.requests.iter().enumerate().skip(first);
+    /// The entries of a list, with their places among all requests of the repo.
+    pub fn list(&self, status: Status, lag: Duration) -> impl Iterator<Item = (usize, Value)> {
+        let entries = self.requests.iter().enumerate();
         let listed = entries.filter(move |(_, request)| request.listed_as(lag) == status);
         listed.map(move |(place, request)| (place, self.entry(request, status)))
     }
@@ -279,6 +279,15 @@ pub enum Fault {
     Garbage,
 }
 
+/// What the cursor to the next page is; of the real Hub nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// Points at the entry that comes next, so that it does not matter who leaves the list before it.
+    Points,
+    /// Counts the entries before it, so that whoever leaves the list makes somebody be skipped.
+    Counts,
+}
+
 /// A call that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -305,6 +314,7 @@ pub struct Model {
     pub batch: Batch,
     /// By how much the lists lag behind the writes.
     pub lag: Duration,
+    pub cursor: Cursor,
     /// The most entries in a page, whatever is asked for.
     pub max_page: usize,
     /// The link to the next page, if it is to be another than the right one.
@@ -324,6 +334,7 @@ impl Model {
             people: Vec::new(),
             batch: Batch::NoRequestId,
             lag: Duration::ZERO,
+            cursor: Cursor::Points,
             max_page: 1000,
             next_page: None,
             quota: (1000, 1000),

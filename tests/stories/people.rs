@@ -1,8 +1,10 @@
 //! Who asks, and how they are named: people of whom the Hub tells little, people who are gone, very many people.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::hub::{Batch, Hub, Person, Status};
+use crate::hub::{Batch, Cursor, Fault, Hub, Person, Status};
 use crate::support::{deliver, doorman, doorman_with, payload, staff, stranger};
 
 /// Asks for access to `acme/model` in everybody's name.
@@ -151,7 +153,7 @@ async fn it_is_no_failure_if_somebody_was_faster() {
 #[tokio::test]
 async fn a_list_that_lags_makes_nobody_be_decided_differently() {
     let hub = Hub::start().await;
-    hub.model().lag = std::time::Duration::from_secs(3600);
+    hub.model().lag = Duration::from_secs(3600);
     ask(&hub, [staff("ada"), staff("bob"), stranger("kim").answer("Country", "KP")]);
     for _ in 0..3 {
         assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
@@ -164,25 +166,23 @@ async fn a_list_that_lags_makes_nobody_be_decided_differently() {
 }
 
 #[tokio::test]
-async fn everybody_on_every_page_is_decided() {
-    for lag in [0, 3600] {
-        let hub = Hub::start().await;
-        hub.model().max_page = 100;
-        hub.model().lag = std::time::Duration::from_secs(lag);
-        ask(
-            &hub,
-            (0..950).map(|n| if n % 3 == 0 { stranger(&format!("u{n}")) } else { staff(&format!("u{n}")) }),
-        );
-        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-        let numbers = &report["repos"][0];
-        assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");
-        assert_eq!(
-            (&numbers["accepted"], &numbers["held"]),
-            (&json!(633), &json!(317)),
-            "lag {lag}: {report}"
-        );
-        assert_eq!(hub.users("acme/model", Status::Accepted).len(), 633);
-        assert!(hub.model().repo("acme/model").requests.iter().all(|request| request.writes <= 1));
+async fn everybody_on_every_page_is_decided_whatever_the_cursor_does() {
+    for cursor in [Cursor::Points, Cursor::Counts] {
+        for lag in [0, 3600] {
+            let hub = Hub::start().await;
+            hub.model().max_page = 100;
+            hub.model().cursor = cursor;
+            hub.model().lag = Duration::from_secs(lag);
+            let person = |n| if n % 3 == 0 { stranger(&format!("u{n}")) } else { staff(&format!("u{n}")) };
+            ask(&hub, (0..950).map(person));
+            let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+            let numbers = &report["repos"][0];
+            assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");
+            let counts = (&numbers["listed"], &numbers["accepted"], &numbers["held"]);
+            assert_eq!(counts, (&json!(950), &json!(633), &json!(317)), "{cursor:?}, lag {lag}: {report}");
+            assert_eq!(hub.users("acme/model", Status::Accepted).len(), 633);
+            assert!(hub.model().repo("acme/model").requests.iter().all(|request| request.writes <= 1));
+        }
     }
 }
 
@@ -190,7 +190,7 @@ async fn everybody_on_every_page_is_decided() {
 async fn a_batch_that_is_refused_for_one_keeps_nobody_else_out() {
     let hub = Hub::start().await;
     ask(&hub, [staff("ada"), staff("bob"), staff("eve")]);
-    hub.model().fault("/batch", crate::hub::Fault::Status(400));
+    hub.model().fault("/batch", Fault::Status(400));
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(3)));
     assert_eq!(bodies(&hub, "/handle").len(), 3);
