@@ -13,6 +13,7 @@
 //!
 //! White space around a value does not count.
 
+use std::env::VarError;
 use std::fmt;
 
 use reqwest::Url;
@@ -58,27 +59,35 @@ impl fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Reads the variables through `lookup`, which gives the value of one by its name, if it is set.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let get = |name: &str| lookup(name).map(|value| value.trim().to_owned());
-        let said = |name: &str| get(name).filter(|value| !value.is_empty());
+    /// Reads the variables through `lookup`, which gives the value of one by its name: [`std::env::var`], outside tests.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, ConfigError> {
+        let get = |name: &str| match lookup(name) {
+            Ok(value) => Ok(Some(value.trim().to_owned())),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(vec!["it is not UTF-8".to_owned()]),
+        };
+        let said = |name: &str| get(name).map(|value| value.filter(|value| !value.is_empty()));
         let required =
-            |name: &str, what: &str| said(name).ok_or_else(|| vec![format!("not set; it must be {what}")]);
+            |name: &str, what: &str| said(name)?.ok_or_else(|| vec![format!("not set; it must be {what}")]);
         let mut faults = Faults(Vec::new());
 
         let token = required("HF_TOKEN", "a token of the Hub with write access to the gated repos");
         let token = faults.note("HF_TOKEN", token.and_then(|text| secret(&text)));
-        let url = get("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
-        let endpoint = faults.note("HF_ENDPOINT", endpoint(&url));
+        let url =
+            get("HF_ENDPOINT").map(|value| value.unwrap_or_else(|| "https://huggingface.co".to_owned()));
+        let endpoint = faults.note("HF_ENDPOINT", url.and_then(|url| endpoint(&url)));
         let current = required("WEBHOOK_SECRET", "the secret that the Hub was given for the webhook");
         let current = faults.note("WEBHOOK_SECRET", current.and_then(|text| secret(&text)));
-        let previous = said("WEBHOOK_SECRET_PREVIOUS").map(|text| secret(&text)).transpose();
+        let previous = said("WEBHOOK_SECRET_PREVIOUS");
+        let previous = previous.and_then(|text| text.map(|text| secret(&text)).transpose());
         let previous = faults.note("WEBHOOK_SECRET_PREVIOUS", previous);
         let policy = required("APPROVAL_POLICY", "the policy, as JSON");
         let policy = faults.note("APPROVAL_POLICY", policy.and_then(|json| Policy::parse(&json)));
-        let repos = faults.note("REPOS", said("REPOS").map(|text| repos(&text)).transpose());
-        let dry_run = faults.note("DRY_RUN", get("DRY_RUN").map_or(Ok(false), |text| dry_run(&text)));
-        let concurrency = get("CONCURRENCY").map_or(Ok(8), |text| concurrency(&text));
+        let repos = said("REPOS").and_then(|text| text.map(|text| repos(&text)).transpose());
+        let repos = faults.note("REPOS", repos);
+        let dry_run = get("DRY_RUN").and_then(|text| text.map_or(Ok(false), |text| dry_run(&text)));
+        let dry_run = faults.note("DRY_RUN", dry_run);
+        let concurrency = get("CONCURRENCY").and_then(|text| text.map_or(Ok(8), |text| concurrency(&text)));
         let concurrency = faults.note("CONCURRENCY", concurrency);
 
         let webhook_secrets = WebhookSecrets::new(current.iter().chain(previous.iter().flatten()))
@@ -121,15 +130,15 @@ fn secret(text: &str) -> Result<Secret, Vec<String>> {
 }
 
 fn endpoint(text: &str) -> Result<Url, Vec<String>> {
-    let fault =
-        |what: &str| vec![format!("`{text}` {what}; it must be a URL such as https://huggingface.co")];
+    // What may hold a password or a token is not shown.
+    let shown = if text.contains(['@', '?', '#']) { "what it holds" } else { &format!("`{text}`") };
+    let fault = |what: &str| vec![format!("{shown} {what}; it must be a URL such as https://huggingface.co")];
     let url = Url::parse(text).map_err(|error| fault(&format!("is not a URL ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(fault("is neither http nor https"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        // Not shown: it holds a password.
-        return Err(vec!["it holds a user name or password; the token goes into HF_TOKEN".to_owned()]);
+        return Err(fault("has a user name or password, but the token goes into HF_TOKEN"));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(fault("has a query or a fragment"));
@@ -176,7 +185,7 @@ mod tests {
         let required = [("HF_TOKEN", "hf_tok"), ("WEBHOOK_SECRET", "sesame"), ("APPROVAL_POLICY", POLICY)];
         Config::from_lookup(|name| {
             let found = variables.iter().chain(&required).find(|(variable, _)| *variable == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
         })
     }
 
@@ -286,10 +295,32 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_the_endpoint_is_refused_and_not_shown() {
-        let message = fault("HF_ENDPOINT", "https://me:hunter2@huggingface.co");
-        assert!(message.contains("HF_ENDPOINT: it holds a user name or password"), "{message}");
-        assert!(!message.contains("hunter2"), "{message}");
+    fn what_may_be_a_secret_in_the_endpoint_is_not_shown() {
+        let endpoints = [
+            "https://me:hunter2@hub",
+            "ftp://me:hunter2@hub",
+            "http://me:hunter2@hub:99999/",
+            "me:hunter2@hub",
+            "https://hub/?token=hunter2",
+            "https://hub/#hunter2",
+        ];
+        for endpoint in endpoints {
+            let message = fault("HF_ENDPOINT", endpoint);
+            assert!(
+                message.contains("HF_ENDPOINT: what it holds ") && !message.contains("hunter2"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_a_fault_and_not_mended() {
+        let not_utf_8 = |_: &str| Err(VarError::NotUnicode("x".into()));
+        let message = Config::from_lookup(not_utf_8).expect_err("faults").to_string();
+        assert!(
+            message.contains("8 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
+            "{message}"
+        );
     }
 
     #[test]

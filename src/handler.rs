@@ -20,6 +20,9 @@ use crate::webhook::{self, Delivery};
 /// The Hub counts a delivery as failed after 30 seconds, and suspends webhooks that fail.
 const WEBHOOK_BUDGET: Duration = Duration::from_secs(20);
 
+/// The longest that Lambda lets a function run.
+const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
+
 /// What is left of Lambda's time to write the report.
 const TIME_TO_REPORT: Duration = Duration::from_secs(1);
 
@@ -60,7 +63,7 @@ impl Doorman {
                 self.review(&repo, deadline(&request)).await
             }
             Ok(Delivery::Review(repo)) => ignored(&format!("REPOS does not name {repo}")),
-            Ok(Delivery::Ignore(reason)) => ignored(&reason),
+            Ok(Delivery::Ignore(reason)) => ignored(reason),
             Err(error) => {
                 tracing::warn!(error, "webhook not understood");
                 respond(StatusCode::BAD_REQUEST, &json!({"error": error}))
@@ -74,10 +77,10 @@ impl Doorman {
 
     async fn review(&self, repo: &Repo, deadline: Instant) -> Response<Body> {
         let report = review(repo, &self.policy, &self.hub, self.dry_run, deadline).await;
+        report.log(self.dry_run);
         if report.not_gated && report.listed == report.held + report.failed {
             return ignored(&format!("{repo} is not gated"));
         }
-        report.log(self.dry_run);
         let report = Report::new(self.dry_run, vec![report]);
         let complete = report.repos.iter().all(|repo| repo.complete);
         let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
@@ -87,12 +90,18 @@ impl Doorman {
 
 /// When a webhook's review has to end: well before the Hub gives up, and before Lambda does.
 fn deadline(request: &Request) -> Instant {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let left = request
-        .lambda_context_ref()
-        .and_then(|context| Duration::from_millis(context.deadline).checked_sub(since_epoch))
-        .map_or(WEBHOOK_BUDGET, |left| left.saturating_sub(TIME_TO_REPORT));
-    Instant::now() + left.min(WEBHOOK_BUDGET)
+    let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant::now() + time_for_review(Duration::from_millis(deadline), now)
+}
+
+/// How long a review may take, by Lambda's deadline and the time, both since 1970.
+fn time_for_review(deadline: Duration, now: Duration) -> Duration {
+    // What lies further back than a function can run is no deadline: emulators set whatever they like.
+    if deadline + LONGEST_INVOCATION < now {
+        return WEBHOOK_BUDGET;
+    }
+    deadline.saturating_sub(now).saturating_sub(TIME_TO_REPORT).min(WEBHOOK_BUDGET)
 }
 
 fn ignored(reason: &str) -> Response<Body> {
@@ -111,4 +120,21 @@ fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_review_ends_before_the_hub_and_before_lambda_give_up() {
+        let now = Duration::from_secs(1_800_000_000);
+        let cases =
+            [(900, 20), (30, 20), (22, 20), (20, 19), (5, 4), (1, 0), (0, 0), (-1, 0), (-899, 0), (-901, 20)];
+        for (left, expected) in cases {
+            let deadline = Duration::from_secs(1_800_000_000_u64.saturating_add_signed(left));
+            assert_eq!(time_for_review(deadline, now), Duration::from_secs(expected), "{left} s left");
+        }
+        assert_eq!(time_for_review(Duration::ZERO, now), Duration::from_secs(20), "none is known");
+    }
 }

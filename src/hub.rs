@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LINK};
-use reqwest::{Client, RequestBuilder, Url, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Url, redirect};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -46,7 +46,7 @@ pub struct Hub {
 pub struct Page {
     /// Who waits.
     pub requests: Vec<AccessRequest>,
-    /// Where the next page is; always on the Hub's own origin.
+    /// Where the next page is; always of the same list.
     pub next: Option<Url>,
 }
 
@@ -73,7 +73,9 @@ pub struct Answer {
 impl Hub {
     /// Makes a client. Fails only if TLS cannot be set up. No connection is made yet.
     pub fn new(endpoint: Url, token: Secret, concurrency: usize) -> Result<Self, HubError> {
-        let http = http_client().map_err(|error| HubError::new("setting up HTTPS", Problem::of(&error)))?;
+        let http = http_client_builder()
+            .build()
+            .map_err(|error| HubError::new("setting up HTTPS", Problem::of(&error)))?;
         Ok(Self { http, endpoint, token, in_flight: Semaphore::new(concurrency) })
     }
 
@@ -83,29 +85,20 @@ impl Hub {
     }
 }
 
-/// The HTTP client, which follows no redirect but to the same origin, and then only one that keeps the method. Fails only
-/// if TLS cannot be set up.
+/// The HTTP client before it is built. It follows no redirect: the token is for one origin, and the policy was asked about
+/// one repo; a redirect may lead to another of either.
 ///
 /// Of the ways to do TLS this one is ready soonest: the roots are compiled in, and nothing is read from disk.
-pub fn http_client() -> Result<Client, reqwest::Error> {
+pub fn http_client_builder() -> ClientBuilder {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
-    let builder = builder.redirect(redirect::Policy::custom(follow_within_origin));
+    let builder = builder.redirect(redirect::Policy::none());
     match rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() {
-        Ok(tls) => {
-            builder.tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth()).build()
-        }
-        // Cannot happen with a provider that has TLS 1.2 and 1.3; reqwest says so then.
-        Err(_) => builder.build(),
+        Ok(tls) => builder.tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth()),
+        // Cannot happen with a provider that has TLS 1.2 and 1.3; building the client says so then.
+        Err(_) => builder,
     }
-}
-
-/// A redirect with another status may turn a POST into a GET, whose success would be taken for the POST's.
-fn follow_within_origin(attempt: redirect::Attempt) -> redirect::Action {
-    let from_here = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
-    let keeps_method = matches!(attempt.status().as_u16(), 307 | 308);
-    if from_here && keeps_method && attempt.previous().len() <= 5 { attempt.follow() } else { attempt.stop() }
 }
 
 /// The calls of one review of one repo.
@@ -115,16 +108,12 @@ pub struct RepoCalls<'a> {
     repo: &'a Repo,
     deadline: Instant,
     count: AtomicU32,
-    /// Set when the Hub has said something that holds for every call about this repo: none is made after that.
+    /// Set when the Hub has said something that holds for every call about this repo: none is made after that, and those
+    /// that were to be made end with the same error.
     stopped_by: OnceLock<HubError>,
 }
 
 impl RepoCalls<'_> {
-    /// What the Hub has said that makes every further call about this repo useless. Those return the same error at once.
-    pub fn stopped_by(&self) -> Option<&HubError> {
-        self.stopped_by.get()
-    }
-
     /// How many calls were made so far.
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
@@ -136,15 +125,12 @@ impl RepoCalls<'_> {
         let call = format!("GET {}", url.path());
         let answered = self.send(&call, self.hub.http.get(url.clone())).await.map_err(|e| self.heed(e))?;
         let fail = |problem| HubError::new(&call, problem);
-        let next = link::next(answered.headers.get_all(LINK), &answered.url).map_err(fail)?;
-        match &next {
-            Some(next) if next.origin() != self.hub.endpoint.origin() => {
-                return Err(fail(Problem::ForeignPage(next.origin().ascii_serialization())));
-            }
-            Some(next) if *next == url => {
-                return Err(fail(Problem::Unreadable("the page names itself as the next one".to_owned())));
-            }
-            _ => {}
+        let next = link::next(answered.headers.get_all(LINK), &url).map_err(fail)?;
+        if let Some(next) =
+            next.as_ref().filter(|next| next.origin() != url.origin() || next.path() != url.path())
+        {
+            let place = format!("{}{}", next.origin().ascii_serialization(), next.path());
+            return Err(fail(Problem::ForeignPage(error::shown(&place, None))));
         }
         let requests = wire::page(&answered.body).map_err(|what| fail(Problem::Unreadable(what)))?;
         Ok(Page { requests, next })
@@ -154,6 +140,7 @@ impl RepoCalls<'_> {
     pub async fn handle(&self, identity: &Identity, answer: &Answer) -> Result<Handled, HubError> {
         let body = wire::HandleBody { identity: identity.into(), answer: answer.into() };
         match self.post("handle", &body).await {
+            Ok((_, body)) if body.is_empty() => Ok(Handled::Done),
             Ok((call, body)) => match serde_json::from_slice::<serde_json::Value>(&body) {
                 Ok(_) => Ok(Handled::Done),
                 Err(error) => Err(HubError::new(&call, Problem::Unreadable(wire::describe(&error)))),
@@ -167,8 +154,7 @@ impl RepoCalls<'_> {
     pub async fn batch(&self, identities: &[Identity], answer: &Answer) -> Result<Vec<Handled>, HubError> {
         let requests = identities.iter().map(Into::into).collect();
         let answered = self.post("batch", &wire::BatchBody { answer: answer.into(), requests }).await;
-        // A Hub that has no batch may well have the repo.
-        let (call, body) = answered.map_err(|e| if e.is_batch_unknown() { e } else { self.heed(e) })?;
+        let (call, body) = answered.map_err(|e| self.heed(e))?;
         wire::batch(&body, identities).map_err(|error| HubError::new(&call, Problem::Unreadable(error)))
     }
 
@@ -207,7 +193,7 @@ impl RepoCalls<'_> {
         let fail = |problem| HubError::new(call, problem);
         let _permit =
             timeout_at(self.deadline, in_flight.acquire()).await.map_err(|_| fail(Problem::OutOfTime))?;
-        if let Some(error) = self.stopped_by() {
+        if let Some(error) = self.stopped_by.get() {
             return Err(error.clone());
         }
         let left = self.deadline.saturating_duration_since(Instant::now());
@@ -218,10 +204,10 @@ impl RepoCalls<'_> {
         // `bearer_auth` marks the header as sensitive, so that no debug output shows it.
         let request = request.bearer_auth(token.expose()).header(ACCEPT, "application/json").timeout(left);
         let response = request.send().await.map_err(|error| fail(Problem::of(&error)))?;
-        let (status, url, headers) = (response.status(), response.url().clone(), response.headers().clone());
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes().await.map_err(|error| fail(Problem::of(&error)))?;
         if status.is_success() {
-            return Ok(Answered { url, headers, body: body.into() });
+            return Ok(Answered { headers, body: body.into() });
         }
         Err(HubError::refused(call, status.as_u16(), &headers, &body, token))
     }
@@ -229,7 +215,6 @@ impl RepoCalls<'_> {
 
 /// A successful answer, read to its end.
 struct Answered {
-    url: Url,
     headers: HeaderMap,
     body: Vec<u8>,
 }

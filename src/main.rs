@@ -1,48 +1,49 @@
 //! The Lambda binary: logging, configuration, one client, run.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
-use hub_doorman::hub::http_client;
+use hub_doorman::hub::http_client_builder;
 use lambda_http::Request;
-use lambda_runtime::tracing::subscriber::EnvFilter;
-use lambda_runtime::tracing::subscriber::filter::LevelFilter;
+use lambda_runtime::tracing::subscriber::filter::{EnvFilter, LevelFilter};
+use lambda_runtime::tracing::subscriber::prelude::*;
 use lambda_runtime::tracing::{error, subscriber};
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<ExitCode, Error> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_target(false).init();
+    let lines = subscriber::fmt::layer().json().flatten_event(true).with_target(false);
+    // Never more than DEBUG, whatever RUST_LOG says: at TRACE the runtime logs whole events, and the secret with them.
+    subscriber::registry().with(lines).with(filter).with(LevelFilter::DEBUG).init();
 
     let doorman = match start() {
         Ok(doorman) => Arc::new(doorman),
         Err(error) => {
             error!(%error, "cannot start");
             report_init_error(&error.to_string()).await?;
-            return Err(error);
+            return Ok(ExitCode::FAILURE);
         }
     };
     lambda_http::run(service_fn(move |request: Request| {
         let doorman = Arc::clone(&doorman);
         async move { Ok::<_, Error>(doorman.handle(request).await) }
     }))
-    .await
+    .await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn start() -> Result<Doorman, Error> {
-    let config = Config::from_lookup(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))?;
-    Ok(Doorman::new(config)?)
+    Ok(Doorman::new(Config::from_lookup(|name| std::env::var(name))?)?)
 }
 
-/// Tells Lambda why the function cannot start, so that it is told to whoever invokes it. The runtime crate does this only
-/// for faults of its own.
+/// Tells Lambda why the function cannot start, and so whoever invokes it; the runtime crate does this only for its own faults.
 async fn report_init_error(message: &str) -> Result<(), Error> {
     let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") else { return Ok(()) };
     let body = serde_json::json!({"errorType": "Configuration", "errorMessage": message, "stackTrace": []});
-    let url = format!("http://{api}/2018-06-01/runtime/init/error");
-    let request = http_client()?.post(url).header("Lambda-Runtime-Function-Error-Type", "Configuration");
-    request.body(body.to_string()).send().await?;
+    let client = http_client_builder().no_proxy().build()?;
+    client.post(format!("http://{api}/2018-06-01/runtime/init/error")).body(body.to_string()).send().await?;
     Ok(())
 }

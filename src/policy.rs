@@ -7,14 +7,15 @@ mod kinds;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use cel::objects::Key;
-use cel::{Context, Env, Value};
+use cel::{Context, Env};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,10 @@ use condition::Condition;
 /// The most characters that the Hub takes as a reason. It counts as JavaScript does, in UTF-16 code units, as far as
 /// anybody knows; counting so refuses no more than a few emoji too early.
 const MAX_REASON: usize = 200;
+
+/// What to say after a fault in the JSON itself.
+const LOOKS: &str =
+    r#"; a policy looks like {"rules": [{"name": …, "then": …, "if": …}], "default": "hold"}"#;
 
 /// Compiled rules and what happens when none of them matches.
 pub struct Policy {
@@ -47,12 +52,8 @@ struct WrittenPolicy<'a> {
     // Raw, so that each rule is read by itself: all faults are found, and each names its rule.
     #[serde(borrow)]
     rules: Vec<&'a RawValue>,
-    #[serde(default = "hold")]
-    default: Verdict,
-}
-
-fn hold() -> Verdict {
-    Verdict::Hold
+    #[serde(borrow)]
+    default: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -69,28 +70,34 @@ impl Policy {
     /// Reads and compiles a policy, or tells everything that is wrong with it: a list of sentences, each of which
     /// names the rule that it is about.
     pub fn parse(json: &str) -> Result<Self, Vec<String>> {
-        let written: WrittenPolicy = serde_json::from_str(json).map_err(|e| vec![fault_in_json(&e)])?;
+        if !json.trim_start().starts_with('{') {
+            return Err(vec![format!("a policy is a JSON object{LOOKS}")]);
+        }
+        let written: WrittenPolicy =
+            serde_json::from_str(json).map_err(|error| vec![format!("{error}{LOOKS}")])?;
         let env = Arc::new(Env::stdlib().with_optional_support(false));
-        let mut rules: Vec<Rule> = Vec::with_capacity(written.rules.len());
-        let mut faults = Vec::new();
+        let (mut rules, mut faults) = (Vec::with_capacity(written.rules.len()), Vec::new());
+        let mut names = HashSet::new();
         for (index, json) in written.rules.iter().enumerate() {
+            let name = name_of(json);
+            let label =
+                name.as_ref().map_or(format!("rule number {}", index + 1), |name| format!("rule `{name}`"));
             match read_rule(json, &env) {
-                Ok(rule) if rules.iter().any(|earlier| earlier.name == rule.name) => {
-                    faults.push(format!("rule `{}`: two rules have this name; give each its own", rule.name));
-                }
                 Ok(rule) => rules.push(rule),
-                Err(of_rule) => {
-                    let label = label(json, index);
-                    faults.extend(of_rule.into_iter().map(|fault| format!("{label}: {fault}")));
-                }
+                Err(of_rule) => faults.extend(of_rule.iter().map(|fault| format!("{label}: {fault}"))),
+            }
+            if name.is_some_and(|name| !names.insert(name)) {
+                faults.push(format!("{label}: another rule has this name; give each its own"));
             }
         }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let digest = Sha256::digest(json.trim());
+        let default = written.default.map_or(Ok(Verdict::Hold), |json| serde_json::from_str(json.get()));
+        let default = default.map_err(|error| faults.push(format!("`default`: {error}")));
+        let (Ok(default), true) = (default, faults.is_empty()) else { return Err(faults) };
+        // Of what it says and not of how it is laid out.
+        let said: Value = serde_json::from_str(json).map_err(|error| vec![error.to_string()])?;
+        let digest = Sha256::digest(said.to_string());
         let fingerprint = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Ok(Self { rules, default: written.default, fingerprint, env })
+        Ok(Self { rules, default, fingerprint, env })
     }
 
     /// Twelve hexadecimal digits that tell one policy from another in the audit log.
@@ -138,26 +145,20 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// What is wrong with the JSON, and where; never an excerpt of it.
-fn fault_in_json(error: &serde_json::Error) -> String {
-    format!(
-        "{error}; a policy looks like {{\"rules\": [{{\"name\": …, \"then\": …, \"if\": …}}], \"default\": \"hold\"}}"
-    )
-}
-
-/// How to call a rule that could not be read: by its name, if that much can be read, else by its place.
-fn label(json: &RawValue, index: usize) -> String {
+/// The name of a rule, if that much of it can be read.
+fn name_of(json: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Named {
         name: String,
     }
-    match serde_json::from_str::<Named>(json.get()) {
-        Ok(Named { name }) if !name.trim().is_empty() => format!("rule `{name}`"),
-        _ => format!("rule number {}", index + 1),
-    }
+    let Named { name } = serde_json::from_str(json.get()).ok()?;
+    Some(name).filter(|name| !name.trim().is_empty())
 }
 
 fn read_rule(json: &RawValue, env: &Arc<Env>) -> Result<Rule, Vec<String>> {
+    if !json.get().starts_with('{') {
+        return Err(vec!["a rule is a JSON object".to_owned()]);
+    }
     let WrittenRule { name, then, condition, reason } =
         serde_json::from_str(json.get()).map_err(|error| vec![error.to_string()])?;
     let mut faults = Vec::new();
@@ -198,39 +199,42 @@ fn facts(
 ) -> Context<'static, 'static> {
     let AccessRequest { request_id: _, user, requested_at, fields, doubt: _ } = request;
     let mut context = Context::with_env(Arc::clone(env));
-    context.add_variable_from_value("user", Value::from(facts_about_user(user)));
-    context.add_variable_from_value("fields", Value::from(facts_in(fields)));
+    context.add_variable_from_value("user", cel::Value::from(facts_about_user(user)));
+    context.add_variable_from_value("fields", cel::Value::from(facts_in(fields)));
     let mut about_repo = HashMap::from([
-        (Key::from("name"), Value::from(repo.name())),
-        (Key::from("type"), Value::from(repo.repo_type().as_str())),
+        (Key::from("name"), cel::Value::from(repo.name())),
+        (Key::from("type"), cel::Value::from(repo.repo_type().as_str())),
     ]);
     if let Some(owner) = repo.owner() {
-        about_repo.insert(Key::from("owner"), Value::from(owner));
+        about_repo.insert(Key::from("owner"), cel::Value::from(owner));
     }
-    context.add_variable_from_value("repo", Value::from(about_repo));
+    context.add_variable_from_value("repo", cel::Value::from(about_repo));
     if let Some(at) = requested_at {
-        context.add_variable_from_value("requested_at", Value::Timestamp(at.fixed_offset()));
+        context.add_variable_from_value("requested_at", cel::Value::Timestamp(at.fixed_offset()));
     }
-    context.add_variable_from_value("now", Value::Timestamp(now.fixed_offset()));
+    context.add_variable_from_value("now", cel::Value::Timestamp(now.fixed_offset()));
     context
 }
 
-fn facts_in(fields: &BTreeMap<String, String>) -> HashMap<Key, Value> {
-    fields.iter().map(|(label, answer)| (Key::from(label.as_str()), Value::from(answer.as_str()))).collect()
+fn facts_in(fields: &BTreeMap<String, String>) -> HashMap<Key, cel::Value> {
+    fields
+        .iter()
+        .map(|(label, answer)| (Key::from(label.as_str()), cel::Value::from(answer.as_str())))
+        .collect()
 }
 
-fn facts_about_user(user: &User) -> HashMap<Key, Value> {
+fn facts_about_user(user: &User) -> HashMap<Key, cel::Value> {
     let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
-    let text = |value: &Option<String>| value.as_deref().map(Value::from);
-    let list = |value: &Option<Vec<String>>| value.as_ref().map(|v| Value::from(v.clone()));
-    let domain = email.as_deref().and_then(domain).map(Value::from);
+    let text = |value: &Option<String>| value.as_deref().map(cel::Value::from);
+    let list = |value: &Option<Vec<String>>| value.as_ref().map(|v| cel::Value::from(v.clone()));
+    let domain = email.as_deref().and_then(domain).map(cel::Value::from);
     let attributes = [
         ("id", text(id)),
         ("name", text(name)),
         ("fullname", text(fullname)),
         ("email", text(email)),
         ("domain", domain),
-        ("pro", pro.map(Value::from)),
+        ("pro", pro.map(cel::Value::from)),
         ("verified_orgs", list(verified_orgs)),
         ("orgs", list(orgs)),
     ];

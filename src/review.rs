@@ -26,7 +26,11 @@ const MAX_WRITES_WAITING: usize = 64;
 /// reports the same and writes nothing.
 pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, deadline: Instant) -> RepoReport {
     let calls = hub.repo(repo, deadline);
-    let writer = Writer { calls: &calls, no_batch: AtomicBool::new(false) };
+    let writer = Writer {
+        calls: &calls,
+        no_batch: AtomicBool::new(false),
+        no_batch_by_request_id: AtomicBool::new(false),
+    };
     let mut review = Review {
         repo,
         policy,
@@ -82,12 +86,10 @@ impl Review<'_> {
         let mut in_flight = FuturesUnordered::new();
         let mut next = Some(None);
         let mut reading = None;
+        let mut visited = HashSet::new();
         let (mut pages, mut changed) = (0, false);
         loop {
-            if reading.is_none()
-                && in_flight.len() < MAX_WRITES_WAITING
-                && writer.calls.stopped_by().is_none()
-            {
+            if reading.is_none() && in_flight.len() < MAX_WRITES_WAITING {
                 reading = next.take().map(|page| Box::pin(writer.calls.pending(page)));
             }
             tokio::select! {
@@ -96,7 +98,12 @@ impl Review<'_> {
                     pages += 1;
                     match page {
                         Ok(Page { requests, next: url }) => {
-                            next = url.map(Some);
+                            match url {
+                                Some(url) if !visited.insert(url.clone()) => {
+                                    self.report.fail(&format!("the pages of {} go in a circle", url.path()));
+                                }
+                                url => next = url.map(Some),
+                            }
                             let decided = requests.into_iter().filter_map(|request| self.decide(&request)).collect();
                             in_flight.extend(groups(decided).into_iter().map(|group| writer.write(group)));
                         }
@@ -206,27 +213,51 @@ struct Writer<'a> {
     calls: &'a RepoCalls<'a>,
     /// Set when this Hub has turned out to have no `batch`.
     no_batch: AtomicBool,
+    /// Set when this Hub's `batch` has turned out to know no request by its id.
+    no_batch_by_request_id: AtomicBool,
 }
+
+/// How many of a batch that was refused are tried by themselves before the others are.
+const PROBES: usize = 3;
 
 impl Writer<'_> {
     /// Writes a group in one call, or one by one where the Hub does not take it as a batch.
     async fn write(&self, group: Group) -> Written {
-        let Group { answer, decided } = group;
-        if decided.len() > 1 && !self.no_batch.load(Ordering::Relaxed) {
-            let identities: Vec<Identity> = decided.iter().map(|one| one.identity.clone()).collect();
-            match self.calls.batch(&identities, &answer).await {
-                Ok(handled) => return decided.into_iter().zip(handled.into_iter().map(Ok)).collect(),
-                Err(error) if error.is_batch_refused() => {
-                    self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
-                }
-                Err(error) => return decided.into_iter().map(|one| (one, Err(error.clone()))).collect(),
-            }
+        let Group { answer, mut decided } = group;
+        let by_request_id = matches!(decided[0].identity, Identity::RequestId(_));
+        let refused_before = self.no_batch.load(Ordering::Relaxed)
+            || by_request_id && self.no_batch_by_request_id.load(Ordering::Relaxed);
+        if decided.len() == 1 || refused_before {
+            return self.write_each(decided, &answer).await;
         }
-        let answer = &answer;
+        let identities: Vec<Identity> = decided.iter().map(|one| one.identity.clone()).collect();
+        let error = match self.calls.batch(&identities, &answer).await {
+            Ok(handled) => return decided.into_iter().zip(handled.into_iter().map(Ok)).collect(),
+            Err(error) if !error.is_batch_refused() => return fail_each(decided, &error),
+            Err(error) => error,
+        };
+        // One request in it may be what the Hub objects to, or what all of them have in common, such as the reason.
+        let others = decided.split_off(PROBES.min(decided.len()));
+        let mut written = self.write_each(decided, &answer).await;
+        if written.iter().all(|(_, result)| result.is_err()) {
+            written.extend(fail_each(others, &error));
+        } else {
+            self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
+            self.no_batch_by_request_id.fetch_or(by_request_id, Ordering::Relaxed);
+            written.extend(self.write_each(others, &answer).await);
+        }
+        written
+    }
+
+    async fn write_each(&self, decided: Vec<Decided>, answer: &Answer) -> Written {
         join_all(decided.into_iter().map(|one| async move {
             let handled = self.calls.handle(&one.identity, answer).await;
             (one, handled)
         }))
         .await
     }
+}
+
+fn fail_each(decided: Vec<Decided>, error: &HubError) -> Written {
+    decided.into_iter().map(|one| (one, Err(error.clone()))).collect()
 }

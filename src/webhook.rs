@@ -2,8 +2,7 @@
 //!
 //! A webhook is authenticated by nothing but its secret, so nothing is taken from it but the name of a repo to look at.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::model::{Repo, RepoType};
 use crate::secret::WebhookSecrets;
@@ -21,7 +20,7 @@ pub enum Delivery {
     /// To look at this repo.
     Review(Repo),
     /// Nothing, and why.
-    Ignore(String),
+    Ignore(&'static str),
 }
 
 /// Lets a body through if what was shown with it is the secret.
@@ -30,58 +29,36 @@ pub fn verify<'a>(secrets: &WebhookSecrets, shown: Option<&[u8]>, body: &'a [u8]
     secrets.include(shown?).then_some(Verified(body))
 }
 
-/// A payload of the Hub, version 3. Only what is needed; other keys and unknown scopes and actions are fine.
-#[derive(Deserialize)]
-struct Payload {
-    event: Event,
-    #[serde(default)]
-    repo: Option<PayloadRepo>,
-    #[serde(default, rename = "movedTo")]
-    moved_to: Option<MovedTo>,
-}
-
-#[derive(Deserialize)]
-struct Event {
-    #[serde(default)]
-    action: String,
-    #[serde(default)]
-    scope: String,
-}
-
-#[derive(Deserialize)]
-struct PayloadRepo {
-    #[serde(rename = "type")]
-    repo_type: String,
-    #[serde(default)]
-    name: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct MovedTo {
-    name: String,
-}
-
-/// Reads what a webhook asks for; an error says which part of the body is not as the Hub writes it.
+/// Reads what a webhook asks for (payload version 3); an error says which part of the body is not as the Hub writes it.
 ///
-/// An unknown scope or action is a reason to look like any other: the Hub's documentation asks to read it as an update.
+/// Only what is needed is looked at, so that nothing new in a payload can turn it into an error, which the Hub would count
+/// towards the suspension of the webhook. An unknown scope or action is a reason to look like any other: the Hub's
+/// documentation asks to read it as an update.
 pub fn parse(Verified(body): Verified) -> Result<Delivery, String> {
-    let Payload { event, repo, moved_to } = serde_json::from_slice(body)
-        .map_err(|error| format!("the body is not a payload of the Hub: {error}"))?;
-    let Some(PayloadRepo { repo_type, name }) = repo else {
-        return Ok(Delivery::Ignore("the event is about no repo".to_owned()));
+    let payload: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|e| format!("the body is not a JSON object (line {}, column {})", e.line(), e.column()))?;
+    let event =
+        payload.get("event").and_then(Value::as_object).ok_or("`event` is missing or not an object")?;
+    let repo = match payload.get("repo") {
+        None | Some(Value::Null) => return Ok(Delivery::Ignore("the event is about no repo")),
+        Some(repo) => repo.as_object().ok_or("`repo` is not an object")?,
     };
-    let repo_type = match repo_type.as_str() {
+    let repo_type = match text(repo, "type").ok_or("`repo.type` is missing or not a string")? {
         "model" => RepoType::Model,
         "dataset" => RepoType::Dataset,
-        "space" => return Ok(Delivery::Ignore("a Space cannot be gated".to_owned())),
-        _ => return Ok(Delivery::Ignore("only models and datasets can be gated".to_owned())),
+        "space" => return Ok(Delivery::Ignore("a Space cannot be gated")),
+        _ => return Ok(Delivery::Ignore("only models and datasets can be gated")),
     };
-    let name = match (name, event.scope.as_str(), event.action.as_str(), moved_to) {
-        (_, "repo", "delete", _) => return Ok(Delivery::Ignore("the repo was deleted".to_owned())),
-        (_, "repo", "move", Some(moved_to)) => moved_to.name,
-        (Some(Value::String(name)), ..) => name,
-        (Some(_), ..) => return Err("`repo.name` is not a string".to_owned()),
-        (None, ..) => return Err("`repo` has no `name`".to_owned()),
+    let moved_to = payload.get("movedTo").and_then(Value::as_object);
+    let (part, name) = match (text(event, "scope"), text(event, "action"), moved_to) {
+        (Some("repo"), Some("delete"), _) => return Ok(Delivery::Ignore("the repo was deleted")),
+        (Some("repo"), Some("move"), Some(moved_to)) => ("movedTo.name", text(moved_to, "name")),
+        _ => ("repo.name", text(repo, "name")),
     };
-    Repo::new(repo_type, &name).map(Delivery::Review).map_err(|error| format!("`repo.name`: {error}"))
+    let name = name.ok_or_else(|| format!("`{part}` is missing or not a string"))?;
+    Repo::new(repo_type, name).map(Delivery::Review).map_err(|error| format!("`{part}`: {error}"))
+}
+
+fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    object.get(key)?.as_str()
 }

@@ -15,6 +15,7 @@ mod logs;
 mod people;
 mod screen;
 
+use std::env::VarError;
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -138,11 +139,11 @@ fn read(path: &Path) -> Result<String, String> {
 
 fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
     let config = Config::from_lookup(|name| match name {
-        "HF_ENDPOINT" => Some(hub.endpoint()),
-        "HF_TOKEN" => Some(Hub::TOKEN.to_owned()),
-        "WEBHOOK_SECRET" => Some(SECRET.to_owned()),
-        "APPROVAL_POLICY" => Some(policy.to_owned()),
-        _ => None,
+        "HF_ENDPOINT" => Ok(hub.endpoint()),
+        "HF_TOKEN" => Ok(Hub::TOKEN.to_owned()),
+        "WEBHOOK_SECRET" => Ok(SECRET.to_owned()),
+        "APPROVAL_POLICY" => Ok(policy.to_owned()),
+        _ => Err(VarError::NotPresent),
     })?;
     Ok(Doorman::new(config)?)
 }

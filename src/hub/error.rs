@@ -34,7 +34,7 @@ pub enum Problem {
     Unreachable(String),
     /// The time for this run was up.
     OutOfTime,
-    /// The next page is said to be on this other origin, where the token must not go.
+    /// The next page is said to be here, which is another origin or another list.
     ForeignPage(String),
     /// There was an answer, but not of the form that is documented.
     Unreadable(String),
@@ -67,7 +67,7 @@ impl HubError {
         }
         let header = |name: &str| Some(shown(headers.get(name)?.to_str().ok()?, Some(token)));
         let message = header("x-error-message").or_else(|| match headers.get(LOCATION) {
-            Some(_) => Some("it redirects, and only a 307 or 308 to the same origin is followed".to_owned()),
+            Some(to) => Some(moved_to(to.to_str().unwrap_or_default())),
             None => serde_json::from_slice(body).ok().map(|Body { error }| shown(&error, Some(token))),
         });
         let (code, request_id) = (header("x-error-code"), header("x-request-id"));
@@ -101,7 +101,13 @@ impl HubError {
     /// No other call about this repo can do better: it is not gated, not there, or not for this token.
     #[must_use]
     pub fn is_about_the_repo(&self) -> bool {
-        self.is_not_gated() || self.refusal().is_some_and(|(status, ..)| matches!(status, 401 | 403 | 404))
+        let refused = |(status, code, _)| match status {
+            401 | 403 => true,
+            // Without the code it may be about the user, or about an endpoint that this Hub does not have.
+            404 => code == "RepoNotFound",
+            _ => false,
+        };
+        self.is_not_gated() || self.refusal().is_some_and(refused)
     }
 
     /// Asking for the same with `handle`, one by one, may do better: this Hub has no `batch`, or it refuses something
@@ -142,8 +148,8 @@ impl fmt::Display for HubError {
             }
             Problem::Unreachable(what) => write!(f, "no answer from the Hub: {what}"),
             Problem::OutOfTime => f.write_str("the time for this run was up; the next run goes on"),
-            Problem::ForeignPage(origin) => {
-                write!(f, "the next page is said to be at {origin}, where the token must not go")
+            Problem::ForeignPage(place) => {
+                write!(f, "the next page is said to be {place}, which is not of the same list")
             }
             Problem::Unreadable(what) => write!(f, "the Hub's answer cannot be read: {what}"),
         }
@@ -151,6 +157,12 @@ impl fmt::Display for HubError {
 }
 
 impl Error for HubError {}
+
+/// What to say of a redirect, which is never followed. Of its target only the path is shown.
+fn moved_to(target: &str) -> String {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    format!("it redirects to {path}, which is not followed; if the repo was renamed, name it so in REPOS")
+}
 
 /// A text from outside as it may be shown: on one line, not too long, without the token and without e-mail addresses.
 pub(super) fn shown(text: &str, token: Option<&Secret>) -> String {
@@ -160,15 +172,14 @@ pub(super) fn shown(text: &str, token: Option<&Secret>) -> String {
     };
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        let word = if word.contains('@') { "[redacted]" } else { word };
-        if line.chars().count() + word.chars().count() > 300 {
-            line.push('…');
-            break;
-        }
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(if word.contains('@') { "[redacted]" } else { word });
+    }
+    if let Some((end, _)) = line.char_indices().nth(300) {
+        line.truncate(end);
+        line.push('…');
     }
     line
 }
@@ -229,5 +240,22 @@ mod tests {
         assert!(refused(400, &[], "").is_batch_refused() && !refused(400, &[], "").is_batch_unknown());
         assert!(!refused(400, &[("x-error-code", "RepoNotGated")], "").is_batch_refused());
         assert!(!refused(403, &[], "").is_batch_refused());
+    }
+
+    #[test]
+    fn only_what_holds_for_the_whole_repo_ends_its_review() {
+        let ends = |status, headers: &[_]| refused(status, headers, "").is_about_the_repo();
+        assert!(ends(401, &[]) && ends(403, &[]) && ends(404, &[("x-error-code", "RepoNotFound")]));
+        assert!(ends(400, &[("x-error-code", "RepoNotGated")]));
+        assert!(!ends(404, &[]) && !ends(400, &[]) && !ends(429, &[]) && !ends(500, &[]));
+    }
+
+    #[test]
+    fn of_a_redirect_the_path_is_told_and_no_more() {
+        let error = refused(307, &[("location", "https://hub/api/models/acme/new?token=x")], "");
+        assert!(
+            error.to_string().contains("it redirects to https://hub/api/models/acme/new, which"),
+            "{error}"
+        );
     }
 }

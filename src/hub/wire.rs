@@ -2,97 +2,99 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{Answer, Handled, error};
 use crate::model::{AccessRequest, Identity, User, Verdict};
 
-/// An entry of a list of access requests. Any key may be missing or null; one of another type makes the entry doubtful.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry {
-    request_id: Option<String>,
-    #[serde(default)]
-    user: Option<EntryUser>,
-    status: Option<String>,
-    timestamp: Option<DateTime<Utc>>,
-    fields: Option<BTreeMap<String, Value>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct EntryUser {
-    #[serde(rename = "_id")]
-    id: Option<String>,
-    user: Option<String>,
-    fullname: Option<String>,
-    email: Option<String>,
-    is_pro: Option<bool>,
-    verified_org_names: Option<Vec<String>>,
-    orgs: Option<Vec<Org>>,
-}
-
-#[derive(Deserialize)]
-struct Org {
-    name: String,
-}
-
 /// Reads the pending requests of a page. The Hub's lists lag behind its writes: an entry that says of itself that it is
 /// not pending any more is none of them.
 pub(super) fn page(body: &[u8]) -> Result<Vec<AccessRequest>, String> {
-    let entries: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
-    let read = |entry: &RawValue| match serde_json::from_str::<Entry>(entry.get()) {
-        Ok(Entry { status: Some(status), .. }) if status != "pending" => None,
-        Ok(entry) => Some(entry.into()),
-        Err(_) => Some(doubtful("the Hub's entry is not of the form that is documented")),
+    let entries: Vec<Value> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
+    Ok(entries.iter().filter_map(request).collect())
+}
+
+/// Reads an entry. Any key may be missing or null, which makes it unknown. One whose value is not of the kind that is
+/// documented makes the entry doubtful; whatever else can be read of it still tells a person whom it is about.
+fn request(entry: &Value) -> Option<AccessRequest> {
+    let mut entry = Reader { object: entry, doubt: None };
+    if entry.text("status").is_some_and(|status| status != "pending") {
+        return None;
+    }
+    let mut user = Reader { object: entry.object.get("user").unwrap_or(&Value::Null), doubt: None };
+    let mut request = AccessRequest {
+        request_id: entry.text("requestId"),
+        user: User {
+            id: user.text("_id"),
+            name: user.text("user"),
+            fullname: user.text("fullname"),
+            email: user.text("email"),
+            pro: user.read("isPro", Value::as_bool),
+            verified_orgs: user.read("verifiedOrgNames", |names| list(names, text)),
+            orgs: user.read("orgs", |orgs| list(orgs, |org| text(org.get("name")?))),
+        },
+        requested_at: entry.read("timestamp", |time| time.as_str()?.parse().ok()),
+        fields: entry.read("fields", answers).unwrap_or_default(),
+        doubt: None,
     };
-    Ok(entries.into_iter().filter_map(read).collect())
+    request.doubt = entry.doubt.or(user.doubt);
+    if request.identity().is_none() {
+        request.doubt = Some("the Hub gives neither a user nor an id for it");
+    }
+    Some(request)
 }
 
-fn doubtful(doubt: &'static str) -> AccessRequest {
-    AccessRequest { doubt: Some(doubt), ..AccessRequest::default() }
+/// Reads the keys of an object, and remembers whether anything was not as documented.
+struct Reader<'a> {
+    object: &'a Value,
+    doubt: Option<&'static str>,
 }
 
-impl From<Entry> for AccessRequest {
-    fn from(entry: Entry) -> Self {
-        let Entry { request_id, user, status: _, timestamp, fields } = entry;
-        let EntryUser { id, user, fullname, email, is_pro, verified_org_names, orgs } =
-            user.unwrap_or_default();
-        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let mut request = AccessRequest {
-            request_id: said(request_id),
-            user: User {
-                id: said(id),
-                name: said(user),
-                fullname,
-                email: said(email),
-                pro: is_pro,
-                verified_orgs: verified_org_names,
-                orgs: orgs.map(|orgs| orgs.into_iter().map(|org| org.name).collect()),
-            },
-            requested_at: timestamp,
-            fields: BTreeMap::new(),
-            doubt: None,
-        };
-        for (label, answer) in fields.unwrap_or_default() {
-            match answer {
-                Value::String(text) => drop(request.fields.insert(label, text)),
-                Value::Bool(_) | Value::Number(_) => drop(request.fields.insert(label, answer.to_string())),
-                Value::Null => {}
-                // To leave it out would be to say that it was not answered, which a rule may ask.
-                Value::Array(_) | Value::Object(_) => {
-                    request.doubt = Some("an answer is neither text nor a number nor yes or no");
+impl Reader<'_> {
+    fn read<T>(&mut self, key: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        match self.object {
+            Value::Object(object) => {
+                let value = object.get(key).filter(|value| !value.is_null())?;
+                let read = read(value);
+                if read.is_none() {
+                    self.doubt = Some("what the Hub tells of it is not of the form that is documented");
                 }
+                read
+            }
+            Value::Null => None,
+            _ => {
+                self.doubt = Some("what the Hub tells of it is not of the form that is documented");
+                None
             }
         }
-        if request.identity().is_none() {
-            request.doubt = Some("the Hub gives neither a user nor an id for it");
-        }
-        request
     }
+
+    /// A text that says something.
+    fn text(&mut self, key: &str) -> Option<String> {
+        self.read(key, text).filter(|text| !text.is_empty())
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+/// All of a list, or nothing.
+fn list<T>(value: &Value, one: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(one).collect()
+}
+
+/// The answers to the gate form as text. How the Hub writes those that are not text is not known; to leave out one that
+/// cannot be read would be to say that it was not given, which a rule may ask.
+fn answers(value: &Value) -> Option<BTreeMap<String, String>> {
+    let given = value.as_object()?.iter().filter(|(_, answer)| !answer.is_null());
+    let as_text = |answer: &Value| match answer {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(answer.to_string()),
+        _ => None,
+    };
+    given.map(|(label, answer)| Some((label.clone(), as_text(answer)?))).collect()
 }
 
 #[derive(Serialize)]
@@ -152,49 +154,37 @@ impl<'a> From<&'a Answer> for Status<'a> {
     }
 }
 
-/// One entry of the answer to a batch.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BatchResult {
-    user_id: Option<String>,
-    request_id: Option<String>,
-    user: Option<String>,
-    ok: bool,
-    error: Option<String>,
-}
-
 /// Reads the answer to a batch: one result for each of the requests, in their order. An answer that does not fit what was
 /// asked is an error, for then nothing in it can be relied upon.
 pub(super) fn batch(body: &[u8], asked: &[Identity]) -> Result<Vec<Handled>, String> {
-    let results: Vec<BatchResult> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
+    let results: Vec<Map<String, Value>> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
     if results.len() != asked.len() {
         return Err(format!("{} results for {} requests", results.len(), asked.len()));
     }
-    let one = |(result, asked): (BatchResult, &Identity)| {
-        if !result.is_about(asked) {
+    let one = |(result, asked): (&Map<String, Value>, &Identity)| {
+        if !is_about(result, asked) {
             return Err("the results are not in the order of the requests".to_owned());
         }
-        Ok(match (result.ok, result.error.as_deref()) {
-            (true, _) => Handled::Done,
-            (false, Some("user_not_found" | "request_not_found")) => Handled::Gone,
-            (false, error) => Handled::Failed(error::shown(error.unwrap_or("no reason given"), None)),
-        })
+        match (result.get("ok"), result.get("error").and_then(Value::as_str)) {
+            (Some(Value::Bool(true)), _) => Ok(Handled::Done),
+            (Some(Value::Bool(false)), Some("user_not_found" | "request_not_found")) => Ok(Handled::Gone),
+            (Some(Value::Bool(false)), error) => {
+                Ok(Handled::Failed(error::shown(error.unwrap_or("no reason given"), None)))
+            }
+            _ => Err("a result does not say whether it is ok".to_owned()),
+        }
     };
-    results.into_iter().zip(asked).map(one).collect()
+    results.iter().zip(asked).map(one).collect()
 }
 
-impl BatchResult {
-    /// Whether it may be about this request; it need not repeat how the request was named.
-    fn is_about(&self, asked: &Identity) -> bool {
-        let may_be = |echo: &Option<String>, asked: &str| {
-            echo.as_deref().is_none_or(|e| e.eq_ignore_ascii_case(asked))
-        };
-        match asked {
-            Identity::UserId(id) => may_be(&self.user_id, id),
-            Identity::RequestId(id) => may_be(&self.request_id, id),
-            Identity::UserName(name) => may_be(&self.user, name),
-        }
-    }
+/// Whether a result may be about this request; it need not repeat how the request was named.
+fn is_about(result: &Map<String, Value>, asked: &Identity) -> bool {
+    let (key, asked) = match asked {
+        Identity::UserId(id) => ("userId", id),
+        Identity::RequestId(id) => ("requestId", id),
+        Identity::UserName(name) => ("user", name),
+    };
+    result.get(key).is_none_or(|echo| echo.as_str().is_some_and(|echo| echo.eq_ignore_ascii_case(asked)))
 }
 
 /// What is wrong with a JSON text, and where, without repeating any of it.
@@ -267,8 +257,10 @@ mod tests {
             r#"{"user": "ada"}"#,
             r#"{"user": {"user": "ada", "email": 7}}"#,
             r#"{"user": {"user": "ada", "isPro": "yes"}}"#,
-            r#"{"user": {"user": "ada"}, "user": {"user": "mallory"}}"#,
             r#"{"user": {"user": "ada"}, "timestamp": "yesterday"}"#,
+            r#"{"user": {"user": "ada", "orgs": [{"id": "o1"}]}}"#,
+            r#"["r1", ["u1", "ada", "Ada", "ada@acme.com", true, [], []], "pending", null, null]"#,
+            r#"{"requestId": "r1", "user": ["u1", "ada", "Ada", "ada@acme.com"]}"#,
             r#"{"user": {"user": "ada"}, "fields": ["CH"]}"#,
             r#"{"user": {"user": "ada"}, "fields": {"Country": ["CH", "KP"]}}"#,
             r#"{"user": {"user": "ada"}, "fields": {"Country": {"code": "KP"}}}"#,
@@ -276,6 +268,18 @@ mod tests {
         for entry in entries {
             assert!(one(entry).doubt.is_some(), "{entry}");
         }
+    }
+
+    #[test]
+    fn a_doubtful_entry_still_tells_whom_it_is_about() {
+        let request = one(r#"{"requestId": "r7", "timestamp": "2020-01-01T00:00:00Z",
+            "user": {"_id": "u1", "user": "ada", "email": 7}, "fields": {"Country": ["KP"]}}"#);
+        assert!(request.doubt.is_some());
+        assert_eq!(request.identity(), Some(Identity::UserId("u1".to_owned())));
+        assert_eq!(request.user.name.as_deref(), Some("ada"));
+        assert!(request.requested_at.is_some());
+        let done = br#"[{"requestId": "r7", "status": "rejected", "timestamp": "x"}]"#;
+        assert_eq!(page(done).expect("a page").len(), 0);
     }
 
     #[test]
@@ -342,6 +346,8 @@ mod tests {
             r#"[{"ok": true}, {"ok": true}, {"ok": true}]"#,
             r#"[{"userId": "b", "ok": true}, {"userId": "a", "ok": true}]"#,
             r#"[{"userId": "a", "ok": true}, {"userId": "b"}]"#,
+            r#"[{"userId": "a", "ok": true}, {"userId": "b", "ok": "yes"}]"#,
+            r#"[["a", true], ["b", true]]"#,
             r#"{"ok": true}"#,
             "",
         ];

@@ -55,13 +55,6 @@ impl Condition {
             ExecutionError::FunctionError { function, .. } => {
                 format!("`{function}` cannot read what the request says")
             }
-            ExecutionError::NoSuchOverload(overload) => {
-                format!(
-                    "`{}` does not apply to ({})",
-                    overload.function(),
-                    overload.argument_types().join(", ")
-                )
-            }
             ExecutionError::IndexOutOfBounds(_) => "a list is shorter than the rule expects".to_owned(),
             ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
                 "it divides by zero".to_owned()

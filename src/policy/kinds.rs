@@ -25,15 +25,15 @@ enum Kind {
     Timestamp,
     Duration,
     List(Box<Kind>),
-    /// A map that the expression makes itself.
-    Map,
+    /// A map that the expression makes itself, from a kind of keys to a kind of values.
+    Map(Box<Kind>, Box<Kind>),
     /// The variable `fields`: text by text.
     Answers,
     /// The variable `user`.
     User,
     /// The variable `repo`.
     Repo,
-    /// Cannot be told beforehand, as the elements of a list of mixed kinds; evaluation finds out.
+    /// Of what is in an empty list or map: there is nothing, so it may be taken for anything.
     Any,
 }
 
@@ -106,17 +106,7 @@ impl<'a> Checker<'a> {
             Expr::Ident(name) => self.variable(name),
             Expr::Select(select) => self.select(select),
             Expr::Call(call) => self.call(expression, call),
-            Expr::List(list) => {
-                let mut elements = None;
-                for element in &list.elements {
-                    let kind = self.kind_of(element)?;
-                    elements = Some(match elements {
-                        Some(other) if other != kind => Any,
-                        _ => kind,
-                    });
-                }
-                Ok(List(Box::new(elements.unwrap_or(Any))))
-            }
+            Expr::List(list) => Ok(List(Box::new(self.common_kind(&list.elements)?))),
             Expr::Map(map) => self.map(map),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::Struct(made) => Err(format!("there is no type `{}`", made.type_name)),
@@ -163,13 +153,35 @@ impl<'a> Checker<'a> {
     }
 
     fn map(&mut self, map: &'a MapExpr) -> Result<Kind, String> {
-        for entry in &map.entries {
-            if let EntryExpr::MapEntry(entry) = &entry.expr {
-                self.kind_of(&entry.key)?;
-                self.kind_of(&entry.value)?;
-            }
+        let entries = || {
+            map.entries.iter().filter_map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => Some(entry),
+                EntryExpr::StructField(_) => None,
+            })
+        };
+        let keys = self.common_kind(entries().map(|entry| &entry.key))?;
+        let values = self.common_kind(entries().map(|entry| &entry.value))?;
+        Ok(Map(Box::new(keys), Box::new(values)))
+    }
+
+    /// The one kind that all of these have. Of mixed kinds a comparison would be silently false.
+    fn common_kind(&mut self, expressions: impl IntoIterator<Item = &'a IdedExpr>) -> Result<Kind, String> {
+        let mut common = Any;
+        for expression in expressions {
+            let kind = self.value_of(expression)?;
+            common =
+                common.join(&kind).ok_or_else(|| format!("{common} and {kind} stand in one list or map"))?;
         }
-        Ok(Map)
+        Ok(common)
+    }
+
+    /// The kind of something that is used as a value, which `user` and `repo` are not: of one that was put elsewhere it
+    /// could not be told which attributes it has.
+    fn value_of(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
+        match self.kind_of(expression)? {
+            of @ (User | Repo) => Err(format!("{of} is no value by itself; say which attribute is meant")),
+            kind => Ok(kind),
+        }
     }
 
     /// `exists`, `all`, `exists_one`, `map` and `filter` after the parser has spelt them out.
@@ -178,7 +190,7 @@ impl<'a> Checker<'a> {
             List(element) if c.iter_var2.is_some() => (Int, *element),
             List(element) => (*element, Any),
             Answers => (Text, Text),
-            Map | Any => (Any, Any),
+            Map(key, value) => (*key, *value),
             other => return Err(format!("one can go over a list or over `fields`, not over {other}")),
         };
         let accumulator = self.kind_of(&c.accu_init)?;
@@ -187,27 +199,43 @@ impl<'a> Checker<'a> {
         self.bound.extend(c.iter_var2.as_deref().map(|name| (name, second)));
         self.bound.push((&c.accu_var, accumulator));
         self.kind_of(&c.loop_cond)?;
-        self.kind_of(&c.loop_step)?;
+        // A list that starts empty gets its kind from what is added to it.
+        let accumulated = self.kind_of(&c.loop_step)?;
+        self.bound.push((&c.accu_var, accumulated));
         let result = self.kind_of(&c.result);
         self.bound.truncate(outer);
         result
     }
 
     fn call(&mut self, whole: &IdedExpr, call: &'a CallExpr) -> Result<Kind, String> {
+        let name = call.func_name.as_str();
+        if !is_known(name) {
+            return Err(match name {
+                "has" | "exists" | "all" | "exists_one" | "map" | "filter" => {
+                    format!(
+                        "`{name}` is not written so: it is `has(user.email)`, `user.orgs.exists(org, org == 'acme')`"
+                    )
+                }
+                _ => format!("there is no function `{name}`; there are {}", FUNCTIONS.join(", ")),
+            });
+        }
+        // `user['email']` and `'email' in user` are `user.email` and `has(user.email)` written otherwise.
+        let (of, key) = match (name, call.args.as_slice()) {
+            (op::INDEX, [of, key]) | (op::IN, [key, of]) => (Some(of), Some(key)),
+            _ => (None, None),
+        };
         let mut operands = Vec::with_capacity(call.args.len() + 1);
         for operand in call.target.as_deref().into_iter().chain(&call.args) {
-            operands.push(self.kind_of(operand)?);
+            let is_looked_into = of.is_some_and(|of| std::ptr::eq(of, operand));
+            operands.push(if is_looked_into { self.kind_of(operand)? } else { self.value_of(operand)? });
         }
-        let name = call.func_name.as_str();
-        // `user['email']` and `'email' in user` are `user.email` and `has(user.email)` written otherwise.
-        let named = match (name, operands.as_slice(), call.args.as_slice()) {
-            (op::INDEX, [of @ (User | Repo), _], [_, key]) | (op::IN, [_, of @ (User | Repo)], [key, _]) => {
-                let Expr::Literal(LiteralValue::String(field)) = &key.expr else {
-                    return Err(format!("which attribute of {of} is meant must be said outright"));
-                };
+        let named = match (operands.iter().find(|kind| matches!(kind, User | Repo)), key.map(|key| &key.expr))
+        {
+            (Some(of), Some(Expr::Literal(LiteralValue::String(field)))) => {
                 Some(attribute(of, field.inner())?)
             }
-            _ => None,
+            (Some(of), _) => return Err(format!("which attribute of {of} is meant must be said outright")),
+            (None, _) => None,
         };
         if let (op::INDEX, Some(kind)) = (name, named) {
             return Ok(kind);
@@ -255,7 +283,7 @@ fn attribute(operand: &Kind, name: &str) -> Result<Kind, String> {
         ),
         Repo => (matches!(name, "name" | "owner" | "type").then_some(Text), "`name`, `owner` and `type`"),
         Answers => return Ok(Text),
-        Map | Any => return Ok(Any),
+        Map(_, value) => return Ok((**value).clone()),
         other => return Err(format!("`.{name}`: {other} has no attributes")),
     };
     kind.ok_or_else(|| format!("{operand} has no attribute `{name}`; it has {known}"))
@@ -264,9 +292,7 @@ fn attribute(operand: &Kind, name: &str) -> Result<Kind, String> {
 /// What a function or an operator gives for such operands; the first of them is the receiver, if it has one.
 fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kind, String> {
     let given = match (name, operands) {
-        (op::CONDITIONAL, [condition, yes, no]) if condition.is(&Bool) => {
-            Some(if yes.is(no) { yes.clone() } else { Any })
-        }
+        (op::CONDITIONAL, [condition, yes, no]) if condition.is(&Bool) => yes.join(no),
         (op::LOGICAL_AND | op::LOGICAL_OR, [a, b]) if a.is(&Bool) && b.is(&Bool) => Some(Bool),
         (op::LOGICAL_NOT | op::NOT_STRICTLY_FALSE, [a]) if a.is(&Bool) => Some(Bool),
         (op::EQUALS | op::NOT_EQUALS, [a, b]) if a.is_comparable(b) => Some(Bool),
@@ -275,13 +301,13 @@ fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kin
         }
         (op::IN, [element, List(elements)]) if element.is_comparable(elements) => Some(Bool),
         (op::IN, [key, Answers | User | Repo]) if key.is(&Text) => Some(Bool),
-        (op::IN, [_, Map | Any]) => Some(Bool),
+        (op::IN, [key, Map(keys, _)]) if key.is_comparable(keys) => Some(Bool),
         (op::INDEX, [List(element), index]) if index.is(&Int) => Some((**element).clone()),
         (op::INDEX, [Answers, label]) if label.is(&Text) => Some(Text),
-        (op::INDEX, [Map | Any, _]) => Some(Any),
-        (op::NEGATE, [a]) if a.is_number() || *a == Duration => Some(a.clone()),
+        (op::INDEX, [Map(keys, value), key]) if key.is_comparable(keys) => Some((**value).clone()),
+        (op::NEGATE, [a @ (Int | Double)]) => Some(a.clone()),
         (op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE | op::MODULO, [a, b]) => arithmetic(name, a, b),
-        ("size", [Text | Bytes | List(_) | Map | Answers | Any]) => Some(Int),
+        ("size", [Text | Bytes | List(_) | Map(..) | Answers]) => Some(Int),
         ("contains" | "startsWith" | "endsWith", [a, b]) if has_receiver && a.is(&Text) && b.is(&Text) => {
             Some(Bool)
         }
@@ -289,22 +315,20 @@ fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kin
         (
             "getFullYear" | "getMonth" | "getDate" | "getDayOfMonth" | "getDayOfWeek" | "getDayOfYear"
             | "getHours" | "getMinutes" | "getSeconds" | "getMilliseconds",
-            [Timestamp | Any] | [Timestamp | Any, Text | Any],
+            [Timestamp] | [Timestamp, Text],
         ) if has_receiver => Some(Int),
         ("getHours" | "getMinutes" | "getSeconds" | "getMilliseconds", [Duration]) if has_receiver => {
             Some(Int)
         }
-        ("string", [Bool | Int | Uint | Double | Text | Bytes | Timestamp | Duration | Any])
-            if !has_receiver =>
-        {
+        ("string", [Bool | Int | Uint | Double | Text | Bytes | Timestamp | Duration]) if !has_receiver => {
             Some(Text)
         }
-        ("int", [Int | Uint | Double | Text | Timestamp | Any]) if !has_receiver => Some(Int),
-        ("uint", [Int | Uint | Double | Text | Any]) if !has_receiver => Some(Uint),
-        ("double", [Int | Uint | Double | Text | Any]) if !has_receiver => Some(Double),
-        ("bool", [Bool | Text | Any]) if !has_receiver => Some(Bool),
-        ("timestamp", [Text | Int | Timestamp | Any]) if !has_receiver => Some(Timestamp),
-        ("duration", [Text | Duration | Any]) if !has_receiver => Some(Duration),
+        ("int", [Int | Uint | Double | Text | Timestamp]) if !has_receiver => Some(Int),
+        ("uint", [Int | Uint | Double | Text]) if !has_receiver => Some(Uint),
+        ("double", [Int | Uint | Double | Text]) if !has_receiver => Some(Double),
+        ("bool", [Bool | Text]) if !has_receiver => Some(Bool),
+        ("timestamp", [Text | Int | Timestamp]) if !has_receiver => Some(Timestamp),
+        ("duration", [Text | Duration]) if !has_receiver => Some(Duration),
         _ => None,
     };
     given.ok_or_else(|| {
@@ -315,10 +339,16 @@ fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kin
                 "`{shown}`: nothing here is ever null; `has(user.email)` tells whether there is one"
             );
         }
-        if is_known(name) {
-            return format!("`{shown}` does not apply to {}", kinds.join(" and "));
-        }
-        format!("there is no function `{name}`; there are {}", FUNCTIONS.join(", "))
+        let how = match (name, has_receiver) {
+            ("contains" | "startsWith" | "endsWith" | "getHours", false) => {
+                "; it is written `text.contains('x')`"
+            }
+            ("string" | "int" | "uint" | "double" | "bool" | "timestamp" | "duration", true) => {
+                "; it is written `int(x)`"
+            }
+            _ => "",
+        };
+        format!("`{shown}` does not apply to {}{how}", kinds.join(" and "))
     })
 }
 
@@ -330,10 +360,9 @@ fn is_known(name: &str) -> bool {
 
 fn arithmetic(operator: &str, a: &Kind, b: &Kind) -> Option<Kind> {
     match (operator, a, b) {
-        (_, Any, _) | (_, _, Any) => Some(Any),
         (op::ADD, Text, Text) => Some(Text),
         (op::ADD, Bytes, Bytes) => Some(Bytes),
-        (op::ADD, List(a), List(b)) => Some(List(Box::new(if a == b { (**a).clone() } else { Any }))),
+        (op::ADD, List(_), List(_)) => a.join(b),
         (op::ADD | op::SUBSTRACT, Timestamp, Duration) | (op::ADD, Duration, Timestamp) => Some(Timestamp),
         (op::SUBSTRACT, Timestamp, Timestamp) | (op::ADD | op::SUBSTRACT, Duration, Duration) => {
             Some(Duration)
@@ -347,10 +376,16 @@ fn arithmetic(operator: &str, a: &Kind, b: &Kind) -> Option<Kind> {
 impl Kind {
     /// Whether it is, or may turn out to be, the same kind.
     fn is(&self, other: &Kind) -> bool {
+        self.join(other).is_some()
+    }
+
+    /// The kind that both are, where what is in an empty list may be taken for anything.
+    fn join(&self, other: &Kind) -> Option<Kind> {
         match (self, other) {
-            (Any, _) | (_, Any) => true,
-            (List(a), List(b)) => a.is(b),
-            (a, b) => a == b,
+            (Any, kind) | (kind, Any) => Some(kind.clone()),
+            (List(a), List(b)) => Some(List(Box::new(a.join(b)?))),
+            (Map(k, v), Map(l, w)) => Some(Map(Box::new(k.join(l)?), Box::new(v.join(w)?))),
+            (a, b) => (a == b).then(|| a.clone()),
         }
     }
 
@@ -368,7 +403,7 @@ impl Kind {
     }
 
     fn is_ordered(&self, other: &Kind) -> bool {
-        let has_order = |kind: &Kind| !matches!(kind, Null | List(_) | Map | Answers | User | Repo);
+        let has_order = |kind: &Kind| !matches!(kind, Null | List(_) | Map(..) | Answers | User | Repo);
         has_order(self) && has_order(other) && self.is_comparable(other)
     }
 }
@@ -386,11 +421,11 @@ impl fmt::Display for Kind {
             Timestamp => "a timestamp",
             Duration => "a duration",
             List(element) => return write!(f, "a list ({element})"),
-            Map => "a map",
+            Map(key, value) => return write!(f, "a map ({key} to {value})"),
             Answers => "`fields`",
             User => "`user`",
             Repo => "`repo`",
-            Any => "a value of unknown kind",
+            Any => "nothing",
         })
     }
 }

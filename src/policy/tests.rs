@@ -167,8 +167,6 @@ fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
         ("'x'.matches(fields['Age'] + '(')", "`matches` cannot read what the request says"),
         ("user.orgs[7] == 'x'", "a list is shorter than the rule expects"),
         ("1 / (size(user.orgs) - 1) == 1", "it divides by zero"),
-        ("[fields['Age'], 1][0] > 1", "`_>_` does not apply to (string, int)"),
-        ("[fields['Age'], true][0]", "it does not give a bool"),
         ("9223372036854775807 + size(user.orgs) > 0", "a number is too large"),
     ];
     for (expression, expected) in cases {
@@ -222,7 +220,6 @@ fn whatever_a_requester_writes_is_evaluated_or_held_and_never_repeated() {
         "timestamp(int($a)) > now",
         "now + duration($a) > now",
         "duration($a) - duration($b) > duration('1h')",
-        "-duration($a) > duration('1h')",
         "timestamp($a).getHours($b) > 1",
         "timestamp($a).getDayOfYear() > 1",
         "duration($a).getMilliseconds() > 1",
@@ -258,6 +255,7 @@ fn a_variable_of_a_macro_may_have_any_name_and_is_what_the_macro_says() {
         ("user.verified_orgs.exists(fields, fields == 'epfl') && fields['Country'] == 'CH'", "yes"),
         ("user.verified_orgs.exists(o, user.orgs.exists(o, o == 'ladies') && o == 'acme')", "yes"),
         ("['ada'].all(name, name == user.name)", "yes"),
+        ("user.verified_orgs.exists(o, [1, 2].exists(o, o > 1) && o == 'acme')", "yes"),
     ];
     for (expression, expected) in cases {
         assert_eq!(answer(expression, &ada()), expected, "{expression}");
@@ -432,12 +430,33 @@ fn an_expression_with_a_slip_in_it_never_starts() {
         ("fields['Age'] > 18", "`>` does not apply to text and an int"),
         ("now - requested_at > 3600", "`>` does not apply to a duration and an int"),
         ("user.name.lower() == 'x'", "there is no function `lower`; there are size, contains"),
-        ("contains(user.name, 'x')", "`contains` does not apply to text and text"),
+        ("contains(user.name, 'x')", "`contains` does not apply to text and text; it is written `text.c"),
         ("user.name.startswith('x')", "there is no function `startswith`"),
         ("fields['Affiliation'].matches('(')", "unclosed group"),
         ("now - requested_at > duration('1 day')", "duration"),
         ("requested_at > timestamp('yesterday')", "timestamp"),
         ("fields.?Country == 'x'", "unsupported syntax"),
+        ("-duration('1h') < duration('1h')", "`-` does not apply to a duration"),
+        ("user.pro ? 'a' : 1", "`?_:` does not apply to a bool and text and an int"),
+        ("user.orgs.map(o, size(o))[0]", "it gives an int"),
+        ("user.orgs.map(o, size(o)).exists(n, n == 'x')", "`==` does not apply to an int and text"),
+        ("user.orgs.filter(o, size(o) > 3)[0] == 3", "`==` does not apply to text and an int"),
+        (
+            "(user.pro ? user : repo).emial == 'x'",
+            "`user` is no value by itself; say which attribute is meant",
+        ),
+        ("[user, repo][0].emial == 'x'", "`user` is no value by itself"),
+        ("!has({'u': user}.u.emial)", "`user` is no value by itself"),
+        ("user == repo", "`user` is no value by itself"),
+        ("size(user) > 0", "`user` is no value by itself"),
+        ("fields['Age'] in [18, 'n/a']", "an int and text stand in one list or map"),
+        ("[fields['Age'], 1][0] == 18", "text and an int stand in one list or map"),
+        ("{'CH': 'yes'}[fields['Country']] == true", "`==` does not apply to text and a bool"),
+        ("{'CH': 'yes', 'KP': 1}['CH'] == 'yes'", "text and an int stand in one list or map"),
+        ("{'CH': 'yes'}[1] == 'yes'", "`[_]` does not apply to a map (text to text) and an int"),
+        ("fields.exists(k, v, v == 'x')", "`exists` is not written so"),
+        ("dyn(fields['Age']) == 18", "there is no function `dyn`"),
+        ("user.name.string() == 'x'", "`string` does not apply to text; it is written `int(x)`"),
         ("user.exists(k, k == 'pro')", "one can go over a list or over `fields`, not over `user`"),
         ("Person{name: 'x'}.name == 'x'", "there is no type `Person`"),
         (".user.pro", "there is no variable `.user`"),
@@ -456,12 +475,14 @@ fn a_policy_with_a_fault_never_starts() {
     let rule = |rest: &str| format!(r#"{{"rules": [{{"name": "r", {rest}}}]}}"#);
     let long = "x".repeat(201);
     let cases = [
-        (String::new(), "EOF"),
-        ("accept".to_owned(), "expected value"),
-        ("[]".to_owned(), "rules"),
+        (String::new(), "a policy is a JSON object"),
+        ("accept".to_owned(), "a policy is a JSON object"),
+        ("[]".to_owned(), "a policy is a JSON object; a policy looks like"),
+        (r#"[[["a", "accept", "true", null]], "hold"]"#.to_owned(), "a policy is a JSON object"),
+        (r#"{"rules": [["a", "accept", "true", null]]}"#.to_owned(), "rule number 1: a rule is a JSON object"),
         ("{}".to_owned(), "missing field `rules`"),
         (r#"{"rules": [], "defalt": "accept"}"#.to_owned(), "unknown field `defalt`"),
-        (r#"{"rules": [], "default": "allow"}"#.to_owned(), "unknown variant `allow`, expected one of `accept`"),
+        (r#"{"rules": [], "default": "allow"}"#.to_owned(), "`default`: unknown variant `allow`, expected one of `accept`"),
         (r#"{"rules": [], "default": "hold", "default": "accept"}"#.to_owned(), "duplicate field `default`"),
         (r#"{"rules": {}}"#.to_owned(), "expected a sequence"),
         (r#"{"rules": []} x"#.to_owned(), "trailing characters"),
@@ -480,11 +501,11 @@ fn a_policy_with_a_fault_never_starts() {
         ),
         (r#"{"rules": [{"then": "accept", "if": "true"}]}"#.to_owned(), "rule number 1: missing field `name`"),
         (r#"{"rules": [{"name": " ", "then": "accept", "if": "true"}]}"#.to_owned(), "rule number 1: `name` is empty"),
-        (r#"{"rules": [7]}"#.to_owned(), "rule number 1: invalid type: integer `7`"),
+        (r#"{"rules": [7]}"#.to_owned(), "rule number 1: a rule is a JSON object"),
         (
             r#"{"rules": [{"name": "a", "then": "accept", "if": "true"}, {"name": "a", "then": "reject", "if": "true"}]}"#
                 .to_owned(),
-            "rule `a`: two rules have this name",
+            "rule `a`: another rule has this name",
         ),
     ];
     for (json, expected) in cases {
@@ -505,10 +526,12 @@ fn all_faults_are_told_at_once() {
     let json = r#"{"rules": [
         {"name": "a", "then": "accept", "if": "usr.pro"},
         {"name": "b", "then": "accept", "if": "true", "reason": "x"},
-        {"name": "c", "then": "reset", "if": "user.nme == 'x'", "reason": ""}]}"#;
+        {"name": "a", "then": "accept", "if": "true"},
+        {"name": "c", "then": "reset", "if": "user.nme == 'x'", "reason": ""}],
+        "default": "perhaps"}"#;
     let faults = Policy::parse(json).expect_err("faults");
     let about: Vec<&str> = faults.iter().map(|fault| &fault[..8]).collect();
-    assert_eq!(about, ["rule `a`", "rule `b`", "rule `c`", "rule `c`"], "{faults:?}");
+    assert_eq!(about, ["rule `a`", "rule `b`", "rule `a`", "rule `c`", "rule `c`", "`default"], "{faults:?}");
 }
 
 #[test]
@@ -544,4 +567,6 @@ fn the_fingerprint_tells_policies_apart() {
     assert_eq!(one.fingerprint().len(), 12);
     assert_eq!(one.fingerprint(), rules(&["accept: true"]).fingerprint());
     assert_ne!(one.fingerprint(), other.fingerprint());
+    let laid_out = policy("{\"rules\": [],\n  \"default\":   \"accept\"}");
+    assert_eq!(laid_out.fingerprint(), policy(r#"{"rules":[],"default":"accept"}"#).fingerprint());
 }

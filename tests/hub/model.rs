@@ -114,6 +114,8 @@ pub struct AccessRequest {
     pub requested_at: DateTime<Utc>,
     pub reviewed_at: Option<DateTime<Utc>>,
     pub granted: bool,
+    /// Listed without anything to name it by.
+    pub anonymous: bool,
     /// What the user was told with the last rejection or reset.
     pub reason: Option<String>,
     /// How often its status was set.
@@ -183,6 +185,7 @@ impl Repo {
             requested_at,
             reviewed_at: None,
             granted: false,
+            anonymous: false,
             reason: None,
             writes: 0,
             before: None,
@@ -217,11 +220,11 @@ impl Repo {
     fn entry(&self, request: &AccessRequest, status: Status) -> Value {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let mut entry = json!({"status": status.as_str(), "timestamp": time(request.requested_at)});
-        if self.has_request_ids {
+        if self.has_request_ids && !request.anonymous {
             entry["requestId"] = json!(request.id);
         }
         let person = &request.person;
-        if !self.hides_requesters {
+        if !self.hides_requesters && !request.anonymous {
             entry["user"] = json!({
                 "_id": person.id, "user": person.name, "fullname": person.fullname, "type": "user",
                 "avatarUrl": format!("/avatars/{}.svg", person.id), "isPro": person.pro, "isHf": false,

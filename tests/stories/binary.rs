@@ -125,6 +125,7 @@ async fn the_binary_answers_every_shape_of_event() {
             ("HF_TOKEN", Hub::TOKEN),
             ("WEBHOOK_SECRET", "sample-webhook-secret"),
             ("APPROVAL_POLICY", POLICY),
+            ("RUST_LOG", "trace,lambda_runtime=trace"),
         ],
     );
     for (name, expected) in names.iter().zip([200, 200, 200, 200, 200, 401, 400]) {

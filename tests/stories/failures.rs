@@ -102,60 +102,103 @@ async fn once_writing_is_refused_no_other_write_is_tried() {
 }
 
 #[tokio::test]
-async fn the_token_goes_to_no_other_origin_not_even_for_the_next_page() {
+async fn the_next_page_is_read_from_no_other_origin_and_from_no_other_list() {
     let elsewhere = Hub::start().await;
     elsewhere.model().add("acme/model").ask(staff("planted"));
     let hub = six_waiting().await;
+    hub.model().add("other/secret").ask(staff("planted"));
     hub.model().max_page = 2;
-    let foreign = format!("{}/api/models/acme/model/user-access-request/pending", elsewhere.endpoint());
-    hub.model().next_page = Some(foreign);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-    assert_eq!(status, 202);
-    let expected =
-        format!("the next page is said to be at {}, where the token must not go", elsewhere.endpoint());
-    assert!(error(&report).contains(&expected), "{report}");
+    let list = "/api/models/acme/model/user-access-request/pending?limit=1000&cursor=2";
+    let places = [
+        (elsewhere.endpoint(), format!("{}{list}", elsewhere.endpoint())),
+        (
+            hub.endpoint().replace("http:", "https:"),
+            format!("{}{list}", hub.endpoint().replace("http:", "https:")),
+        ),
+        (hub.endpoint(), "/api/models/other/secret/user-access-request/pending".to_owned()),
+        (hub.endpoint(), "/api/models/acme/model/user-access-request/accepted".to_owned()),
+    ];
+    for (origin, link) in places {
+        hub.model().next_page = Some(link);
+        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        assert_eq!(status, 202);
+        assert!(
+            error(&report).contains(&format!("the next page is said to be {origin}/api/models/")),
+            "{report}"
+        );
+        assert!(error(&report).contains("which is not of the same list"), "{report}");
+    }
     assert_eq!(elsewhere.calls(), [""; 0]);
+    assert_eq!(hub.users("other/secret", Status::Pending), ["planted"]);
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_origin_is_not_followed() {
+async fn no_redirect_is_followed_neither_to_another_origin_nor_to_another_repo() {
     let elsewhere = Hub::start().await;
-    elsewhere.model().add("acme/model").ask(staff("planted"));
-    let target = format!("{}/api/models/acme/model/user-access-request/pending", elsewhere.endpoint());
     for status in [301, 302, 303, 307, 308] {
-        let hub = six_waiting().await;
-        let to = vec![("Location", target.clone())];
-        hub.model().fault("/pending", Fault::Answer(status, to.clone(), String::new()));
-        hub.model().fault("/batch", Fault::Answer(status, to, String::new()));
-        for _ in 0..2 {
-            let (answered, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-            assert_eq!(answered, 202, "{status}");
-            assert!(error(&report).contains(&format!("answered {status}: it redirects")), "{report}");
+        for origin in [elsewhere.endpoint(), String::new()] {
+            let hub = six_waiting().await;
+            hub.model().add("other/secret").ask(staff("planted"));
+            for call in ["pending", "batch"] {
+                let target = format!("{origin}/api/models/other/secret/user-access-request/{call}?x=1");
+                let to = vec![("Location", target)];
+                hub.model().fault(
+                    &format!("acme/model/user-access-request/{call}"),
+                    Fault::Answer(status, to, String::new()),
+                );
+                let (answered, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+                assert_eq!(answered, 202, "{status}");
+                let expected = format!(
+                    "answered {status}: it redirects to {origin}/api/models/other/secret/user-access-request/{call}, which"
+                );
+                assert!(error(&report).contains(&expected), "{report}");
+                assert!(error(&report).contains("if the repo was renamed, name it so in REPOS"), "{report}");
+            }
+            assert_eq!(hub.users("acme/model", Status::Pending).len(), 6);
+            assert_eq!(hub.users("other/secret", Status::Pending), ["planted"]);
         }
-        assert_eq!(hub.users("acme/model", Status::Pending).len(), 6);
     }
     assert_eq!(elsewhere.calls(), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_redirect_within_the_hub_is_followed_if_it_keeps_the_method() {
-    for (status, accepted) in [(307, 5), (308, 5), (301, 0), (302, 0), (303, 0)] {
-        let hub = six_waiting().await;
-        let to = vec![("Location", "/api/models/acme/model/user-access-request/batch".to_owned())];
-        hub.model().fault("/batch", Fault::Answer(status, to, String::new()));
-        deliver(&doorman(&hub), &payload("acme/model")).await;
-        assert_eq!(hub.users("acme/model", Status::Accepted).len(), accepted, "{status}");
-    }
+async fn pages_that_go_in_a_circle_are_not_read_for_ever() {
+    let hub = six_waiting().await;
+    hub.model().max_page = 2;
+    hub.model().next_page =
+        Some("/api/models/acme/model/user-access-request/pending?limit=1000&cursor=2".to_owned());
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!(status, 202);
+    assert!(error(&report).contains("go in a circle"), "{report}");
+    assert_eq!(report["repos"][0]["accepted"], 4, "those on the pages that were read: {report}");
 }
 
 #[tokio::test]
-async fn a_page_that_names_itself_as_the_next_one_is_not_read_for_ever() {
-    let hub = six_waiting().await;
-    hub.model().max_page = 2;
-    hub.model().next_page = Some("/api/models/acme/model/user-access-request/pending?limit=1000".to_owned());
+async fn what_every_write_is_refused_for_costs_few_calls() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model");
+    (0..300).for_each(|number| hub.model().repo("acme/model").ask(staff(&format!("user{number}"))));
+    for _ in 0..100 {
+        hub.model().fault("POST", Fault::Status(400));
+    }
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-    assert_eq!(status, 202);
-    assert!(error(&report).contains("the page names itself as the next one"), "{report}");
+    assert_eq!((status, &report["repos"][0]["failed"]), (202, &json!(300)));
+    assert_eq!(
+        hub.calls().len(),
+        1 + 3 * 4,
+        "a page, and a batch and three of its requests for each hundred"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_the_hub_chokes_on_keeps_nobody_else_out() {
+    let hub = six_waiting().await;
+    hub.model().fault("/batch", Fault::Status(422));
+    let body = json!({"error": "The user has been deleted"}).to_string();
+    hub.model().fault("/handle", Fault::Answer(404, Vec::new(), body));
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let numbers = &report["repos"][0];
+    assert_eq!((status, &numbers["accepted"], &numbers["failed"]), (202, &json!(4), &json!(1)), "{report}");
 }
 
 #[tokio::test]

@@ -74,6 +74,37 @@ async fn requesters_whom_the_repo_hides_are_decided_by_their_answers_and_named_b
 }
 
 #[tokio::test]
+async fn who_can_be_named_in_a_batch_is_not_kept_out_of_it_by_who_cannot() {
+    let hub = Hub::start().await;
+    ask(&hub, ["ada", "bob", "eve", "may"].map(staff));
+    let policy = r#"{"rules": [], "default": "accept"}"#;
+    let entries = json!([
+        {"requestId": "request-ada", "status": "pending"},
+        {"user": {"_id": "id-bob"}, "status": "pending"},
+        {"requestId": "request-eve", "status": "pending"},
+        {"user": {"_id": "id-may"}, "status": "pending"},
+    ]);
+    hub.model().repo("acme/model").raw_page = Some(entries.to_string());
+    let (status, _) =
+        deliver(&doorman_with(&hub, &[("APPROVAL_POLICY", policy)]), &payload("acme/model")).await;
+    assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 4));
+    assert_eq!((bodies(&hub, "/batch").len(), bodies(&hub, "/handle").len()), (2, 2));
+}
+
+#[tokio::test]
+async fn that_batch_knows_no_request_ids_is_found_out_once_and_not_forgotten() {
+    let hub = Hub::start().await;
+    hub.model().max_page = 10;
+    ask(&hub, (0..40).map(|number| staff(&format!("user{number}"))));
+    hub.model().repo("acme/model").hides_requesters = true;
+    let policy = r#"{"rules": [], "default": "accept"}"#;
+    let variables = [("APPROVAL_POLICY", policy), ("CONCURRENCY", "1")];
+    let (status, _) = deliver(&doorman_with(&hub, &variables), &payload("acme/model")).await;
+    assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 40));
+    assert!(bodies(&hub, "/batch").len() < 4, "{:?}", bodies(&hub, "/batch").len());
+}
+
+#[tokio::test]
 async fn a_hub_without_batch_is_told_one_by_one() {
     let hub = Hub::start().await;
     hub.model().batch = Batch::Unknown;
@@ -175,6 +206,7 @@ async fn everybody_on_every_page_is_decided_whatever_the_cursor_does() {
             hub.model().lag = Duration::from_secs(lag);
             let person = |n| if n % 3 == 0 { stranger(&format!("u{n}")) } else { staff(&format!("u{n}")) };
             ask(&hub, (0..950).map(person));
+            hub.model().repo("acme/model").requests[3].anonymous = true;
             let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
             let numbers = &report["repos"][0];
             assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");

@@ -1,6 +1,7 @@
 //! The stand-in is only as good as its likeness: here the Hub's own Python client, its newest release and its older
 //! line, works with it as it would with the Hub.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -32,10 +33,9 @@ async fn the_python_client_finds_the_hub_that_it_knows(requirement: &str) {
         Ok(python) => python,
         // On a machine of CI a missing Python would be a check that is never made.
         Err(why) if std::env::var_os("CI").is_none() => {
-            #[allow(clippy::print_stderr)]
-            {
-                eprintln!("SKIPPED: the stand-in was not checked against {requirement}: {why}");
-            }
+            // Past the test runner, which keeps what a passing test prints to itself.
+            let word = format!("\nSKIPPED: the stand-in was not checked against {requirement}: {why}\n");
+            std::io::stderr().write_all(word.as_bytes()).expect("a word");
             return;
         }
         Err(why) => panic!("{requirement} could not be installed: {why}"),

@@ -1,7 +1,6 @@
 //! The stand-in itself: that it does what the Hub was seen to do, call by call.
 
-use hub_doorman::hub::http_client;
-use reqwest::Response;
+use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Gating, Hub, Person, Role, Status};
@@ -9,10 +8,13 @@ use crate::support::staff;
 
 const REQUESTS: &str = "/api/models/acme/model/user-access-request";
 
+fn client() -> Client {
+    hub_doorman::hub::http_client_builder().build().expect("a client")
+}
+
 async fn call(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> Response {
     let method = method.parse().expect("a method");
-    let request =
-        http_client().expect("a client").request(method, hub.endpoint() + path).bearer_auth(Hub::TOKEN);
+    let request = client().request(method, hub.endpoint() + path).bearer_auth(Hub::TOKEN);
     let request = match body {
         Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
         None => request,
@@ -231,7 +233,7 @@ async fn faults_happen_once_and_to_the_call_that_they_are_for() {
     // Dropped after it was done, it was done all the same.
     hub.model().fault("/handle", Fault::DropAfter);
     let url = format!("{}{REQUESTS}/handle", hub.endpoint());
-    let request = http_client().expect("a client").post(url).bearer_auth(Hub::TOKEN);
+    let request = client().post(url).bearer_auth(Hub::TOKEN);
     assert!(request.body(r#"{"user": "ada", "status": "accepted"}"#).send().await.is_err());
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
 }

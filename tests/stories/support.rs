@@ -1,6 +1,7 @@
 //! What the stories share.
 
 use std::collections::HashMap;
+use std::env::VarError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hub_doorman::config::Config;
@@ -28,7 +29,8 @@ pub fn doorman_with(hub: &Hub, variables: &[(&str, &str)]) -> Doorman {
         ("APPROVAL_POLICY", POLICY),
     ]);
     environment.extend(variables.iter().copied());
-    let config = Config::from_lookup(|name| environment.get(name).map(|value| (*value).to_owned()));
+    let get = |name: &str| environment.get(name).map(|value| (*value).to_owned()).ok_or(VarError::NotPresent);
+    let config = Config::from_lookup(get);
     Doorman::new(config.expect("a configuration without faults")).expect("a client")
 }
 

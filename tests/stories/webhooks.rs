@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::hub::{Gating, Hub, Status};
+use crate::hub::{Fault, Gating, Hub, Status};
 use crate::support::{
     SECRET, answer, deliver, doorman, doorman_with, payload, read, request, staff, stranger,
 };
@@ -130,16 +130,32 @@ async fn a_malformed_body_is_told_which_part_is_wrong() {
         payload["repo"]["name"] = name;
         payload.to_string()
     };
+    let moved_to = |to: Value| {
+        let mut payload = payload("acme/model");
+        payload["event"] = json!({"action": "move", "scope": "repo"});
+        payload["movedTo"] = to;
+        payload.to_string()
+    };
     let cases = [
-        (String::new(), "EOF"),
-        ("hello".to_owned(), "expected value"),
-        ("[]".to_owned(), "not a payload of the Hub"),
-        ("{}".to_owned(), "missing field `event`"),
-        (json!({"event": 7}).to_string(), "not a payload of the Hub"),
-        (json!({"event": {}, "repo": "acme/model"}).to_string(), "not a payload of the Hub"),
-        (json!({"event": {}, "repo": {"name": "acme/model"}}).to_string(), "missing field `type`"),
-        (json!({"event": {}, "repo": {"type": "model"}}).to_string(), "`repo` has no `name`"),
-        (named(json!(7)), "`repo.name` is not a string"),
+        (String::new(), "the body is not a JSON object (line 1, column 0)"),
+        ("hello ada@acme.com".to_owned(), "the body is not a JSON object"),
+        ("[]".to_owned(), "the body is not a JSON object"),
+        (json!([["create", "x"], ["model", "acme/model"]]).to_string(), "the body is not a JSON object"),
+        (format!("\"{}\"", "\\\"".repeat(900_000)), "the body is not a JSON object"),
+        ("{}".to_owned(), "`event` is missing or not an object"),
+        (json!({"event": "ada@acme.com"}).to_string(), "`event` is missing or not an object"),
+        (json!({"event": {}, "repo": "acme/model"}).to_string(), "`repo` is not an object"),
+        (
+            json!({"event": {}, "repo": {"name": "acme/model"}}).to_string(),
+            "`repo.type` is missing or not a string",
+        ),
+        (
+            json!({"event": {}, "repo": {"type": "model"}}).to_string(),
+            "`repo.name` is missing or not a string",
+        ),
+        (moved_to(json!({})), "`movedTo.name` is missing or not a string"),
+        (moved_to(json!({"name": "../x"})), "`movedTo.name`: `../x` is not the name of a repo"),
+        (named(json!(7)), "`repo.name` is missing or not a string"),
         (named(json!("")), "`repo.name`: `` is not the name of a repo"),
         (named(json!("../../whoami-v2")), "is not the name of a repo"),
         (named(json!("acme/model?x=1#y")), "is not the name of a repo"),
@@ -147,11 +163,13 @@ async fn a_malformed_body_is_told_which_part_is_wrong() {
         (named(json!("acme/%2e%2e")), "is not the name of a repo"),
         (named(json!("http://evil.example/x")), "is not the name of a repo"),
         (named(json!("acme/mo\ndel")), "`acme/mo\\ndel` is not the name of a repo"),
+        (named(json!("x".repeat(1_000_000))), "…` is not the name"),
     ];
     for (body, expected) in cases {
         let (status, error) = answer(&doorman, request("POST", Some(SECRET), body.clone())).await;
         assert_eq!(status, 400, "{body}");
-        assert!(error["error"].as_str().is_some_and(|error| error.contains(expected)), "{body}: {error}");
+        let error = error["error"].as_str().unwrap_or_default();
+        assert!(error.contains(expected) && error.len() < 500 && !error.contains('@'), "{body}: {error}");
     }
     assert_eq!(hub.calls(), [""; 0]);
 }
@@ -238,6 +256,11 @@ async fn every_other_event_is_a_prompt_to_look_even_one_that_nobody_knows_yet() 
         assert_eq!(deliver(&doorman, &payload).await.0, 200, "{scope} {action}");
         assert_eq!(hub.users(&repo, Status::Accepted), ["ada"], "{scope} {action}");
     }
+    // What is not looked at may be of any kind.
+    let mut odd = payload("acme/model0");
+    odd["event"] = json!({"action": null, "scope": 7});
+    odd["movedTo"] = json!("x");
+    assert_eq!(deliver(&doorman, &odd).await.0, 200);
     hub.model().add("acme/bare").ask(staff("ada"));
     let bare = json!({"event": {}, "repo": {"type": "model", "name": "acme/bare"}});
     assert_eq!(deliver(&doorman, &bare).await.0, 200);
@@ -277,6 +300,24 @@ async fn a_repo_whose_gating_was_switched_off_is_ignored() {
     let (status, body) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, body), (200, json!({"status": "ignored", "reason": "acme/model is not gated"})));
     assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob", "eve"]);
+}
+
+#[tokio::test]
+async fn a_gate_that_is_switched_off_meanwhile_does_not_hide_what_was_done_before() {
+    let hub = Hub::start().await;
+    {
+        let mut model = hub.model();
+        let repo = model.add("acme/model");
+        repo.ask(staff("ada"));
+        repo.ask(staff("eve"));
+        repo.ask(stranger("kim").answer("Country", "KP"));
+        let headers = vec![("X-Error-Code", "RepoNotGated".to_owned())];
+        model.fault("/handle", Fault::Answer(400, headers, String::new()));
+    }
+    let doorman = doorman_with(&hub, &[("CONCURRENCY", "1")]);
+    let (status, report) = deliver(&doorman, &payload("acme/model")).await;
+    let numbers = &report["repos"][0];
+    assert_eq!((status, &numbers["accepted"], &numbers["failed"]), (202, &json!(2), &json!(1)), "{report}");
 }
 
 #[tokio::test]
