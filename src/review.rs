@@ -190,13 +190,11 @@ fn groups(decided: Vec<Decided>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for one in decided {
         let answer = Answer { verdict: one.decision.verdict, reason: one.decision.reason.clone() };
+        let named_alike = |other: &Decided| discriminant(&other.identity) == discriminant(&one.identity);
         let fits = |group: &&mut Group| {
             group.decided.len() < MAX_BATCH
                 && group.answer == answer
-                && group
-                    .decided
-                    .iter()
-                    .all(|other| discriminant(&other.identity) == discriminant(&one.identity))
+                && group.decided.first().is_some_and(named_alike)
         };
         match groups.iter_mut().find(fits) {
             Some(group) => group.decided.push(one),
