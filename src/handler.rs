@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::hub::{Hub, HubError};
+use crate::hub::{Hub, HubError, http_client_builder};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
 use crate::report::Report;
@@ -86,6 +86,15 @@ impl Doorman {
         let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
         respond(status, &report)
     }
+}
+
+/// Tells Lambda why the function cannot start, and so whoever invokes it; the runtime crate does this only for faults of
+/// its own. `api` is the host and port of Lambda's Runtime API. Fails if that does not answer.
+pub async fn report_init_error(api: &str, message: &str) -> Result<(), reqwest::Error> {
+    let body = json!({"errorType": "Configuration", "errorMessage": message, "stackTrace": []});
+    let client = http_client_builder().no_proxy().build()?;
+    let url = format!("http://{api}/2018-06-01/runtime/init/error");
+    client.post(url).body(body.to_string()).send().await.map(drop)
 }
 
 /// When a webhook's review has to end: well before the Hub gives up, and before Lambda does.

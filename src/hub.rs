@@ -140,10 +140,9 @@ impl RepoCalls<'_> {
     pub async fn handle(&self, identity: &Identity, answer: &Answer) -> Result<Handled, HubError> {
         let body = wire::HandleBody { identity: identity.into(), answer: answer.into() };
         match self.post("handle", &body).await {
-            Ok((_, body)) if body.is_empty() => Ok(Handled::Done),
-            Ok((call, body)) => match serde_json::from_slice::<serde_json::Value>(&body) {
-                Ok(_) => Ok(Handled::Done),
-                Err(error) => Err(HubError::new(&call, Problem::Unreadable(wire::describe(&error)))),
+            Ok((call, body)) => match wire::handled(&body) {
+                Ok(()) => Ok(Handled::Done),
+                Err(what) => Err(HubError::new(&call, Problem::Unreadable(what))),
             },
             Err(error) if error.is_no_such_request() => Ok(Handled::Gone),
             Err(error) => Err(self.heed(error)),

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use hub_doorman::config::Config;
-use hub_doorman::handler::Doorman;
-use hub_doorman::hub::http_client_builder;
+use hub_doorman::handler::{Doorman, report_init_error};
 use lambda_http::Request;
 use lambda_runtime::tracing::subscriber::filter::{EnvFilter, LevelFilter};
 use lambda_runtime::tracing::subscriber::prelude::*;
@@ -19,11 +18,18 @@ async fn main() -> Result<ExitCode, Error> {
     // Never more than DEBUG, whatever RUST_LOG says: at TRACE the runtime logs whole events, and the secret with them.
     subscriber::registry().with(lines).with(filter).with(LevelFilter::DEBUG).init();
 
+    // Where, and not what: a message may hold what a requester wrote.
+    std::panic::set_hook(Box::new(|panic| {
+        error!(location = panic.location().map(ToString::to_string), "panicked");
+    }));
+
     let doorman = match start() {
         Ok(doorman) => Arc::new(doorman),
         Err(error) => {
             error!(%error, "cannot start");
-            report_init_error(&error.to_string()).await?;
+            if let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") {
+                report_init_error(&api, &error.to_string()).await?;
+            }
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -37,13 +43,4 @@ async fn main() -> Result<ExitCode, Error> {
 
 fn start() -> Result<Doorman, Error> {
     Ok(Doorman::new(Config::from_lookup(|name| std::env::var(name))?)?)
-}
-
-/// Tells Lambda why the function cannot start, and so whoever invokes it; the runtime crate does this only for its own faults.
-async fn report_init_error(message: &str) -> Result<(), Error> {
-    let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") else { return Ok(()) };
-    let body = serde_json::json!({"errorType": "Configuration", "errorMessage": message, "stackTrace": []});
-    let client = http_client_builder().no_proxy().build()?;
-    client.post(format!("http://{api}/2018-06-01/runtime/init/error")).body(body.to_string()).send().await?;
-    Ok(())
 }

@@ -36,6 +36,7 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
         policy,
         writer: &writer,
         dry_run,
+        deadline,
         report: RepoReport::new(repo),
         seen: HashSet::new(),
         looks_again: false,
@@ -56,6 +57,7 @@ struct Review<'a> {
     policy: &'a Policy,
     writer: &'a Writer<'a>,
     dry_run: bool,
+    deadline: Instant,
     report: RepoReport,
     /// The hashes of those who were decided in this run: none is decided twice, even if the list still has them.
     seen: HashSet<u64>,
@@ -104,7 +106,7 @@ impl Review<'_> {
                                 }
                                 url => next = url.map(Some),
                             }
-                            let decided = requests.into_iter().filter_map(|request| self.decide(&request)).collect();
+                            let decided = self.decide_all(&requests);
                             in_flight.extend(groups(decided).into_iter().map(|group| writer.write(group)));
                         }
                         Err(error) => self.fail(&error),
@@ -118,6 +120,22 @@ impl Review<'_> {
                 else => return Pass { several_pages: pages > 1, changed: changed && self.report.error.is_none() },
             }
         }
+    }
+
+    /// Decides the requests of a page. That may take half of the time that is left, for what is decided has to be written
+    /// as well: however slow a policy is, every run gets somewhere.
+    fn decide_all(&mut self, requests: &[AccessRequest]) -> Vec<Decided> {
+        let now = Instant::now();
+        let halfway = now + self.deadline.saturating_duration_since(now) / 2;
+        let mut decided = Vec::new();
+        for request in requests {
+            if Instant::now() > halfway {
+                self.report.fail(&"deciding takes too long: simplify the policy; the next run goes on");
+                break;
+            }
+            decided.extend(self.decide(request));
+        }
+        decided
     }
 
     /// Decides one request. What is held is done with; what is to be written is returned.
@@ -234,7 +252,11 @@ impl Writer<'_> {
             Err(error) if !error.is_batch_refused() => return fail_each(decided, &error),
             Err(error) => error,
         };
-        // One request in it may be what the Hub objects to, or what all of them have in common, such as the reason.
+        // One request in it may be what the Hub objects to, or what all of them have in common, such as the reason. Which
+        // ones are to tell is drawn anew in every run, so that a few that are always refused keep nobody out for ever.
+        let drawn = RandomState::new().hash_one(()) % MAX_BATCH as u64;
+        let middle = usize::try_from(drawn).unwrap_or_default() % decided.len();
+        decided.rotate_left(middle);
         let others = decided.split_off(PROBES.min(decided.len()));
         let mut written = self.write_each(decided, &answer).await;
         if written.iter().all(|(_, result)| result.is_err()) {

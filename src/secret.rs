@@ -47,7 +47,7 @@ impl WebhookSecrets {
         let mut key = [0; 64];
         getrandom::fill(&mut key)?;
         let keyed = Hmac::<Sha256>::new(&key.into());
-        let tags = secrets.into_iter().map(|secret| tag(&keyed, secret.expose().as_bytes())).collect();
+        let tags = secrets.into_iter().map(|secret| tag(&keyed, secret.expose())).collect();
         Ok(Self { keyed, tags })
     }
 
@@ -65,7 +65,7 @@ impl fmt::Debug for WebhookSecrets {
     }
 }
 
-fn tag(keyed: &Hmac<Sha256>, text: &[u8]) -> CtOutput<Hmac<Sha256>> {
+fn tag(keyed: &Hmac<Sha256>, text: impl AsRef<[u8]>) -> CtOutput<Hmac<Sha256>> {
     keyed.clone().chain_update(text).finalize()
 }
 
@@ -148,7 +148,7 @@ mod tests {
         let kept: &[CtOutput<Hmac<Sha256>>] = &secrets(&["open sesame"]).tags;
         assert_eq!(kept.len(), 1);
         let (production, _) = include_str!("secret.rs").split_once("#[cfg(test)]").expect("tests");
-        for way_out in ["into_bytes", "as_bytes()[", "as_slice", "to_vec"] {
+        for way_out in ["into_bytes", "as_bytes", "as_slice", "to_vec", "unsafe"] {
             assert!(!production.contains(way_out), "a tag's bytes are taken out with {way_out}");
         }
     }

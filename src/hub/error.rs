@@ -67,7 +67,7 @@ impl HubError {
         }
         let header = |name: &str| Some(shown(headers.get(name)?.to_str().ok()?, Some(token)));
         let message = header("x-error-message").or_else(|| match headers.get(LOCATION) {
-            Some(to) => Some(moved_to(to.to_str().unwrap_or_default())),
+            Some(to) => Some(shown(&moved_to(to.to_str().unwrap_or_default()), Some(token))),
             None => serde_json::from_slice(body).ok().map(|Body { error }| shown(&error, Some(token))),
         });
         let (code, request_id) = (header("x-error-code"), header("x-request-id"));
@@ -142,7 +142,9 @@ impl fmt::Display for HubError {
                 f.write_str(match status {
                     401 => "; put a valid token into HF_TOKEN",
                     403 => "; give HF_TOKEN write access to the repo",
-                    404 => "; the repo is gone, or HF_TOKEN does not see it",
+                    404 if code.as_deref() == Some("RepoNotFound") || self.call.starts_with("GET") => {
+                        "; the repo is gone, or HF_TOKEN does not see it"
+                    }
                     _ => "",
                 })
             }
@@ -252,6 +254,8 @@ mod tests {
 
     #[test]
     fn of_a_redirect_the_path_is_told_and_no_more() {
+        let error = refused(302, &[("location", "https://u:pw@hub/hf_tok")], "");
+        assert!(!error.to_string().contains("pw") && !error.to_string().contains("hf_tok"), "{error}");
         let error = refused(307, &[("location", "https://hub/api/models/acme/new?token=x")], "");
         assert!(
             error.to_string().contains("it redirects to https://hub/api/models/acme/new, which"),

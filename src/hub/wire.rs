@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Datelike, Utc};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Answer, Handled, error};
@@ -11,16 +13,26 @@ use crate::model::{AccessRequest, Identity, User, Verdict};
 /// Reads the pending requests of a page. The Hub's lists lag behind its writes: an entry that says of itself that it is
 /// not pending any more is none of them.
 pub(super) fn page(body: &[u8]) -> Result<Vec<AccessRequest>, String> {
-    let entries: Vec<Value> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
-    Ok(entries.iter().filter_map(request).collect())
+    // Each by itself: what no JSON parser can read in one of them (half a surrogate pair, a number without bounds) must
+    // not keep out all the others.
+    let entries: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
+    let read = |entry: &RawValue| match serde_json::from_str(entry.get()) {
+        Ok(entry) => request(&entry),
+        Err(_) => Some(AccessRequest { doubt: Some(NOT_AS_DOCUMENTED), ..AccessRequest::default() }),
+    };
+    Ok(entries.into_iter().filter_map(read).collect())
 }
+
+const NOT_AS_DOCUMENTED: &str = "what the Hub tells of it is not of the form that is documented";
 
 /// Reads an entry. Any key may be missing or null, which makes it unknown. One whose value is not of the kind that is
 /// documented makes the entry doubtful; whatever else can be read of it still tells a person whom it is about.
 fn request(entry: &Value) -> Option<AccessRequest> {
     let mut entry = Reader { object: entry, doubt: None };
-    if entry.text("status").is_some_and(|status| status != "pending") {
-        return None;
+    match entry.text("status").as_deref() {
+        None | Some("pending") => {}
+        Some("accepted" | "rejected" | "reset") => return None,
+        Some(_) => entry.doubt = Some("it is in a state that is not documented"),
     }
     let mut user = Reader { object: entry.object.get("user").unwrap_or(&Value::Null), doubt: None };
     let mut request = AccessRequest {
@@ -34,7 +46,7 @@ fn request(entry: &Value) -> Option<AccessRequest> {
             verified_orgs: user.read("verifiedOrgNames", |names| list(names, text)),
             orgs: user.read("orgs", |orgs| list(orgs, |org| text(org.get("name")?))),
         },
-        requested_at: entry.read("timestamp", |time| time.as_str()?.parse().ok()),
+        requested_at: entry.read("timestamp", timestamp),
         fields: entry.read("fields", answers).unwrap_or_default(),
         doubt: None,
     };
@@ -58,13 +70,13 @@ impl Reader<'_> {
                 let value = object.get(key).filter(|value| !value.is_null())?;
                 let read = read(value);
                 if read.is_none() {
-                    self.doubt = Some("what the Hub tells of it is not of the form that is documented");
+                    self.doubt = Some(NOT_AS_DOCUMENTED);
                 }
                 read
             }
             Value::Null => None,
             _ => {
-                self.doubt = Some("what the Hub tells of it is not of the form that is documented");
+                self.doubt = Some(NOT_AS_DOCUMENTED);
                 None
             }
         }
@@ -74,6 +86,12 @@ impl Reader<'_> {
     fn text(&mut self, key: &str) -> Option<String> {
         self.read(key, text).filter(|text| !text.is_empty())
     }
+}
+
+/// A time in the years that CEL has, and in which adding to one cannot overflow.
+fn timestamp(value: &Value) -> Option<DateTime<Utc>> {
+    let time: DateTime<Utc> = value.as_str()?.parse().ok()?;
+    (1..=9999).contains(&time.year()).then_some(time)
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -154,6 +172,19 @@ impl<'a> From<&'a Answer> for Status<'a> {
     }
 }
 
+/// Reads the answer to `handle`: an empty object, or nothing at all.
+pub(super) fn handled(body: &[u8]) -> Result<(), String> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
+    if answer.contains_key("error") {
+        Err("it is an error with the status of a success".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
 /// Reads the answer to a batch: one result for each of the requests, in their order. An answer that does not fit what was
 /// asked is an error, for then nothing in it can be relied upon.
 pub(super) fn batch(body: &[u8], asked: &[Identity]) -> Result<Vec<Handled>, String> {
@@ -184,7 +215,8 @@ fn is_about(result: &Map<String, Value>, asked: &Identity) -> bool {
         Identity::RequestId(id) => ("requestId", id),
         Identity::UserName(name) => ("user", name),
     };
-    result.get(key).is_none_or(|echo| echo.as_str().is_some_and(|echo| echo.eq_ignore_ascii_case(asked)))
+    let echo = result.get(key).filter(|echo| !echo.is_null());
+    echo.is_none_or(|echo| echo.as_str().is_some_and(|echo| echo.eq_ignore_ascii_case(asked)))
 }
 
 /// What is wrong with a JSON text, and where, without repeating any of it.
@@ -261,12 +293,18 @@ mod tests {
             r#"{"user": {"user": "ada", "orgs": [{"id": "o1"}]}}"#,
             r#"["r1", ["u1", "ada", "Ada", "ada@acme.com", true, [], []], "pending", null, null]"#,
             r#"{"requestId": "r1", "user": ["u1", "ada", "Ada", "ada@acme.com"]}"#,
+            r#"{"user": {"user": "ada"}, "timestamp": "+262142-12-31T23:59:59Z"}"#,
+            r#"{"user": {"user": "ada"}, "status": "waiting"}"#,
+            r#"{"user": {"user": "ada"}, "fields": {"Why": "\ud800"}}"#,
+            r#"{"user": {"user": "ada"}, "fields": {"Why": 1e999}}"#,
             r#"{"user": {"user": "ada"}, "fields": ["CH"]}"#,
             r#"{"user": {"user": "ada"}, "fields": {"Country": ["CH", "KP"]}}"#,
             r#"{"user": {"user": "ada"}, "fields": {"Country": {"code": "KP"}}}"#,
         ];
         for entry in entries {
             assert!(one(entry).doubt.is_some(), "{entry}");
+            let beside = format!(r#"[{entry}, {{"user": {{"user": "eve"}}}}]"#);
+            assert_eq!(page(beside.as_bytes()).expect("a page")[1].doubt, None, "{entry}");
         }
     }
 
@@ -329,13 +367,22 @@ mod tests {
     #[test]
     fn each_result_of_a_batch_is_told() {
         let asked = ["a", "b", "c", "d"].map(|id| Identity::UserId(id.to_owned()));
-        let body = r#"[{"userId": "a", "ok": true}, {"ok": false, "error": "user_not_found"},
+        let body = r#"[{"userId": "a", "user": null, "ok": true}, {"userId": null, "ok": false, "error": "user_not_found"},
             {"userId": "c", "ok": false, "error": "request_not_found"}, {"userId": "d", "ok": false, "error": "a@b c"}]"#;
         let failed = Handled::Failed("[redacted] c".to_owned());
         assert_eq!(
             batch(body.as_bytes(), &asked),
             Ok(vec![Handled::Done, Handled::Gone, Handled::Gone, failed])
         );
+    }
+
+    #[test]
+    fn only_an_object_without_an_error_says_that_it_was_handled() {
+        for (body, done) in
+            [("{}", true), ("", true), ("{\"x\": 1}", true), ("{\"error\": \"no\"}", false), ("[]", false)]
+        {
+            assert_eq!(handled(body.as_bytes()).is_ok(), done, "{body}");
+        }
     }
 
     #[test]

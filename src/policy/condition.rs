@@ -1,6 +1,7 @@
 //! One `if`: a CEL expression that has been checked, and its evaluation.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use cel::{Context, Env, ExecutionError, ParseError, Program, Value};
@@ -14,8 +15,8 @@ const MAX_LENGTH: usize = 4096;
 /// A checked expression that gives a bool.
 pub(super) struct Condition {
     program: Program,
-    /// The names that stand in the expression: those may be repeated in an explanation, for they are the owner's
-    /// words. Any other key was made from what the requester wrote.
+    /// The attributes and labels that the expression names outright: those may be repeated in an explanation. Any
+    /// other key may be what the requester wrote.
     names: BTreeSet<String>,
 }
 
@@ -37,10 +38,12 @@ impl Condition {
     /// Evaluates it over the facts of one request; an error says why it could not be, in words that hold nothing
     /// that the requester wrote.
     pub(super) fn holds(&self, facts: &Context) -> Result<bool, String> {
-        match self.program.execute(facts) {
-            Ok(Value::Bool(holds)) => Ok(holds),
-            Ok(_) => Err("it does not give a bool".to_owned()),
-            Err(error) => Err(self.explain(&error)),
+        // What a requester writes must not take down the review of all the others, whatever it does to the library.
+        match catch_unwind(AssertUnwindSafe(|| self.program.execute(facts))) {
+            Ok(Ok(Value::Bool(holds))) => Ok(holds),
+            Ok(Ok(_)) => Err("it does not give a bool".to_owned()),
+            Ok(Err(error)) => Err(self.explain(&error)),
+            Err(_) => Err("what the request says makes the evaluation fail".to_owned()),
         }
     }
 

@@ -74,7 +74,7 @@ const MAX_DEPTH: usize = 200;
 /// Checks that the expression names only what there is, applies functions to what they take, and gives a bool.
 /// Returns the names and texts that stand in it.
 pub(super) fn check_condition(expression: &IdedExpr, env: &Arc<Env>) -> Result<BTreeSet<String>, String> {
-    let mut checker = Checker { env, bound: Vec::new(), depth: 0, names: BTreeSet::new() };
+    let mut checker = Checker { env, bound: Vec::new(), depth: 0, variables: 0, names: BTreeSet::new() };
     match checker.kind_of(expression)? {
         Bool | Any => Ok(checker.names),
         other => Err(format!("it gives {other}, but a condition gives a bool")),
@@ -86,6 +86,8 @@ struct Checker<'a> {
     /// The variables that macros such as `exists` have bound, innermost last.
     bound: Vec<(&'a str, Kind)>,
     depth: usize,
+    /// How many variables were met so far: where none is met, an expression is the same for every request.
+    variables: usize,
     names: BTreeSet<String>,
 }
 
@@ -95,17 +97,21 @@ impl<'a> Checker<'a> {
             return Err(format!("it nests more than {MAX_DEPTH} deep"));
         }
         self.depth += 1;
-        let kind = self.kind_of_nested(expression);
+        let variables_before = self.variables;
+        let kind = self.kind_of_nested(expression)?;
         self.depth -= 1;
-        kind
+        if self.variables == variables_before && !matches!(expression.expr, Expr::Literal(_)) {
+            self.try_out(expression)?;
+        }
+        Ok(kind)
     }
 
     fn kind_of_nested(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
         match &expression.expr {
-            Expr::Literal(literal) => Ok(self.literal(literal)),
+            Expr::Literal(literal) => Ok(kind_of_literal(literal)),
             Expr::Ident(name) => self.variable(name),
             Expr::Select(select) => self.select(select),
-            Expr::Call(call) => self.call(expression, call),
+            Expr::Call(call) => self.call(call),
             Expr::List(list) => Ok(List(Box::new(self.common_kind(&list.elements)?))),
             Expr::Map(map) => self.map(map),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
@@ -114,22 +120,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn literal(&mut self, literal: &LiteralValue) -> Kind {
-        match literal {
-            LiteralValue::Boolean(_) => Bool,
-            LiteralValue::Int(_) => Int,
-            LiteralValue::UInt(_) => Uint,
-            LiteralValue::Double(_) => Double,
-            LiteralValue::Bytes(_) => Bytes,
-            LiteralValue::Null => Null,
-            LiteralValue::String(text) => {
-                self.names.insert(text.inner().to_owned());
-                Text
-            }
-        }
-    }
-
-    fn variable(&self, name: &str) -> Result<Kind, String> {
+    fn variable(&mut self, name: &str) -> Result<Kind, String> {
+        self.variables += 1;
         if let Some((_, kind)) = self.bound.iter().rev().find(|(bound, _)| *bound == name) {
             return Ok(kind.clone());
         }
@@ -147,9 +139,16 @@ impl<'a> Checker<'a> {
     /// `operand.field`, or `has(operand.field)`, which looks the same but for `test`.
     fn select(&mut self, select: &'a SelectExpr) -> Result<Kind, String> {
         let operand = self.kind_of(&select.operand)?;
-        self.names.insert(select.field.clone());
+        self.note_name(&operand, &select.field);
         let kind = attribute(&operand, &select.field)?;
         Ok(if select.test { Bool } else { kind })
+    }
+
+    /// Keeps what the owner calls something of the request; the keys of the expression's own maps are no such names.
+    fn note_name(&mut self, of: &Kind, name: &str) {
+        if matches!(of, User | Repo | Answers) {
+            self.names.insert(name.to_owned());
+        }
     }
 
     fn map(&mut self, map: &'a MapExpr) -> Result<Kind, String> {
@@ -160,6 +159,9 @@ impl<'a> Checker<'a> {
             })
         };
         let keys = self.common_kind(entries().map(|entry| &entry.key))?;
+        if !matches!(keys, Bool | Int | Uint | Text | Any) {
+            return Err(format!("{keys} cannot be the key of a map"));
+        }
         let values = self.common_kind(entries().map(|entry| &entry.value))?;
         Ok(Map(Box::new(keys), Box::new(values)))
     }
@@ -207,7 +209,7 @@ impl<'a> Checker<'a> {
         result
     }
 
-    fn call(&mut self, whole: &IdedExpr, call: &'a CallExpr) -> Result<Kind, String> {
+    fn call(&mut self, call: &'a CallExpr) -> Result<Kind, String> {
         let name = call.func_name.as_str();
         if !is_known(name) {
             return Err(match name {
@@ -227,45 +229,64 @@ impl<'a> Checker<'a> {
         let mut operands = Vec::with_capacity(call.args.len() + 1);
         for operand in call.target.as_deref().into_iter().chain(&call.args) {
             let is_looked_into = of.is_some_and(|of| std::ptr::eq(of, operand));
-            operands.push(if is_looked_into { self.kind_of(operand)? } else { self.value_of(operand)? });
+            let kind = if is_looked_into { self.kind_of(operand)? } else { self.value_of(operand)? };
+            operands.push(kind);
         }
-        let named = match (operands.iter().find(|kind| matches!(kind, User | Repo)), key.map(|key| &key.expr))
-        {
-            (Some(of), Some(Expr::Literal(LiteralValue::String(field)))) => {
-                Some(attribute(of, field.inner())?)
+        let looked_into = operands.iter().find(|kind| matches!(kind, User | Repo | Answers)).cloned();
+        if let (Some(of), Some(key)) = (looked_into, key) {
+            match (&of, &key.expr) {
+                (_, Expr::Literal(LiteralValue::String(name))) => {
+                    self.note_name(&of, name.inner());
+                    let kind = attribute(&of, name.inner())?;
+                    return Ok(if call.func_name == op::IN { Bool } else { kind });
+                }
+                (Answers, _) => {}
+                _ => return Err(format!("which attribute of {of} is meant must be said outright")),
             }
-            (Some(of), _) => return Err(format!("which attribute of {of} is meant must be said outright")),
-            (None, _) => None,
-        };
-        if let (op::INDEX, Some(kind)) = (name, named) {
-            return Ok(kind);
         }
         let kind = kind_of_call(name, call.target.is_some(), &operands)?;
-        self.evaluate_constant(name, whole, call)?;
+        self.try_constant_argument(call, &operands)?;
         Ok(kind)
     }
 
-    /// What is the same for every request is tried out now: `matches` with a broken pattern, `duration('1 day')`.
-    fn evaluate_constant(&self, name: &str, whole: &IdedExpr, call: &CallExpr) -> Result<(), String> {
-        let is_literal = |e: &IdedExpr| matches!(e.expr, Expr::Literal(_));
-        let operands: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
-        let tried = match operands.as_slice() {
-            [_, pattern] if name == "matches" && is_literal(pattern) => {
-                let nothing = IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::String("".into())) };
-                let args = vec![nothing, (*pattern).clone()];
-                IdedExpr {
-                    id: 0,
-                    expr: Expr::Call(CallExpr { func_name: name.to_owned(), target: None, args }),
-                }
-            }
-            all if all.iter().all(|e| is_literal(e)) => whole.clone(),
+    /// Some arguments can be wrong by themselves: the pattern of `matches`, the time zone of `getHours`.
+    fn try_constant_argument(&self, call: &CallExpr, operands: &[Kind]) -> Result<(), String> {
+        let literal = |text: &str| IdedExpr {
+            id: 0,
+            expr: Expr::Literal(LiteralValue::String(text.to_owned().into())),
+        };
+        let function = |name: &str, target: Option<IdedExpr>, args: Vec<IdedExpr>| IdedExpr {
+            id: 0,
+            expr: Expr::Call(CallExpr { func_name: name.to_owned(), target: target.map(Box::new), args }),
+        };
+        let Some(last @ IdedExpr { expr: Expr::Literal(_), .. }) = call.args.last() else { return Ok(()) };
+        let sample = match operands {
+            [Text, Text] if call.func_name == "matches" => literal(""),
+            [Timestamp, Text] => function("timestamp", None, vec![literal("2026-01-01T00:00:00Z")]),
             _ => return Ok(()),
         };
-        match Value::resolve(&tried, &Context::with_env(Arc::clone(self.env))) {
+        self.try_out(&function(&call.func_name, Some(sample), vec![last.clone()]))
+    }
+
+    /// Evaluates what is the same for every request: what fails now would fail for everybody.
+    fn try_out(&self, constant: &IdedExpr) -> Result<(), String> {
+        match Value::resolve(constant, &Context::with_env(Arc::clone(self.env))) {
             Ok(_) => Ok(()),
             // The values in the message are the owner's own: nothing else is in a constant.
             Err(error) => Err(error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
         }
+    }
+}
+
+fn kind_of_literal(literal: &LiteralValue) -> Kind {
+    match literal {
+        LiteralValue::Boolean(_) => Bool,
+        LiteralValue::Int(_) => Int,
+        LiteralValue::UInt(_) => Uint,
+        LiteralValue::Double(_) => Double,
+        LiteralValue::Bytes(_) => Bytes,
+        LiteralValue::String(_) => Text,
+        LiteralValue::Null => Null,
     }
 }
 
@@ -300,7 +321,7 @@ fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kin
             Some(Bool)
         }
         (op::IN, [element, List(elements)]) if element.is_comparable(elements) => Some(Bool),
-        (op::IN, [key, Answers | User | Repo]) if key.is(&Text) => Some(Bool),
+        (op::IN, [key, Answers]) if key.is(&Text) => Some(Bool),
         (op::IN, [key, Map(keys, _)]) if key.is_comparable(keys) => Some(Bool),
         (op::INDEX, [List(element), index]) if index.is(&Int) => Some((**element).clone()),
         (op::INDEX, [Answers, label]) if label.is(&Text) => Some(Text),
@@ -354,7 +375,7 @@ fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kin
 
 /// Whether [`kind_of_call`] knows the name, with whatever operands.
 fn is_known(name: &str) -> bool {
-    let is_operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_operator = name.starts_with('@') || !name.contains(|c: char| c.is_ascii_alphanumeric());
     is_operator || FUNCTIONS.contains(&name)
 }
 

@@ -121,6 +121,7 @@ fn expressions_see_the_request_the_repo_and_the_time() {
         ("requested_at < timestamp('2026-11-21T00:00:00Z')", "yes"),
         ("now.getFullYear() == 2026", "yes"),
         ("{'CH': 'yes'}[fields['Country']] == 'yes'", "yes"),
+        ("now.getHours('Europe/Zurich') == 13", "yes"),
         ("user.verified_orgs.filter(o, o == 'acme').size() == 1", "yes"),
         ("user.verified_orgs.map(o, o + '.org').exists_one(o, o == 'epfl.org')", "yes"),
     ];
@@ -166,6 +167,10 @@ fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
         ("timestamp(fields['Age']) < now", "`timestamp` cannot read what the request says"),
         ("{'a': true}[fields['Age']]", "the request has no such attribute or answer"),
         ("fields[user.email] == 'x'", "the request has no such attribute or answer"),
+        (
+            "{'a': true}[fields['Age']] || user.name == 'secret-answer'",
+            "the request has no such attribute or answer",
+        ),
         ("'x'.matches(fields['Age'] + '(')", "`matches` cannot read what the request says"),
         ("user.orgs[7] == 'x'", "a list is shorter than the rule expects"),
         ("1 / (size(user.orgs) - 1) == 1", "it divides by zero"),
@@ -248,6 +253,14 @@ fn whatever_a_requester_writes_is_evaluated_or_held_and_never_repeated() {
             }
         }
     }
+}
+
+#[test]
+fn what_makes_the_library_panic_is_held() {
+    let mut mallory = ada();
+    mallory.requested_at = Some(DateTime::<Utc>::MAX_UTC);
+    let why = "what the request says makes the evaluation fail";
+    assert_eq!(answer("requested_at + duration('24h') < now", &mallory), why);
 }
 
 #[test]

@@ -105,6 +105,17 @@ async fn that_batch_knows_no_request_ids_is_found_out_once_and_not_forgotten() {
 }
 
 #[tokio::test]
+async fn that_a_hub_has_no_batch_is_found_out_once_and_not_forgotten() {
+    let hub = Hub::start().await;
+    hub.model().batch = Batch::Unknown;
+    hub.model().max_page = 10;
+    ask(&hub, (0..40).map(|number| staff(&format!("user{number}"))));
+    let (status, _) = deliver(&doorman_with(&hub, &[("CONCURRENCY", "1")]), &payload("acme/model")).await;
+    assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 40));
+    assert!(bodies(&hub, "/batch").len() < 4, "{:?}", bodies(&hub, "/batch").len());
+}
+
+#[tokio::test]
 async fn a_hub_without_batch_is_told_one_by_one() {
     let hub = Hub::start().await;
     hub.model().batch = Batch::Unknown;
