@@ -75,8 +75,9 @@ async fn what_could_not_be_written_is_in_the_audit_log_as_failed() {
     hub.model().add("acme/model").ask(staff("ada"));
     hub.model().fault("/handle", Fault::Status(500));
     let (logs, _guard) = Logs::capture();
-    deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!(logs.lines("decided")[0]["outcome"], "failed");
+    assert!(report["repos"][0]["oldest_pending_s"].as_u64() >= Some(3600), "they still wait: {report}");
 }
 
 #[tokio::test]
