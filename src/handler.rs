@@ -114,8 +114,13 @@ fn time_for_review(deadline: Duration, now: Duration) -> Duration {
 }
 
 fn ignored(reason: &str) -> Response<Body> {
+    #[derive(Serialize)]
+    struct Ignored<'a> {
+        status: &'static str,
+        reason: &'a str,
+    }
     tracing::info!(reason, "webhook ignored");
-    respond(StatusCode::OK, &json!({"status": "ignored", "reason": reason}))
+    respond(StatusCode::OK, &Ignored { status: "ignored", reason })
 }
 
 fn respond(status: StatusCode, body: &impl Serialize) -> Response<Body> {
