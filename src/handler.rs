@@ -82,8 +82,7 @@ impl Doorman {
             return ignored(&format!("{repo} is not gated"));
         }
         let report = Report::new(self.dry_run, vec![report]);
-        let complete = report.repos.iter().all(|repo| repo.complete);
-        let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
+        let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
         respond(status, &report)
     }
 }

@@ -21,8 +21,17 @@ impl Report {
     /// Puts the reports on some repos together.
     #[must_use]
     pub fn new(dry_run: bool, repos: Vec<RepoReport>) -> Self {
-        let status = if repos.iter().all(|repo| repo.complete) { "reviewed" } else { "deferred" };
-        Self { status, dry_run, repos }
+        let mut report = Self { status: "reviewed", dry_run, repos };
+        if !report.is_complete() {
+            report.status = "deferred";
+        }
+        report
+    }
+
+    /// Whether nothing is left for the next run.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.repos.iter().all(|repo| repo.complete)
     }
 }
 

@@ -7,22 +7,19 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Hub, Status};
 use crate::logs::Logs;
 use crate::support::{
-    POLICY, SECRET, answer, deliver, doorman, doorman_with, payload, request, staff, stranger,
+    POLICY, SECRET, answer, ask, deliver, doorman, doorman_with, payload, request, staff, stranger,
 };
 
 #[tokio::test]
 async fn every_decision_leaves_one_line_that_explains_it() {
     let hub = Hub::start().await;
-    {
-        let mut model = hub.model();
-        let repo = model.add("datasets/acme/corpus");
-        repo.ask(staff("ada"));
-        repo.ask(stranger("bob"));
-        repo.ask(stranger("kim").answer("Country", "KP"));
-        let mut shy = stranger("shy");
-        shy.email = None;
-        repo.ask(shy);
-    }
+    let mut shy = stranger("shy");
+    shy.email = None;
+    ask(
+        &hub,
+        "datasets/acme/corpus",
+        [staff("ada"), stranger("bob"), stranger("kim").answer("Country", "KP"), shy],
+    );
     let (logs, _guard) = Logs::capture();
     deliver(&doorman(&hub), &payload("datasets/acme/corpus")).await;
 
@@ -60,7 +57,7 @@ async fn every_decision_leaves_one_line_that_explains_it() {
 #[tokio::test]
 async fn a_dry_run_says_so_on_every_line() {
     let hub = Hub::start().await;
-    hub.model().add("acme/model").ask(staff("ada"));
+    ask(&hub, "acme/model", [staff("ada")]);
     hub.model().repo("acme/model").ask(stranger("bob"));
     let (logs, _guard) = Logs::capture();
     deliver(&doorman_with(&hub, &[("DRY_RUN", "true")]), &payload("acme/model")).await;
@@ -72,7 +69,7 @@ async fn a_dry_run_says_so_on_every_line() {
 #[tokio::test]
 async fn what_could_not_be_written_is_in_the_audit_log_as_failed() {
     let hub = Hub::start().await;
-    hub.model().add("acme/model").ask(staff("ada"));
+    ask(&hub, "acme/model", [staff("ada")]);
     hub.model().fault("/handle", Fault::Status(500));
     let (logs, _guard) = Logs::capture();
     let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
@@ -107,7 +104,7 @@ async fn nothing_secret_is_logged_or_answered_whatever_goes_wrong() {
     for call in ["/pending", "/batch"] {
         for fault in &faults {
             let hub = Hub::start().await;
-            hub.model().add("acme/model").ask(staff("ada").answer("Purpose", "my secret purpose"));
+            ask(&hub, "acme/model", [staff("ada").answer("Purpose", "my secret purpose")]);
             hub.model().repo("acme/model").ask(staff("eve").answer("Purpose", "my secret purpose"));
             hub.model().repo("acme/model").ask(stranger("bob").answer("Purpose", "my secret purpose"));
             hub.model().fault(call, fault.clone());

@@ -4,17 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::hub::{Batch, Cursor, Fault, Hub, Person, Status};
-use crate::support::{deliver, doorman, doorman_with, payload, staff, stranger};
-
-/// Asks for access to `acme/model` in everybody's name.
-fn ask(hub: &Hub, people: impl IntoIterator<Item = Person>) {
-    let mut model = hub.model();
-    if !model.repos.contains_key("acme/model") {
-        model.add("acme/model");
-    }
-    people.into_iter().for_each(|person| model.repo("acme/model").ask(person));
-}
+use crate::hub::{Batch, Cursor, Fault, Hub, Status};
+use crate::support::{ask, deliver, doorman, doorman_with, payload, staff, stranger};
 
 /// The bodies of the calls to an endpoint.
 fn bodies(hub: &Hub, endpoint: &str) -> Vec<Value> {
@@ -26,11 +17,11 @@ fn bodies(hub: &Hub, endpoint: &str) -> Vec<Value> {
 #[tokio::test]
 async fn one_is_written_with_handle_and_several_with_batch_by_their_ids() {
     let hub = Hub::start().await;
-    ask(&hub, [staff("ada")]);
+    ask(&hub, "acme/model", [staff("ada")]);
     deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!(bodies(&hub, "/handle"), [json!({"userId": "id-ada", "status": "accepted"})]);
 
-    ask(&hub, [staff("bob"), staff("eve")]);
+    ask(&hub, "acme/model", [staff("bob"), staff("eve")]);
     deliver(&doorman(&hub), &payload("acme/model")).await;
     let requests = json!([{"userId": "id-bob"}, {"userId": "id-eve"}]);
     assert_eq!(bodies(&hub, "/batch"), [json!({"status": "accepted", "requests": requests})]);
@@ -40,7 +31,7 @@ async fn one_is_written_with_handle_and_several_with_batch_by_their_ids() {
 #[tokio::test]
 async fn every_call_names_this_project_and_its_version() {
     let hub = Hub::start().await;
-    ask(&hub, [staff("ada")]);
+    ask(&hub, "acme/model", [staff("ada")]);
     deliver(&doorman(&hub), &payload("acme/model")).await;
     let expected = format!("hub-doorman/{}", env!("CARGO_PKG_VERSION"));
     assert!(hub.model().calls.iter().all(|call| call.user_agent == expected));
@@ -49,7 +40,7 @@ async fn every_call_names_this_project_and_its_version() {
 #[tokio::test]
 async fn requesters_whom_the_repo_hides_are_held_where_the_policy_has_to_know_them() {
     let hub = Hub::start().await;
-    ask(&hub, [staff("ada"), staff("bob")]);
+    ask(&hub, "acme/model", [staff("ada"), staff("bob")]);
     hub.model().repo("acme/model").hides_requesters = true;
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, &report["repos"][0]["held"]), (200, &json!(2)));
@@ -61,8 +52,8 @@ async fn requesters_whom_the_repo_hides_are_decided_by_their_answers_and_named_b
     let policy = r#"{"rules": [{"name": "swiss", "then": "accept", "if": "fields['Country'] == 'CH'"}]}"#;
     for (batch, handles) in [(Batch::Any, 0), (Batch::NoRequestId, 3), (Batch::Unknown, 3)] {
         let hub = Hub::start().await;
-        ask(&hub, ["ada", "bob", "eve"].map(|name| staff(name).answer("Country", "CH")));
-        ask(&hub, [staff("kim").answer("Country", "KP")]);
+        ask(&hub, "acme/model", ["ada", "bob", "eve"].map(|name| staff(name).answer("Country", "CH")));
+        ask(&hub, "acme/model", [staff("kim").answer("Country", "KP")]);
         hub.model().repo("acme/model").hides_requesters = true;
         hub.model().batch = batch;
         let (status, report) =
@@ -76,7 +67,7 @@ async fn requesters_whom_the_repo_hides_are_decided_by_their_answers_and_named_b
 #[tokio::test]
 async fn who_can_be_named_in_a_batch_is_not_kept_out_of_it_by_who_cannot() {
     let hub = Hub::start().await;
-    ask(&hub, ["ada", "bob", "eve", "may"].map(staff));
+    ask(&hub, "acme/model", ["ada", "bob", "eve", "may"].map(staff));
     let policy = r#"{"rules": [], "default": "accept"}"#;
     let entries = json!([
         {"requestId": "request-ada", "status": "pending"},
@@ -92,34 +83,26 @@ async fn who_can_be_named_in_a_batch_is_not_kept_out_of_it_by_who_cannot() {
 }
 
 #[tokio::test]
-async fn that_batch_knows_no_request_ids_is_found_out_once_and_not_forgotten() {
-    let hub = Hub::start().await;
-    hub.model().max_page = 10;
-    ask(&hub, (0..40).map(|number| staff(&format!("user{number}"))));
-    hub.model().repo("acme/model").hides_requesters = true;
-    let policy = r#"{"rules": [], "default": "accept"}"#;
-    let variables = [("APPROVAL_POLICY", policy), ("CONCURRENCY", "1")];
-    let (status, _) = deliver(&doorman_with(&hub, &variables), &payload("acme/model")).await;
-    assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 40));
-    assert!(bodies(&hub, "/batch").len() < 4, "{:?}", bodies(&hub, "/batch").len());
-}
-
-#[tokio::test]
-async fn that_a_hub_has_no_batch_is_found_out_once_and_not_forgotten() {
-    let hub = Hub::start().await;
-    hub.model().batch = Batch::Unknown;
-    hub.model().max_page = 10;
-    ask(&hub, (0..40).map(|number| staff(&format!("user{number}"))));
-    let (status, _) = deliver(&doorman_with(&hub, &[("CONCURRENCY", "1")]), &payload("acme/model")).await;
-    assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 40));
-    assert!(bodies(&hub, "/batch").len() < 4, "{:?}", bodies(&hub, "/batch").len());
+async fn what_batch_cannot_do_is_found_out_once_and_not_forgotten() {
+    for (batch, hides_requesters) in [(Batch::NoRequestId, true), (Batch::Unknown, false)] {
+        let hub = Hub::start().await;
+        hub.model().batch = batch;
+        hub.model().max_page = 10;
+        ask(&hub, "acme/model", (0..40).map(|number| staff(&format!("user{number}"))));
+        hub.model().repo("acme/model").hides_requesters = hides_requesters;
+        let policy = r#"{"rules": [], "default": "accept"}"#;
+        let variables = [("APPROVAL_POLICY", policy), ("CONCURRENCY", "1")];
+        let (status, _) = deliver(&doorman_with(&hub, &variables), &payload("acme/model")).await;
+        assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 40), "{batch:?}");
+        assert!(bodies(&hub, "/batch").len() < 4, "{batch:?}: {} batches", bodies(&hub, "/batch").len());
+    }
 }
 
 #[tokio::test]
 async fn a_hub_without_batch_is_told_one_by_one() {
     let hub = Hub::start().await;
     hub.model().batch = Batch::Unknown;
-    ask(&hub, (0..5).map(|number| staff(&format!("user{number}"))));
+    ask(&hub, "acme/model", (0..5).map(|number| staff(&format!("user{number}"))));
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(5)));
     assert_eq!((bodies(&hub, "/batch").len(), bodies(&hub, "/handle").len()), (1, 5));
@@ -128,7 +111,7 @@ async fn a_hub_without_batch_is_told_one_by_one() {
 #[tokio::test]
 async fn an_entry_that_tells_next_to_nothing_is_held_and_keeps_nobody_else_out() {
     let hub = Hub::start().await;
-    ask(&hub, [staff("ada")]);
+    ask(&hub, "acme/model", [staff("ada")]);
     let entries = json!([
         {"requestId": "r1", "status": "pending", "timestamp": "2026-10-05T08:00:00Z"},
         {"status": "pending", "timestamp": "2026-10-05T08:00:00Z"},
@@ -153,7 +136,7 @@ async fn an_entry_that_tells_next_to_nothing_is_held_and_keeps_nobody_else_out()
 #[tokio::test]
 async fn whoever_has_only_a_name_is_named_by_it() {
     let hub = Hub::start().await;
-    ask(&hub, [staff("ada")]);
+    ask(&hub, "acme/model", [staff("ada")]);
     let entries = json!([{"user": {"user": "ada", "email": "ada@acme.com"}, "status": "pending"}]);
     hub.model().repo("acme/model").raw_page = Some(entries.to_string());
     deliver(&doorman(&hub), &payload("acme/model")).await;
@@ -163,7 +146,7 @@ async fn whoever_has_only_a_name_is_named_by_it() {
 #[tokio::test]
 async fn entries_from_before_requests_had_ids_are_fine() {
     let hub = Hub::start().await;
-    ask(&hub, [staff("ada"), stranger("bob")]);
+    ask(&hub, "acme/model", [staff("ada"), stranger("bob")]);
     hub.model().repo("acme/model").has_request_ids = false;
     assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
@@ -172,7 +155,7 @@ async fn entries_from_before_requests_had_ids_are_fine() {
 #[tokio::test]
 async fn it_is_no_failure_if_somebody_was_faster() {
     let hub = Hub::start().await;
-    ask(&hub, [staff("ada")]);
+    ask(&hub, "acme/model", [staff("ada")]);
     let gone = json!([
         {"user": {"_id": "id-ada", "email": "ada@acme.com"}, "status": "pending"},
         {"user": {"_id": "id-left", "email": "left@acme.com"}, "status": "pending"},
@@ -196,7 +179,7 @@ async fn it_is_no_failure_if_somebody_was_faster() {
 async fn a_list_that_lags_makes_nobody_be_decided_differently() {
     let hub = Hub::start().await;
     hub.model().lag = Duration::from_secs(3600);
-    ask(&hub, [staff("ada"), staff("bob"), stranger("kim").answer("Country", "KP")]);
+    ask(&hub, "acme/model", [staff("ada"), staff("bob"), stranger("kim").answer("Country", "KP")]);
     for _ in 0..3 {
         assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
     }
@@ -216,7 +199,7 @@ async fn everybody_on_every_page_is_decided_whatever_the_cursor_does() {
             hub.model().cursor = cursor;
             hub.model().lag = Duration::from_secs(lag);
             let person = |n| if n % 3 == 0 { stranger(&format!("u{n}")) } else { staff(&format!("u{n}")) };
-            ask(&hub, (0..950).map(person));
+            ask(&hub, "acme/model", (0..950).map(person));
             hub.model().repo("acme/model").requests[3].anonymous = true;
             let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
             let numbers = &report["repos"][0];
@@ -232,7 +215,7 @@ async fn everybody_on_every_page_is_decided_whatever_the_cursor_does() {
 #[tokio::test]
 async fn a_batch_that_is_refused_for_one_keeps_nobody_else_out() {
     let hub = Hub::start().await;
-    ask(&hub, [staff("ada"), staff("bob"), staff("eve")]);
+    ask(&hub, "acme/model", [staff("ada"), staff("bob"), staff("eve")]);
     hub.model().fault("/batch", Fault::Status(400));
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(3)));

@@ -48,6 +48,17 @@ pub fn stranger(name: &str) -> Person {
     Person::new(name, &format!("{name}@example.org"))
 }
 
+/// Has these people ask for access to a repo, which is there from then on.
+pub fn ask(hub: &Hub, repo: &str, people: impl IntoIterator<Item = Person>) {
+    let mut model = hub.model();
+    if !model.repos.contains_key(repo) {
+        model.add(repo);
+    }
+    for person in people {
+        model.repo(repo).ask(person);
+    }
+}
+
 /// A payload of the Hub about a repo, `acme/model` or `datasets/acme/corpus`.
 pub fn payload(repo: &str) -> Value {
     let (repo_type, name) = match repo.strip_prefix("datasets/") {

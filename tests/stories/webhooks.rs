@@ -4,21 +4,23 @@ use serde_json::{Value, json};
 
 use crate::hub::{Fault, Gating, Hub, Status};
 use crate::support::{
-    SECRET, answer, deliver, doorman, doorman_with, payload, read, request, staff, stranger,
+    SECRET, answer, ask, deliver, doorman, doorman_with, payload, read, request, staff, stranger,
 };
 
 #[tokio::test]
 async fn the_right_people_are_let_in() {
     let hub = Hub::start().await;
-    {
-        let mut model = hub.model();
-        let repo = model.add("acme/model");
-        repo.ask(staff("ada"));
-        repo.ask(stranger("bob"));
-        repo.ask(stranger("kim").answer("Country", "KP"));
-        repo.ask(staff("may").answer("Purpose", "fun"));
-        repo.ask(staff("eve").answer("Purpose", "research"));
-    }
+    ask(
+        &hub,
+        "acme/model",
+        [
+            staff("ada"),
+            stranger("bob"),
+            stranger("kim").answer("Country", "KP"),
+            staff("may").answer("Purpose", "fun"),
+            staff("eve").answer("Purpose", "research"),
+        ],
+    );
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
 
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "eve"]);
@@ -39,8 +41,8 @@ async fn the_right_people_are_let_in() {
 #[tokio::test]
 async fn a_dataset_is_looked_after_like_a_model_of_the_same_name_but_apart_from_it() {
     let hub = Hub::start().await;
-    hub.model().add("datasets/acme/thing").ask(staff("ada"));
-    hub.model().add("acme/thing").ask(staff("bob"));
+    ask(&hub, "datasets/acme/thing", [staff("ada")]);
+    ask(&hub, "acme/thing", [staff("bob")]);
     let (status, report) = deliver(&doorman(&hub), &payload("datasets/acme/thing")).await;
     assert_eq!((status, &report["repos"][0]["type"]), (200, &json!("dataset")));
     assert_eq!(hub.users("datasets/acme/thing", Status::Accepted), ["ada"]);
@@ -82,7 +84,7 @@ async fn nobody_waiting_costs_one_call() {
 #[tokio::test]
 async fn without_the_secret_nothing_is_read_and_nobody_is_told_why() {
     let hub = Hub::start().await;
-    hub.model().add("acme/model").ask(staff("ada"));
+    ask(&hub, "acme/model", [staff("ada")]);
     let doorman = doorman(&hub);
     let bodies = [payload("acme/model").to_string(), "{ malformed".to_owned(), String::new()];
     let almost =
@@ -220,11 +222,11 @@ async fn the_repos_of_a_namespace_are_looked_after() {
     let hub = Hub::start().await;
     let doorman = doorman_with(&hub, &[("REPOS", "acme/*\n datasets/lab/*")]);
     for repo in ["acme/model", "datasets/acme/corpus", "datasets/lab/corpus"] {
-        hub.model().add(repo).ask(staff("ada"));
+        ask(&hub, repo, [staff("ada")]);
         assert_eq!(deliver(&doorman, &payload(repo)).await.0, 200);
         assert_eq!(hub.users(repo, Status::Accepted), ["ada"], "{repo}");
     }
-    hub.model().add("lab/model").ask(staff("ada"));
+    ask(&hub, "lab/model", [staff("ada")]);
     assert_eq!(deliver(&doorman, &payload("lab/model")).await.1["status"], "ignored");
     assert_eq!(hub.users("lab/model", Status::Pending), ["ada"]);
 }
@@ -249,7 +251,7 @@ async fn every_other_event_is_a_prompt_to_look_even_one_that_nobody_knows_yet() 
     ];
     for (number, (scope, action)) in events.into_iter().enumerate() {
         let repo = format!("acme/model{number}");
-        hub.model().add(&repo).ask(staff("ada"));
+        ask(&hub, &repo, [staff("ada")]);
         let mut payload = payload(&repo);
         payload["event"] = json!({"action": action, "scope": scope, "new": true});
         payload["somethingNew"] = json!([1, 2, 3]);
@@ -261,7 +263,7 @@ async fn every_other_event_is_a_prompt_to_look_even_one_that_nobody_knows_yet() 
     odd["event"] = json!({"action": null, "scope": 7});
     odd["movedTo"] = json!("x");
     assert_eq!(deliver(&doorman, &odd).await.0, 200);
-    hub.model().add("acme/bare").ask(staff("ada"));
+    ask(&hub, "acme/bare", [staff("ada")]);
     let bare = json!({"event": {}, "repo": {"type": "model", "name": "acme/bare"}});
     assert_eq!(deliver(&doorman, &bare).await.0, 200);
 }
@@ -269,7 +271,7 @@ async fn every_other_event_is_a_prompt_to_look_even_one_that_nobody_knows_yet() 
 #[tokio::test]
 async fn a_repo_that_was_moved_is_reviewed_under_its_new_name() {
     let hub = Hub::start().await;
-    hub.model().add("acme/new").ask(staff("ada"));
+    ask(&hub, "acme/new", [staff("ada")]);
     let mut moved = payload("acme/old");
     moved["event"] = json!({"action": "move", "scope": "repo"});
     moved["movedTo"] = json!({"name": "acme/new", "owner": {"id": "id-owner"}});
@@ -281,7 +283,7 @@ async fn a_repo_that_was_moved_is_reviewed_under_its_new_name() {
 #[tokio::test]
 async fn an_old_model_without_a_namespace_is_reviewed() {
     let hub = Hub::start().await;
-    hub.model().add("gpt2").ask(staff("ada"));
+    ask(&hub, "gpt2", [staff("ada")]);
     assert_eq!(deliver(&doorman(&hub), &payload("gpt2")).await.0, 200);
     assert_eq!(hub.users("gpt2", Status::Accepted), ["ada"]);
 }
@@ -289,14 +291,8 @@ async fn an_old_model_without_a_namespace_is_reviewed() {
 #[tokio::test]
 async fn a_repo_whose_gating_was_switched_off_is_ignored() {
     let hub = Hub::start().await;
-    {
-        let mut model = hub.model();
-        let repo = model.add("acme/model");
-        repo.ask(staff("ada"));
-        repo.ask(staff("eve"));
-        repo.ask(stranger("bob"));
-        repo.gating = Gating::Off;
-    }
+    ask(&hub, "acme/model", [staff("ada"), staff("eve"), stranger("bob")]);
+    hub.model().repo("acme/model").gating = Gating::Off;
     let (status, body) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, body), (200, json!({"status": "ignored", "reason": "acme/model is not gated"})));
     assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob", "eve"]);
@@ -305,15 +301,9 @@ async fn a_repo_whose_gating_was_switched_off_is_ignored() {
 #[tokio::test]
 async fn a_gate_that_is_switched_off_meanwhile_does_not_hide_what_was_done_before() {
     let hub = Hub::start().await;
-    {
-        let mut model = hub.model();
-        let repo = model.add("acme/model");
-        repo.ask(staff("ada"));
-        repo.ask(staff("eve"));
-        repo.ask(stranger("kim").answer("Country", "KP"));
-        let headers = vec![("X-Error-Code", "RepoNotGated".to_owned())];
-        model.fault("/handle", Fault::Answer(400, headers, String::new()));
-    }
+    ask(&hub, "acme/model", [staff("ada"), staff("eve"), stranger("kim").answer("Country", "KP")]);
+    let headers = vec![("X-Error-Code", "RepoNotGated".to_owned())];
+    hub.model().fault("/handle", Fault::Answer(400, headers, String::new()));
     let doorman = doorman_with(&hub, &[("CONCURRENCY", "1")]);
     let (status, report) = deliver(&doorman, &payload("acme/model")).await;
     let numbers = &report["repos"][0];
@@ -323,7 +313,7 @@ async fn a_gate_that_is_switched_off_meanwhile_does_not_hide_what_was_done_befor
 #[tokio::test]
 async fn what_an_automatic_gate_has_left_over_is_decided_too() {
     let hub = Hub::start().await;
-    hub.model().add("acme/model").ask(staff("ada"));
+    ask(&hub, "acme/model", [staff("ada")]);
     hub.model().repo("acme/model").gating = Gating::Auto;
     assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
@@ -332,13 +322,7 @@ async fn what_an_automatic_gate_has_left_over_is_decided_too() {
 #[tokio::test]
 async fn a_dry_run_decides_and_reports_and_changes_nothing() {
     let hub = Hub::start().await;
-    {
-        let mut model = hub.model();
-        let repo = model.add("acme/model");
-        repo.ask(staff("ada"));
-        repo.ask(stranger("bob"));
-        repo.ask(stranger("kim").answer("Country", "KP"));
-    }
+    ask(&hub, "acme/model", [staff("ada"), stranger("bob"), stranger("kim").answer("Country", "KP")]);
     let doorman = doorman_with(&hub, &[("DRY_RUN", "true")]);
     let (status, report) = deliver(&doorman, &payload("acme/model")).await;
     let numbers = &report["repos"][0];
