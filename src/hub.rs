@@ -2,11 +2,12 @@
 //!
 //! Wire formats stay in here. Reading is tolerant (unknown keys, missing keys, values of another type), writing exact.
 
+mod budget;
 mod error;
 mod link;
 mod wire;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, Url, redirect};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use budget::Budget;
 pub use error::{HubError, Problem};
 
 use crate::model::{AccessRequest, Identity, Repo, Verdict};
+use crate::retry;
 use crate::secret::Secret;
 
 /// What this client calls itself.
@@ -27,18 +30,28 @@ const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VE
 pub const MAX_BATCH: usize = 100;
 
 /// The most entries that the Hub gives in one page.
-const PAGE: usize = 1000;
+pub const PAGE: usize = 1000;
 
 /// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The Hub, by one token. One is made in a process, so that connections and the limit on calls in flight are shared.
+/// How long a whole call may take. A second attempt may take twice as long, a third one three times, and so on: one call
+/// that stalls is soon given up, and a Hub that is slow at everything is still waited for.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No call begins this shortly before the deadline: it would hardly be answered, and what it did would not be known.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// The Hub, by one token. One is made in a process, so that connections, the limit on calls in flight and what is known of
+/// the Hub's rate limit are shared.
 #[derive(Debug)]
 pub struct Hub {
     http: Client,
     endpoint: Url,
     token: Secret,
-    in_flight: Semaphore,
+    concurrency: usize,
+    lanes: Semaphore,
+    budget: Budget,
 }
 
 /// One page of the pending access requests of a repo.
@@ -76,7 +89,13 @@ impl Hub {
         let http = http_client_builder()
             .build()
             .map_err(|error| HubError::new("setting up HTTPS", Problem::of(&error)))?;
-        Ok(Self { http, endpoint, token, in_flight: Semaphore::new(concurrency) })
+        let lanes = Semaphore::new(concurrency);
+        Ok(Self { http, endpoint, token, concurrency, lanes, budget: Budget::new() })
+    }
+
+    /// The most calls in flight at once.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
     /// The Hub as one review of `repo` sees it: its calls are counted, and none lasts longer than `deadline`.
@@ -123,27 +142,17 @@ impl RepoCalls<'_> {
     pub async fn pending(&self, page: Option<Url>) -> Result<Page, HubError> {
         let url = page.map_or_else(|| self.url(&format!("pending?limit={PAGE}")), Ok)?;
         let call = format!("GET {}", url.path());
-        let answered = self.send(&call, self.hub.http.get(url.clone())).await.map_err(|e| self.heed(e))?;
-        let fail = |problem| HubError::new(&call, problem);
-        let next = link::next(answered.headers.get_all(LINK), &url).map_err(fail)?;
-        if let Some(next) =
-            next.as_ref().filter(|next| next.origin() != url.origin() || next.path() != url.path())
-        {
-            let place = format!("{}{}", next.origin().ascii_serialization(), next.path());
-            return Err(fail(Problem::ForeignPage(error::shown(&place, None))));
-        }
-        let requests = wire::page(&answered.body).map_err(|what| fail(Problem::Unreadable(what)))?;
-        Ok(Page { requests, next })
+        let page = self.send(&call, || self.hub.http.get(url.clone()), |answered| read_page(answered, &url));
+        page.await.map_err(|error| self.heed(error))
     }
 
-    /// Gives one request a new status.
+    /// Gives one request a new status. Where an answer was lost and the request is then found in that status already, it is
+    /// taken for done.
     pub async fn handle(&self, identity: &Identity, answer: &Answer) -> Result<Handled, HubError> {
         let body = wire::HandleBody { identity: identity.into(), answer: answer.into() };
-        match self.post("handle", &body).await {
-            Ok((call, body)) => match wire::handled(&body) {
-                Ok(()) => Ok(Handled::Done),
-                Err(what) => Err(HubError::new(&call, Problem::Unreadable(what))),
-            },
+        match self.post("handle", &body, |answered| wire::handled(&answered.body)).await {
+            Ok(()) => Ok(Handled::Done),
+            Err(error) if error.is_no_such_request() && error.may_be_done => Ok(Handled::Done),
             Err(error) if error.is_no_such_request() => Ok(Handled::Gone),
             Err(error) => Err(self.heed(error)),
         }
@@ -152,9 +161,9 @@ impl RepoCalls<'_> {
     /// Gives up to [`MAX_BATCH`] requests the same new status; one result for each, in their order.
     pub async fn batch(&self, identities: &[Identity], answer: &Answer) -> Result<Vec<Handled>, HubError> {
         let requests = identities.iter().map(Into::into).collect();
-        let answered = self.post("batch", &wire::BatchBody { answer: answer.into(), requests }).await;
-        let (call, body) = answered.map_err(|e| self.heed(e))?;
-        wire::batch(&body, identities).map_err(|error| HubError::new(&call, Problem::Unreadable(error)))
+        let body = wire::BatchBody { answer: answer.into(), requests };
+        let handled = self.post("batch", &body, |answered| wire::batch(&answered.body, identities));
+        handled.await.map_err(|error| self.heed(error))
     }
 
     /// Makes sure that an error that holds for every call about this repo is the last one.
@@ -176,35 +185,84 @@ impl RepoCalls<'_> {
         Url::parse(&url).map_err(|error| HubError::new(&url, Problem::Unreadable(error.to_string())))
     }
 
-    async fn post(&self, rest: &str, body: &impl serde::Serialize) -> Result<(String, Vec<u8>), HubError> {
+    async fn post<T>(
+        &self,
+        rest: &str,
+        body: &impl serde::Serialize,
+        read: impl Fn(&Answered) -> Result<T, String>,
+    ) -> Result<T, HubError> {
         let url = self.url(rest)?;
         let call = format!("POST {}", url.path());
         let body = serde_json::to_vec(body)
             .map_err(|error| HubError::new(&call, Problem::Unreadable(wire::describe(&error))))?;
-        let request = self.hub.http.post(url).header(CONTENT_TYPE, "application/json").body(body);
-        let answered = self.send(&call, request).await?;
-        Ok((call, answered.body))
+        let request =
+            || self.hub.http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone());
+        self.send(&call, request, |answered| read(answered).map_err(Problem::Unreadable)).await
     }
 
-    /// Sends a request when its turn has come, reads the answer, and makes an error of any but a success.
-    async fn send(&self, call: &str, request: RequestBuilder) -> Result<Answered, HubError> {
-        let Hub { token, in_flight, .. } = self.hub;
+    /// Makes a call, again and again while that may help, and reads what is answered. All calls of this project may be
+    /// repeated: what was done already is not done twice.
+    async fn send<T>(
+        &self,
+        call: &str,
+        request: impl Fn() -> RequestBuilder,
+        read: impl Fn(&Answered) -> Result<T, Problem>,
+    ) -> Result<T, HubError> {
+        let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
+        let attempt = || async {
+            let timeout = CALL_TIMEOUT * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
+            let answered = self.send_once(call, request(), timeout).await;
+            let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
+            answered.and_then(read).map_err(|mut error| {
+                error.may_be_done |= may_be_done.fetch_or(error.may_be_done, Ordering::Relaxed);
+                error
+            })
+        };
+        retry::retry(self.last_moment(), HubError::is_transient, attempt).await
+    }
+
+    /// When the last call may begin.
+    fn last_moment(&self) -> Instant {
+        self.deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(self.deadline)
+    }
+
+    /// Neither has the Hub said what stops every call about this repo, nor is the time up.
+    fn may_go_on(&self, call: &str) -> Result<(), HubError> {
+        match self.stopped_by.get() {
+            Some(error) => Err(error.clone()),
+            None if Instant::now() >= self.last_moment() => Err(HubError::new(call, Problem::OutOfTime)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a call when its turn has come, reads the answer to its end, and makes an error of any but a success.
+    async fn send_once(
+        &self,
+        call: &str,
+        request: RequestBuilder,
+        timeout: Duration,
+    ) -> Result<Answered, HubError> {
+        let Hub { token, lanes, budget, .. } = self.hub;
         let fail = |problem| HubError::new(call, problem);
-        let _permit =
-            timeout_at(self.deadline, in_flight.acquire()).await.map_err(|_| fail(Problem::OutOfTime))?;
-        if let Some(error) = self.stopped_by.get() {
-            return Err(error.clone());
-        }
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(fail(Problem::OutOfTime));
-        }
+        let lane = timeout_at(self.last_moment(), lanes.acquire()).await;
+        let _lane = lane.map_err(|_| fail(Problem::OutOfTime))?;
+        self.may_go_on(call)?;
+        let mut turn = budget.turn(self.last_moment()).await.map_err(fail)?;
+        self.may_go_on(call)?;
         self.count.fetch_add(1, Ordering::Relaxed);
         // `bearer_auth` marks the header as sensitive, so that no debug output shows it.
-        let request = request.bearer_auth(token.expose()).header(ACCEPT, "application/json").timeout(left);
-        let response = request.send().await.map_err(|error| fail(Problem::of(&error)))?;
+        let request = request.bearer_auth(token.expose()).header(ACCEPT, "application/json");
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let lost = |error: reqwest::Error| match Problem::of(&error) {
+            Problem::Unanswered(_) if left <= timeout && error.is_timeout() => {
+                HubError { may_be_done: true, ..fail(Problem::OutOfTime) }
+            }
+            problem => fail(problem),
+        };
+        let response = request.timeout(timeout.min(left)).send().await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(|error| fail(Problem::of(&error)))?;
+        turn.answered(status, &headers);
+        let body = response.bytes().await.map_err(lost)?;
         if status.is_success() {
             return Ok(Answered { headers, body: body.into() });
         }
@@ -216,4 +274,17 @@ impl RepoCalls<'_> {
 struct Answered {
     headers: HeaderMap,
     body: Vec<u8>,
+}
+
+/// A page, and where the next one is: that has to be of the same list.
+fn read_page(answered: &Answered, url: &Url) -> Result<Page, Problem> {
+    let next = link::next(answered.headers.get_all(LINK), url)?;
+    if let Some(next) =
+        next.as_ref().filter(|next| next.origin() != url.origin() || next.path() != url.path())
+    {
+        let place = format!("{}{}", next.origin().ascii_serialization(), next.path());
+        return Err(Problem::ForeignPage(error::shown(&place, None)));
+    }
+    let requests = wire::page(&answered.body).map_err(Problem::Unreadable)?;
+    Ok(Page { requests, next })
 }

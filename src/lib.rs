@@ -38,6 +38,7 @@ pub mod hub;
 pub mod model;
 pub mod policy;
 pub mod report;
+pub mod retry;
 pub mod review;
 pub mod secret;
 pub mod webhook;

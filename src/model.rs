@@ -323,6 +323,8 @@ pub enum Outcome {
     Gone,
     /// The Hub could not be told, or would not; the next run takes it up.
     Failed,
+    /// The Hub was told, but its answer was lost: it may have been done or not. If not, the next run takes it up.
+    Unknown,
     /// A dry run: nothing was written.
     DryRun,
 }
@@ -336,6 +338,7 @@ impl Outcome {
             Self::Held => "held",
             Self::Gone => "gone",
             Self::Failed => "failed",
+            Self::Unknown => "unknown",
             Self::DryRun => "dry run",
         }
     }

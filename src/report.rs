@@ -45,7 +45,7 @@ pub struct RepoReport {
     pub repo_type: RepoType,
     /// Whether everybody who was waiting was decided, and the Hub told.
     pub complete: bool,
-    /// How many were seen waiting; the sum of the six numbers that follow.
+    /// How many were seen waiting; the sum of the seven numbers that follow.
     pub listed: u32,
     /// Let in.
     pub accepted: u32,
@@ -59,6 +59,8 @@ pub struct RepoReport {
     pub gone: u32,
     /// Decided, but the Hub could not be told; still pending, so the next run takes them up.
     pub failed: u32,
+    /// Decided, and the Hub told, but its answer was lost; if it was not done, the next run takes them up.
+    pub unknown: u32,
     /// HTTP requests made to the Hub.
     pub calls: u32,
     /// The age in seconds of the oldest request that is still pending after this run, as far as it was read.
@@ -85,6 +87,7 @@ impl RepoReport {
             held: 0,
             gone: 0,
             failed: 0,
+            unknown: 0,
             calls: 0,
             oldest_pending_s: None,
             error: None,
@@ -98,6 +101,7 @@ impl RepoReport {
         *match (outcome, verdict) {
             (Outcome::Gone, _) => &mut self.gone,
             (Outcome::Failed, _) => &mut self.failed,
+            (Outcome::Unknown, _) => &mut self.unknown,
             (Outcome::Held, _) | (_, Verdict::Hold) => &mut self.held,
             (Outcome::Done | Outcome::DryRun, Verdict::Accept) => &mut self.accepted,
             (Outcome::Done | Outcome::DryRun, Verdict::Reset) => &mut self.reset,
@@ -125,6 +129,7 @@ impl RepoReport {
             held = self.held,
             gone = self.gone,
             failed = self.failed,
+            unknown = self.unknown,
             calls = self.calls,
             oldest_pending_s = self.oldest_pending_s,
             error = self.error,

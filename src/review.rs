@@ -3,51 +3,76 @@
 //! Nothing is remembered between two reviews. The list of pending requests is the queue: whatever a run leaves undone is
 //! still in it for the next one, and to repeat a run is harmless.
 
-use std::collections::HashSet;
+mod queue;
+mod writer;
+
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::mem::discriminant;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use futures_util::StreamExt;
-use futures_util::future::{OptionFuture, join_all};
+use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::Instant;
+use reqwest::Url;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep};
 
-use crate::hub::{Answer, Handled, Hub, HubError, MAX_BATCH, Page, RepoCalls};
-use crate::model::{AccessRequest, Decision, Identity, Outcome, Repo, Verdict};
+use crate::hub::{Handled, Hub, HubError, PAGE, Page};
+use crate::model::{AccessRequest, Decision, Outcome, Repo, Verdict};
 use crate::policy::Policy;
 use crate::report::{self, RepoReport};
+use queue::{Decided, Queue};
+use writer::{Writer, Written};
 
-/// No further page is read while so many writes are waiting, so that memory does not grow with the length of the list.
-const MAX_WRITES_WAITING: usize = 64;
+/// No further page is read while more than so many are waiting to be decided or written. Two pages keep every call that
+/// may be in flight busy; more would only be read longer before it is acted upon, and take memory.
+const MAX_AHEAD: usize = 2 * PAGE;
+
+/// How long deciding may keep the calls in flight from being attended to.
+const TIME_SLICE: Duration = Duration::from_millis(2);
+
+/// How long to wait for a list that lags behind before it is read again; each time twice as long as the last. The Hub's
+/// lists were seen to lag about a second.
+const FIRST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Reviews one repo: decides everybody who waits and tells the Hub, all of it before `deadline`. A dry run decides and
 /// reports the same and writes nothing.
 pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, deadline: Instant) -> RepoReport {
     let calls = hub.repo(repo, deadline);
-    let writer = Writer {
-        calls: &calls,
-        no_batch: AtomicBool::new(false),
-        no_batch_by_request_id: AtomicBool::new(false),
+    let writer = Writer::new(&calls);
+    let read = async |page, after: Duration| {
+        // Even to sleep for no time may take a millisecond.
+        if !after.is_zero() {
+            sleep(after).await;
+        }
+        calls.pending(page).await
     };
-    let mut review = Review {
-        repo,
-        policy,
-        writer: &writer,
-        dry_run,
-        deadline,
-        report: RepoReport::new(repo),
-        seen: HashSet::new(),
-        looks_again: false,
-        hasher: RandomState::new(),
-    };
-    // Entries that leave the list may shift the pages behind them, so that somebody is skipped: look again.
-    while review.pass().await == (Pass { several_pages: true, changed: true }) {
-        review.looks_again = true;
+    let mut review = Review::new(repo, policy, dry_run, deadline);
+    let (mut reading, mut writing) = (None, FuturesUnordered::new());
+    loop {
+        // As much is begun as there may be calls in flight. The next page goes first: it is what takes longest.
+        let in_flight = writing.len() + usize::from(reading.is_some());
+        if reading.is_none() && in_flight < hub.concurrency() {
+            reading = review.next_page().map(|(page, after)| Box::pin(read(page, after)));
+        }
+        while writing.len() + usize::from(reading.is_some()) < hub.concurrency() {
+            let Some(group) = review.queue.take(!review.undecided.is_empty()) else { break };
+            writing.push(writer.write(group));
+        }
+        tokio::select! {
+            biased;
+            Some(page) = OptionFuture::from(reading.as_mut()) => {
+                reading = None;
+                review.take_in(page);
+            }
+            Some(written) = writing.next() => review.account_for(written),
+            () = yield_now(), if !review.undecided.is_empty() => review.decide_some(),
+            else => break,
+        }
     }
     let mut report = review.report;
-    report.complete = report.error.is_none() && report.failed == 0;
+    report.complete = report.error.is_none() && report.failed == 0 && report.unknown == 0;
     report.calls = calls.count();
     report
 }
@@ -55,98 +80,147 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
 struct Review<'a> {
     repo: &'a Repo,
     policy: &'a Policy,
-    writer: &'a Writer<'a>,
     dry_run: bool,
     deadline: Instant,
     report: RepoReport,
-    /// The hashes of those who were decided in this run: none is decided twice, even if the list still has them.
-    seen: HashSet<u64>,
+    /// How often reading the list was begun.
+    passes: usize,
+    pass: Pass,
+    /// The page that is to be read next.
+    next: Option<Url>,
+    /// Of the pass before, if that wrote nothing: what of this run it still listed.
+    listed_before: Option<u64>,
+    patience: Duration,
+    undecided: VecDeque<AccessRequest>,
+    /// When deciding what was read has to end, so that there is time to write it.
+    decide_until: Instant,
+    queue: Queue,
+    /// How many decisions are queued or on their way.
+    unwritten: usize,
+    /// The hashes of those whom this run has decided: none is decided twice, even if the list still has them. Those who
+    /// stay where they are, and those who are to leave the list.
+    held: HashSet<u64>,
+    leaving: HashSet<u64>,
     hasher: RandomState,
-    looks_again: bool,
 }
 
-/// What came of going through the list once.
-#[derive(PartialEq, Eq)]
+/// One reading of the list from its first page to its last.
+#[derive(Default)]
 struct Pass {
-    several_pages: bool,
-    changed: bool,
+    pages: usize,
+    visited: HashSet<Url>,
+    /// Whether it found anybody who is to leave the list.
+    wrote: bool,
+    /// A sum over those whom it listed although this run had written to them before: the same for the same people.
+    still_listed: u64,
 }
 
-/// A decision that is to be written.
-struct Decided {
-    identity: Identity,
-    who: String,
-    requested_at: Option<DateTime<Utc>>,
-    decision: Decision,
-}
-
-impl Review<'_> {
-    /// Goes through the list once. Each page is acted upon as soon as it is decided, while the next one is being read:
-    /// the sooner a decision is written, the smaller the chance that it overrules a person who decided meanwhile.
-    async fn pass(&mut self) -> Pass {
-        let writer = self.writer;
-        let mut in_flight = FuturesUnordered::new();
-        let mut next = Some(None);
-        let mut reading = None;
-        let mut visited = HashSet::new();
-        let (mut pages, mut changed) = (0, false);
-        loop {
-            if reading.is_none() && in_flight.len() < MAX_WRITES_WAITING {
-                reading = next.take().map(|page| Box::pin(writer.calls.pending(page)));
-            }
-            tokio::select! {
-                Some(page) = OptionFuture::from(reading.as_mut()) => {
-                    reading = None;
-                    pages += 1;
-                    match page {
-                        Ok(Page { requests, next: url }) => {
-                            match url {
-                                Some(url) if !visited.insert(url.clone()) => {
-                                    self.report.fail(&format!("the pages of {} go in a circle", url.path()));
-                                }
-                                url => next = url.map(Some),
-                            }
-                            let decided = self.decide_all(&requests);
-                            in_flight.extend(groups(decided).into_iter().map(|group| writer.write(group)));
-                        }
-                        Err(error) => self.fail(&error),
-                    }
-                }
-                Some(written) = in_flight.next() => {
-                    for (decided, result) in written {
-                        changed |= self.account(&decided, result);
-                    }
-                }
-                else => return Pass { several_pages: pages > 1, changed: changed && self.report.error.is_none() },
-            }
+impl<'a> Review<'a> {
+    fn new(repo: &'a Repo, policy: &'a Policy, dry_run: bool, deadline: Instant) -> Self {
+        Self {
+            repo,
+            policy,
+            dry_run,
+            deadline,
+            report: RepoReport::new(repo),
+            passes: 0,
+            pass: Pass::default(),
+            next: None,
+            listed_before: None,
+            patience: FIRST_PATIENCE,
+            undecided: VecDeque::new(),
+            decide_until: deadline,
+            queue: Queue::default(),
+            unwritten: 0,
+            held: HashSet::new(),
+            leaving: HashSet::new(),
+            hasher: RandomState::new(),
         }
     }
 
-    /// Decides the requests of a page. That may take half of the time that is left, for what is decided has to be written
-    /// as well: however slow a policy is, every run gets somewhere.
-    fn decide_all(&mut self, requests: &[AccessRequest]) -> Vec<Decided> {
-        let now = Instant::now();
-        let halfway = now + self.deadline.saturating_duration_since(now) / 2;
-        let mut decided = Vec::new();
-        for request in requests {
-            if Instant::now() > halfway {
-                self.report.fail(&"deciding takes too long: simplify the policy; the next run goes on");
-                break;
-            }
-            decided.extend(self.decide(request));
+    /// The page to read now, if any (`None` is the first one), and after which wait.
+    fn next_page(&mut self) -> Option<(Option<Url>, Duration)> {
+        if self.passes == 0 {
+            self.passes = 1;
+            return Some((None, Duration::ZERO));
         }
-        decided
+        if self.next.is_some() {
+            let page = self.next.take_if(|_| self.undecided.len() + self.queue.len() <= MAX_AHEAD)?;
+            return Some((Some(page), Duration::ZERO));
+        }
+        // A new pass begins when the last one is written. If what will be left of the list is a single page it may begin
+        // before: such a page shows everybody at one moment, whoever leaves before or after.
+        let is_over = self.undecided.is_empty() && self.queue.len() == 0;
+        let may_begin = self.unwritten == 0 || self.held.len() + self.unwritten < PAGE;
+        if is_over && may_begin { Some((None, self.look_again()?)) } else { None }
     }
 
-    /// Decides one request. What is held is done with; what is to be written is returned.
-    fn decide(&mut self, request: &AccessRequest) -> Option<Decided> {
-        let identity = request.identity();
-        let is_new = match &identity {
-            Some(identity) => self.seen.insert(self.hasher.hash_one(identity)),
-            None => !self.looks_again,
-        };
-        if !is_new {
+    /// Begins another pass, if the last one may have missed somebody, and says how long to wait first.
+    ///
+    /// Those who leave the list while it is read may shift the pages behind them, so that somebody is skipped: a pass over
+    /// several pages is relied upon only if nobody of ours left meanwhile. Nobody did if none was left to leave, or if the
+    /// pass after it lists the same of them.
+    fn look_again(&mut self) -> Option<Duration> {
+        let Pass { pages, wrote, still_listed, .. } = self.pass;
+        let is_settled = !wrote && (still_listed == 0 || self.listed_before == Some(still_listed));
+        if pages <= 1 || is_settled || self.report.error.is_some() {
             return None;
+        }
+        (self.passes, self.pass) = (self.passes + 1, Pass::default());
+        self.listed_before = (!wrote).then_some(still_listed);
+        if wrote {
+            return Some(Duration::ZERO);
+        }
+        self.patience *= 2;
+        Some(self.patience / 2)
+    }
+
+    fn take_in(&mut self, page: Result<Page, HubError>) {
+        match page {
+            Ok(Page { requests, next }) => {
+                self.pass.pages += 1;
+                match next {
+                    Some(next) if !self.pass.visited.insert(next.clone()) => {
+                        self.report.fail(&format!("the pages of {} go in a circle", next.path()));
+                    }
+                    next => self.next = next,
+                }
+                let now = Instant::now();
+                self.decide_until = now + self.deadline.saturating_duration_since(now) / 2;
+                self.undecided.extend(requests);
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Decides for a moment. What was read may take half of the time that was left then, for it has to be written as well:
+    /// however slow a policy is, every run gets somewhere.
+    fn decide_some(&mut self) {
+        let begun = Instant::now();
+        while begun.elapsed() < TIME_SLICE
+            && let Some(request) = self.undecided.pop_front()
+        {
+            if Instant::now() > self.decide_until {
+                self.report.fail(&"deciding takes too long: simplify the policy; the next run goes on");
+                (self.next, self.undecided) = (None, VecDeque::new());
+                return;
+            }
+            self.decide(&request);
+        }
+    }
+
+    /// Decides one request. What is held is done with; what is to be written is queued.
+    fn decide(&mut self, request: &AccessRequest) {
+        let identity = request.identity();
+        let hash = identity.as_ref().map(|identity| self.hasher.hash_one(identity));
+        match hash {
+            Some(hash) if self.leaving.contains(&hash) => {
+                self.pass.still_listed = self.pass.still_listed.wrapping_add(hash);
+                return;
+            }
+            Some(hash) if self.held.contains(&hash) => return,
+            None if self.passes > 1 => return,
+            _ => {}
         }
         let now = Utc::now();
         let decision = self.policy.decide(request, self.repo, now);
@@ -154,36 +228,40 @@ impl Review<'_> {
         let who = who.or_else(|| request.user.id.clone()).unwrap_or_default();
         match identity {
             Some(identity) if decision.verdict != Verdict::Hold && !self.dry_run => {
-                Some(Decided { identity, who, requested_at: request.requested_at, decision })
+                self.leaving.extend(hash);
+                self.pass.wrote = true;
+                self.unwritten += 1;
+                self.queue.push(Decided { identity, who, requested_at: request.requested_at, decision });
             }
             _ => {
                 let outcome = if decision.verdict == Verdict::Hold { Outcome::Held } else { Outcome::DryRun };
+                self.held.extend(hash);
                 self.report.still_pending(request.requested_at, now);
                 self.conclude(&who, &decision, outcome);
-                None
             }
         }
     }
 
-    /// Counts what became of a decision that was to be written; whether that changed the list.
-    fn account(&mut self, decided: &Decided, result: Result<Handled, HubError>) -> bool {
-        let outcome = match result {
-            Ok(Handled::Done) => Outcome::Done,
-            Ok(Handled::Gone) => Outcome::Gone,
-            Ok(Handled::Failed(why)) => {
-                self.report.fail(&format!("the Hub did not take a verdict of a batch: {why}"));
-                Outcome::Failed
+    fn account_for(&mut self, written: Written) {
+        self.unwritten -= written.len();
+        for (decided, result) in written {
+            let outcome = match result {
+                Ok(Handled::Done) => Outcome::Done,
+                Ok(Handled::Gone) => Outcome::Gone,
+                Ok(Handled::Failed(why)) => {
+                    self.report.fail(&format!("the Hub did not take a verdict of a batch: {why}"));
+                    Outcome::Failed
+                }
+                Err(error) => {
+                    self.fail(&error);
+                    if error.may_be_done { Outcome::Unknown } else { Outcome::Failed }
+                }
+            };
+            if matches!(outcome, Outcome::Failed | Outcome::Unknown) {
+                self.report.still_pending(decided.requested_at, Utc::now());
             }
-            Err(error) => {
-                self.fail(&error);
-                Outcome::Failed
-            }
-        };
-        if outcome == Outcome::Failed {
-            self.report.still_pending(decided.requested_at, Utc::now());
+            self.conclude(&decided.who, &decided.decision, outcome);
         }
-        self.conclude(&decided.who, &decided.decision, outcome);
-        outcome == Outcome::Done
     }
 
     fn conclude(&mut self, who: &str, decision: &Decision, outcome: Outcome) {
@@ -195,89 +273,4 @@ impl Review<'_> {
         self.report.not_gated |= error.is_not_gated();
         self.report.fail(error);
     }
-}
-
-/// What can be written in one call: the same verdict with the same reason, and the same way of naming the requests, so
-/// that a batch that is refused for one way holds up no other.
-struct Group {
-    answer: Answer,
-    decided: Vec<Decided>,
-}
-
-fn groups(decided: Vec<Decided>) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for one in decided {
-        let answer = Answer { verdict: one.decision.verdict, reason: one.decision.reason.clone() };
-        let named_alike = |other: &Decided| discriminant(&other.identity) == discriminant(&one.identity);
-        let fits = |group: &&mut Group| {
-            group.decided.len() < MAX_BATCH
-                && group.answer == answer
-                && group.decided.first().is_some_and(named_alike)
-        };
-        match groups.iter_mut().find(fits) {
-            Some(group) => group.decided.push(one),
-            None => groups.push(Group { answer, decided: vec![one] }),
-        }
-    }
-    groups
-}
-
-type Written = Vec<(Decided, Result<Handled, HubError>)>;
-
-/// Carries decisions out.
-struct Writer<'a> {
-    calls: &'a RepoCalls<'a>,
-    /// Set when this Hub has turned out to have no `batch`.
-    no_batch: AtomicBool,
-    /// Set when this Hub's `batch` has turned out to know no request by its id.
-    no_batch_by_request_id: AtomicBool,
-}
-
-/// How many of a batch that was refused are tried by themselves before the others are.
-const PROBES: usize = 3;
-
-impl Writer<'_> {
-    /// Writes a group in one call, or one by one where the Hub does not take it as a batch.
-    async fn write(&self, group: Group) -> Written {
-        let Group { answer, mut decided } = group;
-        let by_request_id = matches!(decided[0].identity, Identity::RequestId(_));
-        let refused_before = self.no_batch.load(Ordering::Relaxed)
-            || by_request_id && self.no_batch_by_request_id.load(Ordering::Relaxed);
-        if decided.len() == 1 || refused_before {
-            return self.write_each(decided, &answer).await;
-        }
-        let identities: Vec<Identity> = decided.iter().map(|one| one.identity.clone()).collect();
-        let error = match self.calls.batch(&identities, &answer).await {
-            Ok(handled) => return decided.into_iter().zip(handled.into_iter().map(Ok)).collect(),
-            Err(error) if !error.is_batch_refused() => return fail_each(decided, &error),
-            Err(error) => error,
-        };
-        // One request in it may be what the Hub objects to, or what all of them have in common, such as the reason. Which
-        // ones are to tell is drawn anew in every run, so that a few that are always refused keep nobody out for ever.
-        let drawn = RandomState::new().hash_one(()) % MAX_BATCH as u64;
-        let middle = usize::try_from(drawn).unwrap_or_default() % decided.len();
-        decided.rotate_left(middle);
-        let others = decided.split_off(PROBES.min(decided.len()));
-        let mut written = self.write_each(decided, &answer).await;
-        if written.iter().all(|(_, result)| result.is_err()) {
-            written.extend(fail_each(others, &error));
-        } else {
-            self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
-            self.no_batch_by_request_id.fetch_or(by_request_id, Ordering::Relaxed);
-            written.extend(self.write_each(others, &answer).await);
-        }
-        written
-    }
-
-    async fn write_each(&self, decided: Vec<Decided>, answer: &Answer) -> Written {
-        join_all(decided.into_iter().map(|one| async move {
-            let handled = self.calls.handle(&one.identity, answer).await;
-            (one, handled)
-        }))
-        .await
-    }
-}
-
-fn fail_each(decided: Vec<Decided>, error: &HubError) -> Written {
-    decided.into_iter().map(|one| (one, Err(error.clone()))).collect()
 }

@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION};
 
+use crate::retry;
 use crate::secret::Secret;
 
 /// A call that failed: what was asked, and what came back.
@@ -14,6 +16,8 @@ pub struct HubError {
     pub call: String,
     /// What came back, or did not.
     pub problem: Problem,
+    /// An answer to this call was lost, so that it may have been carried out all the same.
+    pub may_be_done: bool,
 }
 
 /// What went wrong with a call.
@@ -30,10 +34,19 @@ pub enum Problem {
         /// `X-Request-Id`, to name the call by to the Hub's support.
         request_id: Option<String>,
     },
-    /// There was no answer, or it broke off.
+    /// No connection to the Hub could be made.
     Unreachable(String),
+    /// The call was sent, but no answer came, or it broke off.
+    Unanswered(String),
     /// The time for this run was up.
     OutOfTime,
+    /// The Hub wants no call for longer than there is time.
+    RateLimited {
+        /// How long the Hub wants no call.
+        wait: Duration,
+        /// How many calls there are in a window, and how long that is; where the Hub tells.
+        quota: Option<(u32, Duration)>,
+    },
     /// The next page is said to be here, which is another origin or another list.
     ForeignPage(String),
     /// There was an answer, but not of the form that is documented.
@@ -44,19 +57,25 @@ impl Problem {
     /// What an error of the HTTP client amounts to. Its URL is left out: the call is named anyway.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         if error.is_timeout() && !error.is_connect() {
-            return Self::OutOfTime;
+            return Self::Unanswered("it took too long".to_owned());
         }
         let mut innermost: &dyn Error = error;
         while let Some(source) = innermost.source() {
             innermost = source;
         }
-        Self::Unreachable(shown(&innermost.to_string(), None))
+        let what = shown(&innermost.to_string(), None);
+        if error.is_connect() { Self::Unreachable(what) } else { Self::Unanswered(what) }
     }
 }
 
 impl HubError {
     pub(super) fn new(call: &str, problem: Problem) -> Self {
-        Self { call: call.to_owned(), problem }
+        let may_be_done = match &problem {
+            Problem::Unanswered(_) | Problem::Unreadable(_) => true,
+            Problem::Refused { status, .. } => matches!(status, 408 | 500 | 502 | 504),
+            _ => false,
+        };
+        Self { call: call.to_owned(), problem, may_be_done }
     }
 
     /// Takes what the Hub says of itself from its headers and, failing that, its body.
@@ -80,6 +99,16 @@ impl HubError {
                 Some((*status, code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default()))
             }
             _ => None,
+        }
+    }
+
+    /// Calling again in a moment may do better. An answer that cannot be read counts as one that was lost.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match &self.problem {
+            Problem::Unreachable(_) | Problem::Unanswered(_) | Problem::Unreadable(_) => true,
+            Problem::Refused { status, .. } => retry::is_transient(*status),
+            Problem::OutOfTime | Problem::RateLimited { .. } | Problem::ForeignPage(_) => false,
         }
     }
 
@@ -148,8 +177,17 @@ impl fmt::Display for HubError {
                     _ => "",
                 })
             }
-            Problem::Unreachable(what) => write!(f, "no answer from the Hub: {what}"),
+            Problem::Unreachable(what) => write!(f, "no connection to the Hub: {what}"),
+            Problem::Unanswered(what) => write!(f, "no answer from the Hub: {what}"),
             Problem::OutOfTime => f.write_str("the time for this run was up; the next run goes on"),
+            Problem::RateLimited { wait, quota } => {
+                let wait = wait.as_secs() + 1;
+                write!(f, "the Hub wants no call with this HF_TOKEN for another {wait} s")?;
+                quota.iter().try_for_each(|(calls, window)| {
+                    write!(f, ", for its {calls} calls in {} s are used up", window.as_secs())
+                })?;
+                f.write_str("; the next run goes on")
+            }
             Problem::ForeignPage(place) => {
                 write!(f, "the next page is said to be {place}, which is not of the same list")
             }

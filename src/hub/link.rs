@@ -42,14 +42,15 @@ fn end_of_parameters(text: &str) -> usize {
     split_outside_quotes(text, ',').next().map_or(text.len(), str::len)
 }
 
-fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
+/// The parameters `name=value` of one of the members of a header, without the quotes of their values.
+pub(super) fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
     split_outside_quotes(text, ';').filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         Some((name.trim(), value.trim().trim_matches('"')))
     })
 }
 
-fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+pub(super) fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |c| {
         quoted ^= c == '"';

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::model::{AccessRequest, Batch, Call, Cursor, Gating, Model, Repo, Role, Status};
+use super::model::{AccessRequest, Batch, Call, Cursor, Gating, Model, Person, Repo, Role, Status};
 
 /// An answer, before it is HTTP.
 pub struct Answer {
@@ -37,18 +37,22 @@ pub fn answer(model: &mut Model, call: &Call, token: Option<&str>) -> Answer {
     if token.is_some_and(|token| token != model.token) {
         return Answer::error(401, None, "Invalid username or password.");
     }
-    let (left, quota) = model.quota;
-    let limits = [
-        ("RateLimit", format!(r#""api";r={};t=300"#, left.saturating_sub(1))),
-        ("RateLimit-Policy", format!(r#""fixed window";"api";q={quota};w=300"#)),
-    ];
-    let mut answer = if left == 0 {
-        Answer::error(429, None, "We had to rate limit you")
-    } else {
-        model.quota.0 = left - 1;
-        route(model, call, token.is_some())
+    let (left, ends_in) = model.quota.count();
+    let seconds = ends_in.as_secs() + u64::from(ends_in.subsec_nanos() > 0);
+    let (calls, window) = (model.quota.calls, model.quota.window.as_secs());
+    let mut answer = match left {
+        Some(_) => route(model, call, token.is_some()),
+        None => Answer::error(429, None, "We had to rate limit you"),
     };
-    answer.headers.extend(limits);
+    model.refused_by_quota += u32::from(left.is_none());
+    if !model.tells_limits {
+        return answer;
+    }
+    answer.headers.push(("RateLimit", format!(r#""api";r={};t={seconds}"#, left.unwrap_or(0))));
+    answer.headers.push(("RateLimit-Policy", format!(r#""fixed window";"api";q={calls};w={window}"#)));
+    if left.is_none() && model.quota.tells_when {
+        answer.headers.push(("Retry-After", seconds.to_string()));
+    }
     answer
 }
 
@@ -133,15 +137,16 @@ fn list(model: &mut Model, key: &str, status: Status, paging: &Paging, path: &st
     if let (Some(page), Status::Pending) = (&repo.raw_page, status) {
         return Answer { status: 200, headers: Vec::new(), body: page.clone() };
     }
-    let listed: Vec<(usize, Value)> = repo.list(status, lag).collect();
-    let first = match cursor {
-        Cursor::Points => listed.partition_point(|(place, _)| *place < paging.cursor),
-        Cursor::Counts => paging.cursor.min(listed.len()),
+    let (from, skipped) = match cursor {
+        Cursor::Points => (paging.cursor, 0),
+        Cursor::Counts => (0, paging.cursor),
     };
-    let page: Vec<&Value> = listed[first..].iter().take(limit).map(|(_, entry)| entry).collect();
-    let next = listed.get(first + limit).map(|(place, _)| match cursor {
-        Cursor::Points => *place,
-        Cursor::Counts => first + limit,
+    let mut listed = repo.list(status, lag, from).skip(skipped);
+    let page: Vec<Value> =
+        listed.by_ref().take(limit).map(|(_, request)| repo.entry(request, status)).collect();
+    let next = listed.next().map(|(place, _)| match cursor {
+        Cursor::Points => place,
+        Cursor::Counts => skipped + limit,
     });
     let next = next.map(|next| format!("{origin}{path}?limit={}&cursor={next}", paging.limit));
     let mut answer = Answer::ok(&json!(page));
@@ -182,22 +187,19 @@ enum Missing {
 
 /// Finds the request that a body names, in exactly one way.
 fn named<'a>(model: &'a mut Model, key: &str, body: &Value) -> Result<&'a mut AccessRequest, Missing> {
-    let identity = |name: &str| body[name].as_str().map(str::to_owned);
-    let known: Vec<(String, String)> = model.people.iter().map(|p| (p.id.clone(), p.name.clone())).collect();
-    let repo = model.repo(key);
-    let is_known = |is: &dyn Fn(&str, &str) -> bool| known.iter().any(|(id, name)| is(id, name));
-    match (identity("userId"), identity("user"), identity("requestId")) {
-        (Some(id), None, None) => {
-            let missing = if is_known(&|known, _| known == id) { Missing::Request } else { Missing::User };
-            repo.find_mut(|request| request.person.id == id).ok_or(missing)
-        }
-        (None, Some(name), None) => {
-            let missing = if is_known(&|_, known| known == name) { Missing::Request } else { Missing::User };
-            repo.find_mut(|request| request.person.name == name).ok_or(missing)
-        }
-        (None, None, Some(id)) => repo.find_mut(|request| request.id == id).ok_or(Missing::Request),
-        _ => Err(Missing::Identity),
-    }
+    let identity = |name: &'static str| Some((name, body[name].as_str()?));
+    let identities = ["userId", "user", "requestId"].map(identity);
+    let mut identities = identities.into_iter().flatten();
+    let (Some((name, value)), None) = (identities.next(), identities.next()) else {
+        return Err(Missing::Identity);
+    };
+    let is_known = match name {
+        "userId" => model.people.iter().any(|person| person.id == value),
+        "user" => model.people.iter().any(|person| person.name == value),
+        _ => true,
+    };
+    let missing = if is_known { Missing::Request } else { Missing::User };
+    model.repo(key).find_mut(name, value).ok_or(missing)
 }
 
 fn not_found(missing: &Missing) -> Answer {
@@ -263,21 +265,26 @@ fn grant(model: &mut Model, key: &str, body: &Value) -> Answer {
     if model.repo(key).gating == Gating::Off {
         return Answer::error(400, Some("RepoNotGated"), "This repo is not gated");
     }
-    let is_meant = |id: &str, name: &str| body["userId"] == id || body["user"] == name;
-    if let Some(request) = model.repo(key).find_mut(|r| is_meant(&r.person.id, &r.person.name)) {
+    let (name, value) = match (body["userId"].as_str(), body["user"].as_str()) {
+        (Some(id), _) => ("userId", id),
+        (None, name) => ("user", name.unwrap_or_default()),
+    };
+    if let Some(request) = model.repo(key).find_mut(name, value) {
         if request.status == Status::Accepted {
             return Answer::error(400, None, "That user already has access to the repo");
         }
         request.set(Status::Accepted, None);
         return Answer::ok(&json!({}));
     }
-    let Some(person) = model.people.iter().find(|person| is_meant(&person.id, &person.name)).cloned() else {
+    let is_meant =
+        |person: &&Person| if name == "userId" { person.id == value } else { person.name == value };
+    let Some(person) = model.people.iter().find(is_meant).cloned() else {
         return Answer::error(404, None, "User not found");
     };
-    let name = person.name.clone();
+    let id = person.id.clone();
     let repo = model.repo(key);
     repo.ask(person);
-    if let Some(request) = repo.find_mut(|request| request.person.name == name) {
+    if let Some(request) = repo.find_mut("userId", &id) {
         request.set(Status::Accepted, None);
         request.granted = true;
     }

@@ -14,7 +14,7 @@ mod server;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use model::{Batch, Call, Cursor, Fault, Gating, Model, Person, Repo, Role, Status};
+pub use model::{Batch, Call, Cursor, Fault, Gating, Model, Person, Quota, Repo, Role, Status};
 
 /// A running stand-in; it ends when this is dropped.
 pub struct Hub {

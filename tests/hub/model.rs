@@ -1,6 +1,6 @@
 //! What the Hub knows, and how it changes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -159,6 +159,8 @@ pub struct Repo {
     pub has_request_ids: bool,
     /// In the order of asking.
     pub requests: Vec<AccessRequest>,
+    /// The places of the requests by `userId …`, `user …` and `requestId …`.
+    places: HashMap<String, usize>,
     /// Answered instead of the first page of the pending list, if set.
     pub raw_page: Option<String>,
 }
@@ -171,15 +173,19 @@ impl Repo {
 
     /// Somebody asks for access. Who was rejected is silently ignored.
     pub fn ask_at(&mut self, person: Person, requested_at: DateTime<Utc>) {
-        if let Some(request) = self.find_mut(|request| request.person.id == person.id) {
+        if let Some(request) = self.find_mut("userId", &person.id) {
             if request.status == Status::Reset {
                 request.set(Status::Pending, None);
                 request.person = person;
             }
             return;
         }
+        let (id, place) = (format!("request-{}", person.name), self.requests.len());
+        self.places.insert(format!("userId {}", person.id), place);
+        self.places.insert(format!("user {}", person.name), place);
+        self.places.insert(format!("requestId {id}"), place);
         self.requests.push(AccessRequest {
-            id: format!("request-{}", person.name),
+            id,
             person,
             status: Status::Pending,
             requested_at,
@@ -192,15 +198,15 @@ impl Repo {
         });
     }
 
-    pub fn find_mut(&mut self, matches: impl Fn(&AccessRequest) -> bool) -> Option<&mut AccessRequest> {
-        self.requests.iter_mut().find(|request| matches(request))
+    /// The request that is named by this key of a body: `userId`, `user` or `requestId`.
+    pub fn find_mut(&mut self, key: &str, value: &str) -> Option<&mut AccessRequest> {
+        let place = *self.places.get(&format!("{key} {value}"))?;
+        self.requests.get_mut(place)
     }
 
     pub fn request(&self, user: &str) -> &AccessRequest {
-        self.requests
-            .iter()
-            .find(|request| request.person.name == user)
-            .unwrap_or_else(|| panic!("{user} never asked"))
+        let place = self.places.get(&format!("user {user}"));
+        &self.requests[*place.unwrap_or_else(|| panic!("{user} never asked"))]
     }
 
     pub fn users(&self, status: Status) -> Vec<String> {
@@ -210,14 +216,19 @@ impl Repo {
         users
     }
 
-    /// The entries of a list, with their places among all requests of the repo.
-    pub fn list(&self, status: Status, lag: Duration) -> impl Iterator<Item = (usize, Value)> {
-        let entries = self.requests.iter().enumerate();
-        let listed = entries.filter(move |(_, request)| request.listed_as(lag) == status);
-        listed.map(move |(place, request)| (place, self.entry(request, status)))
+    /// The requests of a list, with their places among all requests of the repo, from one of these places on.
+    pub fn list(
+        &self,
+        status: Status,
+        lag: Duration,
+        from: usize,
+    ) -> impl Iterator<Item = (usize, &AccessRequest)> {
+        let requests = self.requests.iter().enumerate().skip(from);
+        requests.filter(move |(_, request)| request.listed_as(lag) == status)
     }
 
-    fn entry(&self, request: &AccessRequest, status: Status) -> Value {
+    /// How a list shows a request.
+    pub fn entry(&self, request: &AccessRequest, status: Status) -> Value {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let mut entry = json!({"status": status.as_str(), "timestamp": time(request.requested_at)});
         if self.has_request_ids && !request.anonymous {
@@ -322,10 +333,20 @@ pub struct Model {
     pub max_page: usize,
     /// The link to the next page, if it is to be another than the right one.
     pub next_page: Option<String>,
-    /// Calls that are left in the current window, of so many.
-    pub quota: (u32, u32),
+    pub quota: Quota,
+    /// Whether answers tell of the quota.
+    pub tells_limits: bool,
+    /// How many calls the quota has refused.
+    pub refused_by_quota: u32,
+    /// The calls that are being answered, and the most that ever were at once.
+    pub in_flight: u32,
+    pub most_in_flight: u32,
+    /// How long every answer takes.
+    pub latency: Duration,
     pub calls: Vec<Call>,
     faults: VecDeque<(String, Fault)>,
+    /// The share of calls that go wrong in some way, and what draws them.
+    flaky: Option<(f32, fastrand::Rng)>,
 }
 
 impl Model {
@@ -340,9 +361,15 @@ impl Model {
             cursor: Cursor::Points,
             max_page: 1000,
             next_page: None,
-            quota: (1000, 1000),
+            quota: Quota::new(1000, Duration::from_secs(300)),
+            tells_limits: true,
+            refused_by_quota: 0,
+            in_flight: 0,
+            most_in_flight: 0,
+            latency: Duration::ZERO,
             calls: Vec::new(),
             faults: VecDeque::new(),
+            flaky: None,
         }
     }
 
@@ -362,6 +389,7 @@ impl Model {
             hides_requesters: false,
             has_request_ids: true,
             requests: Vec::new(),
+            places: HashMap::new(),
             raw_page: None,
         };
         self.repos.insert(repo.to_owned(), added);
@@ -377,9 +405,61 @@ impl Model {
         self.faults.push_back((part.to_owned(), fault));
     }
 
+    /// The next `times` calls whose `METHOD /path` contains `part` go wrong like this.
+    pub fn faults(&mut self, part: &str, fault: &Fault, times: usize) {
+        (0..times).for_each(|_| self.fault(part, fault.clone()));
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub fn heal(&mut self) {
+        (self.faults, self.flaky) = (VecDeque::new(), None);
+    }
+
+    /// From now on this share of all calls goes wrong, each in a way that is drawn from all that there are.
+    pub fn flaky(&mut self, share: f32, seed: u64) {
+        self.flaky = Some((share, fastrand::Rng::with_seed(seed)));
+    }
+
     pub fn take_fault(&mut self, call: &Call) -> Option<Fault> {
-        let call = call.to_string();
-        let place = self.faults.iter().position(|(part, _)| call.contains(part))?;
-        self.faults.remove(place).map(|(_, fault)| fault)
+        let shown = call.to_string();
+        if let Some(place) = self.faults.iter().position(|(part, _)| shown.contains(part)) {
+            return self.faults.remove(place).map(|(_, fault)| fault);
+        }
+        let (share, random) = self.flaky.as_mut()?;
+        if random.f32() >= *share {
+            return None;
+        }
+        let status = [408, 425, 429, 500, 502, 503, 504][random.usize(..7)];
+        let ways = [Fault::Status(status), Fault::DropBefore, Fault::DropAfter, Fault::Garbage, Fault::Stall];
+        random.choice(ways)
+    }
+}
+
+/// The Hub's limit on calls, in windows of a fixed length.
+#[derive(Clone, Debug)]
+pub struct Quota {
+    pub calls: u32,
+    pub window: Duration,
+    /// Whether a 429 has a `Retry-After`.
+    pub tells_when: bool,
+    pub used: u32,
+    pub began: Instant,
+}
+
+impl Quota {
+    pub fn new(calls: u32, window: Duration) -> Self {
+        Self { calls, window, tells_when: false, used: 0, began: Instant::now() }
+    }
+
+    /// Counts a call: how many are left after it, or nothing if there was none left for it; and how long the window lasts.
+    pub fn count(&mut self) -> (Option<u32>, Duration) {
+        let windows = self.began.elapsed().as_nanos() / self.window.as_nanos().max(1);
+        if let Ok(passed @ 1..) = u32::try_from(windows) {
+            self.began += self.window * passed;
+            self.used = 0;
+        }
+        let left = self.calls.checked_sub(self.used + 1);
+        self.used += u32::from(left.is_some());
+        (left, self.window.saturating_sub(self.began.elapsed()))
     }
 }

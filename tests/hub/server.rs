@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -39,6 +39,30 @@ pub async fn start(model: Arc<Mutex<Model>>) -> (SocketAddr, Server) {
     (address, Server(tokio::spawn(serve)))
 }
 
+fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
+    model.lock().expect("no panic while it was held")
+}
+
+/// A call that is being answered.
+struct InFlight(Arc<Mutex<Model>>);
+
+impl InFlight {
+    fn new(model: Arc<Mutex<Model>>) -> Self {
+        let mut locked = lock(&model);
+        locked.in_flight += 1;
+        locked.most_in_flight = locked.most_in_flight.max(locked.in_flight);
+        drop(locked);
+        Self(model)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // It may be dropped by a test that failed while it held the model.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).in_flight -= 1;
+    }
+}
+
 /// An error closes the connection without an answer.
 async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
@@ -52,8 +76,13 @@ async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Resu
     };
     let token = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
 
+    let _in_flight = InFlight::new(Arc::clone(&model));
+    let latency = lock(&model).latency;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
     let (answer, fault, number) = {
-        let mut model = model.lock().expect("no panic while it was held");
+        let mut model = lock(&model);
         model.calls.push(call.clone());
         let fault = model.take_fault(&call);
         let answer = match &fault {

@@ -1,13 +1,15 @@
 //! What is written down of a run, and what never is.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Hub, Status};
 use crate::logs::Logs;
 use crate::support::{
-    POLICY, SECRET, answer, ask, deliver, doorman, doorman_with, payload, request, staff, stranger,
+    POLICY, SECRET, answer, ask, deliver, deliver_within, doorman, doorman_with, payload, request, staff,
+    stranger,
 };
 
 #[tokio::test]
@@ -70,7 +72,7 @@ async fn a_dry_run_says_so_on_every_line() {
 async fn what_could_not_be_written_is_in_the_audit_log_as_failed() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
-    hub.model().fault("/handle", Fault::Status(500));
+    hub.model().fault("/handle", Fault::Status(418));
     let (logs, _guard) = Logs::capture();
     let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!(logs.lines("decided")[0]["outcome"], "failed");
@@ -107,12 +109,14 @@ async fn nothing_secret_is_logged_or_answered_whatever_goes_wrong() {
             ask(&hub, "acme/model", [staff("ada").answer("Purpose", "my secret purpose")]);
             hub.model().repo("acme/model").ask(staff("eve").answer("Purpose", "my secret purpose"));
             hub.model().repo("acme/model").ask(stranger("bob").answer("Purpose", "my secret purpose"));
-            hub.model().fault(call, fault.clone());
+            hub.model().faults(call, fault, 100);
             let policy = r#"{"rules": [{"name": "odd", "then": "accept", "if": "int(fields['Purpose']) > 1"},
                 {"name": "staff", "then": "accept", "if": "user.domain == 'acme.com'"}]}"#;
             for policy in [POLICY, policy] {
                 let doorman = doorman_with(&hub, &[("APPROVAL_POLICY", policy)]);
-                answers += &deliver(&doorman, &payload("acme/model")).await.1.to_string();
+                let time = Duration::from_millis(1500);
+                answers += &deliver_within(&doorman, &payload("acme/model"), time).await.1.to_string();
+                hub.model().heal();
                 write!(answers, "{doorman:?}").expect("memory");
             }
             assert_eq!(hub.users("acme/model", Status::Rejected), [""; 0]);

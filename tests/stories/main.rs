@@ -9,9 +9,11 @@ mod hub;
 mod logs;
 
 mod audit;
+mod backlog;
 mod binary;
 mod events;
 mod failures;
+mod limits;
 mod people;
 mod python_client;
 mod stand_in;

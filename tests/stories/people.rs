@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::hub::{Batch, Cursor, Fault, Hub, Status};
+use crate::hub::{Batch, Fault, Hub, Status};
 use crate::support::{ask, deliver, doorman, doorman_with, payload, staff, stranger};
 
 /// The bodies of the calls to an endpoint.
@@ -187,28 +187,6 @@ async fn a_list_that_lags_makes_nobody_be_decided_differently() {
     assert_eq!(hub.users("acme/model", Status::Rejected), ["kim"]);
     for user in ["ada", "bob", "kim"] {
         assert_eq!(hub.model().repo("acme/model").request(user).writes, 1, "{user}");
-    }
-}
-
-#[tokio::test]
-async fn everybody_on_every_page_is_decided_whatever_the_cursor_does() {
-    for cursor in [Cursor::Points, Cursor::Counts] {
-        for lag in [0, 3600] {
-            let hub = Hub::start().await;
-            hub.model().max_page = 100;
-            hub.model().cursor = cursor;
-            hub.model().lag = Duration::from_secs(lag);
-            let person = |n| if n % 3 == 0 { stranger(&format!("u{n}")) } else { staff(&format!("u{n}")) };
-            ask(&hub, "acme/model", (0..950).map(person));
-            hub.model().repo("acme/model").requests[3].anonymous = true;
-            let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-            let numbers = &report["repos"][0];
-            assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");
-            let counts = (&numbers["listed"], &numbers["accepted"], &numbers["held"]);
-            assert_eq!(counts, (&json!(950), &json!(633), &json!(317)), "{cursor:?}, lag {lag}: {report}");
-            assert_eq!(hub.users("acme/model", Status::Accepted).len(), 633);
-            assert!(hub.model().repo("acme/model").requests.iter().all(|request| request.writes <= 1));
-        }
     }
 }
 

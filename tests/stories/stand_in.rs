@@ -1,9 +1,11 @@
 //! The stand-in itself: that it does what the Hub was seen to do, call by call.
 
+use std::time::Duration;
+
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
-use crate::hub::{Fault, Gating, Hub, Person, Role, Status};
+use crate::hub::{Fault, Gating, Hub, Person, Quota, Role, Status};
 use crate::support::staff;
 
 const REQUESTS: &str = "/api/models/acme/model/user-access-request";
@@ -33,7 +35,7 @@ async fn hub_with_ada(status: Status) -> Hub {
     model.people.push(Person::new("idle", "idle@example.org"));
     let repo = model.add("acme/model");
     repo.ask(staff("ada"));
-    repo.find_mut(|_| true).expect("ada").status = status;
+    repo.find_mut("user", "ada").expect("ada").status = status;
     drop(model);
     hub
 }
@@ -184,7 +186,7 @@ async fn errors_say_what_the_hub_says() {
 #[tokio::test]
 async fn every_answer_tells_what_is_left_of_the_quota_and_past_it_comes_429() {
     let hub = hub_with_ada(Status::Pending).await;
-    hub.model().quota = (2, 1000);
+    hub.model().quota = Quota { tells_when: true, ..Quota::new(2, Duration::from_secs(300)) };
     for (status, left) in [(200, 1), (200, 0), (429, 0)] {
         let response = call(&hub, "GET", "/api/whoami-v2", None).await;
         assert_eq!(response.status(), status);
@@ -192,7 +194,8 @@ async fn every_answer_tells_what_is_left_of_the_quota_and_past_it_comes_429() {
             response.headers()["ratelimit"].to_str().ok(),
             Some(format!("\"api\";r={left};t=300").as_str())
         );
-        assert_eq!(response.headers()["ratelimit-policy"], r#""fixed window";"api";q=1000;w=300"#);
+        assert_eq!(response.headers()["ratelimit-policy"], r#""fixed window";"api";q=2;w=300"#);
+        assert_eq!(response.headers().contains_key("retry-after"), status == 429);
     }
 }
 

@@ -106,3 +106,9 @@ pub fn read(response: &Response<Body>) -> (u16, Value) {
 pub async fn deliver(doorman: &Doorman, payload: &Value) -> (u16, Value) {
     answer(doorman, request("POST", Some(SECRET), payload.to_string())).await
 }
+
+/// The same, when Lambda gives so much time.
+pub async fn deliver_within(doorman: &Doorman, payload: &Value, time: Duration) -> (u16, Value) {
+    let webhook = request("POST", Some(SECRET), payload.to_string());
+    answer(doorman, with_time_left(webhook, time)).await
+}

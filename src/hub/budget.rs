@@ -1,0 +1,439 @@
+//! What the Hub's rate limit leaves, shared by all calls of the process.
+//!
+//! The Hub counts calls by token in windows of a fixed length (1,000 in 5 minutes for a free user), and tells with every
+//! answer how many are left in the current one. A call in flight may not have been counted yet, so one more is made only
+//! while fewer are in flight than are left: near the end of a window they go one by one, and nobody runs into a 429.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::Problem;
+use super::link::{parameters, split_outside_quotes};
+
+/// Times are told in whole seconds, and answers overtake each other: two ends of a window that lie this close together
+/// are the same end.
+const SAME: Duration = Duration::from_millis(1500);
+
+/// The shortest time to stay away after a 429 whose window is said to end in no time: less than a second may be left.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest time that is believed, so that nothing overflows; no run lasts as long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Debug)]
+pub(super) struct Budget {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    in_flight: u32,
+    /// A call is on its way to find out about the window.
+    probing: bool,
+    /// The Hub has asked for no call before this time.
+    pause: Option<Instant>,
+    /// How many calls there are in a whole window, and how long that is.
+    quota: Option<(u32, Duration)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Window {
+    /// No answer has told.
+    Unknown,
+    /// The last answer told of no limit.
+    Unlimited,
+    /// So many calls are left until then.
+    Limited { left: u32, ends: Instant },
+}
+
+/// What a call has to do before it is made.
+enum Next {
+    Go { probe: bool },
+    WaitForAnswer,
+    WaitUntil(Instant),
+}
+
+impl State {
+    fn next(&self, now: Instant) -> Next {
+        if let Some(pause) = self.pause.filter(|pause| *pause > now) {
+            return Next::WaitUntil(pause);
+        }
+        match self.window {
+            Window::Unlimited => Next::Go { probe: false },
+            Window::Limited { left: 0, ends } if now < ends => Next::WaitUntil(ends),
+            Window::Limited { left, ends } if now < ends => {
+                if self.in_flight < left {
+                    Next::Go { probe: false }
+                } else {
+                    Next::WaitForAnswer
+                }
+            }
+            // One goes ahead and finds out, rather than all of them.
+            Window::Unknown | Window::Limited { .. } if self.probing => Next::WaitForAnswer,
+            Window::Unknown | Window::Limited { .. } => Next::Go { probe: true },
+        }
+    }
+
+    /// Counts a call that may be made now as made.
+    fn begin(&mut self, now: Instant) -> (Next, Option<(u32, Duration)>) {
+        let next = self.next(now);
+        if let Next::Go { probe } = next {
+            self.in_flight += 1;
+            self.probing |= probe;
+        }
+        (next, self.quota)
+    }
+
+    fn learn(&mut self, status: StatusCode, told: &Told, now: Instant) {
+        self.quota = told.quota.or(self.quota);
+        let refused = status == StatusCode::TOO_MANY_REQUESTS;
+        let ends = told.ends_in.map(|ends_in| now + ends_in);
+        match (told.left, ends, &mut self.window) {
+            // An answer of a window that is over, which another one has overtaken.
+            (Some(_), Some(ends), Window::Limited { ends: known, .. })
+                if now < *known && ends + SAME < *known => {}
+            (Some(left), Some(ends), Window::Limited { left: known, ends: end })
+                if now < *end && ends < *end + SAME =>
+            {
+                *known = left.min(*known);
+                *end = ends.max(*end);
+            }
+            (Some(left), Some(ends), window) => *window = Window::Limited { left, ends },
+            (_, _, window) if refused => *window = Window::Unknown,
+            // What stands before the Hub may fail without telling: only a success says that there is no limit.
+            (_, _, window) if status.is_success() => *window = Window::Unlimited,
+            _ => {}
+        }
+        let until_window_ends = || refused.then(|| told.ends_in.unwrap_or_default().max(SHORTEST_PAUSE));
+        if let Some(pause) = told.retry_after.filter(|_| !status.is_success()).or_else(until_window_ends) {
+            self.pause = self.pause.max(Some(now + pause));
+        }
+    }
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        let state = State { window: Window::Unknown, in_flight: 0, probing: false, pause: None, quota: None };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// Waits until a call may be made. If that is not before `deadline`, the error says how long the Hub wants no call.
+    pub(super) async fn turn(&self, deadline: Instant) -> Result<Turn<'_>, Problem> {
+        loop {
+            // Whoever is told of a change has to have been waiting before the state was looked at.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let (next, quota) = self.state().begin(now);
+            match next {
+                Next::Go { probe } => return Ok(Turn { budget: self, probe, answered: false }),
+                Next::WaitUntil(when) if when >= deadline => {
+                    return Err(Problem::RateLimited { wait: when - now, quota });
+                }
+                Next::WaitUntil(when) => sleep_until(when).await,
+                Next::WaitForAnswer => {
+                    timeout_at(deadline, changed).await.map_err(|_| Problem::OutOfTime)?;
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that is being made; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    budget: &'a Budget,
+    probe: bool,
+    answered: bool,
+}
+
+impl Turn<'_> {
+    /// Takes note of what an answer tells of the limit.
+    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.answered = true;
+        self.budget.state().learn(status, &Told::by(headers, SystemTime::now()), Instant::now());
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.budget.state();
+        state.in_flight -= 1;
+        state.probing &= !self.probe;
+        // The Hub may have counted what it did not answer.
+        if let (false, Window::Limited { left, .. }) = (self.answered, &mut state.window) {
+            *left = left.saturating_sub(1);
+        }
+        drop(state);
+        self.budget.changed.notify_waiters();
+    }
+}
+
+/// What the headers of an answer say.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    left: Option<u32>,
+    ends_in: Option<Duration>,
+    quota: Option<(u32, Duration)>,
+    retry_after: Option<Duration>,
+}
+
+impl Told {
+    /// Reads `RateLimit` (`"api";r=999;t=300`), `RateLimit-Policy` (`"fixed window";"api";q=1000;w=300`) and `Retry-After`
+    /// (seconds, or a date). The first two are of a draft of the IETF that the Hub follows loosely, so they are read
+    /// loosely. What cannot be read is not told.
+    fn by(headers: &HeaderMap, now: SystemTime) -> Self {
+        let texts = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        let limits = |name| texts(name).flat_map(|text| split_outside_quotes(text, ','));
+        let quota = limits("ratelimit-policy")
+            .find_map(|policy| Some((number(policy, "q")?, seconds(number(policy, "w")?))));
+        // Of several limits the one that is nearest counts.
+        let nearest = limits("ratelimit")
+            .filter_map(|limit| Some((number(limit, "r")?, number(limit, "t").map(seconds))))
+            .min();
+        let (left, ends_in) = nearest.unzip();
+        Self {
+            left,
+            ends_in: ends_in.flatten().or(quota.map(|(_, window)| window)),
+            quota,
+            retry_after: texts(RETRY_AFTER.as_str()).find_map(|text| retry_after(text.trim(), now)),
+        }
+    }
+}
+
+/// The value of a parameter; one that is too large to be a number is very large.
+fn number(parameters_text: &str, name: &str) -> Option<u32> {
+    let (_, value) = parameters(parameters_text).find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    digits(value)
+}
+
+fn digits(text: &str) -> Option<u32> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u32::MAX))
+}
+
+fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number.into()).min(LONGEST_PAUSE)
+}
+
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let until = |date: SystemTime| date.duration_since(now).unwrap_or_default().min(LONGEST_PAUSE);
+    digits(text).map(seconds).or_else(|| httpdate::parse_http_date(text).ok().map(until))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LIMIT: &str = "ratelimit";
+    const POLICY: &str = "ratelimit-policy";
+
+    fn headers(headers: &[(&'static str, &str)]) -> HeaderMap {
+        let parse = |(name, value): &(&'static str, &str)| {
+            (name.parse().expect("a name"), value.parse().expect("a value"))
+        };
+        headers.iter().map(parse).collect()
+    }
+
+    fn told(told: &[(&'static str, &str)]) -> Told {
+        let now = httpdate::parse_http_date("Sun, 22 Nov 2026 12:00:00 GMT").expect("a date");
+        let mut told = Told::by(&headers(told), now);
+        told.retry_after = told.retry_after.map(|time| Duration::from_secs(time.as_secs()));
+        told
+    }
+
+    #[test]
+    fn what_the_hub_tells_of_its_limit_is_read() {
+        let policy = r#""fixed window";"api";q=1000;w=300"#;
+        let cases = [
+            (r#""api";r=999;t=120"#, Some(999), Some(120)),
+            (r#" "api" ; r = 0 ; t = 55 "#, Some(0), Some(55)),
+            (r#""api";t=55;R=7"#, Some(7), Some(55)),
+            (r#""api";r=7"#, Some(7), Some(300)),
+            (r#""api";r=50;t=9, "pages";r=3;t=20"#, Some(3), Some(20)),
+            (r#""a;r=1;t=1,b";r=50;t=9"#, Some(50), Some(9)),
+            (r#""api";r=99999999999999999999;t=99999999999999999999"#, Some(u32::MAX), Some(86400)),
+            (r#""api";r=-1;t=5"#, None, Some(300)),
+            (r#""api";r=1.5;t=5"#, None, Some(300)),
+            (r#""api";r=;t=5"#, None, Some(300)),
+            ("", None, Some(300)),
+            (";;=,,\";", None, Some(300)),
+        ];
+        for (limit, left, ends_in) in cases {
+            let quota = Some((1000, seconds(300)));
+            let expected = Told { left, ends_in: ends_in.map(seconds), quota, retry_after: None };
+            assert_eq!(told(&[(LIMIT, limit), (POLICY, policy)]), expected, "{limit}");
+        }
+        assert_eq!(told(&[(LIMIT, r#""api";r=7"#)]), Told { left: Some(7), ..Told::default() });
+        assert_eq!(told(&[(POLICY, r#""api";w=300"#), (POLICY, "q=5;w=10")]).quota, Some((5, seconds(10))));
+    }
+
+    #[test]
+    fn how_long_to_stay_away_is_told_in_seconds_or_by_a_date() {
+        let cases = [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 22 Nov 2026 12:01:30 GMT", Some(90)),
+            ("Sunday, 22-Nov-26 12:01:30 GMT", Some(90)),
+            ("Sun Nov 22 12:01:30 2026", Some(90)),
+            ("Sun, 22 Nov 2026 11:00:00 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(86400)),
+            ("99999999999999999999", Some(86400)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(told(&[("retry-after", text)]).retry_after, expected.map(seconds), "{text}");
+        }
+    }
+
+    /// Makes a call that is answered at once.
+    async fn call(budget: &Budget, status: u16, told: &[(&'static str, &str)]) {
+        let mut turn = budget.turn(Instant::now() + LONGEST_PAUSE).await.expect("a turn");
+        turn.answered(StatusCode::from_u16(status).expect("a status"), &headers(told));
+    }
+
+    /// How long a call would have to wait from now on.
+    async fn wait(budget: &Budget) -> Duration {
+        let now = Instant::now();
+        let turn = budget.turn(now + LONGEST_PAUSE * 2).await.expect("a turn");
+        let waited = now.elapsed();
+        drop(turn);
+        Duration::from_secs(waited.as_secs())
+    }
+
+    /// How many calls may be in flight now.
+    async fn lanes(budget: &Budget) -> usize {
+        let mut turns = Vec::new();
+        while let Ok(Ok(turn)) =
+            timeout(Duration::from_millis(1), budget.turn(Instant::now() + LONGEST_PAUSE)).await
+        {
+            turns.push(turn);
+            if turns.len() == 20 {
+                break;
+            }
+        }
+        // As if they had never been sent.
+        let lanes = turns.len();
+        let window = budget.state().window;
+        drop(turns);
+        budget.state().window = window;
+        lanes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn until_an_answer_has_told_of_the_limit_one_call_goes_ahead() {
+        let budget = Budget::new();
+        assert_eq!(lanes(&budget).await, 1);
+        call(&budget, 500, &[]).await;
+        assert_eq!(lanes(&budget).await, 1, "whatever answered that may not know of the limit");
+        call(&budget, 200, &[]).await;
+        assert_eq!(lanes(&budget).await, 20, "there is none");
+        call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
+        assert_eq!(lanes(&budget).await, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_calls_are_in_flight_than_are_left_and_then_the_window_is_waited_out() {
+        let budget = Budget::new();
+        for left in (0..6).rev() {
+            call(&budget, 200, &[(LIMIT, &format!(r#""api";r={left};t=60"#))]).await;
+            if left > 0 {
+                assert_eq!(lanes(&budget).await, left);
+            }
+        }
+        assert_eq!(wait(&budget).await, Duration::from_secs(60));
+        assert_eq!(lanes(&budget).await, 1, "one finds out about the new window");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_overtake_each_other_do_not_make_more_of_the_limit() {
+        let budget = Budget::new();
+        call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
+        call(&budget, 200, &[(LIMIT, r#""api";r=5;t=61"#)]).await;
+        assert_eq!(lanes(&budget).await, 3, "the same window, told of before");
+        call(&budget, 200, &[(LIMIT, r#""api";r=9;t=300"#)]).await;
+        assert_eq!(lanes(&budget).await, 9, "the next window");
+        call(&budget, 200, &[(LIMIT, r#""api";r=1;t=1"#)]).await;
+        assert_eq!(lanes(&budget).await, 9, "the window before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_an_answer_may_have_been_counted() {
+        let budget = Budget::new();
+        call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
+        drop(budget.turn(Instant::now() + LONGEST_PAUSE).await);
+        assert_eq!(lanes(&budget).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn past_the_limit_the_time_that_the_hub_asks_for_is_waited_out() {
+        let after = |seconds| ("retry-after", seconds);
+        let cases = [
+            (429, vec![(LIMIT, r#""api";r=0;t=55"#)], 55),
+            (429, vec![(LIMIT, r#""api";r=0;t=55"#), after("70")], 70),
+            (429, vec![(LIMIT, r#""api";r=9;t=55"#), after("3")], 3),
+            (429, vec![(LIMIT, r#""api";r=0;t=0"#)], 1),
+            (429, vec![after("7")], 7),
+            (429, vec![], 1),
+            (503, vec![after("7")], 7),
+            (503, vec![], 0),
+            (200, vec![after("7")], 0),
+        ];
+        for (status, told, expected) in cases {
+            let budget = Budget::new();
+            call(&budget, status, &told).await;
+            assert_eq!(wait(&budget).await, Duration::from_secs(expected), "{status} {told:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_past_the_deadline() {
+        let budget = Budget::new();
+        let told = [(LIMIT, r#""api";r=0;t=55"#), (POLICY, r#""api";q=1000;w=300"#)];
+        call(&budget, 200, &told).await;
+        let now = Instant::now();
+        let refused = budget.turn(now + Duration::from_secs(20)).await.expect_err("no turn");
+        let expected = Problem::RateLimited {
+            wait: Duration::from_secs(55),
+            quota: Some((1000, Duration::from_secs(300))),
+        };
+        assert_eq!((refused, now.elapsed()), (expected, Duration::ZERO));
+
+        let budget = Budget::new();
+        let _probe = budget.turn(now + Duration::from_secs(20)).await.expect("a turn");
+        let refused = budget.turn(now + Duration::from_secs(20)).await.expect_err("no turn");
+        assert_eq!((refused, now.elapsed()), (Problem::OutOfTime, Duration::from_secs(20)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_go_on_as_soon_as_an_answer_allows_it() {
+        let budget = Budget::new();
+        let mut probe = budget.turn(Instant::now() + LONGEST_PAUSE).await.expect("a turn");
+        let others =
+            futures_util::future::join_all((0..5).map(|_| budget.turn(Instant::now() + LONGEST_PAUSE)));
+        let answer = async {
+            tokio::task::yield_now().await;
+            probe.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=9;t=60"#)]));
+            drop(probe);
+        };
+        let begun = Instant::now();
+        let (turns, ()) = tokio::join!(others, answer);
+        assert!(turns.iter().all(Result::is_ok) && begun.elapsed().is_zero());
+    }
+}
