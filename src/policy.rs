@@ -7,11 +7,12 @@ mod kinds;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use cel::objects::Key;
+use cel::common::types::{CelBool, CelList, CelMap, CelMapKey, CelString, CelTimestamp};
+use cel::common::value::Val;
 use cel::{Context, Env};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -190,55 +191,72 @@ fn read_rule(json: &RawValue, env: &Arc<Env>) -> Result<Rule, Vec<String>> {
     }
 }
 
-/// What a rule sees. An attribute that the request does not have is left out, so that reading it is an error.
-fn facts(
+/// What a rule sees: borrowed from the request, not copied. An attribute that the request does not have is left out, so
+/// that reading it is an error.
+fn facts<'a>(
     env: &Arc<Env>,
-    request: &AccessRequest,
-    repo: &Repo,
+    request: &'a AccessRequest,
+    repo: &'a Repo,
     now: DateTime<Utc>,
-) -> Context<'static, 'static> {
+) -> Context<'a, 'a> {
     let AccessRequest { request_id: _, user, requested_at, fields, doubt: _ } = request;
     let mut context = Context::with_env(Arc::clone(env));
-    context.add_variable_from_value("user", cel::Value::from(facts_about_user(user)));
-    context.add_variable_from_value("fields", cel::Value::from(facts_in(fields)));
-    let mut about_repo = HashMap::from([
-        (Key::from("name"), cel::Value::from(repo.name())),
-        (Key::from("type"), cel::Value::from(repo.repo_type().as_str())),
-    ]);
-    if let Some(owner) = repo.owner() {
-        about_repo.insert(Key::from("owner"), cel::Value::from(owner));
-    }
-    context.add_variable_from_value("repo", cel::Value::from(about_repo));
+    context.add_variable_as_val("user", facts_about_user(user));
+    context.add_variable_as_val(
+        "fields",
+        map(fields.iter().map(|(label, answer)| (label.as_str(), text(answer)))),
+    );
+    let about_repo = [
+        ("name", Some(text(repo.name()))),
+        ("type", Some(text(repo.repo_type().as_str()))),
+        ("owner", repo.owner().map(text)),
+    ];
+    context.add_variable_as_val("repo", map(known(about_repo)));
     if let Some(at) = requested_at {
-        context.add_variable_from_value("requested_at", cel::Value::Timestamp(at.fixed_offset()));
+        context.add_variable_as_val("requested_at", time(*at));
     }
-    context.add_variable_from_value("now", cel::Value::Timestamp(now.fixed_offset()));
+    context.add_variable_as_val("now", time(now));
     context
 }
 
-fn facts_in(fields: &BTreeMap<String, String>) -> HashMap<Key, cel::Value> {
-    fields
-        .iter()
-        .map(|(label, answer)| (Key::from(label.as_str()), cel::Value::from(answer.as_str())))
-        .collect()
+fn facts_about_user(user: &User) -> Fact<'_> {
+    let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
+    let domain = email.as_deref().and_then(domain);
+    map(known([
+        ("id", id.as_deref().map(text)),
+        ("name", name.as_deref().map(text)),
+        ("fullname", fullname.as_deref().map(text)),
+        ("email", email.as_deref().map(text)),
+        ("domain", domain.map(|domain| -> Fact<'_> { Box::new(CelString::from(domain)) })),
+        ("pro", pro.map(|pro| -> Fact<'_> { Box::new(CelBool::from(pro)) })),
+        ("verified_orgs", verified_orgs.as_deref().map(list)),
+        ("orgs", orgs.as_deref().map(list)),
+    ]))
 }
 
-fn facts_about_user(user: &User) -> HashMap<Key, cel::Value> {
-    let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
-    let text = |value: &Option<String>| value.as_deref().map(cel::Value::from);
-    let list = |value: &Option<Vec<String>>| value.as_ref().map(|v| cel::Value::from(v.clone()));
-    let domain = email.as_deref().and_then(domain).map(cel::Value::from);
-    let attributes = [
-        ("id", text(id)),
-        ("name", text(name)),
-        ("fullname", text(fullname)),
-        ("email", text(email)),
-        ("domain", domain),
-        ("pro", pro.map(cel::Value::from)),
-        ("verified_orgs", list(verified_orgs)),
-        ("orgs", list(orgs)),
-    ];
-    attributes.into_iter().filter_map(|(name, value)| Some((Key::from(name), value?))).collect()
+type Fact<'a> = Box<dyn Val + 'a>;
+
+fn text(text: &str) -> Fact<'_> {
+    Box::new(CelString::from(text))
+}
+
+fn list(names: &[String]) -> Fact<'_> {
+    Box::new(CelList::from(names.iter().map(|name| text(name)).collect::<Vec<_>>()))
+}
+
+fn time(time: DateTime<Utc>) -> Fact<'static> {
+    Box::new(CelTimestamp::from(time.fixed_offset()))
+}
+
+fn map<'a>(facts: impl Iterator<Item = (&'a str, Fact<'a>)>) -> Fact<'a> {
+    let facts: HashMap<_, _> = facts.map(|(name, fact)| (CelMapKey::from(name), fact)).collect();
+    Box::new(CelMap::from(facts))
+}
+
+fn known<'a, const N: usize>(
+    facts: [(&'a str, Option<Fact<'a>>); N],
+) -> impl Iterator<Item = (&'a str, Fact<'a>)> {
+    facts.into_iter().filter_map(|(name, fact)| Some((name, fact?)))
 }
 
 /// What follows the last `@` of an e-mail address, lower-case; nothing, if there is none.

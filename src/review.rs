@@ -61,12 +61,13 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
             writing.push(writer.write(group));
         }
         tokio::select! {
+            // What makes room for another call comes first.
             biased;
+            Some(written) = writing.next() => review.account_for(written),
             Some(page) = OptionFuture::from(reading.as_mut()) => {
                 reading = None;
                 review.take_in(page);
             }
-            Some(written) = writing.next() => review.account_for(written),
             () = yield_now(), if !review.undecided.is_empty() => review.decide_some(),
             else => break,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -16,103 +16,129 @@ pub(super) fn page(body: &[u8]) -> Result<Vec<AccessRequest>, String> {
     // Each by itself: what no JSON parser can read in one of them (half a surrogate pair, a number without bounds) must
     // not keep out all the others.
     let entries: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
-    let read = |entry: &RawValue| match serde_json::from_str(entry.get()) {
-        Ok(entry) => request(&entry),
-        Err(_) => Some(AccessRequest { doubt: Some(NOT_AS_DOCUMENTED), ..AccessRequest::default() }),
-    };
-    Ok(entries.into_iter().filter_map(read).collect())
+    Ok(entries.into_iter().filter_map(request).collect())
 }
 
 const NOT_AS_DOCUMENTED: &str = "what the Hub tells of it is not of the form that is documented";
 
 /// Reads an entry. Any key may be missing or null, which makes it unknown. One whose value is not of the kind that is
 /// documented makes the entry doubtful; whatever else can be read of it still tells a person whom it is about.
-fn request(entry: &Value) -> Option<AccessRequest> {
-    let mut entry = Reader { object: entry, doubt: None };
-    match entry.text("status").as_deref() {
+fn request(entry: &RawValue) -> Option<AccessRequest> {
+    let mut doubt = None;
+    let entry: Entry = object(entry, &mut doubt);
+    match text(entry.status, &mut doubt).as_deref() {
         None | Some("pending") => {}
         Some("accepted" | "rejected" | "reset") => return None,
-        Some(_) => entry.doubt = Some("it is in a state that is not documented"),
+        Some(_) => doubt = Some("it is in a state that is not documented"),
     }
-    let mut user = Reader { object: entry.object.get("user").unwrap_or(&Value::Null), doubt: None };
+    let user: EntryUser = entry.user.map_or_else(EntryUser::default, |user| object(user, &mut doubt));
     let mut request = AccessRequest {
-        request_id: entry.text("requestId"),
+        request_id: text(entry.request_id, &mut doubt),
         user: User {
-            id: user.text("_id"),
-            name: user.text("user"),
-            fullname: user.text("fullname"),
-            email: user.text("email"),
-            pro: user.read("isPro", Value::as_bool),
-            verified_orgs: user.read("verifiedOrgNames", |names| list(names, text)),
-            orgs: user.read("orgs", |orgs| list(orgs, |org| text(org.get("name")?))),
+            id: text(user.id, &mut doubt),
+            name: text(user.name, &mut doubt),
+            fullname: text(user.fullname, &mut doubt),
+            email: text(user.email, &mut doubt),
+            pro: read(user.pro, &mut doubt, parse),
+            verified_orgs: read(user.verified_orgs, &mut doubt, parse),
+            orgs: read(user.orgs, &mut doubt, org_names),
         },
-        requested_at: entry.read("timestamp", timestamp),
-        fields: entry.read("fields", answers).unwrap_or_default(),
-        doubt: None,
+        requested_at: read(entry.timestamp, &mut doubt, timestamp),
+        fields: read(entry.fields, &mut doubt, answers).unwrap_or_default(),
+        doubt,
     };
-    request.doubt = entry.doubt.or(user.doubt);
     if request.identity().is_none() {
         request.doubt = Some("the Hub gives neither a user nor an id for it");
     }
     Some(request)
 }
 
-/// Reads the keys of an object, and remembers whether anything was not as documented.
-struct Reader<'a> {
-    object: &'a Value,
-    doubt: Option<&'static str>,
+/// The keys of an entry that are of use here. Their values are read one by one, so that each may be as it likes.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'a> {
+    #[serde(borrow)]
+    request_id: Option<&'a RawValue>,
+    status: Option<&'a RawValue>,
+    timestamp: Option<&'a RawValue>,
+    user: Option<&'a RawValue>,
+    fields: Option<&'a RawValue>,
 }
 
-impl Reader<'_> {
-    fn read<T>(&mut self, key: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-        match self.object {
-            Value::Object(object) => {
-                let value = object.get(key).filter(|value| !value.is_null())?;
-                let read = read(value);
-                if read.is_none() {
-                    self.doubt = Some(NOT_AS_DOCUMENTED);
-                }
-                read
-            }
-            Value::Null => None,
-            _ => {
-                self.doubt = Some(NOT_AS_DOCUMENTED);
-                None
-            }
-        }
-    }
+#[derive(Default, Deserialize)]
+struct EntryUser<'a> {
+    #[serde(borrow, rename = "_id")]
+    id: Option<&'a RawValue>,
+    #[serde(rename = "user")]
+    name: Option<&'a RawValue>,
+    fullname: Option<&'a RawValue>,
+    email: Option<&'a RawValue>,
+    #[serde(rename = "isPro")]
+    pro: Option<&'a RawValue>,
+    #[serde(rename = "verifiedOrgNames")]
+    verified_orgs: Option<&'a RawValue>,
+    orgs: Option<&'a RawValue>,
+}
 
-    /// A text that says something.
-    fn text(&mut self, key: &str) -> Option<String> {
-        self.read(key, text).filter(|text| !text.is_empty())
+type Doubt = Option<&'static str>;
+
+/// Reads a value that may not be there, and remembers if it is not as documented.
+fn read<'a, T>(
+    value: Option<&'a RawValue>,
+    doubt: &mut Doubt,
+    read: impl Fn(&'a RawValue) -> Option<T>,
+) -> Option<T> {
+    let read = read(value?);
+    if read.is_none() {
+        *doubt = Some(NOT_AS_DOCUMENTED);
     }
+    read
+}
+
+/// A text that says something.
+fn text(value: Option<&RawValue>, doubt: &mut Doubt) -> Option<String> {
+    read(value, doubt, parse).filter(|text: &String| !text.is_empty())
+}
+
+fn object<'a, T: Default + Deserialize<'a>>(value: &'a RawValue, doubt: &mut Doubt) -> T {
+    read(Some(value), doubt, parse_object).unwrap_or_default()
+}
+
+fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// What is derived for a struct takes a list of its values as well.
+fn parse_object<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+    if value.get().starts_with('{') { parse(value) } else { None }
+}
+
+fn org_names(orgs: &RawValue) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Org {
+        name: String,
+    }
+    let orgs: Vec<&RawValue> = parse(orgs)?;
+    orgs.into_iter().map(|org| parse_object(org).map(|Org { name }| name)).collect()
 }
 
 /// A time in the years that CEL has, and in which adding to one cannot overflow.
-fn timestamp(value: &Value) -> Option<DateTime<Utc>> {
-    let time: DateTime<Utc> = value.as_str()?.parse().ok()?;
+fn timestamp(value: &RawValue) -> Option<DateTime<Utc>> {
+    let time: DateTime<Utc> = parse::<String>(value)?.parse().ok()?;
     (1..=9999).contains(&time.year()).then_some(time)
-}
-
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-/// All of a list, or nothing.
-fn list<T>(value: &Value, one: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
-    value.as_array()?.iter().map(one).collect()
 }
 
 /// The answers to the gate form as text. How the Hub writes those that are not text is not known; to leave out one that
 /// cannot be read would be to say that it was not given, which a rule may ask.
-fn answers(value: &Value) -> Option<BTreeMap<String, String>> {
-    let given = value.as_object()?.iter().filter(|(_, answer)| !answer.is_null());
-    let as_text = |answer: &Value| match answer {
-        Value::String(text) => Some(text.clone()),
+fn answers(value: &RawValue) -> Option<BTreeMap<String, String>> {
+    let answers: Map<String, Value> = parse(value)?;
+    let given = answers.into_iter().filter(|(_, answer)| !answer.is_null());
+    let as_text = |answer| match answer {
+        Value::String(text) => Some(text),
         Value::Bool(_) | Value::Number(_) => Some(answer.to_string()),
         _ => None,
     };
-    given.map(|(label, answer)| Some((label.clone(), as_text(answer)?))).collect()
+    given.map(|(label, answer)| Some((label, as_text(answer)?))).collect()
 }
 
 #[derive(Serialize)]

@@ -142,14 +142,15 @@ fn list(model: &mut Model, key: &str, status: Status, paging: &Paging, path: &st
         Cursor::Counts => (0, paging.cursor),
     };
     let mut listed = repo.list(status, lag, from).skip(skipped);
-    let page: Vec<Value> =
+    let page: Vec<_> =
         listed.by_ref().take(limit).map(|(_, request)| repo.entry(request, status)).collect();
     let next = listed.next().map(|(place, _)| match cursor {
         Cursor::Points => place,
         Cursor::Counts => skipped + limit,
     });
     let next = next.map(|next| format!("{origin}{path}?limit={}&cursor={next}", paging.limit));
-    let mut answer = Answer::ok(&json!(page));
+    let body = serde_json::to_string(&page).expect("JSON");
+    let mut answer = Answer { status: 200, headers: Vec::new(), body };
     if let Some(next) = next {
         let next = elsewhere.unwrap_or(next);
         answer.headers.push(("Link", format!(r#"<{next}>; rel="next""#)));

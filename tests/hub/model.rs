@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The four states of an access request.
@@ -228,36 +229,32 @@ impl Repo {
     }
 
     /// How a list shows a request.
-    pub fn entry(&self, request: &AccessRequest, status: Status) -> Value {
+    pub fn entry<'a>(&self, request: &'a AccessRequest, status: Status) -> Entry<'a> {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let mut entry = json!({"status": status.as_str(), "timestamp": time(request.requested_at)});
-        if self.has_request_ids && !request.anonymous {
-            entry["requestId"] = json!(request.id);
-        }
         let person = &request.person;
-        if !self.hides_requesters && !request.anonymous {
-            entry["user"] = json!({
-                "_id": person.id, "user": person.name, "fullname": person.fullname, "type": "user",
-                "avatarUrl": format!("/avatars/{}.svg", person.id), "isPro": person.pro, "isHf": false,
-                "verifiedOrgNames": person.verified_orgs,
-                "orgs": person.orgs.iter().map(|org| json!({
-                    "id": format!("id-{org}"), "name": org, "fullname": org, "avatarUrl": format!("/avatars/{org}.svg"),
-                })).collect::<Vec<_>>(),
-            });
-            if let Some(email) = person.email.as_ref().filter(|_| !request.granted) {
-                entry["user"]["email"] = json!(email);
-            }
+        let user = EntryUser {
+            id: &person.id,
+            user: &person.name,
+            fullname: &person.fullname,
+            avatar_url: format!("/avatars/{}.svg", person.id),
+            kind: "user",
+            is_pro: person.pro,
+            is_hf: false,
+            verified_org_names: &person.verified_orgs,
+            orgs: person.orgs.iter().map(|org| json!({
+                "id": format!("id-{org}"), "name": org, "fullname": org, "avatarUrl": format!("/avatars/{org}.svg"),
+            })).collect(),
+            email: person.email.as_deref().filter(|_| !request.granted),
+        };
+        Entry {
+            request_id: Some(&*request.id).filter(|_| self.has_request_ids && !request.anonymous),
+            user: Some(user).filter(|_| !self.hides_requesters && !request.anonymous),
+            status: status.as_str(),
+            timestamp: time(request.requested_at),
+            fields: person.fields.as_ref(),
+            reviewed_at: request.reviewed_at.map(time),
+            granted_by: request.granted.then(|| json!({"fullname": "The Owner", "user": "owner"})),
         }
-        if let Some(fields) = &person.fields {
-            entry["fields"] = json!(fields);
-        }
-        if let Some(at) = request.reviewed_at {
-            entry["reviewedAt"] = json!(time(at));
-        }
-        if request.granted {
-            entry["grantedBy"] = json!({"fullname": "The Owner", "user": "owner"});
-        }
-        entry
     }
 
     /// The rows of the access report.
@@ -274,6 +271,42 @@ impl Repo {
         };
         self.requests.iter().map(row).collect()
     }
+}
+
+/// An entry of a list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<EntryUser<'a>>,
+    status: &'static str,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<&'a BTreeMap<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reviewed_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_by: Option<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryUser<'a> {
+    #[serde(rename = "_id")]
+    id: &'a str,
+    user: &'a str,
+    fullname: &'a str,
+    avatar_url: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    is_pro: bool,
+    is_hf: bool,
+    verified_org_names: &'a [String],
+    orgs: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
 }
 
 /// What goes wrong with a call.
@@ -344,6 +377,10 @@ pub struct Model {
     /// How long every answer takes.
     pub latency: Duration,
     pub calls: Vec<Call>,
+    /// Whether the calls are kept.
+    pub keeps_calls: bool,
+    /// How many calls there were.
+    pub call_count: usize,
     faults: VecDeque<(String, Fault)>,
     /// The share of calls that go wrong in some way, and what draws them.
     flaky: Option<(f32, fastrand::Rng)>,
@@ -368,6 +405,8 @@ impl Model {
             most_in_flight: 0,
             latency: Duration::ZERO,
             calls: Vec::new(),
+            keeps_calls: true,
+            call_count: 0,
             faults: VecDeque::new(),
             flaky: None,
         }

@@ -31,6 +31,8 @@ pub async fn start(model: Arc<Mutex<Model>>) -> (SocketAddr, Server) {
     let address = listener.local_addr().expect("an address");
     let serve = async move {
         while let Ok((stream, _)) = listener.accept().await {
+            // As a server behind a load balancer: no answer waits for the network to ask for its end.
+            let _ = stream.set_nodelay(true);
             let model = Arc::clone(&model);
             let service = service_fn(move |request| serve(Arc::clone(&model), request));
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -83,7 +85,10 @@ async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Resu
     }
     let (answer, fault, number) = {
         let mut model = lock(&model);
-        model.calls.push(call.clone());
+        model.call_count += 1;
+        if model.keeps_calls {
+            model.calls.push(call.clone());
+        }
         let fault = model.take_fault(&call);
         let answer = match &fault {
             Some(Fault::Status(status)) => Answer::error(*status, None, "something went wrong on purpose"),
@@ -93,7 +98,7 @@ async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Resu
             Some(Fault::DropBefore) => return Err(io::Error::other("dropped")),
             _ => api::answer(&mut model, &call, token),
         };
-        (answer, fault, model.calls.len())
+        (answer, fault, model.call_count)
     };
     match fault {
         Some(Fault::DropAfter) => Err(io::Error::other("dropped")),

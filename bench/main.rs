@@ -1,0 +1,226 @@
+//! What `bench/run.py` measures, one mode a process. Each but `hub` reads `HF_ENDPOINT` and prints one line of JSON to
+//! standard error; the log goes to standard output, as in Lambda.
+//!
+//! - `hub LATENCY_MS PEOPLE mixed|accept|hold`: the stand-in Hub with so many people waiting; prints its address
+//! - `review`: one review, with a client that has not connected yet
+//! - `bound`: the least that any client needs: the pages one after the other, one batch, and one more page
+//! - `webhook ROUNDS`: a warm webhook with one person waiting, and the two bare HTTP calls that it takes
+//! - `decide ROUNDS`: the decision alone
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::expect_used)]
+
+#[path = "../tests/hub/mod.rs"]
+mod hub;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hub::{Hub as StandIn, Person, Quota};
+use hub_doorman::config::Config;
+use hub_doorman::handler::Doorman;
+use hub_doorman::hub::{Hub, http_client_builder};
+use hub_doorman::model::{AccessRequest, Repo, RepoType, User};
+use hub_doorman::policy::Policy;
+use hub_doorman::review::review;
+use hub_doorman::secret::Secret;
+use lambda_runtime::tracing::subscriber;
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+const POLICY: &str = include_str!("../examples/policy.json");
+const REPO: &str = "acme/model";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse().expect("a number");
+    subscriber::fmt().json().flatten_event(true).with_target(false).init();
+    let result = match arguments[..] {
+        ["hub", latency, people, who] => return serve(number(latency), number(people), who).await,
+        ["review"] => run_review().await,
+        ["bound"] => bound().await,
+        ["webhook", rounds] => webhook(number(rounds)).await,
+        ["decide", rounds] => decide(number(rounds)),
+        _ => panic!("usage: see the source, or run bench/run.py"),
+    };
+    eprintln!("{result}");
+}
+
+async fn serve(latency: u64, people: u64, who: &str) {
+    let hub = StandIn::start().await;
+    {
+        let mut model = hub.model();
+        model.latency = Duration::from_millis(latency);
+        model.quota = Quota::new(u32::MAX, Duration::from_secs(300));
+        let repo = model.add(REPO);
+        (0..people).for_each(|number| repo.ask(person(number, who)));
+        model.keeps_calls = false;
+    }
+    println!("{}", hub.endpoint());
+    std::future::pending::<()>().await;
+}
+
+/// Two of three of a mixed crowd are to be accepted and the third rejected, in no regular order.
+fn person(number: u64, who: &str) -> Person {
+    let third = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).is_multiple_of(3);
+    let (domain, country) = match who {
+        "hold" => ("example.org", "CH"),
+        "accept" => ("acme.com", "CH"),
+        _ if third => ("example.org", "KP"),
+        _ => ("research.acme.com", "DE"),
+    };
+    let name = format!("user{number}");
+    let person = Person::new(&name, &format!("{name}@{domain}")).verified("some-university");
+    person
+        .answer("Country", country)
+        .answer("Affiliation", "University of Somewhere")
+        .answer("Purpose", "Research")
+}
+
+fn endpoint() -> String {
+    std::env::var("HF_ENDPOINT").expect("HF_ENDPOINT")
+}
+
+fn repo() -> Repo {
+    Repo::new(RepoType::Model, REPO).expect("a name")
+}
+
+async fn run_review() -> Value {
+    let policy = Policy::parse(POLICY).expect("a policy");
+    let endpoint = endpoint().parse().expect("a URL");
+    let hub = Hub::new(endpoint, Secret::new(StandIn::TOKEN), 8).expect("a client");
+    let begun = Instant::now();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
+    let report = review(&repo(), &policy, &hub, false, deadline).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    json!({"seconds": seconds, "peak_mb": peak_mb(), "report": report})
+}
+
+/// The most memory that was ever resident, in MB.
+fn peak_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
+}
+
+fn list() -> String {
+    format!("{}/api/models/{REPO}/user-access-request", endpoint())
+}
+
+async fn get(http: &Client, url: &str) -> (Option<String>, bytes::Bytes) {
+    let response: Response = http.get(url).bearer_auth(StandIn::TOKEN).send().await.expect("an answer");
+    assert!(response.status().is_success(), "{url}: {}", response.status());
+    let link = response.headers().get("link").and_then(|link| link.to_str().ok());
+    let next = link.and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
+    (next, response.bytes().await.expect("a body"))
+}
+
+async fn post(http: &Client, endpoint: &str, body: &Value) {
+    let request = http.post(format!("{}/{endpoint}", list())).bearer_auth(StandIn::TOKEN);
+    let request = request.header("Content-Type", "application/json").body(body.to_string());
+    let response = request.send().await.expect("an answer");
+    assert!(response.status().is_success(), "{endpoint}: {}", response.status());
+    response.bytes().await.expect("a body");
+}
+
+async fn bound() -> Value {
+    let http = http_client_builder().build().expect("a client");
+    let begun = Instant::now();
+    let mut url = format!("{}/pending?limit=1000", list());
+    let mut calls = 2;
+    let last = loop {
+        calls += 1;
+        match get(&http, &url).await {
+            (Some(next), _) => url = next,
+            (None, page) => break page,
+        }
+    };
+    let mut seconds = begun.elapsed().as_secs_f64();
+    let entries: Vec<Value> = serde_json::from_slice(&last).expect("a page");
+    let requests: Vec<Value> =
+        entries.iter().take(100).map(|entry| json!({"userId": entry["user"]["_id"]})).collect();
+    let body = json!({"status": "accepted", "requests": requests});
+    let begun = Instant::now();
+    post(&http, "batch", &body).await;
+    // When everybody has been decided it is an empty page; here it is the smallest that there is.
+    get(&http, &format!("{}/pending?limit=10", list())).await;
+    seconds += begun.elapsed().as_secs_f64();
+    json!({"seconds": seconds, "calls": calls})
+}
+
+async fn webhook(rounds: u64) -> Value {
+    let endpoint = endpoint();
+    let get_variable = |name: &str| match name {
+        "HF_ENDPOINT" => Ok(endpoint.clone()),
+        "HF_TOKEN" => Ok(StandIn::TOKEN.to_owned()),
+        "WEBHOOK_SECRET" => Ok("secret".to_owned()),
+        "APPROVAL_POLICY" => Ok(POLICY.to_owned()),
+        _ => Err(std::env::VarError::NotPresent),
+    };
+    let doorman = Doorman::new(Config::from_lookup(get_variable).expect("no faults")).expect("a client");
+    let payload = json!({"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": REPO}});
+    let http = http_client_builder().build().expect("a client");
+    let accept = json!({"userId": "id-user1", "status": "accepted"});
+    let back = json!({"userId": "id-user1", "status": "pending"});
+    let pending = format!("{}/pending?limit=1000", list());
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let request =
+            lambda_http::http::Request::builder().method("POST").header("X-Webhook-Secret", "secret");
+        let request = request.body(payload.to_string().into()).expect("a request");
+        let begun = Instant::now();
+        let response = doorman.handle(request).await;
+        ours.push(begun.elapsed());
+        assert_eq!(response.status(), 200);
+        post(&http, "handle", &back).await;
+
+        let begun = Instant::now();
+        get(&http, &pending).await;
+        post(&http, "handle", &accept).await;
+        bare.push(begun.elapsed());
+        post(&http, "handle", &back).await;
+    }
+    json!({"ours_us": median(ours), "bare_us": median(bare)})
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e6
+}
+
+fn decide(rounds: u64) -> Value {
+    let (policy, repo, now) = (Policy::parse(POLICY).expect("a policy"), repo(), chrono::Utc::now());
+    let requests: Vec<AccessRequest> = (0..1000).map(request).collect();
+    let times = (0..rounds).map(|_| {
+        let begun = Instant::now();
+        for request in &requests {
+            std::hint::black_box(policy.decide(request, &repo, now));
+        }
+        begun.elapsed() / 1000
+    });
+    json!({"decide_us": median(times.collect())})
+}
+
+/// The request of such a person, as it is read from a page.
+fn request(number: u64) -> AccessRequest {
+    let Person { id, name, fullname, email, pro, verified_orgs, orgs, fields } = person(number, "mixed");
+    let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
+    let fields: BTreeMap<_, _> =
+        fields.unwrap_or_default().into_iter().map(|(label, value)| (label, text(value))).collect();
+    let user = User {
+        id: Some(id),
+        name: Some(name.clone()),
+        fullname: Some(fullname),
+        email,
+        pro: Some(pro),
+        verified_orgs: Some(verified_orgs),
+        orgs: Some(orgs),
+    };
+    AccessRequest {
+        request_id: Some(name),
+        user,
+        requested_at: Some(chrono::Utc::now()),
+        fields,
+        doubt: None,
+    }
+}
