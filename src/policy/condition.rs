@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use cel::{Context, Env, ExecutionError, ParseError, Program, Value};
+use cel::parser::{Expression, ParseError, PrattParser};
+use cel::{Context, Env, ExecutionError, Value};
 
 use super::kinds;
 
@@ -14,7 +15,7 @@ const MAX_LENGTH: usize = 4096;
 
 /// A checked expression that gives a bool.
 pub(super) struct Condition {
-    program: Program,
+    expression: Expression,
     /// The attributes and labels that the expression names outright: those may be repeated in an explanation. Any
     /// other key may be what the requester wrote.
     names: BTreeSet<String>,
@@ -26,20 +27,21 @@ impl Condition {
         if source.len() > MAX_LENGTH {
             return Err(format!("the expression has {} bytes; at most {MAX_LENGTH} are taken", source.len()));
         }
-        let program = env.compile(source).map_err(|errors| {
+        let expression = PrattParser::new().parse(source).map_err(|errors| {
             // What follows the first error follows from it.
             let first = errors.errors.first().map(describe).unwrap_or_default();
             format!("not a CEL expression: {first}")
         })?;
-        let names = kinds::check_condition(program.expression(), env)?;
-        Ok(Self { program, names })
+        // This parser takes a text that breaks over the line, which CEL does not: most likely a quote is missing.
+        let names = kinds::check_condition(&expression, env, source.contains(kinds::BREAKS))?;
+        Ok(Self { expression, names })
     }
 
     /// Evaluates it over the facts of one request; an error says why it could not be, in words that hold nothing
     /// that the requester wrote.
     pub(super) fn holds(&self, facts: &Context) -> Result<bool, String> {
         // What a requester writes must not take down the review of all the others, whatever it does to the library.
-        match catch_unwind(AssertUnwindSafe(|| self.program.execute(facts))) {
+        match catch_unwind(AssertUnwindSafe(|| Value::resolve(&self.expression, facts))) {
             Ok(Ok(Value::Bool(holds))) => Ok(holds),
             Ok(Ok(_)) => Err("it does not give a bool".to_owned()),
             Ok(Err(error)) => Err(self.explain(&error)),

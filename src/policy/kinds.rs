@@ -71,10 +71,19 @@ const FUNCTIONS: [&str; 22] = [
 /// brackets only, and a chain of operators nests as deep as it is long.
 const MAX_DEPTH: usize = 200;
 
+/// What ends a line.
+pub(super) const BREAKS: [char; 2] = ['\n', '\r'];
+
 /// Checks that the expression names only what there is, applies functions to what they take, and gives a bool.
 /// Returns the names and texts that stand in it.
-pub(super) fn check_condition(expression: &IdedExpr, env: &Arc<Env>) -> Result<BTreeSet<String>, String> {
-    let mut checker = Checker { env, bound: Vec::new(), depth: 0, variables: 0, names: BTreeSet::new() };
+/// Where it stands on `several_lines`, no text in it may have a line break.
+pub(super) fn check_condition(
+    expression: &IdedExpr,
+    env: &Arc<Env>,
+    several_lines: bool,
+) -> Result<BTreeSet<String>, String> {
+    let names = BTreeSet::new();
+    let mut checker = Checker { env, several_lines, bound: Vec::new(), depth: 0, variables: 0, names };
     match checker.kind_of(expression)? {
         Bool | Any => Ok(checker.names),
         other => Err(format!("it gives {other}, but a condition gives a bool")),
@@ -83,6 +92,7 @@ pub(super) fn check_condition(expression: &IdedExpr, env: &Arc<Env>) -> Result<B
 
 struct Checker<'a> {
     env: &'a Arc<Env>,
+    several_lines: bool,
     /// The variables that macros such as `exists` have bound, innermost last.
     bound: Vec<(&'a str, Kind)>,
     depth: usize,
@@ -108,6 +118,12 @@ impl<'a> Checker<'a> {
 
     fn kind_of_nested(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
         match &expression.expr {
+            Expr::Literal(LiteralValue::String(text))
+                if self.several_lines && text.inner().contains(BREAKS) =>
+            {
+                Err("a text breaks over the line; write it on one line, with `\\n` where it breaks"
+                    .to_owned())
+            }
             Expr::Literal(literal) => Ok(kind_of_literal(literal)),
             Expr::Ident(name) => self.variable(name),
             Expr::Select(select) => self.select(select),

@@ -1,6 +1,7 @@
 //! The policy's table of cases. Each row is a rule of the product; the sample request is Ada's.
 
 mod faults;
+mod parser;
 
 use chrono::{DateTime, Utc};
 

@@ -142,8 +142,7 @@ fn list(model: &mut Model, key: &str, status: Status, paging: &Paging, path: &st
         Cursor::Counts => (0, paging.cursor),
     };
     let mut listed = repo.list(status, lag, from).skip(skipped);
-    let page: Vec<_> =
-        listed.by_ref().take(limit).map(|(_, request)| repo.entry(request, status)).collect();
+    let page: Vec<_> = listed.by_ref().take(limit).map(|(_, request)| repo.entry(request, status)).collect();
     let next = listed.next().map(|(place, _)| match cursor {
         Cursor::Points => place,
         Cursor::Counts => skipped + limit,

@@ -163,7 +163,6 @@ fn an_expression_too_long_or_too_deep_is_refused_without_exhausting_the_stack() 
     let cases = [
         vec!["true"; 2000].join(" && "),
         format!("{}true{}", "(".repeat(4000), ")".repeat(4000)),
-        format!("{}true{}", "(".repeat(2000), ")".repeat(2000)),
         format!("{}1{} == [1]", "[".repeat(1000), "]".repeat(1000)),
         vec!["1"; 1000].join(" + ") + " == 1000",
         format!("user{}", ".name".repeat(800)),
@@ -182,4 +181,5 @@ fn the_longest_chains_that_are_taken_can_be_evaluated() {
     assert_eq!(answer(&sum, &ada()), "yes");
     assert_eq!(answer(&vec!["true"; 500].join(" && "), &ada()), "yes");
     assert_eq!(answer(&format!("{}true", "!".repeat(4000)), &ada()), "yes");
+    assert_eq!(answer(&format!("{}true{}", "(".repeat(2000), ")".repeat(2000)), &ada()), "yes");
 }

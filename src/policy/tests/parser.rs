@@ -1,0 +1,79 @@
+//! The parser in use is the newer one of the crate's two: here it is held against the other.
+
+use std::sync::Arc;
+
+use cel::Env;
+use cel::parser::PrattParser;
+
+use crate::policy::condition::Condition;
+
+/// What an expression says, without the numbers that the parser gives its parts.
+fn shape(expression: &cel::parser::Expression) -> String {
+    let text = format!("{expression:?}");
+    let mut parts = text.split("id: ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shape, part| shape + part.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+const EXPRESSIONS: [&str; 14] = [
+    "fields['Country'] in ['KP', 'SY']",
+    "size(fields['Affiliation']) < 3 || 'Affiliation' in fields",
+    "user.domain == 'acme.com' || user.domain.endsWith('.acme.com')",
+    "'epfl' in user.verified_orgs && repo.type == 'dataset'",
+    "now - requested_at > duration('24h') && now.getHours() % 2 == 0",
+    "has(user.email) ? user.pro : !user.pro",
+    "user.orgs.exists(org, org == 'x' && !(org in ['y', \"z\"]))",
+    "int(fields['Age']) >= 18 && -1 < 2 - 1 * 3 / 4",
+    "{'a': 1}['a'] == 1 && [1, 2][0] != 0x1F",
+    "[1, 2].all(x, x > 0) && user.name.matches(r'^[a-z\\d]+$')",
+    "user.orgs.filter(o, o.startsWith('a')).map(o, size(o)).exists_one(n, n == 1u)",
+    "user.fullname.contains('\\u00e9\\n') || 1.5e3 > .5 || b'x' == b'y' || null == null",
+    "true // nothing more\n && 'a' <= '''b''' || (((false)))",
+    "user.verified_orgs == ['epfl'] || user.id >= \"6\" || 2u + 3u == 5u",
+];
+
+/// What is put into an expression where it may do harm.
+const SLIPS: [&str; 44] = [
+    "", " ", "\n", "\t", "'", "\"", "\\", "`", "(", ")", "[", "]", "{", "}", ".", ",", "?", ":", "=", "==",
+    "!", "-", "+", "*", "/", "//", "%", "&", "&&", "|", "||", "<", " in ", "1", "0x", "u", "e", "r'", "b'",
+    "'''", "é", "has(", ".all(", "user",
+];
+
+#[test]
+fn it_takes_what_the_other_one_takes_for_the_same_and_nothing_else_gets_through() {
+    let env = Arc::new(Env::stdlib());
+    let mut random = fastrand::Rng::with_seed(7);
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..3000 {
+        let mut source = EXPRESSIONS[round % EXPRESSIONS.len()].to_owned();
+        for _ in 0..round / EXPRESSIONS.len() % 4 {
+            let places: Vec<usize> =
+                source.char_indices().map(|(place, _)| place).chain([source.len()]).collect();
+            let mut ends = [random.choice(&places), random.choice(&places)].map(|end| *end.expect("a place"));
+            ends.sort_unstable();
+            let end = if ends[1] - ends[0] < 4 { ends[1] } else { ends[0] };
+            source.replace_range(ends[0]..end, random.choice(SLIPS).expect("a slip"));
+        }
+        let other = env.compile(&source).ok();
+        // What the check of kinds lets through is the same to both of them.
+        if Condition::compile(&source, &env).is_ok() {
+            let ours = PrattParser::new().parse(&source).expect("just parsed");
+            let other = other.unwrap_or_else(|| panic!("only ours takes {source:?}"));
+            assert_eq!(shape(&ours), shape(other.expression()), "{source:?}");
+            taken += 1;
+        } else {
+            refused += 1;
+        }
+    }
+    assert!(taken > 500 && refused > 500, "{taken} taken, {refused} refused");
+}
+
+#[test]
+fn a_text_that_breaks_over_the_line_is_refused() {
+    let env = Arc::new(Env::stdlib());
+    let fault = Condition::compile("user.name == 'a\nb'", &env).err().expect("a fault");
+    assert_eq!(fault, "a text breaks over the line; write it on one line, with `\\n` where it breaks");
+    assert!(Condition::compile("user.name ==\n'a\\nb'", &env).is_err(), "rather one too many");
+    assert!(Condition::compile("user.name == 'a\\nb'", &env).is_ok());
+    assert!(Condition::compile("user.name ==\n'ab'", &env).is_ok());
+}
