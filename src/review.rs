@@ -30,7 +30,7 @@ use writer::{Writer, Written};
 const MAX_AHEAD: usize = 2 * PAGE;
 
 /// How long deciding may keep the calls in flight from being attended to.
-const TIME_SLICE: Duration = Duration::from_millis(2);
+const TIME_SLICE: Duration = Duration::from_micros(500);
 
 /// How long to wait for a list that lags behind before it is read again; each time twice as long as the last. The Hub's
 /// lists were seen to lag about a second.
@@ -61,14 +61,17 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
             writing.push(writer.write(group));
         }
         tokio::select! {
-            // What makes room for another call comes first.
+            // What makes room for another call comes first, and what keeps only the processor busy last.
             biased;
-            Some(written) = writing.next() => review.account_for(written),
+            Some(written) = writing.next() => {
+                review.unwritten -= written.len();
+                review.written.push_back(written);
+            }
             Some(page) = OptionFuture::from(reading.as_mut()) => {
                 reading = None;
                 review.take_in(page);
             }
-            () = yield_now(), if !review.undecided.is_empty() => review.decide_some(),
+            () = yield_now(), if review.has_work() => review.work(),
             else => break,
         }
     }
@@ -98,6 +101,8 @@ struct Review<'a> {
     queue: Queue,
     /// How many decisions are queued or on their way.
     unwritten: usize,
+    /// What has come back, and is to be accounted for.
+    written: VecDeque<Written>,
     /// The hashes of those whom this run has decided: none is decided twice, even if the list still has them. Those who
     /// stay where they are, and those who are to leave the list.
     held: HashSet<u64>,
@@ -133,6 +138,7 @@ impl<'a> Review<'a> {
             decide_until: deadline,
             queue: Queue::default(),
             unwritten: 0,
+            written: VecDeque::new(),
             held: HashSet::new(),
             leaving: HashSet::new(),
             hasher: RandomState::new(),
@@ -194,6 +200,18 @@ impl<'a> Review<'a> {
         }
     }
 
+    fn has_work(&self) -> bool {
+        !self.written.is_empty() || !self.undecided.is_empty()
+    }
+
+    /// Does some of what there is to do, for a moment.
+    fn work(&mut self) {
+        match self.written.pop_front() {
+            Some(written) => self.account_for(written),
+            None => self.decide_some(),
+        }
+    }
+
     /// Decides for a moment. What was read may take half of the time that was left then, for it has to be written as well:
     /// however slow a policy is, every run gets somewhere.
     fn decide_some(&mut self) {
@@ -244,7 +262,6 @@ impl<'a> Review<'a> {
     }
 
     fn account_for(&mut self, written: Written) {
-        self.unwritten -= written.len();
         for (decided, result) in written {
             let outcome = match result {
                 Ok(Handled::Done) => Outcome::Done,
