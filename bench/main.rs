@@ -160,8 +160,8 @@ async fn webhook(rounds: u64) -> Value {
     let doorman = Doorman::new(Config::from_lookup(get_variable).expect("no faults")).expect("a client");
     let payload = json!({"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": REPO}});
     let http = http_client_builder().build().expect("a client");
-    let accept = json!({"userId": "id-user1", "status": "accepted"});
-    let back = json!({"userId": "id-user1", "status": "pending"});
+    let accept = json!({"userId": "id-user0", "status": "accepted"});
+    let back = json!({"userId": "id-user0", "status": "pending"});
     let pending = format!("{}/pending?limit=1000", list());
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..rounds {

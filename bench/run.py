@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""Builds everything, runs it side by side against the stand-in Hub, and prints tables of ratios.
+
+    python3 bench/run.py           all of it: half an hour, for one thing that is measured takes twenty minutes by itself
+    python3 bench/run.py --quick   without what takes more than a minute by itself
+
+Needs cargo and Python with pip; huggingface_hub and awslambdaric go into a virtual environment under target/.
+"""
+
+import json
+import os
+import selectors
+import socket
+import statistics
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / "target" / "bench-venv"
+PYTHON = str(VENV / "bin" / "python")
+TOKEN = "hf_StandInTokenThatMustNeverBeSeen"
+QUICK = "--quick" in sys.argv[1:]
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, cwd=ROOT, **options)
+
+
+def build():
+    """The function as it is deployed, and the programs of this benchmark; their paths by name."""
+    run("cargo", "build", "--release", "--bin", "hub-doorman")
+    output = run("cargo", "build", "--release", "--benches", "--message-format=json", stdout=subprocess.PIPE).stdout
+    built = [json.loads(line) for line in output.splitlines()]
+    programs = {b["target"]["name"]: b["executable"] for b in built if b.get("executable") and "bench" in b["target"]["kind"]}
+    if not Path(PYTHON).exists():
+        run(sys.executable, "-m", "venv", str(VENV))
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "huggingface_hub", "awslambdaric")
+    return {**programs, "ours": str(ROOT / "target" / "release" / "hub-doorman")}
+
+
+@contextmanager
+def stand_in(latency, people, who):
+    """The environment of a client of a stand-in Hub in a process of its own."""
+    hub = subprocess.Popen([PROGRAMS["main"], "hub", str(latency), str(people), who], stdout=subprocess.PIPE, text=True)
+    try:
+        yield {**os.environ, "HF_ENDPOINT": hub.stdout.readline().strip(), "HF_TOKEN": TOKEN}
+    finally:
+        hub.kill()
+        hub.wait()
+
+
+def measure(command, environment):
+    """What a program says of itself in the last line of its standard error, and the processor's time that it took."""
+    process = subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    output = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{command} failed: {output}")
+    return json.loads(output.splitlines()[-1]) | {"cpu": usage.ru_utime + usage.ru_stime}
+
+
+def table(title, head, rows):
+    print(f"\n{title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+    sys.stdout.flush()
+
+
+def backlog():
+    clients = {
+        "Hub Doorman": [PROGRAMS["main"], "review"],
+        "huggingface_hub, 8 threads": [PYTHON, "bench/client.py", "8"],
+        "huggingface_hub": [PYTHON, "bench/client.py", "1"],
+    }
+    rows = []
+    for latency in (110, 0):
+        for people in (1, 100, 1_000, 10_000):
+            rounds = 5 if people * latency < 200_000 else 3
+            seconds = {name: [] for name in ("bound", *clients)}
+            for turn in range(rounds):
+                for name, command in {"bound": [PROGRAMS["main"], "bound"], **clients}.items():
+                    # Python's share of a round is long enough to tell by itself.
+                    expected = people * latency / 1000 / (8 if "8" in name else 1)
+                    if "huggingface" in name and (expected > 10 and turn > 0 or expected > 60 and QUICK):
+                        continue
+                    with stand_in(latency, people, "mixed") as environment:
+                        result = measure(command, environment)
+                        seconds[name].append(result["seconds"])
+                    if name == "Hub Doorman":
+                        report = result["report"]
+                        assert report["complete"] and report["listed"] == people, report
+            medians = {name: statistics.median(times) for name, times in seconds.items() if times}
+            ratio = lambda name: f"{medians[name] / medians['bound']:,.2f}" if name in medians else "not run"
+            rows.append([f"{latency} ms", f"{people:,}", f"{medians['bound'] * 1000:,.0f} ms", str(report["calls"]), *map(ratio, clients)])
+    table("Time to decide everybody, as a multiple of the bound", ["a call", "pending", "bound", "our calls", *clients], rows)
+
+
+def memory_and_processor():
+    rows = []
+    for people in (1_000, 100_000, 1_000_000):
+        for who in ("accept", "hold"):
+            with stand_in(0, people, who) as environment:
+                result = measure([PROGRAMS["main"], "review"], environment)
+            assert result["report"]["complete"] and result["report"]["listed"] == people, result
+            rows.append([f"{people:,}", f"all {who}", f"{result['peak_mb']:.0f} MB", f"{result['cpu'] / people * 1e6:.1f} µs"])
+    table("Peak memory, and the processor's time a request (all of it: start, network, reading, deciding, writing, logging)", ["pending", "verdicts", "peak", "processor"], rows)
+    result = measure([PROGRAMS["main"], "decide", "200"], os.environ)
+    print(f"\nThe decision alone, four rules: {result['decide_us']:.1f} µs")
+
+
+def warm_webhook():
+    with stand_in(0, 1, "accept") as environment:
+        results = [measure([PROGRAMS["main"], "webhook", "1000"], environment) for _ in range(5)]
+    ratio = statistics.median(result["ours_us"] / result["bare_us"] for result in results)
+    print(f"\nA warm webhook with one person pending at 0 ms: {ratio:.2f} times the two bare HTTP calls that it takes")
+
+
+def event(secret):
+    """A webhook as a Function URL hands it over."""
+    sample = json.loads((ROOT / "events" / "discussion-opened.json").read_text())
+    sample["headers"]["x-webhook-secret"] = secret
+    payload = {"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": "acme/model"}}
+    sample["body"], sample["isBase64Encoded"] = json.dumps(payload), False
+    return json.dumps(sample).encode()
+
+
+def start(command, environment, body):
+    """Seconds from spawn to the first call for an event, and to the first answer; and the memory that is resident when it
+    calls for an event, in MB."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        api = f"127.0.0.1:{listener.getsockname()[1]}"
+        begun = perf_counter()
+        process = subprocess.Popen(
+            command, env={**environment, "AWS_LAMBDA_RUNTIME_API": api}, cwd=ROOT / "bench", stdout=subprocess.DEVNULL
+        )
+        called = None
+        received = {}
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is listener:
+                    connection = listener.accept()[0]
+                    selector.register(connection, selectors.EVENT_READ)
+                    received[connection] = b""
+                    continue
+                connection = key.fileobj
+                data = connection.recv(65536)
+                now = perf_counter()
+                if not data:
+                    selector.unregister(connection)
+                    continue
+                received[connection] += data
+                if b"/invocation/next" in received[connection] and called is None:
+                    called = now - begun
+                    status = Path(f"/proc/{process.pid}/status").read_text()
+                    resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
+                    received[connection] = b""
+                    head = (
+                        f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nContent-Type: application/json\r\n"
+                        "Lambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: 99999999999999\r\n"
+                        "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-central-1:123456789012:function:f\r\n\r\n"
+                    )
+                    connection.sendall(head.encode() + body)
+                elif b"/response" in received[connection]:
+                    answered = now - begun
+                    process.kill()
+                    process.wait()
+                    for open_connection in received:
+                        open_connection.close()
+                    return called, answered, resident
+
+
+def cold_start():
+    secret = "a-secret"
+    lambda_variables = {
+        "AWS_LAMBDA_FUNCTION_NAME": "f",
+        "AWS_LAMBDA_FUNCTION_VERSION": "1",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+        "WEBHOOK_SECRET": secret,
+        "APPROVAL_POLICY": (ROOT / "examples" / "policy.json").read_text(),
+    }
+    functions = {
+        "bare lambda_http": [PROGRAMS["bare"]],
+        "Hub Doorman": [PROGRAMS["ours"]],
+        "Python, huggingface_hub": [PYTHON, "-m", "awslambdaric", "client.handler"],
+    }
+    results = {name: [] for name in functions}
+    with stand_in(0, 1, "accept") as environment:
+        back = json.dumps({"userId": "id-user0", "status": "pending"}).encode()
+        handle = f"{environment['HF_ENDPOINT']}/api/models/acme/model/user-access-request/handle"
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        for _ in range(31):
+            for name, command in functions.items():
+                results[name].append(start(command, {**environment, **lambda_variables}, event(secret)))
+                if name != "bare lambda_http":
+                    # Fails if that was not the answer of somebody who let them in.
+                    urllib.request.urlopen(urllib.request.Request(handle, back, headers)).close()
+    medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
+    called, answered, resident = medians["bare lambda_http"]
+    rows = [
+        [name, f"{m[0] * 1000:.1f} ms", f"{m[0] / called:.2f}", f"{m[1] * 1000:.1f} ms", f"{m[1] / answered:.2f}", f"{m[2]:.1f} MB"]
+        for name, m in medians.items()
+    ]
+    table(
+        "Cold start (the bare function answers without doing anything)",
+        ["", "start to first event", "ratio", "start to first answer", "ratio", "resident"],
+        rows,
+    )
+
+
+PROGRAMS = build()
+cold_start()
+warm_webhook()
+memory_and_processor()
+backlog()
