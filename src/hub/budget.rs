@@ -41,6 +41,8 @@ struct State {
     pause: Option<Instant>,
     /// How many calls there are in a whole window, and how long that is.
     quota: Option<(u32, Duration)>,
+    /// When the last answer came, by the clock of the process and by that of the world.
+    heard: Option<(Instant, SystemTime)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +84,14 @@ impl State {
     }
 
     /// Counts a call that may be made now as made.
-    fn begin(&mut self, now: Instant) -> (Next, Option<(u32, Duration)>) {
+    fn begin(&mut self, now: Instant, wall_clock: SystemTime) -> (Next, Option<(u32, Duration)>) {
+        // Between two events Lambda freezes the process, and maybe its clock: then what was known is of long ago.
+        let frozen = self.heard.is_some_and(|(heard, then)| {
+            wall_clock.duration_since(then).is_ok_and(|passed| passed > now - heard + SAME)
+        });
+        if frozen {
+            (self.window, self.pause, self.heard) = (Window::Unknown, None, None);
+        }
         let next = self.next(now);
         if let Next::Go { probe } = next {
             self.in_flight += 1;
@@ -91,7 +100,8 @@ impl State {
         (next, self.quota)
     }
 
-    fn learn(&mut self, status: StatusCode, told: &Told, now: Instant) {
+    fn learn(&mut self, status: StatusCode, told: &Told, now: Instant, wall_clock: SystemTime) {
+        self.heard = Some((now, wall_clock));
         self.quota = told.quota.or(self.quota);
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
         let ends = told.ends_in.map(|ends_in| now + ends_in);
@@ -120,7 +130,14 @@ impl State {
 
 impl Budget {
     pub(super) fn new() -> Self {
-        let state = State { window: Window::Unknown, in_flight: 0, probing: false, pause: None, quota: None };
+        let state = State {
+            window: Window::Unknown,
+            in_flight: 0,
+            probing: false,
+            pause: None,
+            quota: None,
+            heard: None,
+        };
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
@@ -132,7 +149,7 @@ impl Budget {
             tokio::pin!(changed);
             changed.as_mut().enable();
             let now = Instant::now();
-            let (next, quota) = self.state().begin(now);
+            let (next, quota) = self.state().begin(now, SystemTime::now());
             match next {
                 Next::Go { probe } => return Ok(Turn { budget: self, probe, answered: false }),
                 Next::WaitUntil(when) if when >= deadline => {
@@ -163,7 +180,8 @@ impl Turn<'_> {
     /// Takes note of what an answer tells of the limit.
     pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.answered = true;
-        self.budget.state().learn(status, &Told::by(headers, SystemTime::now()), Instant::now());
+        let wall_clock = SystemTime::now();
+        self.budget.state().learn(status, &Told::by(headers, wall_clock), Instant::now(), wall_clock);
     }
 }
 
@@ -419,6 +437,18 @@ mod tests {
         let _probe = budget.turn(now + Duration::from_secs(20)).await.expect("a turn");
         let refused = budget.turn(now + Duration::from_secs(20)).await.expect_err("no turn");
         assert_eq!((refused, now.elapsed()), (Problem::OutOfTime, Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn after_a_freeze_that_the_clock_did_not_count_what_was_known_is_forgotten() {
+        for (passed, is_over) in [(0, false), (1, false), (2, true), (1000, true)] {
+            let (now, wall_clock) = (Instant::now(), SystemTime::now());
+            let mut state = Budget::new().state.into_inner().expect("no panic");
+            let told = Told { left: Some(0), ends_in: Some(seconds(300)), ..Told::default() };
+            state.learn(StatusCode::TOO_MANY_REQUESTS, &told, now, wall_clock);
+            let (next, _) = state.begin(now + seconds(10), wall_clock + seconds(10 + passed));
+            assert_eq!(matches!(next, Next::Go { probe: true }), is_over, "{passed}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
