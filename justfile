@@ -34,3 +34,7 @@ lambda:
 # All tests.
 test:
     cargo test
+
+# Ours, Python's and a bare function's speed side by side; half an hour, or four minutes with --quick.
+bench *arguments:
+    python3 bench/run.py {{ arguments }}

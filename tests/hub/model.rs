@@ -336,7 +336,7 @@ pub enum Cursor {
 }
 
 /// A call that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Call {
     pub method: String,
     /// With the query.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
-use crate::hub::{Fault, Gating, Hub, Person, Quota, Role, Status};
-use crate::support::staff;
+use crate::hub::{self, Cursor, Fault, Gating, Hub, Person, Quota, Role, Status};
+use crate::support::{ask, staff};
 
 const REQUESTS: &str = "/api/models/acme/model/user-access-request";
 
@@ -239,6 +239,57 @@ async fn faults_happen_once_and_to_the_call_that_they_are_for() {
     let request = client().post(url).bearer_auth(Hub::TOKEN);
     assert!(request.body(r#"{"user": "ada", "status": "accepted"}"#).send().await.is_err());
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn a_flaky_hub_fails_as_often_as_it_is_told_and_in_every_way() {
+    let hub = hub_with_ada(Status::Pending).await;
+    hub.model().flaky(0.3, 1);
+    let call = hub::Call { method: "GET".to_owned(), path: "/".to_owned(), ..hub::Call::default() };
+    let faults: Vec<Fault> = (0..1000).filter_map(|_| hub.model().take_fault(&call)).collect();
+    assert!((250..350).contains(&faults.len()), "{}", faults.len());
+    let ways = [Fault::DropBefore, Fault::DropAfter, Fault::Garbage, Fault::Stall];
+    let ways = ways.into_iter().chain([408, 425, 429, 500, 502, 503, 504].map(Fault::Status));
+    for way in ways {
+        assert!(faults.contains(&way), "{way:?}");
+    }
+    hub.model().heal();
+    assert_eq!(hub.model().take_fault(&call), None);
+}
+
+#[tokio::test]
+async fn who_leaves_between_two_pages_shifts_the_next_one_where_the_cursor_counts_once_the_list_has_caught_up()
+ {
+    for (cursor, lag, expected) in
+        [(Cursor::Points, 0, 10), (Cursor::Counts, 0, 15), (Cursor::Counts, 3600, 10)]
+    {
+        let hub = Hub::start().await;
+        ask(&hub, "acme/model", (0..20).map(|number| staff(&format!("user{number}"))));
+        hub.model().cursor = cursor;
+        hub.model().lag = Duration::from_secs(lag);
+        hub.model().max_page = 10;
+        let first = call(&hub, "GET", &format!("{REQUESTS}/pending?limit=10"), None).await;
+        let link = first.headers()["link"].to_str().expect("text").to_owned();
+        let next =
+            link.trim_start_matches('<').split('>').next().expect("a URL").replace(&hub.endpoint(), "");
+        for user in 0..5 {
+            let mut model = hub.model();
+            let request =
+                model.repo("acme/model").find_mut("user", &format!("user{user}")).expect("a request");
+            request.set(Status::Accepted, None);
+        }
+        let second = json_of(call(&hub, "GET", &next, None).await).await;
+        assert_eq!(second[0]["user"]["user"], format!("user{expected}"), "{cursor:?} {lag}");
+    }
+}
+
+#[tokio::test]
+async fn a_window_of_the_quota_ends() {
+    let hub = hub_with_ada(Status::Pending).await;
+    hub.model().quota = Quota { used: 10, ..Quota::new(10, Duration::from_secs(300)) };
+    assert_eq!(call(&hub, "GET", "/api/whoami-v2", None).await.headers()["ratelimit"], r#""api";r=0;t=300"#);
+    hub.model().quota.began -= Duration::from_secs(300);
+    assert_eq!(call(&hub, "GET", "/api/whoami-v2", None).await.headers()["ratelimit"], r#""api";r=9;t=300"#);
 }
 
 #[tokio::test]
