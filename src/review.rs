@@ -18,16 +18,18 @@ use reqwest::Url;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-use crate::hub::{Handled, Hub, HubError, PAGE, Page};
+use crate::hub::{Handled, Hub, HubError, MAX_BATCH, PAGE, Page};
 use crate::model::{AccessRequest, Decision, Outcome, Repo, Verdict};
 use crate::policy::Policy;
 use crate::report::{self, RepoReport};
 use queue::{Decided, Queue};
 use writer::{Writer, Written};
 
-/// No further page is read while more than so many are waiting to be decided or written. Two pages keep every call that
-/// may be in flight busy; more would only be read longer before it is acted upon, and take memory.
-const MAX_AHEAD: usize = 2 * PAGE;
+/// No further page is read while more than so many are waiting to be decided or written. It is enough to keep every call
+/// that may be in flight busy while a page is read; more would only be read longer before it is acted upon, and take memory.
+fn max_ahead(concurrency: usize) -> usize {
+    (2 * PAGE).min(concurrency * MAX_BATCH * 5 / 2)
+}
 
 /// How long deciding may keep the calls in flight from being attended to.
 const TIME_SLICE: Duration = Duration::from_micros(500);
@@ -54,7 +56,9 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
         // As much is begun as there may be calls in flight. The next page goes first: it is what takes longest.
         let in_flight = writing.len() + usize::from(reading.is_some());
         if reading.is_none() && in_flight < hub.concurrency() {
-            reading = review.next_page().map(|(page, after)| Box::pin(read(page, after)));
+            reading = review
+                .next_page(max_ahead(hub.concurrency()))
+                .map(|(page, after)| Box::pin(read(page, after)));
         }
         while writing.len() + usize::from(reading.is_some()) < hub.concurrency() {
             let Some(group) = review.queue.take(!review.undecided.is_empty()) else { break };
@@ -146,13 +150,13 @@ impl<'a> Review<'a> {
     }
 
     /// The page to read now, if any (`None` is the first one), and after which wait.
-    fn next_page(&mut self) -> Option<(Option<Url>, Duration)> {
+    fn next_page(&mut self, max_ahead: usize) -> Option<(Option<Url>, Duration)> {
         if self.passes == 0 {
             self.passes = 1;
             return Some((None, Duration::ZERO));
         }
         if self.next.is_some() {
-            let page = self.next.take_if(|_| self.undecided.len() + self.queue.len() <= MAX_AHEAD)?;
+            let page = self.next.take_if(|_| self.undecided.len() + self.queue.len() <= max_ahead)?;
             return Some((Some(page), Duration::ZERO));
         }
         // A new pass begins when the last one is written. If what will be left of the list is a single page it may begin
