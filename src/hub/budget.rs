@@ -51,8 +51,8 @@ enum Window {
     Unknown,
     /// The last answer told of no limit.
     Unlimited,
-    /// So many calls are left until then.
-    Limited { left: u32, ends: Instant },
+    /// So many calls are left until it ends; known since.
+    Limited { left: u32, ends: Instant, since: Instant },
 }
 
 /// What a call has to do before it is made.
@@ -69,8 +69,8 @@ impl State {
         }
         match self.window {
             Window::Unlimited => Next::Go { probe: false },
-            Window::Limited { left: 0, ends } if now < ends => Next::WaitUntil(ends),
-            Window::Limited { left, ends } if now < ends => {
+            Window::Limited { left: 0, ends, .. } if now < ends => Next::WaitUntil(ends),
+            Window::Limited { left, ends, .. } if now < ends => {
                 if self.in_flight < left {
                     Next::Go { probe: false }
                 } else {
@@ -100,22 +100,32 @@ impl State {
         (next, self.quota)
     }
 
-    fn learn(&mut self, status: StatusCode, told: &Told, now: Instant, wall_clock: SystemTime) {
+    /// Takes note of what the answer to a call tells that was made at the time `sent`.
+    fn learn(
+        &mut self,
+        status: StatusCode,
+        told: &Told,
+        sent: Instant,
+        now: Instant,
+        wall_clock: SystemTime,
+    ) {
         self.heard = Some((now, wall_clock));
         self.quota = told.quota.or(self.quota);
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
-        let ends = told.ends_in.map(|ends_in| now + ends_in);
-        match (told.left, ends, &mut self.window) {
-            // An answer of a window that is over, which another one has overtaken.
-            (Some(_), Some(ends), Window::Limited { ends: known, .. })
-                if now < *known && ends + SAME < *known => {}
-            (Some(left), Some(ends), Window::Limited { left: known, ends: end })
-                if now < *end && ends < *end + SAME =>
+        match (told.left, told.ends_in, &mut self.window) {
+            // Of the window before: an answer of this one has overtaken it.
+            (Some(_), Some(ends_in), Window::Limited { ends, since, .. })
+                if now < *ends && now + ends_in + SAME < *ends && sent < *since => {}
+            // Of the same window, however long the answer took.
+            (Some(left), Some(ends_in), Window::Limited { left: known, ends, .. })
+                if now < *ends && sent + ends_in < *ends + SAME && *ends <= now + ends_in + SAME =>
             {
                 *known = left.min(*known);
-                *end = ends.max(*end);
+                *ends = (*ends).max(sent + ends_in);
             }
-            (Some(left), Some(ends), window) => *window = Window::Limited { left, ends },
+            (Some(left), Some(ends_in), window) => {
+                *window = Window::Limited { left, ends: now + ends_in, since: now };
+            }
             (_, _, window) if refused => *window = Window::Unknown,
             // What stands before the Hub may fail without telling: only a success says that there is no limit.
             (_, _, window) if status.is_success() => *window = Window::Unlimited,
@@ -151,7 +161,7 @@ impl Budget {
             let now = Instant::now();
             let (next, quota) = self.state().begin(now, SystemTime::now());
             match next {
-                Next::Go { probe } => return Ok(Turn { budget: self, probe, answered: false }),
+                Next::Go { probe } => return Ok(Turn { budget: self, sent: now, probe, answered: false }),
                 Next::WaitUntil(when) if when >= deadline => {
                     return Err(Problem::RateLimited { wait: when - now, quota });
                 }
@@ -172,6 +182,7 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     budget: &'a Budget,
+    sent: Instant,
     probe: bool,
     answered: bool,
 }
@@ -181,7 +192,8 @@ impl Turn<'_> {
     pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.answered = true;
         let wall_clock = SystemTime::now();
-        self.budget.state().learn(status, &Told::by(headers, wall_clock), Instant::now(), wall_clock);
+        let told = Told::by(headers, wall_clock);
+        self.budget.state().learn(status, &told, self.sent, Instant::now(), wall_clock);
     }
 }
 
@@ -382,13 +394,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn answers_that_overtake_each_other_do_not_make_more_of_the_limit() {
         let budget = Budget::new();
+        call(&budget, 200, &[(LIMIT, r#""api";r=9;t=60"#)]).await;
+        let deadline = Instant::now() + LONGEST_PAUSE;
+        let mut slow = budget.turn(deadline).await.expect("a turn");
+        let mut slower = budget.turn(deadline).await.expect("a turn");
+        sleep_until(Instant::now() + seconds(1)).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
-        call(&budget, 200, &[(LIMIT, r#""api";r=5;t=61"#)]).await;
-        assert_eq!(lanes(&budget).await, 3, "the same window, told of before");
+        sleep_until(Instant::now() + seconds(10)).await;
+        slow.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=8;t=60"#)]));
+        drop(slow);
+        assert_eq!(lanes(&budget).await, 2, "the same window, told of before; one call is still in flight");
+
+        sleep_until(Instant::now() + seconds(50)).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=9;t=300"#)]).await;
-        assert_eq!(lanes(&budget).await, 9, "the next window");
-        call(&budget, 200, &[(LIMIT, r#""api";r=1;t=1"#)]).await;
+        assert_eq!(lanes(&budget).await, 8, "the next window");
+        slower.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=7;t=1"#)]));
+        drop(slower);
         assert_eq!(lanes(&budget).await, 9, "the window before");
+        call(&budget, 200, &[(LIMIT, r#""api";r=5;t=200"#)]).await;
+        assert_eq!(
+            lanes(&budget).await,
+            5,
+            "what a later call is told counts, even if the window is another"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -445,7 +473,7 @@ mod tests {
             let (now, wall_clock) = (Instant::now(), SystemTime::now());
             let mut state = Budget::new().state.into_inner().expect("no panic");
             let told = Told { left: Some(0), ends_in: Some(seconds(300)), ..Told::default() };
-            state.learn(StatusCode::TOO_MANY_REQUESTS, &told, now, wall_clock);
+            state.learn(StatusCode::TOO_MANY_REQUESTS, &told, now, now, wall_clock);
             let (next, _) = state.begin(now + seconds(10), wall_clock + seconds(10 + passed));
             assert_eq!(matches!(next, Next::Go { probe: true }), is_over, "{passed}");
         }

@@ -142,7 +142,7 @@ async fn no_more_calls_are_in_flight_than_concurrency_says() {
         assert_everybody_is_where_they_belong(&hub, 1500);
         assert_eq!(hub.model().most_in_flight, concurrency);
         // Where only one call can be made at a time, what was read is written before more is read.
-        assert_eq!(hub.calls()[1].starts_with("POST"), concurrency == 1);
+        assert!(concurrency > 1 || hub.calls()[1].starts_with("POST"));
     }
 }
 
