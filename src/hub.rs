@@ -39,6 +39,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// that stalls is soon given up, and a Hub that is slow at everything is still waited for.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a decision may wait for the Hub's rate limit to be written. What a person decides meanwhile would be overruled
+/// by it; after a longer wait the list is read again instead.
+const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// No call begins this shortly before the deadline: it would hardly be answered, and what it did would not be known.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
@@ -142,7 +146,8 @@ impl RepoCalls<'_> {
     pub async fn pending(&self, page: Option<Url>) -> Result<Page, HubError> {
         let url = page.map_or_else(|| self.url(&format!("pending?limit={PAGE}")), Ok)?;
         let call = format!("GET {}", url.path());
-        let page = self.send(&call, || self.hub.http.get(url.clone()), |answered| read_page(answered, &url));
+        let get = || self.hub.http.get(url.clone());
+        let page = self.send(&call, None, get, |answered| read_page(answered, &url));
         page.await.map_err(|error| self.heed(error))
     }
 
@@ -197,21 +202,25 @@ impl RepoCalls<'_> {
             .map_err(|error| HubError::new(&call, Problem::Unreadable(wire::describe(&error))))?;
         let request =
             || self.hub.http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone());
-        self.send(&call, request, |answered| read(answered).map_err(Problem::Unreadable)).await
+        self.send(&call, Some(WRITE_PATIENCE), request, |answered| {
+            read(answered).map_err(Problem::Unreadable)
+        })
+        .await
     }
 
-    /// Makes a call, again and again while that may help, and reads what is answered. All calls of this project may be
+    /// Makes a call, again and again while that may help (but for no longer than `patience` where the Hub wants no call), and reads what is answered. All calls of this project may be
     /// repeated: what was done already is not done twice.
     async fn send<T>(
         &self,
         call: &str,
+        patience: Option<Duration>,
         request: impl Fn() -> RequestBuilder,
         read: impl Fn(&Answered) -> Result<T, Problem>,
     ) -> Result<T, HubError> {
         let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
         let attempt = || async {
             let timeout = CALL_TIMEOUT * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
-            let answered = self.send_once(call, request(), timeout).await;
+            let answered = self.send_once(call, patience, request(), timeout).await;
             let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
             answered.and_then(read).map_err(|mut error| {
                 error.may_be_done |= may_be_done.fetch_or(error.may_be_done, Ordering::Relaxed);
@@ -239,6 +248,7 @@ impl RepoCalls<'_> {
     async fn send_once(
         &self,
         call: &str,
+        patience: Option<Duration>,
         request: RequestBuilder,
         timeout: Duration,
     ) -> Result<Answered, HubError> {
@@ -247,7 +257,8 @@ impl RepoCalls<'_> {
         let lane = timeout_at(self.last_moment(), lanes.acquire()).await;
         let _lane = lane.map_err(|_| fail(Problem::OutOfTime))?;
         self.may_go_on(call)?;
-        let mut turn = budget.turn(self.last_moment()).await.map_err(fail)?;
+        let postpone = patience.map_or(self.deadline, |patience| Instant::now() + patience);
+        let mut turn = budget.turn(self.last_moment(), postpone).await.map_err(fail)?;
         self.may_go_on(call)?;
         self.count.fetch_add(1, Ordering::Relaxed);
         // `bearer_auth` marks the header as sensitive, so that no debug output shows it.

@@ -34,9 +34,13 @@ fn max_ahead(concurrency: usize) -> usize {
 /// How long deciding may keep the calls in flight from being attended to.
 const TIME_SLICE: Duration = Duration::from_micros(500);
 
-/// How long to wait for a list that lags behind before it is read again; each time twice as long as the last. The Hub's
-/// lists were seen to lag about a second.
+/// How long to wait for a list that lags behind before it is read again: each time twice as long as the last, up to a limit.
+/// The Hub's lists were seen to lag about a second.
 const FIRST_PATIENCE: Duration = Duration::from_millis(100);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most times in a row that a list is read again only because it lags behind.
+const MAX_LOOKS: usize = 10;
 
 /// Reviews one repo: decides everybody who waits and tells the Hub, all of it before `deadline`. A dry run decides and
 /// reports the same and writes nothing.
@@ -98,7 +102,11 @@ struct Review<'a> {
     next: Option<Url>,
     /// Of the pass before, if that wrote nothing: what of this run it still listed.
     listed_before: Option<u64>,
+    /// How often the list was read again in vain, and how long to wait before it is read once more.
+    looks: usize,
     patience: Duration,
+    /// Whether something was not written because the Hub wanted no call for so long that others may have decided meanwhile.
+    postponed: bool,
     undecided: VecDeque<AccessRequest>,
     /// When deciding what was read has to end, so that there is time to write it.
     decide_until: Instant,
@@ -137,7 +145,9 @@ impl<'a> Review<'a> {
             pass: Pass::default(),
             next: None,
             listed_before: None,
+            looks: 0,
             patience: FIRST_PATIENCE,
+            postponed: false,
             undecided: VecDeque::new(),
             decide_until: deadline,
             queue: Queue::default(),
@@ -174,16 +184,25 @@ impl<'a> Review<'a> {
     fn look_again(&mut self) -> Option<Duration> {
         let Pass { pages, wrote, still_listed, .. } = self.pass;
         let is_settled = !wrote && (still_listed == 0 || self.listed_before == Some(still_listed));
-        if pages <= 1 || is_settled || self.report.error.is_some() {
+        if self.report.error.is_some() || !self.postponed && (pages <= 1 || is_settled) {
             return None;
         }
-        (self.passes, self.pass) = (self.passes + 1, Pass::default());
-        self.listed_before = (!wrote).then_some(still_listed);
-        if wrote {
-            return Some(Duration::ZERO);
+        let wait = if wrote || self.postponed {
+            (self.looks, self.patience) = (0, FIRST_PATIENCE);
+            Duration::ZERO
+        } else {
+            self.looks += 1;
+            let longer = (self.patience * 2).min(LONGEST_PATIENCE);
+            std::mem::replace(&mut self.patience, longer)
+        };
+        if self.looks > MAX_LOOKS || Instant::now() + wait >= self.deadline {
+            self.report
+                .fail(&"the Hub's list has not caught up with what was written; the next run looks again");
+            return None;
         }
-        self.patience *= 2;
-        Some(self.patience / 2)
+        self.listed_before = (!wrote).then_some(still_listed);
+        (self.passes, self.pass, self.postponed) = (self.passes + 1, Pass::default(), false);
+        Some(wait)
     }
 
     fn take_in(&mut self, page: Result<Page, HubError>) {
@@ -235,7 +254,8 @@ impl<'a> Review<'a> {
     /// Decides one request. What is held is done with; what is to be written is queued.
     fn decide(&mut self, request: &AccessRequest) {
         let identity = request.identity();
-        let hash = identity.as_ref().map(|identity| self.hasher.hash_one(identity));
+        // Who was reset and has asked again since is new.
+        let hash = identity.as_ref().map(|identity| self.hasher.hash_one((identity, request.requested_at)));
         match hash {
             Some(hash) if self.leaving.contains(&hash) => {
                 self.pass.still_listed = self.pass.still_listed.wrapping_add(hash);
@@ -249,12 +269,18 @@ impl<'a> Review<'a> {
         let decision = self.policy.decide(request, self.repo, now);
         let who = request.user.name.clone().or_else(|| request.request_id.clone());
         let who = who.or_else(|| request.user.id.clone()).unwrap_or_default();
-        match identity {
-            Some(identity) if decision.verdict != Verdict::Hold && !self.dry_run => {
-                self.leaving.extend(hash);
+        match identity.zip(hash) {
+            Some((identity, hash)) if decision.verdict != Verdict::Hold && !self.dry_run => {
+                self.leaving.insert(hash);
                 self.pass.wrote = true;
                 self.unwritten += 1;
-                self.queue.push(Decided { identity, who, requested_at: request.requested_at, decision });
+                self.queue.push(Decided {
+                    identity,
+                    hash,
+                    who,
+                    requested_at: request.requested_at,
+                    decision,
+                });
             }
             _ => {
                 let outcome = if decision.verdict == Verdict::Hold { Outcome::Held } else { Outcome::DryRun };
@@ -273,6 +299,11 @@ impl<'a> Review<'a> {
                 Ok(Handled::Failed(why)) => {
                     self.report.fail(&format!("the Hub did not take a verdict of a batch: {why}"));
                     Outcome::Failed
+                }
+                Err(error) if error.is_postponed() => {
+                    self.leaving.remove(&decided.hash);
+                    self.postponed = true;
+                    continue;
                 }
                 Err(error) => {
                     self.fail(&error);
@@ -294,5 +325,107 @@ impl<'a> Review<'a> {
     fn fail(&mut self, error: &HubError) {
         self.report.not_gated |= error.is_not_gated();
         self.report.fail(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RepoType;
+
+    fn with_review<T>(test: impl FnOnce(&mut Review) -> T) -> T {
+        let repo = Repo::new(RepoType::Model, "acme/model").expect("a name");
+        let policy = Policy::parse(r#"{"rules": []}"#).expect("a policy");
+        let mut review = Review::new(&repo, &policy, false, Instant::now() + Duration::from_secs(3600));
+        review.passes = 1;
+        test(&mut review)
+    }
+
+    /// How long to wait before the list is read again after passes over so many pages, each of which wrote or not and
+    /// still listed so many of those who had been written before.
+    fn waits(pages: usize, passes: &[(bool, u64)]) -> Vec<Option<u128>> {
+        with_review(|review| {
+            let mut wait = |&(wrote, still_listed)| {
+                review.pass = Pass { pages, wrote, still_listed, ..Pass::default() };
+                review.look_again().map(|wait| wait.as_millis())
+            };
+            passes.iter().map(&mut wait).collect()
+        })
+    }
+
+    #[test]
+    fn the_list_is_read_again_until_nobody_can_have_been_skipped() {
+        assert_eq!(waits(1, &[(true, 9)]), [None], "a page shows everybody at once");
+        assert_eq!(waits(2, &[(false, 0)]), [None], "nobody left");
+        assert_eq!(waits(2, &[(true, 0), (false, 0)]), [Some(0), None], "nobody is left to leave");
+        assert_eq!(
+            waits(2, &[(true, 0), (false, 5), (false, 0)]),
+            [Some(0), Some(100), None],
+            "it has caught up"
+        );
+        assert_eq!(
+            waits(2, &[(true, 5), (false, 5), (false, 5)]),
+            [Some(0), Some(100), None],
+            "it stands still"
+        );
+        let moves = [(true, 0), (false, 5), (false, 4), (false, 3), (true, 3), (false, 3), (false, 2)];
+        let expected = [Some(0), Some(100), Some(200), Some(400), Some(0), Some(100), Some(200)];
+        assert_eq!(waits(2, &moves), expected, "it moves");
+    }
+
+    #[test]
+    fn a_list_that_never_stands_still_is_given_up() {
+        let restless: Vec<(bool, u64)> = (1..20).map(|listed| (false, listed)).collect();
+        let waits = waits(2, &restless);
+        assert_eq!(waits[..6], [100, 200, 400, 800, 1600, 2000].map(Some));
+        assert_eq!((waits[9], waits[10]), (Some(2000), None));
+    }
+
+    #[test]
+    fn what_was_postponed_is_looked_at_again_but_nothing_is_after_a_failure() {
+        with_review(|review| {
+            review.postponed = true;
+            assert_eq!(review.look_again(), Some(Duration::ZERO));
+            assert_eq!(review.look_again(), None);
+            (review.postponed, review.report.error) = (true, Some("no".to_owned()));
+            assert_eq!(review.look_again(), None);
+        });
+    }
+
+    #[test]
+    fn nobody_is_decided_twice_unless_they_have_asked_again() {
+        with_review(|review| {
+            let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
+            review.decide(&request);
+            review.decide(&request);
+            assert_eq!(review.report.held, 1);
+            request.requested_at = Some(Utc::now());
+            review.decide(&request);
+            assert_eq!(review.report.held, 2);
+        });
+    }
+
+    #[test]
+    fn no_wait_goes_past_the_deadline() {
+        with_review(|review| {
+            review.deadline = Instant::now() + FIRST_PATIENCE / 2;
+            review.pass = Pass { pages: 2, still_listed: 1, ..Pass::default() };
+            assert_eq!(review.look_again(), None);
+            assert!(review.report.error.as_ref().is_some_and(|error| error.contains("has not caught up")));
+        });
+    }
+
+    #[test]
+    fn the_next_pass_begins_early_only_if_what_is_left_fits_a_page() {
+        let begins = |held: u64, unwritten| {
+            with_review(|review| {
+                review.pass = Pass { pages: 2, wrote: true, ..Pass::default() };
+                review.held = (0..held).collect();
+                review.unwritten = unwritten;
+                review.next_page(0).is_some()
+            })
+        };
+        assert!(begins(0, 999) && begins(500, 499) && begins(5000, 0));
+        assert!(!begins(0, 1000) && !begins(500, 500) && !begins(5000, 1));
     }
 }

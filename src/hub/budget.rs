@@ -4,6 +4,7 @@
 //! answer how many are left in the current one. A call in flight may not have been counted yet, so one more is made only
 //! while fewer are in flight than are left: near the end of a window they go one by one, and nobody runs into a 429.
 
+use std::cmp::Reverse;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -19,11 +20,15 @@ use super::link::{parameters, split_outside_quotes};
 /// are the same end.
 const SAME: Duration = Duration::from_millis(1500);
 
-/// The shortest time to stay away after a 429 whose window is said to end in no time: less than a second may be left.
+/// The shortest time to stay away after a 429, whatever it says: of a time that is told in seconds, less than one may be
+/// left, and clocks differ.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest time that is believed, so that nothing overflows; no run lasts as long.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest time that is believed. A window of the Hub lasts five minutes; after an hour one call may find out.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// How long a call that is to find out about the window is waited for before another one does.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -35,8 +40,8 @@ pub(super) struct Budget {
 struct State {
     window: Window,
     in_flight: u32,
-    /// A call is on its way to find out about the window.
-    probing: bool,
+    /// Since when a call is on its way to find out about the window.
+    probing: Option<Instant>,
     /// The Hub has asked for no call before this time.
     pause: Option<Instant>,
     /// How many calls there are in a whole window, and how long that is.
@@ -57,8 +62,11 @@ enum Window {
 
 /// What a call has to do before it is made.
 enum Next {
-    Go { probe: bool },
-    WaitForAnswer,
+    Go {
+        probe: bool,
+    },
+    /// An answer may allow it before that time, when it is to be looked at again in any case.
+    WaitForAnswer(Instant),
     WaitUntil(Instant),
 }
 
@@ -74,12 +82,14 @@ impl State {
                 if self.in_flight < left {
                     Next::Go { probe: false }
                 } else {
-                    Next::WaitForAnswer
+                    Next::WaitForAnswer(ends)
                 }
             }
             // One goes ahead and finds out, rather than all of them.
-            Window::Unknown | Window::Limited { .. } if self.probing => Next::WaitForAnswer,
-            Window::Unknown | Window::Limited { .. } => Next::Go { probe: true },
+            Window::Unknown | Window::Limited { .. } => match self.probing.map(|since| since + PATIENCE) {
+                Some(patience) if now < patience => Next::WaitForAnswer(patience),
+                _ => Next::Go { probe: true },
+            },
         }
     }
 
@@ -95,7 +105,7 @@ impl State {
         let next = self.next(now);
         if let Next::Go { probe } = next {
             self.in_flight += 1;
-            self.probing |= probe;
+            self.probing = if probe { Some(now) } else { self.probing };
         }
         (next, self.quota)
     }
@@ -113,6 +123,8 @@ impl State {
         self.quota = told.quota.or(self.quota);
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
         match (told.left, told.ends_in, &mut self.window) {
+            // Whatever it says is left did not help: after the pause one call finds out.
+            (_, _, window) if refused => *window = Window::Unknown,
             // Of the window before: an answer of this one has overtaken it.
             (Some(_), Some(ends_in), Window::Limited { ends, since, .. })
                 if now < *ends && now + ends_in + SAME < *ends && sent < *since => {}
@@ -126,13 +138,14 @@ impl State {
             (Some(left), Some(ends_in), window) => {
                 *window = Window::Limited { left, ends: now + ends_in, since: now };
             }
-            (_, _, window) if refused => *window = Window::Unknown,
             // What stands before the Hub may fail without telling: only a success says that there is no limit.
             (_, _, window) if status.is_success() => *window = Window::Unlimited,
             _ => {}
         }
-        let until_window_ends = || refused.then(|| told.ends_in.unwrap_or_default().max(SHORTEST_PAUSE));
-        if let Some(pause) = told.retry_after.filter(|_| !status.is_success()).or_else(until_window_ends) {
+        let asked_for = told.retry_after.filter(|_| !status.is_success());
+        let until_window_ends = told.ends_in.filter(|_| refused);
+        let at_least = refused.then_some(SHORTEST_PAUSE);
+        if let Some(pause) = asked_for.or(until_window_ends).max(at_least) {
             self.pause = self.pause.max(Some(now + pause));
         }
     }
@@ -143,7 +156,7 @@ impl Budget {
         let state = State {
             window: Window::Unknown,
             in_flight: 0,
-            probing: false,
+            probing: None,
             pause: None,
             quota: None,
             heard: None,
@@ -151,8 +164,9 @@ impl Budget {
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
-    /// Waits until a call may be made. If that is not before `deadline`, the error says how long the Hub wants no call.
-    pub(super) async fn turn(&self, deadline: Instant) -> Result<Turn<'_>, Problem> {
+    /// Waits until a call may be made. If that is not before `deadline`, the error says how long the Hub wants no call; if it
+    /// is not before `postpone`, the call is not to be made but to be put off.
+    pub(super) async fn turn(&self, deadline: Instant, postpone: Instant) -> Result<Turn<'_>, Problem> {
         loop {
             // Whoever is told of a change has to have been waiting before the state was looked at.
             let changed = self.changed.notified();
@@ -165,9 +179,13 @@ impl Budget {
                 Next::WaitUntil(when) if when >= deadline => {
                     return Err(Problem::RateLimited { wait: when - now, quota });
                 }
+                Next::WaitUntil(when) if when >= postpone => return Err(Problem::Postponed),
                 Next::WaitUntil(when) => sleep_until(when).await,
-                Next::WaitForAnswer => {
-                    timeout_at(deadline, changed).await.map_err(|_| Problem::OutOfTime)?;
+                Next::WaitForAnswer(until) => {
+                    let waited = timeout_at(until.min(deadline), changed).await;
+                    if waited.is_err() && until >= deadline {
+                        return Err(Problem::OutOfTime);
+                    }
                 }
             }
         }
@@ -201,7 +219,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.budget.state();
         state.in_flight -= 1;
-        state.probing &= !self.probe;
+        state.probing = state.probing.filter(|since| !self.probe || *since != self.sent);
         // The Hub may have counted what it did not answer.
         if let (false, Window::Limited { left, .. }) = (self.answered, &mut state.window) {
             *left = left.saturating_sub(1);
@@ -231,12 +249,13 @@ impl Told {
             .find_map(|policy| Some((number(policy, "q")?, seconds(number(policy, "w")?))));
         // Of several limits the one that is nearest counts.
         let nearest = limits("ratelimit")
-            .filter_map(|limit| Some((number(limit, "r")?, number(limit, "t").map(seconds))))
+            .filter_map(|limit| Some((number(limit, "r")?, Reverse(number(limit, "t").map(seconds)))))
             .min();
-        let (left, ends_in) = nearest.unzip();
+        let (left, ends_in) = nearest.map(|(left, Reverse(ends_in))| (left, ends_in)).unzip();
+        let (window, at_least) = (quota.map(|(_, window)| window), left.map(|_| SHORTEST_PAUSE));
         Self {
             left,
-            ends_in: ends_in.flatten().or(quota.map(|(_, window)| window)),
+            ends_in: ends_in.flatten().or(window).or(at_least),
             quota,
             retry_after: texts(RETRY_AFTER.as_str()).find_map(|text| retry_after(text.trim(), now)),
         }
@@ -296,7 +315,7 @@ mod tests {
             (r#""api";r=7"#, Some(7), Some(300)),
             (r#""api";r=50;t=9, "pages";r=3;t=20"#, Some(3), Some(20)),
             (r#""a;r=1;t=1,b";r=50;t=9"#, Some(50), Some(9)),
-            (r#""api";r=99999999999999999999;t=99999999999999999999"#, Some(u32::MAX), Some(86400)),
+            (r#""api";r=99999999999999999999;t=99999999999999999999"#, Some(u32::MAX), Some(3600)),
             (r#""api";r=-1;t=5"#, None, Some(300)),
             (r#""api";r=1.5;t=5"#, None, Some(300)),
             (r#""api";r=;t=5"#, None, Some(300)),
@@ -308,7 +327,12 @@ mod tests {
             let expected = Told { left, ends_in: ends_in.map(seconds), quota, retry_after: None };
             assert_eq!(told(&[(LIMIT, limit), (POLICY, policy)]), expected, "{limit}");
         }
-        assert_eq!(told(&[(LIMIT, r#""api";r=7"#)]), Told { left: Some(7), ..Told::default() });
+        assert_eq!(
+            told(&[(LIMIT, r#""api";r=7"#)]),
+            Told { left: Some(7), ends_in: Some(seconds(1)), ..Told::default() }
+        );
+        let several = told(&[(LIMIT, r#""a";r=0;t=1, "b";r=0;t=300"#)]);
+        assert_eq!((several.left, several.ends_in), (Some(0), Some(seconds(300))));
         assert_eq!(told(&[(POLICY, r#""api";w=300"#), (POLICY, "q=5;w=10")]).quota, Some((5, seconds(10))));
     }
 
@@ -321,8 +345,8 @@ mod tests {
             ("Sunday, 22-Nov-26 12:01:30 GMT", Some(90)),
             ("Sun Nov 22 12:01:30 2026", Some(90)),
             ("Sun, 22 Nov 2026 11:00:00 GMT", Some(0)),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(86400)),
-            ("99999999999999999999", Some(86400)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(3600)),
+            ("99999999999999999999", Some(3600)),
             ("-1", None),
             ("soon", None),
             ("", None),
@@ -332,16 +356,29 @@ mod tests {
         }
     }
 
+    /// A call that may wait until the deadline.
+    async fn turn(budget: &Budget, deadline: Instant) -> Result<Turn<'_>, Problem> {
+        budget.turn(deadline, deadline).await
+    }
+
     /// Makes a call that is answered at once.
     async fn call(budget: &Budget, status: u16, told: &[(&'static str, &str)]) {
-        let mut turn = budget.turn(Instant::now() + LONGEST_PAUSE).await.expect("a turn");
+        let mut turn = turn(budget, Instant::now() + LONGEST_PAUSE).await.expect("a turn");
         turn.answered(StatusCode::from_u16(status).expect("a status"), &headers(told));
+    }
+
+    /// A call that was under way is answered now.
+    fn call_anyway(budget: &Budget, status: u16, told: &[(&'static str, &str)]) {
+        let (now, wall_clock) = (Instant::now(), SystemTime::now());
+        let told = Told::by(&headers(told), wall_clock);
+        let status = StatusCode::from_u16(status).expect("a status");
+        budget.state().learn(status, &told, now, now, wall_clock);
     }
 
     /// How long a call would have to wait from now on.
     async fn wait(budget: &Budget) -> Duration {
         let now = Instant::now();
-        let turn = budget.turn(now + LONGEST_PAUSE * 2).await.expect("a turn");
+        let turn = turn(budget, now + LONGEST_PAUSE * 2).await.expect("a turn");
         let waited = now.elapsed();
         drop(turn);
         Duration::from_secs(waited.as_secs())
@@ -351,7 +388,7 @@ mod tests {
     async fn lanes(budget: &Budget) -> usize {
         let mut turns = Vec::new();
         while let Ok(Ok(turn)) =
-            timeout(Duration::from_millis(1), budget.turn(Instant::now() + LONGEST_PAUSE)).await
+            timeout(Duration::from_millis(1), turn(budget, Instant::now() + LONGEST_PAUSE)).await
         {
             turns.push(turn);
             if turns.len() == 20 {
@@ -396,8 +433,8 @@ mod tests {
         let budget = Budget::new();
         call(&budget, 200, &[(LIMIT, r#""api";r=9;t=60"#)]).await;
         let deadline = Instant::now() + LONGEST_PAUSE;
-        let mut slow = budget.turn(deadline).await.expect("a turn");
-        let mut slower = budget.turn(deadline).await.expect("a turn");
+        let mut slow = turn(&budget, deadline).await.expect("a turn");
+        let mut slower = turn(&budget, deadline).await.expect("a turn");
         sleep_until(Instant::now() + seconds(1)).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
         sleep_until(Instant::now() + seconds(10)).await;
@@ -423,7 +460,7 @@ mod tests {
     async fn a_call_without_an_answer_may_have_been_counted() {
         let budget = Budget::new();
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
-        drop(budget.turn(Instant::now() + LONGEST_PAUSE).await);
+        drop(turn(&budget, Instant::now() + LONGEST_PAUSE).await);
         assert_eq!(lanes(&budget).await, 2);
     }
 
@@ -436,6 +473,8 @@ mod tests {
             (429, vec![(LIMIT, r#""api";r=9;t=55"#), after("3")], 3),
             (429, vec![(LIMIT, r#""api";r=0;t=0"#)], 1),
             (429, vec![after("7")], 7),
+            (429, vec![after("0")], 1),
+            (429, vec![after("Sun, 22 Nov 2020 12:00:00 GMT")], 1),
             (429, vec![], 1),
             (503, vec![after("7")], 7),
             (503, vec![], 0),
@@ -444,7 +483,11 @@ mod tests {
         for (status, told, expected) in cases {
             let budget = Budget::new();
             call(&budget, status, &told).await;
+            call_anyway(&budget, 503, &[after("0")]);
             assert_eq!(wait(&budget).await, Duration::from_secs(expected), "{status} {told:?}");
+            if status == 429 {
+                assert_eq!(lanes(&budget).await, 1, "{told:?}: one finds out");
+            }
         }
     }
 
@@ -454,17 +497,35 @@ mod tests {
         let told = [(LIMIT, r#""api";r=0;t=55"#), (POLICY, r#""api";q=1000;w=300"#)];
         call(&budget, 200, &told).await;
         let now = Instant::now();
-        let refused = budget.turn(now + Duration::from_secs(20)).await.expect_err("no turn");
+        let refused = turn(&budget, now + Duration::from_secs(20)).await.expect_err("no turn");
         let expected = Problem::RateLimited {
             wait: Duration::from_secs(55),
             quota: Some((1000, Duration::from_secs(300))),
         };
         assert_eq!((refused, now.elapsed()), (expected, Duration::ZERO));
 
+        let put_off = budget.turn(now + Duration::from_secs(60), now + Duration::from_secs(50)).await;
+        assert_eq!((put_off.err(), now.elapsed()), (Some(Problem::Postponed), Duration::ZERO));
+
         let budget = Budget::new();
-        let _probe = budget.turn(now + Duration::from_secs(20)).await.expect("a turn");
-        let refused = budget.turn(now + Duration::from_secs(20)).await.expect_err("no turn");
+        call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#), (POLICY, r#""api";q=1000;w=300"#)]).await;
+        call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#)]).await;
+        let _last = turn(&budget, now + Duration::from_secs(20)).await.expect("a turn");
+        let refused = turn(&budget, now + Duration::from_secs(20)).await.expect_err("no turn");
         assert_eq!((refused, now.elapsed()), (Problem::OutOfTime, Duration::from_secs(20)));
+        assert_eq!(budget.state().quota, Some((1000, Duration::from_secs(300))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_stalls_does_not_hold_up_the_others_for_long() {
+        let deadline = Instant::now() + seconds(60);
+        let budget = Budget::new();
+        let probe = turn(&budget, deadline).await.expect("a turn");
+        assert_eq!(wait(&budget).await, PATIENCE, "nobody knows of the window");
+        drop(probe);
+        call(&budget, 200, &[(LIMIT, r#""api";r=1;t=2"#)]).await;
+        let _last = turn(&budget, deadline).await.expect("a turn");
+        assert_eq!(wait(&budget).await, seconds(2), "the window ends");
     }
 
     #[test]
@@ -482,9 +543,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_go_on_as_soon_as_an_answer_allows_it() {
         let budget = Budget::new();
-        let mut probe = budget.turn(Instant::now() + LONGEST_PAUSE).await.expect("a turn");
+        let mut probe = turn(&budget, Instant::now() + LONGEST_PAUSE).await.expect("a turn");
         let others =
-            futures_util::future::join_all((0..5).map(|_| budget.turn(Instant::now() + LONGEST_PAUSE)));
+            futures_util::future::join_all((0..5).map(|_| turn(&budget, Instant::now() + LONGEST_PAUSE)));
         let answer = async {
             tokio::task::yield_now().await;
             probe.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=9;t=60"#)]));

@@ -47,6 +47,8 @@ pub enum Problem {
         /// How many calls there are in a window, and how long that is; where the Hub tells.
         quota: Option<(u32, Duration)>,
     },
+    /// The Hub wants no call for longer than what was decided may wait to be written: it is to be read and decided again.
+    Postponed,
     /// The next page is said to be here, which is another origin or another list.
     ForeignPage(String),
     /// There was an answer, but not of the form that is documented.
@@ -108,8 +110,17 @@ impl HubError {
         match &self.problem {
             Problem::Unreachable(_) | Problem::Unanswered(_) | Problem::Unreadable(_) => true,
             Problem::Refused { status, .. } => retry::is_transient(*status),
-            Problem::OutOfTime | Problem::RateLimited { .. } | Problem::ForeignPage(_) => false,
+            Problem::OutOfTime
+            | Problem::RateLimited { .. }
+            | Problem::Postponed
+            | Problem::ForeignPage(_) => false,
         }
+    }
+
+    /// Nothing was written, and what was decided is to be read and decided again.
+    #[must_use]
+    pub fn is_postponed(&self) -> bool {
+        self.problem == Problem::Postponed && !self.may_be_done
     }
 
     /// The request is in that state already, or it or its user are no more. The Hub tells this by its message alone.
@@ -188,6 +199,7 @@ impl fmt::Display for HubError {
                 })?;
                 f.write_str("; the next run goes on")
             }
+            Problem::Postponed => f.write_str("put off, for the Hub wants no call for a while"),
             Problem::ForeignPage(place) => {
                 write!(f, "the next page is said to be {place}, which is not of the same list")
             }

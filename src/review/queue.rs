@@ -11,6 +11,8 @@ use crate::model::{Decision, Identity};
 /// A decision that is to be written.
 pub(super) struct Decided {
     pub(super) identity: Identity,
+    /// What the review knows the request by.
+    pub(super) hash: u64,
     pub(super) who: String,
     pub(super) requested_at: Option<DateTime<Utc>>,
     pub(super) decision: Decision,
@@ -82,7 +84,7 @@ mod tests {
     fn decided(name: &str, verdict: Verdict, reason: Option<&str>, by_id: bool) -> Decided {
         let identity = if by_id { Identity::UserId } else { Identity::RequestId }(name.to_owned());
         let decision = Decision { verdict, reason: reason.map(Into::into), grounds: Grounds::NoRule };
-        Decided { identity, who: name.to_owned(), requested_at: None, decision }
+        Decided { identity, hash: 0, who: name.to_owned(), requested_at: None, decision }
     }
 
     fn names(group: Option<Group>) -> Vec<String> {

@@ -14,7 +14,9 @@ mod server;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use model::{Batch, Call, Cursor, Fault, Gating, Model, Person, Quota, Repo, Role, Status};
+pub use model::{
+    AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Quota, Repo, Role, Status,
+};
 
 /// A running stand-in; it ends when this is dropped.
 pub struct Hub {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::hub::{Fault, Hub, Role, Status};
-use crate::support::{deliver, deliver_within, doorman, doorman_with, payload, staff, stranger};
+use crate::hub::{Cursor, Fault, Hub, Role, Status};
+use crate::support::{ask, deliver, deliver_within, doorman, doorman_with, payload, staff, stranger};
 
 /// A Hub on which five of acme.com and a stranger wait for `acme/model`.
 async fn six_waiting() -> Hub {
@@ -244,6 +244,41 @@ async fn a_hub_that_never_answers_is_given_up_before_lambda_gives_us_up() {
 }
 
 #[tokio::test]
+async fn a_webhook_before_a_silent_hub_is_answered_before_the_hub_gives_it_up() {
+    let hub = six_waiting().await;
+    hub.model().faults("/pending", &Fault::Stall, 100);
+    let started = Instant::now();
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!((status, &report["repos"][0]["calls"]), (202, &json!(3)), "{report}");
+    assert!(started.elapsed() < Duration::from_secs(21));
+}
+
+#[tokio::test]
+async fn a_list_that_never_stands_still_is_given_up_in_time() {
+    let hub = six_waiting().await;
+    hub.model().lag = Duration::from_millis(700);
+    hub.model().max_page = 2;
+    hub.model().cursor = Cursor::Counts;
+    let time = Duration::from_secs(4);
+    let started = Instant::now();
+    let doorman = doorman(&hub);
+    let payload = payload("acme/model");
+    let review = deliver_within(&doorman, &payload, time);
+    let newcomers = async {
+        for number in 0.. {
+            ask(&hub, "acme/model", [staff(&format!("late{number}"))]);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (status, report) = tokio::select! {
+        answer = review => answer,
+        () = newcomers => unreachable!("they come for ever"),
+    };
+    assert!(started.elapsed() < time, "{report}");
+    assert_eq!((status, &report["repos"][0]["complete"]), (202, &json!(false)), "{report}");
+}
+
+#[tokio::test]
 async fn when_there_is_no_time_left_no_call_is_made() {
     let hub = six_waiting().await;
     let (status, report) =
@@ -260,4 +295,5 @@ async fn a_hub_that_is_not_there_is_reported() {
     let (status, report) = deliver_within(&doorman, &payload("acme/model"), Duration::from_secs(2)).await;
     assert_eq!(status, 202);
     assert!(error(&report).contains("no connection to the Hub: "), "{report}");
+    assert!(report["repos"][0]["calls"].as_u64() > Some(1), "it may come back: {report}");
 }

@@ -87,14 +87,13 @@ async fn what_batch_cannot_do_is_found_out_once_and_not_forgotten() {
     for (batch, hides_requesters) in [(Batch::NoRequestId, true), (Batch::Unknown, false)] {
         let hub = Hub::start().await;
         hub.model().batch = batch;
-        hub.model().max_page = 10;
-        ask(&hub, "acme/model", (0..40).map(|number| staff(&format!("user{number}"))));
+        ask(&hub, "acme/model", (0..400).map(|number| staff(&format!("user{number}"))));
         hub.model().repo("acme/model").hides_requesters = hides_requesters;
         let policy = r#"{"rules": [], "default": "accept"}"#;
         let variables = [("APPROVAL_POLICY", policy), ("CONCURRENCY", "1")];
         let (status, _) = deliver(&doorman_with(&hub, &variables), &payload("acme/model")).await;
-        assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 40), "{batch:?}");
-        assert!(bodies(&hub, "/batch").len() < 4, "{batch:?}: {} batches", bodies(&hub, "/batch").len());
+        assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 400), "{batch:?}");
+        assert_eq!((bodies(&hub, "/batch").len(), bodies(&hub, "/handle").len()), (1, 400), "{batch:?}");
     }
 }
 
@@ -188,6 +187,29 @@ async fn a_list_that_lags_makes_nobody_be_decided_differently() {
     for user in ["ada", "bob", "kim"] {
         assert_eq!(hub.model().repo("acme/model").request(user).writes, 1, "{user}");
     }
+}
+
+#[tokio::test]
+async fn what_one_batch_is_refused_for_is_not_held_against_the_others() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", (0..400).map(|number| staff(&format!("user{number}"))));
+    hub.model().fault("/batch", Fault::Status(400));
+    let doorman = doorman_with(&hub, &[("CONCURRENCY", "1")]);
+    assert_eq!(deliver(&doorman, &payload("acme/model")).await.0, 200);
+    assert_eq!((bodies(&hub, "/batch").len(), bodies(&hub, "/handle").len()), (4, 100));
+}
+
+#[tokio::test]
+async fn a_verdict_of_a_batch_that_the_hub_does_not_take_is_a_failure_that_is_told() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada"), staff("bob")]);
+    let results =
+        r#"[{"userId": "id-ada", "ok": true}, {"userId": "id-bob", "ok": false, "error": "full_moon"}]"#;
+    hub.model().fault("/batch", Fault::Answer(200, Vec::new(), results.to_owned()));
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let numbers = &report["repos"][0];
+    assert_eq!((status, &numbers["accepted"], &numbers["failed"]), (202, &json!(1), &json!(1)), "{report}");
+    assert_eq!(numbers["error"], "the Hub did not take a verdict of a batch: full_moon");
 }
 
 #[tokio::test]
