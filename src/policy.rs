@@ -27,6 +27,10 @@ use condition::Condition;
 /// anybody knows; counting so refuses no more than a few emoji too early.
 const MAX_REASON: usize = 200;
 
+/// The longest list that a rule may go through, which the requester may have made: two macros within each other go through
+/// its square.
+const MAX_LIST: usize = 300;
+
 /// What to say after a fault in the JSON itself.
 const LOOKS: &str =
     r#"; a policy looks like {"rules": [{"name": …, "then": …, "if": …}], "default": "hold"}"#;
@@ -112,7 +116,11 @@ impl Policy {
     /// A rule that cannot be evaluated holds the request whatever the others say: it might have rejected.
     #[must_use]
     pub fn decide(&self, request: &AccessRequest, repo: &Repo, now: DateTime<Utc>) -> Decision {
-        if let Some(doubt) = request.doubt {
+        let AccessRequest { user, fields, .. } = request;
+        let lists = [&user.verified_orgs, &user.orgs].into_iter().flatten().map(Vec::len);
+        let too_long = lists.chain([fields.len()]).any(|length| length > MAX_LIST);
+        let doubt = request.doubt.or(too_long.then_some("it lists more than a policy can go through"));
+        if let Some(doubt) = doubt {
             return Decision { verdict: Verdict::Hold, reason: None, grounds: Grounds::Doubt(doubt) };
         }
         let facts = facts(&self.env, request, repo, now);

@@ -43,7 +43,8 @@ pub struct RepoReport {
     /// `model` or `dataset`.
     #[serde(rename = "type")]
     pub repo_type: RepoType,
-    /// Whether everybody who was waiting was decided, and the Hub told.
+    /// Whether everybody who was waiting was decided, and the Hub told: everybody whom the list showed. While somebody else
+    /// makes people leave it, its pages may shift, so that one is shown only to the next run.
     pub complete: bool,
     /// How many were seen waiting; the sum of the seven numbers that follow.
     pub listed: u32,

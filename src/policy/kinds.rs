@@ -71,6 +71,10 @@ const FUNCTIONS: [&str; 22] = [
 /// brackets only, and a chain of operators nests as deep as it is long.
 const MAX_DEPTH: usize = 200;
 
+/// How many macros that go over a list may stand within each other. How long a list is the requester may say, and nothing
+/// ends an evaluation before its time.
+const MAX_LOOPS: usize = 2;
+
 /// What ends a line.
 pub(super) const BREAKS: [char; 2] = ['\n', '\r'];
 
@@ -83,7 +87,8 @@ pub(super) fn check_condition(
     several_lines: bool,
 ) -> Result<BTreeSet<String>, String> {
     let names = BTreeSet::new();
-    let mut checker = Checker { env, several_lines, bound: Vec::new(), depth: 0, variables: 0, names };
+    let mut checker =
+        Checker { env, several_lines, loops: 0, bound: Vec::new(), depth: 0, variables: 0, names };
     match checker.kind_of(expression)? {
         Bool | Any => Ok(checker.names),
         other => Err(format!("it gives {other}, but a condition gives a bool")),
@@ -93,6 +98,8 @@ pub(super) fn check_condition(
 struct Checker<'a> {
     env: &'a Arc<Env>,
     several_lines: bool,
+    /// How many macros that go over a list are around what is looked at.
+    loops: usize,
     /// The variables that macros such as `exists` have bound, innermost last.
     bound: Vec<(&'a str, Kind)>,
     depth: usize,
@@ -212,6 +219,12 @@ impl<'a> Checker<'a> {
             other => return Err(format!("one can go over a list or over `fields`, not over {other}")),
         };
         let accumulator = self.kind_of(&c.accu_init)?;
+        self.loops += 1;
+        if self.loops > MAX_LOOPS {
+            return Err(
+                "it goes over a list within a list within a list; two within each other are taken".to_owned()
+            );
+        }
         let outer = self.bound.len();
         self.bound.push((&c.iter_var, first));
         self.bound.extend(c.iter_var2.as_deref().map(|name| (name, second)));
@@ -222,6 +235,7 @@ impl<'a> Checker<'a> {
         self.bound.push((&c.accu_var, accumulated));
         let result = self.kind_of(&c.result);
         self.bound.truncate(outer);
+        self.loops -= 1;
         result
     }
 

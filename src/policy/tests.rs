@@ -413,3 +413,15 @@ fn the_fingerprint_tells_policies_apart() {
     let laid_out = policy("{\"rules\": [],\n  \"default\":   \"accept\"}");
     assert_eq!(laid_out.fingerprint(), policy(r#"{"rules":[],"default":"accept"}"#).fingerprint());
 }
+
+#[test]
+fn who_lists_more_than_can_be_gone_through_is_held() {
+    let policy = rules(&["accept: !user.orgs.exists(a, user.orgs.exists(b, a == b + 'x'))"]);
+    let mut many = ada();
+    many.user.orgs = Some((0..300).map(|number| format!("org{number}")).collect());
+    assert_eq!(decide(&policy, &many).verdict, Verdict::Accept);
+    many.user.orgs.get_or_insert_default().push("one more".to_owned());
+    let decision = decide(&policy, &many);
+    assert_eq!(decision.grounds, Grounds::Doubt("it lists more than a policy can go through"));
+    assert_eq!(decision.verdict, Verdict::Hold);
+}

@@ -183,3 +183,17 @@ fn the_longest_chains_that_are_taken_can_be_evaluated() {
     assert_eq!(answer(&format!("{}true", "!".repeat(4000)), &ada()), "yes");
     assert_eq!(answer(&format!("{}true{}", "(".repeat(2000), ")".repeat(2000)), &ada()), "yes");
 }
+
+#[test]
+fn lists_are_gone_through_two_deep_and_no_deeper() {
+    let fault = |expression: &str| {
+        let json = serde_json::json!({"rules": [{"name": "deep", "then": "accept", "if": expression}]});
+        Policy::parse(&json.to_string()).err()
+    };
+    let over = |inner: &str| format!("user.orgs.exists(o, {inner})");
+    assert_eq!(fault(&over(&over("o == 'x'"))), None);
+    let side_by_side = format!("{} && {}", over(&over("o == 'x'")), over(&over("o == 'y'")));
+    assert_eq!(fault(&side_by_side), None);
+    let faults = fault(&over(&over(&over("o == 'x'")))).expect("a fault");
+    assert!(faults[0].contains("two within each other are taken"), "{faults:?}");
+}
