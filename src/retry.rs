@@ -95,7 +95,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_waits_grow_and_are_spread_from_nothing_to_their_limit() {
-        let (mut first, mut sixth) = (Vec::new(), Vec::new());
+        let (mut first, mut sixth, mut last_of_all) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..500 {
             let (mut last, mut waits) = (Instant::now(), Vec::new());
             let call = || {
@@ -106,8 +106,9 @@ mod tests {
             let _ = retry(in_a_minute(), |()| true, call).await;
             first.push(waits[1]);
             sixth.push(waits[6]);
+            last_of_all.push(waits[MAX_ATTEMPTS - 1]);
         }
-        for (waits, limit) in [(first, FIRST_WAIT), (sixth, FIRST_WAIT * 32)] {
+        for (waits, limit) in [(first, FIRST_WAIT), (sixth, FIRST_WAIT * 32), (last_of_all, LONGEST_WAIT)] {
             let millisecond = Duration::from_millis(1);
             let (shortest, longest) = (waits.iter().min().expect("500"), waits.iter().max().expect("500"));
             assert!(
