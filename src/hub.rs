@@ -208,8 +208,9 @@ impl RepoCalls<'_> {
         .await
     }
 
-    /// Makes a call, again and again while that may help (but for no longer than `patience` where the Hub wants no call), and reads what is answered. All calls of this project may be
-    /// repeated: what was done already is not done twice.
+    /// Makes a call, again and again while that may help, and reads what is answered. Each attempt waits for the rate limit
+    /// for `patience`, or as long as there is time. All calls of this project may be repeated: what was done already is not
+    /// done twice.
     async fn send<T>(
         &self,
         call: &str,
