@@ -122,7 +122,7 @@ async fn the_limit_is_waited_out_and_hardly_ever_run_into() {
 #[tokio::test]
 async fn what_a_person_decides_while_the_limit_is_waited_out_is_not_overruled() {
     let hub = hub_with(1000).await;
-    hub.model().quota = Quota::new(5, Duration::from_secs(4));
+    hub.model().quota = Quota::new(5, Duration::from_secs(8));
     let doorman = doorman(&hub);
     let payload = payload("acme/model");
     let review = deliver(&doorman, &payload);
