@@ -107,12 +107,12 @@ fn list() -> String {
     format!("{}/api/models/{REPO}/user-access-request", endpoint())
 }
 
-async fn get(http: &Client, url: &str) -> (Option<String>, bytes::Bytes) {
+async fn get(http: &Client, url: &str) -> (Option<String>, Vec<u8>) {
     let response: Response = http.get(url).bearer_auth(StandIn::TOKEN).send().await.expect("an answer");
     assert!(response.status().is_success(), "{url}: {}", response.status());
     let link = response.headers().get("link").and_then(|link| link.to_str().ok());
     let next = link.and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
-    (next, response.bytes().await.expect("a body"))
+    (next, response.bytes().await.expect("a body").into())
 }
 
 async fn post(http: &Client, endpoint: &str, body: &Value) {

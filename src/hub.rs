@@ -5,6 +5,7 @@
 mod budget;
 mod error;
 mod link;
+mod told;
 mod wire;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -4,28 +4,20 @@
 //! answer how many are left in the current one. A call in flight may not have been counted yet, so one more is made only
 //! while fewer are in flight than are left: near the end of a window they go one by one, and nobody runs into a 429.
 
-use std::cmp::Reverse;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Problem;
-use super::link::{parameters, split_outside_quotes};
+use super::told::{SHORTEST_PAUSE, Told};
 
 /// Times are told in whole seconds, and answers overtake each other: two ends of a window that lie this close together
 /// are the same end.
 const SAME: Duration = Duration::from_millis(1500);
-
-/// The shortest time to stay away after a 429, whatever it says: of a time that is told in seconds, less than one may be
-/// left, and clocks differ.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest time that is believed. A window of the Hub lasts five minutes; after an hour one call may find out.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// How long a call that is to find out about the window is waited for before another one does.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -105,7 +97,9 @@ impl State {
         let next = self.next(now);
         if let Next::Go { probe } = next {
             self.in_flight += 1;
-            self.probing = if probe { Some(now) } else { self.probing };
+            if probe {
+                self.probing = Some(now);
+            }
         }
         (next, self.quota)
     }
@@ -182,9 +176,12 @@ impl Budget {
                 Next::WaitUntil(when) if when >= postpone => return Err(Problem::Postponed),
                 Next::WaitUntil(when) => sleep_until(when).await,
                 Next::WaitForAnswer(until) => {
-                    let waited = timeout_at(until.min(deadline), changed).await;
-                    if waited.is_err() && until >= deadline {
+                    let waited = timeout_at(until.min(deadline).min(postpone), changed).await;
+                    if waited.is_err() && Instant::now() >= deadline {
                         return Err(Problem::OutOfTime);
+                    }
+                    if waited.is_err() && Instant::now() >= postpone {
+                        return Err(Problem::Postponed);
                     }
                 }
             }
@@ -229,63 +226,11 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// What the headers of an answer say.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
-    left: Option<u32>,
-    ends_in: Option<Duration>,
-    quota: Option<(u32, Duration)>,
-    retry_after: Option<Duration>,
-}
-
-impl Told {
-    /// Reads `RateLimit` (`"api";r=999;t=300`), `RateLimit-Policy` (`"fixed window";"api";q=1000;w=300`) and `Retry-After`
-    /// (seconds, or a date). The first two are of a draft of the IETF that the Hub follows loosely, so they are read
-    /// loosely. What cannot be read is not told.
-    fn by(headers: &HeaderMap, now: SystemTime) -> Self {
-        let texts = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        let limits = |name| texts(name).flat_map(|text| split_outside_quotes(text, ','));
-        let quota = limits("ratelimit-policy")
-            .find_map(|policy| Some((number(policy, "q")?, seconds(number(policy, "w")?))));
-        // Of several limits the one that is nearest counts.
-        let nearest = limits("ratelimit")
-            .filter_map(|limit| Some((number(limit, "r")?, Reverse(number(limit, "t").map(seconds)))))
-            .min();
-        let (left, ends_in) = nearest.map(|(left, Reverse(ends_in))| (left, ends_in)).unzip();
-        let (window, at_least) = (quota.map(|(_, window)| window), left.map(|_| SHORTEST_PAUSE));
-        Self {
-            left,
-            ends_in: ends_in.flatten().or(window).or(at_least),
-            quota,
-            retry_after: texts(RETRY_AFTER.as_str()).find_map(|text| retry_after(text.trim(), now)),
-        }
-    }
-}
-
-/// The value of a parameter; one that is too large to be a number is very large.
-fn number(parameters_text: &str, name: &str) -> Option<u32> {
-    let (_, value) = parameters(parameters_text).find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-    digits(value)
-}
-
-fn digits(text: &str) -> Option<u32> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().unwrap_or(u32::MAX))
-}
-
-fn seconds(number: u32) -> Duration {
-    Duration::from_secs(number.into()).min(LONGEST_PAUSE)
-}
-
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let until = |date: SystemTime| date.duration_since(now).unwrap_or_default().min(LONGEST_PAUSE);
-    digits(text).map(seconds).or_else(|| httpdate::parse_http_date(text).ok().map(until))
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::time::timeout;
 
+    use super::super::told::{LONGEST_PAUSE, seconds};
     use super::*;
 
     const LIMIT: &str = "ratelimit";
@@ -296,64 +241,6 @@ mod tests {
             (name.parse().expect("a name"), value.parse().expect("a value"))
         };
         headers.iter().map(parse).collect()
-    }
-
-    fn told(told: &[(&'static str, &str)]) -> Told {
-        let now = httpdate::parse_http_date("Sun, 22 Nov 2026 12:00:00 GMT").expect("a date");
-        let mut told = Told::by(&headers(told), now);
-        told.retry_after = told.retry_after.map(|time| Duration::from_secs(time.as_secs()));
-        told
-    }
-
-    #[test]
-    fn what_the_hub_tells_of_its_limit_is_read() {
-        let policy = r#""fixed window";"api";q=1000;w=300"#;
-        let cases = [
-            (r#""api";r=999;t=120"#, Some(999), Some(120)),
-            (r#" "api" ; r = 0 ; t = 55 "#, Some(0), Some(55)),
-            (r#""api";t=55;R=7"#, Some(7), Some(55)),
-            (r#""api";r=7"#, Some(7), Some(300)),
-            (r#""api";r=50;t=9, "pages";r=3;t=20"#, Some(3), Some(20)),
-            (r#""a;r=1;t=1,b";r=50;t=9"#, Some(50), Some(9)),
-            (r#""api";r=99999999999999999999;t=99999999999999999999"#, Some(u32::MAX), Some(3600)),
-            (r#""api";r=-1;t=5"#, None, Some(300)),
-            (r#""api";r=1.5;t=5"#, None, Some(300)),
-            (r#""api";r=;t=5"#, None, Some(300)),
-            ("", None, Some(300)),
-            (";;=,,\";", None, Some(300)),
-        ];
-        for (limit, left, ends_in) in cases {
-            let quota = Some((1000, seconds(300)));
-            let expected = Told { left, ends_in: ends_in.map(seconds), quota, retry_after: None };
-            assert_eq!(told(&[(LIMIT, limit), (POLICY, policy)]), expected, "{limit}");
-        }
-        assert_eq!(
-            told(&[(LIMIT, r#""api";r=7"#)]),
-            Told { left: Some(7), ends_in: Some(seconds(1)), ..Told::default() }
-        );
-        let several = told(&[(LIMIT, r#""a";r=0;t=1, "b";r=0;t=300"#)]);
-        assert_eq!((several.left, several.ends_in), (Some(0), Some(seconds(300))));
-        assert_eq!(told(&[(POLICY, r#""api";w=300"#), (POLICY, "q=5;w=10")]).quota, Some((5, seconds(10))));
-    }
-
-    #[test]
-    fn how_long_to_stay_away_is_told_in_seconds_or_by_a_date() {
-        let cases = [
-            ("120", Some(120)),
-            (" 0 ", Some(0)),
-            ("Sun, 22 Nov 2026 12:01:30 GMT", Some(90)),
-            ("Sunday, 22-Nov-26 12:01:30 GMT", Some(90)),
-            ("Sun Nov 22 12:01:30 2026", Some(90)),
-            ("Sun, 22 Nov 2026 11:00:00 GMT", Some(0)),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(3600)),
-            ("99999999999999999999", Some(3600)),
-            ("-1", None),
-            ("soon", None),
-            ("", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(told(&[("retry-after", text)]).retry_after, expected.map(seconds), "{text}");
-        }
     }
 
     /// A call that may wait until the deadline.
@@ -514,6 +401,16 @@ mod tests {
         let refused = turn(&budget, now + Duration::from_secs(20)).await.expect_err("no turn");
         assert_eq!((refused, now.elapsed()), (Problem::OutOfTime, Duration::from_secs(20)));
         assert_eq!(budget.state().quota, Some((1000, Duration::from_secs(300))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_put_off_that_would_wait_too_long_for_the_answer_to_another() {
+        let budget = Budget::new();
+        call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#)]).await;
+        let now = Instant::now();
+        let _last = turn(&budget, now + seconds(60)).await.expect("a turn");
+        let put_off = budget.turn(now + seconds(60), now + seconds(2)).await;
+        assert_eq!((put_off.err(), now.elapsed()), (Some(Problem::Postponed), seconds(2)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,14 +9,14 @@
 
 mod api;
 mod model;
+mod quota;
 mod server;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use model::{
-    AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Quota, Repo, Role, Status,
-};
+pub use model::{AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Repo, Role, Status};
+pub use quota::Quota;
 
 /// A running stand-in; it ends when this is dropped.
 pub struct Hub {

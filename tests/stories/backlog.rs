@@ -27,7 +27,7 @@ async fn hub_with(people: usize, cursor: Cursor, page: usize, lag: Duration) -> 
     hub
 }
 
-fn assert_everybody_is_where_they_belong(hub: &Hub, people: usize) {
+fn assert_everybody_is_where_they_belong(hub: &Hub) {
     for request in &hub.model().repo("acme/model").requests {
         let name = &request.person.name;
         let expected = match name.trim_start_matches("user").parse::<usize>().expect("a number") % 3 {
@@ -35,7 +35,7 @@ fn assert_everybody_is_where_they_belong(hub: &Hub, people: usize) {
             1 => (Status::Accepted, 1),
             _ => (Status::Rejected, 1),
         };
-        assert_eq!((request.status, request.writes as usize), expected, "{name} of {people}");
+        assert_eq!((request.status, request.writes as usize), expected, "{name}");
     }
 }
 
@@ -61,7 +61,7 @@ async fn everybody_is_decided(cursor: Cursor, lag: u64) {
     assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");
     let counts = ["listed", "accepted", "rejected", "held"].map(|name| numbers[name].as_u64());
     assert_eq!(counts, [Some(950), Some(317), Some(316), Some(317)], "{report}");
-    assert_everybody_is_where_they_belong(&hub, 950);
+    assert_everybody_is_where_they_belong(&hub);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn everybody_is_decided_in_the_end(cursor: Cursor, seed: u64) {
         deliveries += 1;
         assert!(deliveries < 10, "after {} calls", hub.calls().len());
     }
-    assert_everybody_is_where_they_belong(&hub, 950);
+    assert_everybody_is_where_they_belong(&hub);
     assert_nobody_was_given_two_verdicts(&hub);
 }
 
@@ -140,7 +140,7 @@ async fn no_more_calls_are_in_flight_than_concurrency_says() {
         hub.model().latency = Duration::from_millis(50);
         let doorman = doorman_with(&hub, &[("CONCURRENCY", &concurrency.to_string())]);
         assert_eq!(deliver(&doorman, &payload("acme/model")).await.0, 200);
-        assert_everybody_is_where_they_belong(&hub, 1500);
+        assert_everybody_is_where_they_belong(&hub);
         let most = hub.model().most_in_flight;
         assert!(most <= concurrency && (most > 1 || concurrency == 1), "{most} of {concurrency}");
         // Where only one call can be made at a time, what was read is written before more is read.
