@@ -59,20 +59,16 @@ pub fn answer(model: &mut Model, call: &Call, token: Option<&str>) -> Answer {
 fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
     let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let param = |name: &str| {
-        query
-            .split('&')
-            .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
-    };
     match (call.method.as_str(), segments.as_slice()) {
         ("GET", ["api", "whoami-v2"]) if signed_in => Answer::ok(&json!({
             "type": "user", "id": "id-owner", "name": "owner", "fullname": "The Owner", "isPro": false,
             "orgs": [{"type": "org", "name": "acme", "roleInOrg": "admin"}],
             "auth": {"type": "access_token", "accessToken": {"displayName": "doorman", "role": "write"}},
         })),
-        ("GET", ["api", kind @ ("models" | "datasets")]) => {
-            list_repos(model, kind, param("author"), param("gated"))
-        }
+        ("GET", ["api", kind @ ("models" | "datasets")]) => match paging(query) {
+            Ok(paging) => list_repos(model, kind, query, &paging, signed_in),
+            Err(answer) => answer,
+        },
         ("GET", ["datasets", namespace, name, "user-access-report"]) => {
             report(model, &format!("datasets/{namespace}/{name}"), signed_in)
         }
@@ -100,7 +96,7 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
                     "You have read access but not the required permissions for this operation",
                 ),
                 ("PUT", ["settings"]) => settings(model.repo(&key), &call.body),
-                ("GET", ["user-access-request", status]) => match (Status::parse(status), paging(&param)) {
+                ("GET", ["user-access-request", status]) => match (Status::parse(status), paging(query)) {
                     (Some(status), Ok(paging)) => list(model, &key, status, &paging, path),
                     (None, _) => unknown(call),
                     (_, Err(answer)) => answer,
@@ -122,8 +118,15 @@ fn unknown(call: &Call) -> Answer {
     Answer { status: 404, headers: Vec::new(), body: format!("Cannot {call}") }
 }
 
-fn paging<'a>(param: &impl Fn(&str) -> Option<&'a str>) -> Result<Paging, Answer> {
-    let number = |name, default| param(name).map_or(Some(default), |text| text.parse().ok());
+/// The value of a parameter of a query.
+fn param<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query
+        .split('&')
+        .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+}
+
+fn paging(query: &str) -> Result<Paging, Answer> {
+    let number = |name, default| param(query, name).map_or(Some(default), |text| text.parse().ok());
     match (number("limit", 1000), number("cursor", 0)) {
         (Some(limit @ 10..=1000), Some(cursor)) => Ok(Paging { limit, cursor }),
         _ => Err(Answer::error(400, None, "Invalid value for parameter limit: must be between 10 and 1000")),
@@ -330,14 +333,26 @@ fn repo_info(repo: &Repo) -> Value {
     })
 }
 
-fn list_repos(model: &Model, kind: &str, author: Option<&str>, only_gated: Option<&str>) -> Answer {
-    let of_kind = model.repos.values().filter(|repo| format!("{}s", repo.kind) == kind);
-    let visible = of_kind.filter(|repo| repo.role != Role::None);
-    let listed = visible.filter(|repo| {
-        author.is_none_or(|author| repo.name.split('/').next() == Some(author))
-            && (only_gated != Some("true") || repo.gating != Gating::Off)
+fn list_repos(model: &Model, kind: &str, query: &str, paging: &Paging, signed_in: bool) -> Answer {
+    let author = param(query, "author");
+    let only_gated = param(query, "gated") == Some("true") && model.filters_by_gate;
+    let mut listed = model.repos.values().filter(|repo| {
+        format!("{}s", repo.kind) == kind
+            && repo.role != Role::None
+            && (signed_in || !repo.private)
+            && author.is_none_or(|author| repo.name.split('/').next() == Some(author))
+            && (!only_gated || repo.gating != Gating::Off)
     });
-    Answer::ok(&listed.map(repo_info).collect())
+    let limit = paging.limit.min(model.max_page);
+    let page: Vec<Value> = listed.by_ref().skip(paging.cursor).take(limit).map(repo_info).collect();
+    let mut answer = Answer::ok(&json!(page));
+    if listed.next().is_some() {
+        let query: Vec<_> = query.split('&').filter(|pair| !pair.starts_with("cursor=")).collect();
+        let (origin, cursor) = (&model.origin, paging.cursor + limit);
+        let next = format!("{origin}/api/{kind}?{}&cursor={cursor}", query.join("&"));
+        answer.headers.push(("Link", format!(r#"<{next}>; rel="next""#)));
+    }
+    answer
 }
 
 /// An id for a call, as the Hub's load balancer writes it.

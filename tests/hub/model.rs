@@ -368,6 +368,8 @@ pub struct Model {
     pub max_page: usize,
     /// The link to the next page, if it is to be another than the right one.
     pub next_page: Option<String>,
+    /// Whether a list of repos can be asked for the gated ones only.
+    pub filters_by_gate: bool,
     pub quota: Quota,
     /// Whether answers tell of the quota.
     pub tells_limits: bool,
@@ -400,6 +402,7 @@ impl Model {
             cursor: Cursor::Points,
             max_page: 1000,
             next_page: None,
+            filters_by_gate: true,
             quota: Quota::new(1000, Duration::from_secs(300)),
             tells_limits: true,
             refused_by_quota: 0,
