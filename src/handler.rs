@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_http::http::{Method, StatusCode, header};
+use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -12,9 +14,11 @@ use crate::config::Config;
 use crate::hub::{Hub, HubError, http_client_builder};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
-use crate::report::Report;
+use crate::report::{Counts, RepoReport, Report};
 use crate::review::review;
+use crate::schedule::{self, Sweep};
 use crate::secret::WebhookSecrets;
+use crate::sweep::{Memory, sweep};
 use crate::webhook::{self, Delivery};
 
 /// The Hub counts a delivery as failed after 30 seconds, and suspends webhooks that fail.
@@ -33,6 +37,7 @@ pub struct Doorman {
     repos: Option<Vec<RepoPattern>>,
     policy: Policy,
     hub: Hub,
+    memory: Memory,
     dry_run: bool,
 }
 
@@ -40,12 +45,22 @@ impl Doorman {
     /// Sets up the one client that all events share. Fails only if HTTPS cannot be set up; makes no call.
     pub fn new(config: Config) -> Result<Self, HubError> {
         let Config { token, endpoint, webhook_secrets, policy, repos, dry_run, concurrency } = config;
-        Ok(Self { webhook_secrets, repos, policy, hub: Hub::new(endpoint, token, concurrency)?, dry_run })
+        let hub = Hub::new(endpoint, token, concurrency)?;
+        Ok(Self { webhook_secrets, repos, policy, hub, memory: Memory::default(), dry_run })
+    }
+
+    /// Does what an event asks for: a webhook's review, or a sweep. A webhook never fails, and neither does a sweep that
+    /// gets anywhere.
+    pub async fn handle(&self, request: Request) -> Result<Response<Body>, Failure> {
+        match request.request_context_ref() {
+            Some(RequestContext::PassThrough) => self.answer_schedule(&request).await,
+            _ => Ok(self.answer_webhook(&request).await),
+        }
     }
 
     /// Answers a webhook. After the secret was verified the answer is never a 5xx: the Hub suspends webhooks that fail,
     /// and what was left undone is still pending for the next run.
-    pub async fn handle(&self, request: Request) -> Response<Body> {
+    async fn answer_webhook(&self, request: &Request) -> Response<Body> {
         let shown = request.headers().get(webhook::SECRET_HEADER).map(header::HeaderValue::as_bytes);
         let Some(verified) = webhook::verify(&self.webhook_secrets, shown, request.body()) else {
             let what = if shown.is_some() { "wrong" } else { "missing" };
@@ -58,16 +73,57 @@ impl Doorman {
             response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
             return response;
         }
-        match webhook::parse(verified) {
-            Ok(Delivery::Review(repo)) if self.looks_after(&repo) => {
-                self.review(&repo, deadline(&request)).await
-            }
-            Ok(Delivery::Review(repo)) => ignored(&format!("REPOS does not name {repo}")),
-            Ok(Delivery::Ignore(reason)) => ignored(reason),
+        let repo = match webhook::parse(verified) {
+            Ok(Delivery::Review(repo)) if self.looks_after(&repo) => repo,
+            Ok(Delivery::Review(repo)) => return ignored(&format!("REPOS does not name {repo}")),
+            Ok(Delivery::Ignore(reason)) => return ignored(reason),
             Err(error) => {
                 tracing::warn!(error, "webhook not understood");
-                respond(StatusCode::BAD_REQUEST, &json!({"error": error}))
+                return respond(StatusCode::BAD_REQUEST, &json!({"error": error}));
             }
+        };
+        let report = self.review(&repo, deadline(request, WEBHOOK_BUDGET)).await;
+        report.log(self.dry_run);
+        let Counts { listed, held, failed, .. } = report.counts;
+        if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + failed {
+            return ignored(&format!("{repo} is not gated"));
+        }
+        let report = Report::new(self.dry_run, vec![report]);
+        let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
+        respond(status, &report)
+    }
+
+    /// Sweeps over what a schedule, or somebody who may invoke the function, asks for.
+    async fn answer_schedule(&self, request: &Request) -> Result<Response<Body>, Failure> {
+        let event = str::from_utf8(request.body()).unwrap_or_default();
+        let patterns = match (schedule::parse(event).map_err(Failure::UnknownEvent)?, &self.repos) {
+            (Sweep::All, None) => return Err(Failure::NothingToSweep),
+            (Sweep::All, Some(repos)) => repos.clone(),
+            (Sweep::Some(named), None) => named,
+            (Sweep::Some(named), Some(repos)) => {
+                let is_foreign = |named: &&RepoPattern| !repos.iter().any(|repo| repo.overlaps(named));
+                match named.iter().find(is_foreign) {
+                    Some(foreign) => return Err(Failure::NotOurs(foreign.clone())),
+                    None => named,
+                }
+            }
+        };
+        let deadline = deadline(request, LONGEST_INVOCATION);
+        let review = |repo: Repo| async move {
+            let report = self.review(&repo, deadline).await;
+            // A line for each repo in which nobody waits, in every sweep, would cost more than all the rest.
+            if report.counts.listed > 0 || !report.complete {
+                report.log(self.dry_run);
+            }
+            report
+        };
+        let are_ours = |repo: &Repo| self.looks_after(repo);
+        let swept = sweep(&self.hub, &patterns, are_ours, &self.memory, deadline, review).await;
+        let report = Report::new(self.dry_run, swept.reports);
+        report.log(swept.calls);
+        match report.token_refused() {
+            Some(error) => Err(Failure::TokenRefused(error.clone())),
+            None => Ok(respond(StatusCode::OK, &report)),
         }
     }
 
@@ -75,15 +131,37 @@ impl Doorman {
         self.repos.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.covers(repo)))
     }
 
-    async fn review(&self, repo: &Repo, deadline: Instant) -> Response<Body> {
-        let report = review(repo, &self.policy, &self.hub, self.dry_run, deadline).await;
-        report.log(self.dry_run);
-        if report.not_gated && report.listed == report.held + report.failed {
-            return ignored(&format!("{repo} is not gated"));
-        }
-        let report = Report::new(self.dry_run, vec![report]);
-        let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
-        respond(status, &report)
+    async fn review(&self, repo: &Repo, deadline: Instant) -> RepoReport {
+        review(repo, &self.policy, &self.hub, self.dry_run, deadline).await
+    }
+}
+
+/// Why an invocation fails, so that whoever invoked the function, Lambda's own metric of errors, and an alarm on it see it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The event is neither a webhook nor a prompt to sweep.
+    #[error("{0}")]
+    UnknownEvent(String),
+    /// All that are looked after are to be swept, and nothing says which those are.
+    #[error("there is nothing to sweep: set REPOS to the repos to look after, such as `acme/*`")]
+    NothingToSweep,
+    /// A repo is to be swept that is not looked after.
+    #[error("`sweep` names `{0}`, which REPOS does not")]
+    NotOurs(RepoPattern),
+    /// The Hub does not let this token do anything.
+    #[error("the Hub refuses HF_TOKEN: {0}")]
+    TokenRefused(HubError),
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        let error_type = match failure {
+            Failure::UnknownEvent(_) => "UnknownEvent",
+            Failure::NothingToSweep => "NothingToSweep",
+            Failure::NotOurs(_) => "NotOurs",
+            Failure::TokenRefused(_) => "TokenRefused",
+        };
+        Self { error_type: error_type.to_owned(), error_message: failure.to_string() }
     }
 }
 
@@ -96,20 +174,20 @@ pub async fn report_init_error(api: &str, message: &str) -> Result<(), reqwest::
     client.post(url).body(body.to_string()).send().await.map(drop)
 }
 
-/// When a webhook's review has to end: well before the Hub gives up, and before Lambda does.
-fn deadline(request: &Request) -> Instant {
+/// When a run has to end that may take `at_most` so long: before Lambda gives up.
+fn deadline(request: &Request, at_most: Duration) -> Instant {
     let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::now() + time_for_review(Duration::from_millis(deadline), now)
+    Instant::now() + time_for_run(Duration::from_millis(deadline), now, at_most)
 }
 
-/// How long a review may take, by Lambda's deadline and the time, both since 1970.
-fn time_for_review(deadline: Duration, now: Duration) -> Duration {
+/// How long a run may take, by Lambda's deadline and the time, both since 1970.
+fn time_for_run(deadline: Duration, now: Duration, at_most: Duration) -> Duration {
     // What lies further back than a function can run is no deadline: emulators set whatever they like.
     if deadline + LONGEST_INVOCATION < now {
-        return WEBHOOK_BUDGET;
+        return at_most;
     }
-    deadline.saturating_sub(now).saturating_sub(TIME_TO_REPORT).min(WEBHOOK_BUDGET)
+    deadline.saturating_sub(now).saturating_sub(TIME_TO_REPORT).min(at_most)
 }
 
 fn ignored(reason: &str) -> Response<Body> {
@@ -140,14 +218,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_review_ends_before_the_hub_and_before_lambda_give_up() {
-        let now = Duration::from_secs(1_800_000_000);
+    fn a_run_ends_before_the_hub_and_before_lambda_give_up() {
+        let time = |deadline| time_for_run(deadline, Duration::from_secs(1_800_000_000), WEBHOOK_BUDGET);
         let cases =
             [(900, 20), (30, 20), (22, 20), (20, 19), (5, 4), (1, 0), (0, 0), (-1, 0), (-899, 0), (-901, 20)];
         for (left, expected) in cases {
             let deadline = Duration::from_secs(1_800_000_000_u64.saturating_add_signed(left));
-            assert_eq!(time_for_review(deadline, now), Duration::from_secs(expected), "{left} s left");
+            assert_eq!(time(deadline), Duration::from_secs(expected), "{left} s left");
         }
-        assert_eq!(time_for_review(Duration::ZERO, now), Duration::from_secs(20), "none is known");
+        assert_eq!(time(Duration::ZERO), Duration::from_secs(20), "none is known");
     }
 }

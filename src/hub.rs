@@ -1,27 +1,30 @@
-//! The Hub's API, as far as deciding access requests needs it: pages of pending requests, `handle` and `batch`.
+//! The Hub's API, as far as deciding access requests needs it: pages of pending requests, `handle` and `batch`, and which
+//! repos of a namespace are gated.
 //!
 //! Wire formats stay in here. Reading is tolerant (unknown keys, missing keys, values of another type), writing exact.
 
 mod budget;
+mod calls;
 mod error;
 mod link;
+mod listing;
 mod told;
 mod wire;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LINK};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Url, redirect};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, ClientBuilder, Url, redirect};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use budget::Budget;
+use calls::{Answered, Calls};
 pub use error::{HubError, Problem};
+pub use listing::Listing;
 
-use crate::model::{AccessRequest, Identity, Repo, Verdict};
-use crate::retry;
+use crate::model::{AccessRequest, Identity, Repo, RepoType, Verdict};
 use crate::secret::Secret;
 
 /// What this client calls itself.
@@ -36,16 +39,9 @@ pub const PAGE: usize = 1000;
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a whole call may take. A second attempt may take twice as long, a third one three times, and so on: one call
-/// that stalls is soon given up, and a Hub that is slow at everything is still waited for.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How long a decision may wait for the Hub's rate limit to be written. What a person decides meanwhile would be overruled
 /// by it; after a longer wait the list is read again instead.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// No call begins this shortly before the deadline: it would hardly be answered, and what it did would not be known.
-const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
 /// The Hub, by one token. One is made in a process, so that connections, the limit on calls in flight and what is known of
 /// the Hub's rate limit are shared.
@@ -55,9 +51,17 @@ pub struct Hub {
     endpoint: Url,
     token: Secret,
     concurrency: usize,
+    /// Those who make a call, first come, first served.
     lanes: Semaphore,
+    /// Those who have a page in hand, first come, first served. Between two pages a repo stands in line again, so that every
+    /// repo gets its first page before any gets its second; and no more pages are in memory than there may be calls.
+    turns: Semaphore,
     budget: Budget,
 }
+
+/// Leave to have one page of a list in hand, until it is dropped.
+#[derive(Debug)]
+pub struct Turn<'a>(#[expect(dead_code, reason = "held, and never looked at")] SemaphorePermit<'a>);
 
 /// One page of the pending access requests of a repo.
 #[derive(Debug)]
@@ -94,8 +98,8 @@ impl Hub {
         let http = http_client_builder()
             .build()
             .map_err(|error| HubError::new("setting up HTTPS", Problem::of(&error)))?;
-        let lanes = Semaphore::new(concurrency);
-        Ok(Self { http, endpoint, token, concurrency, lanes, budget: Budget::new() })
+        let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
+        Ok(Self { http, endpoint, token, concurrency, lanes, turns, budget: Budget::new() })
     }
 
     /// The most calls in flight at once.
@@ -105,7 +109,12 @@ impl Hub {
 
     /// The Hub as one review of `repo` sees it: its calls are counted, and none lasts longer than `deadline`.
     pub fn repo<'a>(&'a self, repo: &'a Repo, deadline: Instant) -> RepoCalls<'a> {
-        RepoCalls { hub: self, repo, deadline, count: AtomicU32::new(0), stopped_by: OnceLock::new() }
+        RepoCalls { calls: Calls::new(self, deadline), repo }
+    }
+
+    /// Finds the gated repos of one type that a user or an organization has, private ones included where the token sees them.
+    pub async fn gated_repos(&self, owner: &str, repo_type: RepoType, deadline: Instant) -> Listing {
+        listing::read(&Calls::new(self, deadline), owner, repo_type).await
     }
 }
 
@@ -128,28 +137,31 @@ pub fn http_client_builder() -> ClientBuilder {
 /// The calls of one review of one repo.
 #[derive(Debug)]
 pub struct RepoCalls<'a> {
-    hub: &'a Hub,
+    calls: Calls<'a>,
     repo: &'a Repo,
-    deadline: Instant,
-    count: AtomicU32,
-    /// Set when the Hub has said something that holds for every call about this repo: none is made after that, and those
-    /// that were to be made end with the same error.
-    stopped_by: OnceLock<HubError>,
 }
 
-impl RepoCalls<'_> {
+impl<'a> RepoCalls<'a> {
     /// How many calls were made so far.
     pub fn count(&self) -> u32 {
-        self.count.load(Ordering::Relaxed)
+        self.calls.count()
+    }
+
+    /// Waits for a turn to read a page and to write what was decided of it, behind all who wait for one already.
+    pub async fn turn(&self) -> Result<Turn<'a>, HubError> {
+        self.calls.turn(&format!("GET {}", self.path("pending"))).await.map(Turn)
+    }
+
+    /// A turn, if nobody else waits for one.
+    pub fn turn_now(&self) -> Option<Turn<'a>> {
+        self.calls.hub.turns.try_acquire().ok().map(Turn)
     }
 
     /// Reads a page of the pending requests: the first one, or the one that [`Page::next`] named.
     pub async fn pending(&self, page: Option<Url>) -> Result<Page, HubError> {
-        let url = page.map_or_else(|| self.url(&format!("pending?limit={PAGE}")), Ok)?;
-        let call = format!("GET {}", url.path());
-        let get = || self.hub.http.get(url.clone());
-        let page = self.send(&call, None, get, |answered| read_page(answered, &url));
-        page.await.map_err(|error| self.heed(error))
+        let first = || self.calls.url(&self.path(&format!("pending?limit={PAGE}")));
+        let page = self.calls.page(&page.map_or_else(first, Ok)?, wire::page).await;
+        page.map(|(requests, next)| Page { requests, next }).map_err(|error| self.heed(error))
     }
 
     /// Gives one request a new status. Where an answer was lost and the request is then found in that status already, it is
@@ -175,20 +187,14 @@ impl RepoCalls<'_> {
     /// Makes sure that an error that holds for every call about this repo is the last one.
     fn heed(&self, error: HubError) -> HubError {
         if error.is_about_the_repo() {
-            self.stopped_by.get_or_init(|| error.clone());
+            self.calls.stop(&error);
         }
         error
     }
 
-    fn url(&self, rest: &str) -> Result<Url, HubError> {
-        let endpoint = self.hub.endpoint.as_str().trim_end_matches('/');
+    fn path(&self, rest: &str) -> String {
         let Self { repo, .. } = self;
-        let url = format!(
-            "{endpoint}/api/{}s/{}/user-access-request/{rest}",
-            repo.repo_type().as_str(),
-            repo.name()
-        );
-        Url::parse(&url).map_err(|error| HubError::new(&url, Problem::Unreadable(error.to_string())))
+        format!("/api/{}s/{}/user-access-request/{rest}", repo.repo_type().as_str(), repo.name())
     }
 
     async fn post<T>(
@@ -197,107 +203,13 @@ impl RepoCalls<'_> {
         body: &impl serde::Serialize,
         read: impl Fn(&Answered) -> Result<T, String>,
     ) -> Result<T, HubError> {
-        let url = self.url(rest)?;
+        let url = self.calls.url(&self.path(rest))?;
         let call = format!("POST {}", url.path());
         let body = serde_json::to_vec(body)
             .map_err(|error| HubError::new(&call, Problem::Unreadable(wire::describe(&error))))?;
-        let request =
-            || self.hub.http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone());
-        self.send(&call, Some(WRITE_PATIENCE), request, |answered| {
-            read(answered).map_err(Problem::Unreadable)
-        })
-        .await
+        let http = &self.calls.hub.http;
+        let request = || http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone());
+        let read = |answered: &Answered| read(answered).map_err(Problem::Unreadable);
+        self.calls.send(&call, Some(WRITE_PATIENCE), request, read).await
     }
-
-    /// Makes a call, again and again while that may help, and reads what is answered. Each attempt waits for the rate limit
-    /// for `patience`, or as long as there is time. All calls of this project may be repeated: what was done already is not
-    /// done twice.
-    async fn send<T>(
-        &self,
-        call: &str,
-        patience: Option<Duration>,
-        request: impl Fn() -> RequestBuilder,
-        read: impl Fn(&Answered) -> Result<T, Problem>,
-    ) -> Result<T, HubError> {
-        let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
-        let attempt = || async {
-            let timeout = CALL_TIMEOUT * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
-            let answered = self.send_once(call, patience, request(), timeout).await;
-            let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
-            answered.and_then(read).map_err(|mut error| {
-                error.may_be_done |= may_be_done.fetch_or(error.may_be_done, Ordering::Relaxed);
-                error
-            })
-        };
-        retry::retry(self.last_moment(), HubError::is_transient, attempt).await
-    }
-
-    /// When the last call may begin.
-    fn last_moment(&self) -> Instant {
-        self.deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(self.deadline)
-    }
-
-    /// Neither has the Hub said what stops every call about this repo, nor is the time up.
-    fn may_go_on(&self, call: &str) -> Result<(), HubError> {
-        match self.stopped_by.get() {
-            Some(error) => Err(error.clone()),
-            None if Instant::now() >= self.last_moment() => Err(HubError::new(call, Problem::OutOfTime)),
-            None => Ok(()),
-        }
-    }
-
-    /// Makes a call when its turn has come, reads the answer to its end, and makes an error of any but a success.
-    async fn send_once(
-        &self,
-        call: &str,
-        patience: Option<Duration>,
-        request: RequestBuilder,
-        timeout: Duration,
-    ) -> Result<Answered, HubError> {
-        let Hub { token, lanes, budget, .. } = self.hub;
-        let fail = |problem| HubError::new(call, problem);
-        let lane = timeout_at(self.last_moment(), lanes.acquire()).await;
-        let _lane = lane.map_err(|_| fail(Problem::OutOfTime))?;
-        self.may_go_on(call)?;
-        let postpone = patience.map_or(self.deadline, |patience| Instant::now() + patience);
-        let mut turn = budget.turn(self.last_moment(), postpone).await.map_err(fail)?;
-        self.may_go_on(call)?;
-        self.count.fetch_add(1, Ordering::Relaxed);
-        // `bearer_auth` marks the header as sensitive, so that no debug output shows it.
-        let request = request.bearer_auth(token.expose()).header(ACCEPT, "application/json");
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let lost = |error: reqwest::Error| match Problem::of(&error) {
-            Problem::Unanswered(_) if left <= timeout && error.is_timeout() => {
-                HubError { may_be_done: true, ..fail(Problem::OutOfTime) }
-            }
-            problem => fail(problem),
-        };
-        let response = request.timeout(timeout.min(left)).send().await.map_err(lost)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        turn.answered(status, &headers);
-        let body = response.bytes().await.map_err(lost)?;
-        if status.is_success() {
-            return Ok(Answered { headers, body: body.into() });
-        }
-        Err(HubError::refused(call, status.as_u16(), &headers, &body, token))
-    }
-}
-
-/// A successful answer, read to its end.
-struct Answered {
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-/// A page, and where the next one is: that has to be of the same list.
-fn read_page(answered: &Answered, url: &Url) -> Result<Page, Problem> {
-    let next = link::next(answered.headers.get_all(LINK), url)?;
-    if let Some(next) =
-        next.as_ref().filter(|next| next.origin() != url.origin() || next.path() != url.path())
-    {
-        let place = format!("{}{}", next.origin().ascii_serialization(), next.path());
-        return Err(Problem::ForeignPage(error::shown(&place, None)));
-    }
-    let requests = wire::page(&answered.body).map_err(Problem::Unreadable)?;
-    Ok(Page { requests, next })
 }

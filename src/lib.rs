@@ -2,10 +2,10 @@
 //! owner's policy, and lets them in, turns them away, or leaves them to a person.
 //!
 //! ```text
-//!  Lambda event ──handler──▶ webhook ──▶ Repo ──review──▶ RepoReport ──handler──▶ response
-//!                                         │
-//!                   pages of AccessRequest ─policy─▶ Decision ─batches─▶ Outcome
-//!                   (hub)                                       (hub)
+//!  Lambda event ──handler──▶ webhook ───────────▶ Repo ──review──▶ RepoReport ──handler──▶ response
+//!                            schedule ──sweep──▶ Repos     │
+//!                              pages of AccessRequest ─policy─▶ Decision ─batches─▶ Outcome
+//!                              (hub)                                       (hub)
 //! ```
 //!
 //! It keeps no state: the list of pending requests on the Hub is the queue, and repeating a run is harmless.
@@ -40,5 +40,7 @@ pub mod policy;
 pub mod report;
 pub mod retry;
 pub mod review;
+pub mod schedule;
 pub mod secret;
+pub mod sweep;
 pub mod webhook;

@@ -35,7 +35,7 @@ async fn main() -> Result<ExitCode, Error> {
     };
     lambda_http::run(service_fn(move |request: Request| {
         let doorman = Arc::clone(&doorman);
-        async move { Ok::<_, Error>(doorman.handle(request).await) }
+        async move { doorman.handle(request).await }
     }))
     .await?;
     Ok(ExitCode::SUCCESS)

@@ -139,6 +139,29 @@ impl RepoPattern {
     }
 }
 
+impl RepoPattern {
+    /// Whether some repo may be meant by both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::One(repo), pattern) | (pattern, Self::One(repo)) => pattern.covers(repo),
+            (Self::Namespace { owner, only }, Self::Namespace { owner: other_owner, only: other_only }) => {
+                owner == other_owner && (only.is_none() || other_only.is_none() || only == other_only)
+            }
+        }
+    }
+}
+
+impl fmt::Display for RepoPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(repo) => repo.fmt(f),
+            Self::Namespace { owner, only: Some(RepoType::Dataset) } => write!(f, "datasets/{owner}/*"),
+            Self::Namespace { owner, .. } => write!(f, "{owner}/*"),
+        }
+    }
+}
+
 impl FromStr for RepoPattern {
     type Err = InvalidRepoName;
 

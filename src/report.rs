@@ -1,10 +1,33 @@
 //! What a run did: counts and failures to answer with, and one audit line a decision. No personal data in either but the
 //! user name, which the audit line is about.
 
-use chrono::{DateTime, Utc};
-use serde::Serialize;
+use std::iter::Sum;
 
+use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
+
+use crate::hub::HubError;
 use crate::model::{Decision, Outcome, Repo, RepoType, Verdict};
+
+/// Writes a line with numbers: the fields that are given, the numbers, and the message.
+macro_rules! log_counts {
+    ($counts:expr, $message:literal, $($field:tt)*) => {
+        tracing::info!(
+            $($field)*,
+            listed = $counts.listed,
+            accepted = $counts.accepted,
+            rejected = $counts.rejected,
+            reset = $counts.reset,
+            held = $counts.held,
+            gone = $counts.gone,
+            failed = $counts.failed,
+            unknown = $counts.unknown,
+            calls = $counts.calls,
+            oldest_pending_s = $counts.oldest_pending_s,
+            $message
+        )
+    };
+}
 
 /// The answer to a trigger, the same for all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,12 +56,33 @@ impl Report {
     pub fn is_complete(&self) -> bool {
         self.repos.iter().all(|repo| repo.complete)
     }
+
+    /// Writes the line of a sweep. `calls` is how many it took to find the repos.
+    pub fn log(&self, calls: u32) {
+        let mut counts: Counts = self.repos.iter().map(|repo| repo.counts).sum();
+        counts.calls += calls;
+        let left = self.repos.iter().filter(|repo| !repo.complete).count();
+        log_counts!(counts, "swept", dry_run = self.dry_run, repos = self.repos.len(), left);
+    }
+
+    /// Why nothing can be done with this token, if so: the Hub does not know it (401), or lets it at none of the repos (403,
+    /// or 404 for those that it may not even see) that got their turn.
+    #[must_use]
+    pub fn token_refused(&self) -> Option<&HubError> {
+        let errors = || self.repos.iter().map(RepoReport::hub_error);
+        let of_status = |status: u16| errors().flatten().find(move |error| error.status() == Some(status));
+        let had_their_turn = self.repos.iter().filter(|repo| repo.had_its_turn());
+        let all_refused = had_their_turn
+            .map(RepoReport::hub_error)
+            .all(|error| matches!(error.and_then(HubError::status), Some(403 | 404)));
+        of_status(401).or_else(|| of_status(403).filter(|_| all_refused))
+    }
 }
 
 /// What was done about one repo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RepoReport {
-    /// `namespace/name`.
+    /// `namespace/name`, or `namespace/*` for the search for its gated repos.
     pub repo: String,
     /// `model` or `dataset`.
     #[serde(rename = "type")]
@@ -46,6 +90,16 @@ pub struct RepoReport {
     /// Whether everybody who was waiting was decided, and the Hub told: everybody whom the list showed. While somebody else
     /// makes people leave it, its pages may shift, so that one is shown only to the next run.
     pub complete: bool,
+    /// What happened, in numbers.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// The first thing that went wrong.
+    pub error: Option<Failure>,
+}
+
+/// What happened, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
     /// How many were seen waiting; the sum of the seven numbers that follow.
     pub listed: u32,
     /// Let in.
@@ -66,36 +120,26 @@ pub struct RepoReport {
     pub calls: u32,
     /// The age in seconds of the oldest request that is still pending after this run, as far as it was read.
     pub oldest_pending_s: Option<u64>,
-    /// The first thing that went wrong.
-    pub error: Option<String>,
-    /// The Hub says that the repo has no gate.
-    #[serde(skip)]
-    pub not_gated: bool,
 }
 
-impl RepoReport {
-    /// A report on `repo` before anything was done.
-    #[must_use]
-    pub fn new(repo: &Repo) -> Self {
-        Self {
-            repo: repo.name().to_owned(),
-            repo_type: repo.repo_type(),
-            complete: false,
-            listed: 0,
-            accepted: 0,
-            rejected: 0,
-            reset: 0,
-            held: 0,
-            gone: 0,
-            failed: 0,
-            unknown: 0,
-            calls: 0,
-            oldest_pending_s: None,
-            error: None,
-            not_gated: false,
-        }
-    }
+/// Why something is left undone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A call to the Hub failed.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
 
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Counts {
     /// Counts one request and what became of it.
     pub fn count(&mut self, verdict: Verdict, outcome: Outcome) {
         self.listed += 1;
@@ -115,32 +159,59 @@ impl RepoReport {
         let age = requested_at.map(|at| u64::try_from((now - at).num_seconds()).unwrap_or(0));
         self.oldest_pending_s = self.oldest_pending_s.max(age);
     }
+}
 
-    /// Writes the line of a run.
-    pub fn log(&self, dry_run: bool) {
-        tracing::info!(
-            repo = self.repo,
-            r#type = self.repo_type.as_str(),
-            dry_run,
-            complete = self.complete,
-            listed = self.listed,
-            accepted = self.accepted,
-            rejected = self.rejected,
-            reset = self.reset,
-            held = self.held,
-            gone = self.gone,
-            failed = self.failed,
-            unknown = self.unknown,
-            calls = self.calls,
-            oldest_pending_s = self.oldest_pending_s,
-            error = self.error,
-            "reviewed"
-        );
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            listed: a.listed + b.listed,
+            accepted: a.accepted + b.accepted,
+            rejected: a.rejected + b.rejected,
+            reset: a.reset + b.reset,
+            held: a.held + b.held,
+            gone: a.gone + b.gone,
+            failed: a.failed + b.failed,
+            unknown: a.unknown + b.unknown,
+            calls: a.calls + b.calls,
+            oldest_pending_s: a.oldest_pending_s.max(b.oldest_pending_s),
+        })
+    }
+}
+
+impl RepoReport {
+    /// A report on something before anything was done about it.
+    #[must_use]
+    pub fn new(repo: &str, repo_type: RepoType) -> Self {
+        let (repo, counts) = (repo.to_owned(), Counts::default());
+        Self { repo, repo_type, complete: false, counts, error: None }
     }
 
-    /// Keeps the first error: what follows it mostly follows from it.
-    pub fn fail(&mut self, error: &impl ToString) {
-        self.error.get_or_insert_with(|| error.to_string());
+    /// Keeps the first failure: what follows it mostly follows from it.
+    pub fn fail(&mut self, failure: impl Into<Failure>) {
+        self.error.get_or_insert_with(|| failure.into());
+    }
+
+    /// The call to the Hub that failed first, if that is why something is left undone.
+    #[must_use]
+    pub fn hub_error(&self) -> Option<&HubError> {
+        match &self.error {
+            Some(Failure::Hub(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the repo got its turn: somebody was seen waiting or nobody, or the Hub said why not. Else time or the Hub's
+    /// limit ran out before.
+    #[must_use]
+    pub fn had_its_turn(&self) -> bool {
+        self.counts.listed > 0 || !self.hub_error().is_some_and(HubError::is_out_of_time)
+    }
+
+    /// Writes the line of a review.
+    pub fn log(&self, dry_run: bool) {
+        let (repo, r#type, complete) = (&self.repo, self.repo_type.as_str(), self.complete);
+        let error = self.error.as_ref().map(ToString::to_string);
+        log_counts!(self.counts, "reviewed", repo, r#type, dry_run, complete, error);
     }
 }
 

@@ -18,10 +18,10 @@ use reqwest::Url;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-use crate::hub::{Handled, Hub, HubError, MAX_BATCH, PAGE, Page};
+use crate::hub::{Handled, Hub, HubError, MAX_BATCH, PAGE, Page, Turn};
 use crate::model::{AccessRequest, Decision, Outcome, Repo, Verdict};
 use crate::policy::Policy;
-use crate::report::{self, RepoReport};
+use crate::report::{self, Failure, RepoReport};
 use queue::{Decided, Queue};
 use writer::{Writer, Written};
 
@@ -47,12 +47,17 @@ const MAX_LOOKS: usize = 10;
 pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, deadline: Instant) -> RepoReport {
     let calls = hub.repo(repo, deadline);
     let writer = Writer::new(&calls);
-    let read = async |page, after: Duration| {
-        // Even to sleep for no time may take a millisecond.
-        if !after.is_zero() {
-            sleep(after).await;
-        }
-        calls.pending(page).await
+    let read = async |page, after: Duration, turn| {
+        let turn = match turn {
+            // Even to sleep for no time may take a millisecond.
+            Some(turn) if after.is_zero() => turn,
+            turn => {
+                drop(turn);
+                sleep(after).await;
+                calls.turn().await?
+            }
+        };
+        Ok((turn, calls.pending(page).await?))
     };
     let mut review = Review::new(repo, policy, dry_run, deadline);
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
@@ -60,9 +65,13 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
         // As much is begun as there may be calls in flight. The next page goes first: it is what takes longest.
         let in_flight = writing.len() + usize::from(reading.is_some());
         if reading.is_none() && in_flight < hub.concurrency() {
-            reading = review
-                .next_page(max_ahead(hub.concurrency()))
-                .map(|(page, after)| Box::pin(read(page, after)));
+            // To stand in line for a turn while having one would be to wait for each other.
+            let turn = calls.turn_now();
+            if turn.is_some() || review.turns.is_empty() {
+                reading = review
+                    .next_page(max_ahead(hub.concurrency()))
+                    .map(|(page, after)| Box::pin(read(page, after, turn)));
+            }
         }
         while writing.len() + usize::from(reading.is_some()) < hub.concurrency() {
             let Some(group) = review.queue.take(!review.undecided.is_empty()) else { break };
@@ -82,10 +91,11 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
             () = yield_now(), if review.has_work() => review.work(),
             else => break,
         }
+        review.give_back_turns();
     }
     let mut report = review.report;
-    report.complete = report.error.is_none() && report.failed == 0 && report.unknown == 0;
-    report.calls = calls.count();
+    report.complete = report.error.is_none() && report.counts.failed == 0 && report.counts.unknown == 0;
+    report.counts.calls = calls.count();
     report
 }
 
@@ -95,6 +105,8 @@ struct Review<'a> {
     dry_run: bool,
     deadline: Instant,
     report: RepoReport,
+    /// One for each page's worth of requests in hand.
+    turns: Vec<Turn<'a>>,
     /// How often reading the list was begun.
     passes: usize,
     pass: Pass,
@@ -140,7 +152,8 @@ impl<'a> Review<'a> {
             policy,
             dry_run,
             deadline,
-            report: RepoReport::new(repo),
+            report: RepoReport::new(repo.name(), repo.repo_type()),
+            turns: Vec::new(),
             passes: 0,
             pass: Pass::default(),
             next: None,
@@ -196,8 +209,7 @@ impl<'a> Review<'a> {
             std::mem::replace(&mut self.patience, longer)
         };
         if self.looks > MAX_LOOKS || Instant::now() + wait >= self.deadline {
-            self.report
-                .fail(&"the Hub's list has not caught up with what was written; the next run looks again");
+            self.fail("the Hub's list has not caught up with what was written; the next run looks again");
             return None;
         }
         self.listed_before = (!wrote).then_some(still_listed);
@@ -205,13 +217,14 @@ impl<'a> Review<'a> {
         Some(wait)
     }
 
-    fn take_in(&mut self, page: Result<Page, HubError>) {
+    fn take_in(&mut self, page: Result<(Turn<'a>, Page), HubError>) {
         match page {
-            Ok(Page { requests, next }) => {
+            Ok((turn, Page { requests, next })) => {
+                self.turns.push(turn);
                 self.pass.pages += 1;
                 match next {
                     Some(next) if !self.pass.visited.insert(next.clone()) => {
-                        self.report.fail(&format!("the pages of {} go in a circle", next.path()));
+                        self.fail(&format!("the pages of {} go in a circle", next.path()));
                     }
                     next => self.next = next,
                 }
@@ -219,8 +232,13 @@ impl<'a> Review<'a> {
                 self.decide_until = now + self.deadline.saturating_duration_since(now) / 2;
                 self.undecided.extend(requests);
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.report.fail(error),
         }
+    }
+
+    /// Gives back the turns for what is decided and written.
+    fn give_back_turns(&mut self) {
+        self.turns.truncate((self.undecided.len() + self.unwritten).div_ceil(PAGE));
     }
 
     fn has_work(&self) -> bool {
@@ -243,7 +261,7 @@ impl<'a> Review<'a> {
             && let Some(request) = self.undecided.pop_front()
         {
             if Instant::now() > self.decide_until {
-                self.report.fail(&"deciding takes too long: simplify the policy; the next run goes on");
+                self.fail("deciding takes too long: simplify the policy; the next run goes on");
                 (self.next, self.undecided) = (None, VecDeque::new());
                 return;
             }
@@ -285,7 +303,7 @@ impl<'a> Review<'a> {
             _ => {
                 let outcome = if decision.verdict == Verdict::Hold { Outcome::Held } else { Outcome::DryRun };
                 self.held.extend(hash);
-                self.report.still_pending(request.requested_at, now);
+                self.report.counts.still_pending(request.requested_at, now);
                 self.conclude(&who, &decision, outcome);
             }
         }
@@ -297,7 +315,7 @@ impl<'a> Review<'a> {
                 Ok(Handled::Done) => Outcome::Done,
                 Ok(Handled::Gone) => Outcome::Gone,
                 Ok(Handled::Failed(why)) => {
-                    self.report.fail(&format!("the Hub did not take a verdict of a batch: {why}"));
+                    self.fail(&format!("the Hub did not take a verdict of a batch: {why}"));
                     Outcome::Failed
                 }
                 Err(error) if error.is_postponed() => {
@@ -306,25 +324,25 @@ impl<'a> Review<'a> {
                     continue;
                 }
                 Err(error) => {
-                    self.fail(&error);
-                    if error.may_be_done { Outcome::Unknown } else { Outcome::Failed }
+                    let may_be_done = error.may_be_done;
+                    self.report.fail(error);
+                    if may_be_done { Outcome::Unknown } else { Outcome::Failed }
                 }
             };
             if matches!(outcome, Outcome::Failed | Outcome::Unknown) {
-                self.report.still_pending(decided.requested_at, Utc::now());
+                self.report.counts.still_pending(decided.requested_at, Utc::now());
             }
             self.conclude(&decided.who, &decided.decision, outcome);
         }
     }
 
     fn conclude(&mut self, who: &str, decision: &Decision, outcome: Outcome) {
-        self.report.count(decision.verdict, outcome);
+        self.report.counts.count(decision.verdict, outcome);
         report::audit(self.repo, who, decision, self.policy.fingerprint(), self.dry_run, outcome);
     }
 
-    fn fail(&mut self, error: &HubError) {
-        self.report.not_gated |= error.is_not_gated();
-        self.report.fail(error);
+    fn fail(&mut self, why: &str) {
+        self.report.fail(Failure::Other(why.to_owned()));
     }
 }
 
@@ -387,7 +405,7 @@ mod tests {
             review.postponed = true;
             assert_eq!(review.look_again(), Some(Duration::ZERO));
             assert_eq!(review.look_again(), None);
-            (review.postponed, review.report.error) = (true, Some("no".to_owned()));
+            (review.postponed, review.report.error) = (true, Some(Failure::Other("no".to_owned())));
             assert_eq!(review.look_again(), None);
         });
     }
@@ -398,10 +416,10 @@ mod tests {
             let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
             review.decide(&request);
             review.decide(&request);
-            assert_eq!(review.report.held, 1);
+            assert_eq!(review.report.counts.held, 1);
             request.requested_at = Some(Utc::now());
             review.decide(&request);
-            assert_eq!(review.report.held, 2);
+            assert_eq!(review.report.counts.held, 2);
         });
     }
 
@@ -411,7 +429,13 @@ mod tests {
             review.deadline = Instant::now() + FIRST_PATIENCE / 2;
             review.pass = Pass { pages: 2, still_listed: 1, ..Pass::default() };
             assert_eq!(review.look_again(), None);
-            assert!(review.report.error.as_ref().is_some_and(|error| error.contains("has not caught up")));
+            assert!(
+                review
+                    .report
+                    .error
+                    .as_ref()
+                    .is_some_and(|error| error.to_string().contains("has not caught up"))
+            );
         });
     }
 

@@ -79,7 +79,7 @@ async fn replay() -> Result<(), Box<dyn Error>> {
             .map_err(|error| format!("{}: not an HTTP event of Lambda: {error}", path.display()))?;
         let incoming = incoming(&request);
         let lines_before = logs.lines("decided").len();
-        let response = doorman.handle(request).await;
+        let response = doorman.handle(request).await?;
         let decisions = logs.lines("decided").split_off(lines_before);
         let answer = match response.body() {
             Body::Empty => Value::Null,

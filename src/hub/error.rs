@@ -36,7 +36,9 @@ pub enum Problem {
     },
     /// No connection to the Hub could be made.
     Unreachable(String),
-    /// The call was sent, but no answer came, or it broke off.
+    /// The call was sent, but no answer came in time.
+    TooSlow,
+    /// The call was sent, but the answer broke off.
     Unanswered(String),
     /// The time for this run was up.
     OutOfTime,
@@ -59,7 +61,7 @@ impl Problem {
     /// What an error of the HTTP client amounts to. Its URL is left out: the call is named anyway.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         if error.is_timeout() && !error.is_connect() {
-            return Self::Unanswered("it took too long".to_owned());
+            return Self::TooSlow;
         }
         let mut innermost: &dyn Error = error;
         while let Some(source) = innermost.source() {
@@ -73,7 +75,7 @@ impl Problem {
 impl HubError {
     pub(super) fn new(call: &str, problem: Problem) -> Self {
         let may_be_done = match &problem {
-            Problem::Unanswered(_) | Problem::Unreadable(_) => true,
+            Problem::TooSlow | Problem::Unanswered(_) | Problem::Unreadable(_) => true,
             Problem::Refused { status, .. } => matches!(status, 408 | 500 | 502 | 504),
             _ => false,
         };
@@ -104,11 +106,25 @@ impl HubError {
         }
     }
 
+    /// The HTTP status, where the Hub has refused the call.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.refusal().map(|(status, ..)| status)
+    }
+
+    /// The time was up, or the Hub wants no call for longer than there is time.
+    #[must_use]
+    pub fn is_out_of_time(&self) -> bool {
+        matches!(self.problem, Problem::OutOfTime | Problem::RateLimited { .. })
+    }
+
     /// Calling again in a moment may do better. An answer that cannot be read counts as one that was lost.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &self.problem {
-            Problem::Unreachable(_) | Problem::Unanswered(_) | Problem::Unreadable(_) => true,
+            Problem::Unreachable(_) | Problem::TooSlow | Problem::Unanswered(_) | Problem::Unreadable(_) => {
+                true
+            }
             Problem::Refused { status, .. } => retry::is_transient(*status),
             Problem::OutOfTime
             | Problem::RateLimited { .. }
@@ -189,7 +205,11 @@ impl fmt::Display for HubError {
                 })
             }
             Problem::Unreachable(what) => write!(f, "no connection to the Hub: {what}"),
+            Problem::TooSlow => f.write_str("no answer from the Hub: it took too long"),
             Problem::Unanswered(what) => write!(f, "no answer from the Hub: {what}"),
+            Problem::OutOfTime if self.may_be_done => {
+                f.write_str("no answer from the Hub, and the time for this run was up; the next run goes on")
+            }
             Problem::OutOfTime => f.write_str("the time for this run was up; the next run goes on"),
             Problem::RateLimited { wait, quota } => {
                 let wait = wait.as_secs() + 1;

@@ -1,15 +1,24 @@
 //! The `Link` header of RFC 8288, of which paging needs the target of `rel="next"`.
 
 use reqwest::Url;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue, LINK};
 
-use super::Problem;
+use super::{Problem, error};
+
+/// Where the next page is, if an answer says that there is one. It has to be of the same list as `page`: the token is for
+/// one origin, and the policy was asked about one repo.
+pub(super) fn next_of_list(answer: &HeaderMap, page: &Url) -> Result<Option<Url>, Problem> {
+    let next = next(answer.get_all(LINK), page)?;
+    let is_foreign = |next: &&Url| next.origin() != page.origin() || next.path() != page.path();
+    if let Some(next) = next.as_ref().filter(is_foreign) {
+        let place = format!("{}{}", next.origin().ascii_serialization(), next.path());
+        return Err(Problem::ForeignPage(error::shown(&place, None)));
+    }
+    Ok(next)
+}
 
 /// Where the next page is, if these headers say that there is one. A target may be relative to `page`.
-pub(super) fn next<'a>(
-    headers: impl IntoIterator<Item = &'a HeaderValue>,
-    page: &Url,
-) -> Result<Option<Url>, Problem> {
+fn next<'a>(headers: impl IntoIterator<Item = &'a HeaderValue>, page: &Url) -> Result<Option<Url>, Problem> {
     for header in headers {
         let text =
             header.to_str().map_err(|_| Problem::Unreadable("a `Link` header is not ASCII".to_owned()))?;

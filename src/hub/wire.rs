@@ -19,6 +19,21 @@ pub(super) fn page(body: &[u8]) -> Result<Vec<AccessRequest>, String> {
     Ok(entries.into_iter().filter_map(request).collect())
 }
 
+/// Reads the names of the gated repos of a page of repos. What cannot be read is an empty name.
+pub(super) fn repos(body: &[u8]) -> Result<Vec<String>, String> {
+    #[derive(Default, Deserialize)]
+    struct Listed<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        gated: Option<&'a RawValue>,
+    }
+    let listed: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
+    let listed = listed.into_iter().map(|repo| parse_object::<Listed>(repo).unwrap_or_default());
+    // A Hub that does not know the filter lists those without a gate as well.
+    let gated = listed.filter(|repo| repo.gated.is_none_or(|gated| gated.get() != "false"));
+    Ok(gated.map(|repo| repo.id.and_then(parse).unwrap_or_default()).collect())
+}
+
 const NOT_AS_DOCUMENTED: &str = "what the Hub tells of it is not of the form that is documented";
 
 /// Reads an entry. Any key may be missing or null, which makes it unknown. One whose value is not of the kind that is

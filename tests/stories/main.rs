@@ -18,4 +18,5 @@ mod people;
 mod python_client;
 mod stand_in;
 mod support;
+mod sweeps;
 mod webhooks;

@@ -5,7 +5,7 @@ use std::env::VarError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hub_doorman::config::Config;
-use hub_doorman::handler::Doorman;
+use hub_doorman::handler::{Doorman, Failure};
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use serde_json::{Value, json};
 
@@ -61,10 +61,7 @@ pub fn ask(hub: &Hub, repo: &str, people: impl IntoIterator<Item = Person>) {
 
 /// A payload of the Hub about a repo, `acme/model` or `datasets/acme/corpus`.
 pub fn payload(repo: &str) -> Value {
-    let (repo_type, name) = match repo.strip_prefix("datasets/") {
-        Some(name) => ("dataset", name),
-        None => ("model", repo),
-    };
+    let (repo_type, name) = type_and_name(repo);
     json!({
         "event": {"action": "create", "scope": "discussion"},
         "repo": {"type": repo_type, "name": name, "id": "id-repo", "private": false,
@@ -89,9 +86,38 @@ pub fn with_time_left(request: Request, left: Duration) -> Request {
     request.with_lambda_context(context)
 }
 
+/// What comes of an event that is not HTTP, when Lambda gives so much time.
+pub async fn invoke(doorman: &Doorman, event: &Value, time: Duration) -> Result<Value, Failure> {
+    let event = lambda_http::request::from_str(&event.to_string()).expect("passed through");
+    doorman.handle(with_time_left(event, time)).await.map(|response| read(&response).1)
+}
+
+/// The report of a sweep over all that is looked after, which may take half a minute.
+pub async fn sweep(doorman: &Doorman) -> Value {
+    sweep_within(doorman, Duration::from_secs(30)).await
+}
+
+/// The same, when Lambda gives so much time.
+pub async fn sweep_within(doorman: &Doorman, time: Duration) -> Value {
+    invoke(doorman, &json!({"source": "aws.scheduler", "detail-type": "Scheduled Event"}), time)
+        .await
+        .expect("no failure")
+}
+
+/// What a report says of a repo.
+pub fn report_on<'a>(report: &'a Value, repo: &str) -> &'a Value {
+    let (repo_type, name) = type_and_name(repo);
+    let mut repos = report["repos"].as_array().expect("a list").iter();
+    repos.find(|one| one["repo"] == name && one["type"] == repo_type).unwrap_or(&Value::Null)
+}
+
+fn type_and_name(repo: &str) -> (&str, &str) {
+    repo.strip_prefix("datasets/").map_or(("model", repo), |name| ("dataset", name))
+}
+
 /// The status and the body of the answer to a request.
 pub async fn answer(doorman: &Doorman, request: Request) -> (u16, Value) {
-    read(&doorman.handle(request).await)
+    read(&doorman.handle(request).await.expect("no failure"))
 }
 
 pub fn read(response: &Response<Body>) -> (u16, Value) {

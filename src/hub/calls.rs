@@ -1,0 +1,160 @@
+//! Making calls: each when its turn has come, again while that may help, and none after the deadline.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, HeaderMap};
+use reqwest::{RequestBuilder, Url};
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Hub, HubError, Problem, link};
+use crate::retry;
+
+/// How long a whole call may take. A second attempt may take twice as long, a third one three times: one call that stalls
+/// is soon given up, and a Hub that is slow at everything is still waited for.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a call may stall; with [`CALL_TIMEOUT`] that is half a minute. What is silent for so long is left to the next
+/// run, rather than to have this one last for ever.
+const MAX_STALLS: u32 = 3;
+
+/// No call begins this shortly before the deadline: it would hardly be answered, and what it did would not be known.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// Calls that belong together: they are counted, none lasts longer than the deadline, and they may be stopped all at once.
+#[derive(Debug)]
+pub(super) struct Calls<'a> {
+    pub(super) hub: &'a Hub,
+    deadline: Instant,
+    count: AtomicU32,
+    /// Set when the Hub has said something that holds for all of them: none is made after that, and those that were to be
+    /// made end with the same error.
+    stopped_by: OnceLock<HubError>,
+}
+
+impl<'a> Calls<'a> {
+    pub(super) fn new(hub: &'a Hub, deadline: Instant) -> Self {
+        Self { hub, deadline, count: AtomicU32::new(0), stopped_by: OnceLock::new() }
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Ends all calls to come with this error.
+    pub(super) fn stop(&self, error: &HubError) {
+        self.stopped_by.get_or_init(|| error.clone());
+    }
+
+    /// Waits for one of the turns that all who read lists share; see [`Hub`].
+    pub(super) async fn turn(&self, call: &str) -> Result<SemaphorePermit<'a>, HubError> {
+        let turn = timeout_at(self.last_moment(), self.hub.turns.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| HubError::new(call, Problem::OutOfTime))
+    }
+
+    /// The URL of a path under the Hub's endpoint.
+    pub(super) fn url(&self, path: &str) -> Result<Url, HubError> {
+        let endpoint = self.hub.endpoint.as_str().trim_end_matches('/');
+        let url = format!("{endpoint}{path}");
+        Url::parse(&url).map_err(|error| HubError::new(&url, Problem::Unreadable(error.to_string())))
+    }
+
+    /// Reads one page of a list, and where the next one is: that has to be of the same list.
+    pub(super) async fn page<T>(
+        &self,
+        url: &Url,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<(T, Option<Url>), HubError> {
+        let call = format!("GET {}", url.path());
+        let get = || self.hub.http.get(url.clone());
+        self.send(&call, None, get, |answered| {
+            let next = link::next_of_list(&answered.headers, url)?;
+            Ok((read(&answered.body).map_err(Problem::Unreadable)?, next))
+        })
+        .await
+    }
+
+    /// Makes a call, again and again while that may help, and reads what is answered. Each attempt waits for the rate limit
+    /// for `patience`, or as long as there is time. All calls of this project may be repeated: what was done already is not
+    /// done twice.
+    pub(super) async fn send<T>(
+        &self,
+        call: &str,
+        patience: Option<Duration>,
+        request: impl Fn() -> RequestBuilder,
+        read: impl Fn(&Answered) -> Result<T, Problem>,
+    ) -> Result<T, HubError> {
+        let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
+        let attempt = || async {
+            let timeout = CALL_TIMEOUT * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
+            let answered = self.send_once(call, patience, request(), timeout).await;
+            let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
+            answered.and_then(read).map_err(|mut error| {
+                error.may_be_done |= may_be_done.fetch_or(error.may_be_done, Ordering::Relaxed);
+                error
+            })
+        };
+        let stalls = AtomicU32::new(0);
+        let is_worth_it = |error: &HubError| {
+            let stalled = u32::from(error.problem == Problem::TooSlow);
+            error.is_transient() && stalls.fetch_add(stalled, Ordering::Relaxed) + stalled < MAX_STALLS
+        };
+        retry::retry(self.last_moment(), is_worth_it, attempt).await
+    }
+
+    /// When the last call may begin.
+    fn last_moment(&self) -> Instant {
+        self.deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(self.deadline)
+    }
+
+    /// Neither has the Hub said what stops all of these calls, nor is the time up.
+    fn may_go_on(&self, call: &str) -> Result<(), HubError> {
+        match self.stopped_by.get() {
+            Some(error) => Err(error.clone()),
+            None if Instant::now() >= self.last_moment() => Err(HubError::new(call, Problem::OutOfTime)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a call when its turn has come, reads the answer to its end, and makes an error of any but a success.
+    async fn send_once(
+        &self,
+        call: &str,
+        patience: Option<Duration>,
+        request: RequestBuilder,
+        timeout: Duration,
+    ) -> Result<Answered, HubError> {
+        let Hub { token, lanes, budget, .. } = self.hub;
+        let fail = |problem| HubError::new(call, problem);
+        let lane = timeout_at(self.last_moment(), lanes.acquire()).await;
+        let _lane = lane.map_err(|_| fail(Problem::OutOfTime))?;
+        self.may_go_on(call)?;
+        let postpone = patience.map_or(self.deadline, |patience| Instant::now() + patience);
+        let mut turn = budget.turn(self.last_moment(), postpone).await.map_err(fail)?;
+        self.may_go_on(call)?;
+        self.count.fetch_add(1, Ordering::Relaxed);
+        // `bearer_auth` marks the header as sensitive, so that no debug output shows it.
+        let request = request.bearer_auth(token.expose()).header(ACCEPT, "application/json");
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let lost = |error: reqwest::Error| match Problem::of(&error) {
+            Problem::TooSlow if left <= timeout => HubError { may_be_done: true, ..fail(Problem::OutOfTime) },
+            problem => fail(problem),
+        };
+        let response = request.timeout(timeout.min(left)).send().await.map_err(lost)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        turn.answered(status, &headers);
+        let body = response.bytes().await.map_err(lost)?;
+        if status.is_success() {
+            return Ok(Answered { headers, body: body.into() });
+        }
+        Err(HubError::refused(call, status.as_u16(), &headers, &body, token))
+    }
+}
+
+/// A successful answer, read to its end.
+pub(super) struct Answered {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}

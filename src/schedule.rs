@@ -1,0 +1,103 @@
+//! What starts a sweep: an event of `EventBridge`, or an order to sweep.
+//!
+//! Neither can come through the function's URL. What comes from there is an HTTP event, and nothing that a caller sends gets
+//! out of its `headers`, `body` and the like; to hand over anything else takes the permission to invoke the function.
+
+use serde_json::{Map, Value};
+
+use crate::model::RepoPattern;
+
+/// Which repos are to be swept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// All that are looked after.
+    All,
+    /// These.
+    Some(Vec<RepoPattern>),
+}
+
+/// What an event has to be.
+const EXPECTED: &str = "expected an HTTP event (of a Function URL, an API Gateway or a load balancer), an event of \
+    EventBridge (an object with `source` or `detail-type`), or an order to sweep: `{\"sweep\": [\"acme/model\", \
+    \"datasets/acme/corpus\", \"acme/*\"]}`, or `{\"sweep\": true}` for all that REPOS names";
+
+/// Reads an event that is not a webhook. An error says what is wrong with it and what was expected; nothing of the event is
+/// in it but the name of a repo that is none.
+///
+/// A schedule of `EventBridge` sends `{"source": "aws.scheduler", "detail-type": "Scheduled Event", …}`, a rule on a timer the
+/// same with `aws.events`, and a rule on anything else has both keys too. Where a schedule or a rule has an input of its
+/// own, that is all that arrives.
+pub fn parse(event: &str) -> Result<Sweep, String> {
+    let Ok(event) = serde_json::from_str::<Map<String, Value>>(event) else {
+        return Err(format!("the event is not a JSON object; {EXPECTED}"));
+    };
+    let is_text = |key: &str| event.get(key).is_some_and(Value::is_string);
+    match event.get("sweep") {
+        _ if event.contains_key("requestContext") => {
+            Err(format!("the event is of HTTP, but of none of the known forms; {EXPECTED}"))
+        }
+        Some(Value::Bool(true)) => Ok(Sweep::All),
+        Some(Value::Array(names)) if !names.is_empty() => {
+            names.iter().map(pattern).collect::<Result<_, _>>().map(Sweep::Some)
+        }
+        Some(_) => Err(format!("`sweep` is neither `true` nor a list of repos; {EXPECTED}")),
+        None if is_text("source") || is_text("detail-type") => Ok(Sweep::All),
+        None => Err(format!("the event is of no known form; {EXPECTED}")),
+    }
+}
+
+fn pattern(name: &Value) -> Result<RepoPattern, String> {
+    let name = name.as_str().ok_or_else(|| format!("`sweep` lists what is not a text; {EXPECTED}"))?;
+    name.parse().map_err(|error| format!("`sweep`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_eventbridge_is_a_sweep_over_all() {
+        let events = [
+            r#"{"version": "0", "id": "53dc", "detail-type": "Scheduled Event", "source": "aws.scheduler", "detail": "{}"}"#,
+            r#"{"version": "0", "id": "53dc", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}"#,
+            r#"{"detail-type": "Model released", "source": "acme.models", "detail": {"sweep": ["acme/one"]}}"#,
+            r#"{"source": "aws.scheduler", "my": "input"}"#,
+            r#"{"sweep": true}"#,
+        ];
+        for event in events {
+            assert_eq!(parse(event), Ok(Sweep::All), "{event}");
+        }
+    }
+
+    #[test]
+    fn an_order_names_its_repos_as_they_are_named_in_repos() {
+        let event = r#"{"sweep": ["acme/one", "datasets/acme/*"], "source": "aws.scheduler"}"#;
+        let patterns = ["acme/one", "datasets/acme/*"].map(|name| name.parse().expect("a pattern"));
+        assert_eq!(parse(event), Ok(Sweep::Some(patterns.into())));
+    }
+
+    #[test]
+    fn whatever_else_comes_is_told_what_was_expected() {
+        let events = [
+            ("", "not a JSON object"),
+            ("null", "not a JSON object"),
+            ("[]", "not a JSON object"),
+            (r#""sweep""#, "not a JSON object"),
+            ("{}", "of no known form"),
+            (r#"{"Records": []}"#, "of no known form"),
+            (r#"{"source": 1}"#, "of no known form"),
+            (r#"{"sweep": []}"#, "`sweep` is neither"),
+            (r#"{"sweep": null}"#, "`sweep` is neither"),
+            (r#"{"sweep": false, "source": "aws.scheduler"}"#, "`sweep` is neither"),
+            (r#"{"sweep": "acme/one"}"#, "`sweep` is neither"),
+            (r#"{"sweep": [1]}"#, "`sweep` lists what is not a text"),
+            (r#"{"sweep": true, "requestContext": {}}"#, "of HTTP, but of none"),
+        ];
+        for (event, expected) in events {
+            let error = parse(event).expect_err(event);
+            assert!(error.contains(expected) && error.contains("expected an HTTP event"), "{event}: {error}");
+        }
+        let error = parse(r#"{"sweep": ["acme/one", "spaces/acme/app"]}"#).expect_err("a Space");
+        assert!(error.starts_with("`sweep`: `spaces/acme/app` is not the name of a repo"), "{error}");
+    }
+}

@@ -1,0 +1,125 @@
+//! A sweep: every repo that is looked after gets its turn, whether or not anything has happened in it.
+//!
+//! No webhook fires when somebody asks for access, so this is what bounds how long anybody waits. It finds the repos, puts
+//! them in order, and reviews them side by side, as a webhook's repo is reviewed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use crate::hub::Hub;
+use crate::model::{Repo, RepoPattern, RepoType};
+use crate::report::{Failure, RepoReport};
+
+/// What a sweep did.
+#[derive(Debug)]
+pub struct Swept {
+    /// One for each repo, in the order of their names, and one for each search for repos that failed.
+    pub reports: Vec<RepoReport>,
+    /// HTTP requests made to find the repos, where that succeeded.
+    pub calls: u32,
+}
+
+/// Reviews all repos that are meant by `patterns` and that `are_ours`, each with `review`, which has to end by itself.
+/// Whatever becomes of one keeps none of the others from its turn. What is searched for is found before `deadline`, or not.
+pub async fn sweep<F: Future<Output = RepoReport>>(
+    hub: &Hub,
+    patterns: &[RepoPattern],
+    are_ours: impl Fn(&Repo) -> bool,
+    memory: &Memory,
+    deadline: Instant,
+    review: impl Fn(Repo) -> F,
+) -> Swept {
+    let (mut repos, mut swept) = find(hub, patterns, deadline).await;
+    repos.retain(are_ours);
+    let repos = memory.in_order(repos);
+    // All begin at once and in this order, and the Hub gives them their turns first come, first served.
+    let reviews = repos.iter().map(|repo| AssertUnwindSafe(review(repo.clone())).catch_unwind());
+    let mut reviewed = Vec::new();
+    for (repo, report) in repos.iter().zip(join_all(reviews).await) {
+        let report = report.unwrap_or_else(|_| {
+            tracing::error!(%repo, "its review panicked");
+            let mut report = RepoReport::new(repo.name(), repo.repo_type());
+            report.fail(Failure::Other("its review panicked; the log says where".to_owned()));
+            report
+        });
+        reviewed.push((repo, report));
+    }
+    memory.take_note(&reviewed);
+    reviewed.sort_by_key(|(repo, _)| *repo);
+    swept.reports.extend(reviewed.into_iter().map(|(_, report)| report));
+    swept
+}
+
+/// Finds the repos that are meant by `patterns`, and reports on the searches that failed. One that is named outright needs
+/// no search.
+async fn find(hub: &Hub, patterns: &[RepoPattern], deadline: Instant) -> (BTreeSet<Repo>, Swept) {
+    let (mut repos, mut searches) = (BTreeSet::new(), BTreeSet::new());
+    for pattern in patterns {
+        match pattern {
+            RepoPattern::One(repo) => {
+                repos.insert(repo.clone());
+            }
+            RepoPattern::Namespace { owner, only } => {
+                let types = [RepoType::Model, RepoType::Dataset];
+                let types = types.into_iter().filter(|one| only.is_none_or(|only| only == *one));
+                searches.extend(types.map(|repo_type| (owner, repo_type)));
+            }
+        }
+    }
+    let listings = searches.iter().map(|(owner, repo_type)| hub.gated_repos(owner, *repo_type, deadline));
+    let listings = join_all(listings).await;
+    let mut swept = Swept { reports: Vec::new(), calls: 0 };
+    for ((owner, repo_type), listing) in searches.into_iter().zip(listings) {
+        tracing::debug!(owner, r#type = repo_type.as_str(), found = listing.repos.len(), "searched");
+        repos.extend(listing.repos);
+        match listing.error {
+            None => swept.calls += listing.calls,
+            Some(error) => {
+                let mut report = RepoReport::new(&format!("{owner}/*"), repo_type);
+                report.counts.calls = listing.calls;
+                report.fail(error);
+                swept.reports.push(report);
+            }
+        }
+    }
+    (repos, swept)
+}
+
+/// What a process remembers of its sweeps, so that the next one begins with what the last one left undone. It is not kept:
+/// a process that remembers nothing begins anywhere, so that no repo is the last one every time.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<HashMap<Repo, LastTurn>>);
+
+/// When a repo got its last turn, and whether all was done then: what sorts first is to go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct LastTurn {
+    sweep: u64,
+    complete: bool,
+}
+
+impl Memory {
+    fn in_order(&self, repos: BTreeSet<Repo>) -> Vec<Repo> {
+        let mut repos: Vec<Repo> = repos.into_iter().collect();
+        fastrand::shuffle(&mut repos);
+        let last_turns = self.last_turns();
+        repos.sort_by_key(|repo| last_turns.get(repo).copied());
+        repos
+    }
+
+    fn take_note(&self, reviewed: &[(&Repo, RepoReport)]) {
+        let mut last_turns = self.last_turns();
+        let sweep = 1 + last_turns.values().map(|last| last.sweep).max().unwrap_or(0);
+        for (repo, report) in reviewed.iter().filter(|(_, report)| report.had_its_turn()) {
+            last_turns.insert((*repo).clone(), LastTurn { sweep, complete: report.complete });
+        }
+    }
+
+    fn last_turns(&self) -> MutexGuard<'_, HashMap<Repo, LastTurn>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

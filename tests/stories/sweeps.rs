@@ -1,0 +1,435 @@
+//! Nobody waits for ever: sweeps over repos and whole namespaces.
+
+use std::time::{Duration, Instant};
+
+use hub_doorman::handler::Failure;
+use serde_json::{Value, json};
+
+use crate::hub::{Fault, Gating, Hub, Quota, Role, Status};
+use crate::logs::Logs;
+use crate::support::{ask, doorman_with, invoke, report_on, staff, stranger, sweep, sweep_within};
+
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+
+/// So many calls are in flight at once, in no order that could be told.
+const IN_FLIGHT: usize = 8;
+
+/// A Hub on which acme has so many gated models, and nobody waits.
+async fn hub_with(models: usize) -> Hub {
+    let hub = Hub::start().await;
+    for number in 0..models {
+        hub.model().add(&model(number));
+    }
+    hub
+}
+
+fn model(number: usize) -> String {
+    format!("acme/model{number:03}")
+}
+
+/// The calls for pages of repos, and those for first pages of pending requests: the names of the repos, in their order.
+fn looks(hub: &Hub) -> (usize, Vec<String>) {
+    let calls = hub.calls();
+    let first_page = |call: &String| {
+        let path = call.strip_prefix("GET /api/")?.strip_suffix("/user-access-request/pending?limit=1000")?;
+        Some(path.replace("models/", ""))
+    };
+    let searches = calls.iter().filter(|call| call.contains("?author=")).count();
+    (searches, calls.iter().filter_map(first_page).collect())
+}
+
+fn names(report: &Value) -> Vec<&str> {
+    let repos = report["repos"].as_array().expect("a list").iter();
+    repos.map(|repo| repo["repo"].as_str().expect("a name")).collect()
+}
+
+/// The repos that a report calls incomplete, with what it says of them.
+fn incomplete(report: &Value) -> Vec<(&str, &str)> {
+    let repos = report["repos"].as_array().expect("a list").iter();
+    let incomplete = repos.filter(|repo| repo["complete"] == false);
+    incomplete.map(|repo| (repo["repo"].as_str().expect("a name"), error(repo))).collect()
+}
+
+fn error(repo: &Value) -> &str {
+    repo["error"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_namespace_in_which_nobody_waits_costs_a_call_a_page_and_a_call_a_repo() {
+    let hub = hub_with(200).await;
+    hub.model().latency = Duration::from_millis(5);
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!(report["status"], "reviewed", "{report}");
+    assert_eq!(names(&report), (0..200).map(model).collect::<Vec<_>>());
+    assert_eq!(hub.calls().len(), 202, "a page of models, one of datasets, and one of each repo");
+    assert_eq!(hub.model().most_in_flight, 8);
+}
+
+#[tokio::test]
+async fn everybody_who_waits_anywhere_is_decided() {
+    let hub = hub_with(30).await;
+    for number in 0..30 {
+        let people = (0..number * 10).map(|person| staff(&format!("user{person}")));
+        ask(&hub, &model(number), people.chain([stranger("mallory")]));
+    }
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!(report["status"], "reviewed", "{report}");
+    for number in 0..30 {
+        let repo = report_on(&report, &model(number));
+        let numbers = (&repo["accepted"], &repo["held"], &repo["oldest_pending_s"]);
+        assert_eq!(numbers, (&json!(number * 10), &json!(1), &json!(3600)), "{repo}");
+        assert_eq!(hub.users(&model(number), Status::Pending), ["mallory"]);
+    }
+}
+
+#[tokio::test]
+async fn all_gated_models_and_datasets_of_a_namespace_are_found_and_nothing_else() {
+    for filters_by_gate in [true, false] {
+        let hub = Hub::start().await;
+        hub.model().filters_by_gate = filters_by_gate;
+        hub.model().add("acme/private").private = true;
+        hub.model().add("acme/auto").gating = Gating::Auto;
+        hub.model().add("acme/open").gating = Gating::Off;
+        hub.model().add("acme/unseen").role = Role::None;
+        hub.model().add("other/model");
+        hub.model().add("datasets/acme/corpus");
+        hub.model().add("datasets/other/corpus");
+        let repos: Vec<String> = hub.model().repos.keys().cloned().collect();
+        repos.iter().for_each(|repo| ask(&hub, repo, [staff("ada")]));
+
+        let report = sweep(&doorman_with(&hub, &[("REPOS", "datasets/acme/*")])).await;
+        assert_eq!(
+            (names(&report), hub.calls().len()),
+            (vec!["acme/corpus"], 3),
+            "a search, a page, a write"
+        );
+
+        let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*, acme/auto")])).await;
+        assert_eq!(names(&report), ["acme/auto", "acme/private", "acme/corpus"], "{report}");
+        for repo in repos {
+            let is_meant = ["acme/auto", "acme/private", "datasets/acme/corpus"].contains(&&*repo);
+            assert_eq!(hub.users(&repo, Status::Accepted).len(), usize::from(is_meant), "{repo}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_list_of_repos_is_read_page_by_page() {
+    let hub = hub_with(25).await;
+    hub.model().max_page = 10;
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!((names(&report).len(), looks(&hub).0), (25, 4), "three pages of models and one of datasets");
+}
+
+#[tokio::test]
+async fn repos_that_are_named_need_no_search() {
+    let hub = hub_with(3).await;
+    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
+    let repos = "acme/model000 datasets/acme/corpus,acme/model000";
+    let report = sweep(&doorman_with(&hub, &[("REPOS", repos)])).await;
+    assert_eq!(names(&report), ["acme/model000", "acme/corpus"]);
+    assert_eq!((looks(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()), (0, 1));
+}
+
+#[tokio::test]
+async fn some_of_the_repos_can_be_swept_by_themselves() {
+    for repos in ["", "acme/*", "datasets/acme/corpus acme/model000 acme/model001"] {
+        let hub = hub_with(3).await;
+        ask(&hub, "datasets/acme/corpus", [staff("ada")]);
+        let doorman = doorman_with(&hub, &[("REPOS", repos)]);
+        let some = json!({"sweep": ["acme/model000", "datasets/acme/*"], "my": "input"});
+        let report = invoke(&doorman, &some, HALF_A_MINUTE).await.expect("no failure");
+        assert_eq!(names(&report), ["acme/model000", "acme/corpus"], "{repos}");
+        assert_eq!((looks(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn no_repo_is_swept_that_is_not_looked_after() {
+    let hub = hub_with(3).await;
+    ask(&hub, "other/model", [staff("ada")]);
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/model000 acme/model001")]);
+    for foreign in ["other/model", "other/*", "datasets/acme/*", "acme/model002"] {
+        let failure = invoke(&doorman, &json!({"sweep": ["acme/model000", foreign]}), HALF_A_MINUTE).await;
+        let expected = format!("`sweep` names `{foreign}`, which REPOS does not");
+        assert_eq!(failure.expect_err(foreign).to_string(), expected);
+    }
+    assert_eq!(hub.calls(), [""; 0]);
+
+    let report = invoke(&doorman, &json!({"sweep": ["acme/*"]}), HALF_A_MINUTE).await.expect("no failure");
+    assert_eq!(names(&report), ["acme/model000", "acme/model001"], "of what is found, what is looked after");
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_prompt_fails_and_makes_no_call() {
+    let hub = hub_with(1).await;
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+    for event in [json!({}), json!([]), json!(null), json!({"Records": []}), json!({"sweep": ["no repo"]})] {
+        let failure = invoke(&doorman, &event, HALF_A_MINUTE).await.expect_err("no prompt");
+        assert!(matches!(failure, Failure::UnknownEvent(_)), "{event}: {failure}");
+    }
+    let failure = invoke(&doorman_with(&hub, &[]), &json!({"sweep": true}), HALF_A_MINUTE).await;
+    assert!(failure.expect_err("nothing to sweep").to_string().contains("set REPOS"));
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_repo_that_fails_is_named_with_the_reason_and_stops_no_other() {
+    let hub = hub_with(200).await;
+    for number in 0..200 {
+        ask(&hub, &model(number), [staff("ada"), stranger("mallory")]);
+    }
+    hub.model().repo(&model(17)).role = Role::Read;
+    hub.model().faults("/acme/model042/", &Fault::Garbage, 1000);
+    hub.model().faults("/acme/model111/", &Fault::Stall, 1000);
+    let started = Instant::now();
+    let report = sweep_within(&doorman_with(&hub, &[("REPOS", "acme/*")]), Duration::from_secs(8)).await;
+    assert!(started.elapsed() < Duration::from_secs(8));
+    let failed = incomplete(&report);
+    let expected = [
+        ("acme/model017", "give HF_TOKEN write access to the repo"),
+        ("acme/model042", "the Hub's answer cannot be read"),
+        ("acme/model111", "no answer from the Hub"),
+    ];
+    assert_eq!((failed.len(), names(&report).len()), (3, 200), "{failed:?}");
+    for ((repo, error), (expected_repo, expected)) in failed.into_iter().zip(expected) {
+        assert!(repo == expected_repo && error.contains(expected), "{repo}: {error}");
+    }
+    for number in (0..200).filter(|number| ![17, 42, 111].contains(number)) {
+        assert_eq!(hub.users(&model(number), Status::Accepted), ["ada"], "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_repo_that_never_answers_is_given_up_long_before_the_sweep_has_to_end() {
+    let hub = hub_with(2).await;
+    hub.model().faults("/acme/model000/", &Fault::Stall, 1000);
+    let report = sweep_within(&doorman_with(&hub, &[("REPOS", "acme/*")]), Duration::from_secs(900)).await;
+    assert_eq!(report_on(&report, "acme/model000")["calls"], 3, "{report}");
+    assert!(error(report_on(&report, "acme/model000")).contains("it took too long"), "{report}");
+}
+
+#[tokio::test]
+async fn a_repo_that_is_gone_or_without_a_gate_is_reported() {
+    let hub = hub_with(2).await;
+    ask(&hub, "acme/model000", [staff("ada")]);
+    ask(&hub, "acme/model001", [staff("ada")]);
+    hub.model().repo("acme/model000").gating = Gating::Off;
+    let named = doorman_with(&hub, &[("REPOS", "acme/gone acme/model000 acme/model001")]);
+    let report = sweep(&named).await;
+    let failed = incomplete(&report);
+    assert_eq!(failed.iter().map(|(repo, _)| *repo).collect::<Vec<_>>(), ["acme/gone", "acme/model000"]);
+    assert!(failed[0].1.contains("the repo is gone, or HF_TOKEN does not see it"), "{report}");
+    assert!(failed[1].1.contains("RepoNotGated"), "{report}");
+    assert_eq!(hub.users("acme/model000", Status::Pending), ["ada"], "as it was");
+    assert_eq!(hub.users("acme/model001", Status::Accepted), ["ada"]);
+
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!((names(&report), &report["status"]), (vec!["acme/model001"], &json!("reviewed")));
+}
+
+#[tokio::test]
+async fn a_search_that_fails_is_reported_and_what_is_known_is_swept() {
+    let hub = hub_with(12).await;
+    hub.model().max_page = 10;
+    hub.model().faults("GET /api/datasets?author=acme", &Fault::Status(500), 100);
+    hub.model().faults("cursor=10", &Fault::Status(418), 100);
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/* datasets/acme/corpus")]);
+    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
+    let report = sweep_within(&doorman, Duration::from_secs(3)).await;
+    let failed = incomplete(&report);
+    assert_eq!((failed.len(), names(&report).len()), (2, 13), "{report}");
+    assert_eq!((failed[0].0, &report["repos"][0]["type"]), ("acme/*", &json!("model")));
+    assert!(failed[0].1.starts_with("GET /api/models: the Hub answered 418"), "{report}");
+    assert!(failed[1].1.starts_with("GET /api/datasets: the Hub answered 500"), "{report}");
+    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn what_a_search_should_not_have_found_is_never_looked_at() {
+    let hub = hub_with(1).await;
+    ask(&hub, "other/model", [staff("ada")]);
+    let found = json!([{"id": "other/model", "gated": "manual"}, {"id": "acme/../other/model"}, {"id": "bare"}, 7,
+        {"gated": "auto"}, {"id": "acme/model000", "gated": "manual"}]);
+    hub.model().fault("GET /api/models?", Fault::Answer(200, Vec::new(), found.to_string()));
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!(names(&report), ["acme/*", "acme/model000"]);
+    assert!(error(&report["repos"][0]).contains("it lists `other/model` as a repo of `acme`"), "{report}");
+    assert_eq!(looks(&hub), (2, vec!["acme/model000".to_owned()]));
+
+    let elsewhere = Hub::start().await;
+    let links = [
+        (format!("{}/api/models?author=acme", elsewhere.endpoint()), "which is not of the same list"),
+        ("/api/datasets?author=acme".to_owned(), "which is not of the same list"),
+        ("/api/models?author=acme&gated=true&limit=1000".to_owned(), "its pages go in a circle"),
+    ];
+    for (link, expected) in links {
+        let headers = vec![("Link", format!(r#"<{link}>; rel="next""#))];
+        hub.model().fault("GET /api/models?", Fault::Answer(200, headers, "[]".to_owned()));
+        let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+        assert!(error(&report["repos"][0]).contains(expected), "{report}");
+    }
+    assert_eq!(elsewhere.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn every_repo_gets_its_turn_before_any_gets_a_second() {
+    let hub = hub_with(40).await;
+    hub.model().latency = Duration::from_millis(5);
+    hub.model().max_page = 100;
+    // Some are let in and some held, which takes writing and does not.
+    for number in 0..10 {
+        let waiting = (0..500).map(|person| {
+            let name = format!("user{person}");
+            if number % 2 == 0 { staff(&name) } else { stranger(&name) }
+        });
+        ask(&hub, &model(number), waiting);
+    }
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!(report["status"], "reviewed", "{report}");
+    let calls = hub.calls();
+    let second_page = calls.iter().position(|call| call.contains("&cursor=")).expect("a second page");
+    let last_first_page = (0..40).map(|number| {
+        let first_page = format!("{}/user-access-request/pending?limit=1000", model(number));
+        calls.iter().position(|call| call.ends_with(&first_page)).expect("a first page")
+    });
+    assert!(last_first_page.max() < Some(second_page + IN_FLIGHT), "{calls:#?}");
+}
+
+#[tokio::test]
+async fn one_repo_with_very_many_starves_no_other_when_the_limit_is_short() {
+    let hub = hub_with(60).await;
+    ask(&hub, "acme/many", (0..30_000).map(|person| staff(&format!("user{person}"))));
+    (0..60).for_each(|number| ask(&hub, &model(number), [staff("ada")]));
+    // Two searches, a page of the many with ten batches, and twice sixty calls; little is left.
+    hub.model().quota = Quota::new(2 + 11 + 120 + 20, Duration::from_secs(300));
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    let failed = incomplete(&report);
+    assert_eq!(failed.iter().map(|(repo, _)| *repo).collect::<Vec<_>>(), ["acme/many"]);
+    assert!(failed[0].1.contains("the Hub wants no call with this HF_TOKEN for another"), "{failed:?}");
+    assert_eq!(hub.model().refused_by_quota, 0);
+    assert!((0..60).all(|number| hub.users(&model(number), Status::Accepted) == ["ada"]));
+}
+
+#[tokio::test]
+async fn with_half_the_calls_two_sweeps_have_looked_at_every_repo() {
+    let hub = hub_with(100).await;
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+    let window = Duration::from_secs(4);
+    hub.model().quota = Quota::new(2 + 50, window);
+    let began = Instant::now();
+    let report = sweep_within(&doorman, Duration::from_secs(3)).await;
+    assert_eq!((&report["status"], incomplete(&report).len()), (&json!("deferred"), 50), "{report}");
+    assert!(incomplete(&report).iter().all(|(_, error)| error.contains("are used up; the next run goes on")));
+
+    while began.elapsed() < window {
+        tokio::time::sleep(window.saturating_sub(began.elapsed())).await;
+    }
+    sweep_within(&doorman, Duration::from_secs(3)).await;
+    let (searches, mut looks) = looks(&hub);
+    looks.sort();
+    assert_eq!((searches, looks), (4, (0..100).map(model).collect()));
+    assert_eq!(hub.model().refused_by_quota, 0);
+}
+
+#[tokio::test]
+async fn a_sweep_that_runs_out_of_time_says_what_is_left_and_the_next_begins_with_it() {
+    let hub = hub_with(60).await;
+    hub.model().latency = Duration::from_millis(150);
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+    let started = Instant::now();
+    let report = sweep_within(&doorman, Duration::from_secs(2)).await;
+    assert!(started.elapsed() < Duration::from_secs(2));
+    let left: Vec<String> = incomplete(&report).into_iter().map(|(repo, _)| repo.to_owned()).collect();
+    assert!((1..60).contains(&left.len()), "{report}");
+    assert!(incomplete(&report).iter().all(|(_, error)| error.contains("the time for this run was up")));
+
+    hub.model().latency = Duration::ZERO;
+    hub.model().calls.clear();
+    let report = sweep(&doorman).await;
+    assert_eq!((&report["status"], names(&report).len()), (&json!("reviewed"), 60));
+    let first = looks(&hub).1[..left.len() + IN_FLIGHT].to_vec();
+    assert!(left.iter().all(|left| first.contains(left)), "{left:?} {first:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_nothing_can_be_done_with_fails_the_invocation() {
+    let everything: Vec<fn(&Hub)> = vec![
+        |hub| "another".clone_into(&mut hub.model().token),
+        |hub| (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read),
+        |hub| hub.model().faults("GET /api/", &Fault::Status(403), 100),
+        // It may not even see those that are private.
+        |hub| {
+            (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::None);
+            hub.model().repo(&model(1)).role = Role::Read;
+        },
+        // It is revoked in the middle of it.
+        |hub| hub.model().fault("/acme/model002/", Fault::Status(401)),
+    ];
+    for repos in ["acme/*", "acme/model000 acme/model001 acme/model002"] {
+        for breaks in &everything {
+            let hub = hub_with(3).await;
+            breaks(&hub);
+            let (logs, _guard) = Logs::capture();
+            let doorman = doorman_with(&hub, &[("REPOS", repos)]);
+            let failure = invoke(&doorman, &json!({"source": "aws.scheduler"}), HALF_A_MINUTE).await;
+            let failure = failure.expect_err("a failure").to_string();
+            assert!(failure.starts_with("the Hub refuses HF_TOKEN: GET /api/"), "{failure}");
+            assert!(failure.contains("the Hub answered 401") || failure.contains("the Hub answered 403"));
+            assert_eq!(logs.lines("swept").len(), 1, "what happened is told all the same");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_something_can_be_done_with_fails_nothing() {
+    let some: Vec<fn(&Hub)> = vec![
+        |hub| (1..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read),
+        |hub| (1..3).for_each(|number| hub.model().repo(&model(number)).role = Role::None),
+        |hub| (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::None),
+        |hub| hub.model().faults("/api/datasets?", &Fault::Status(403), 1),
+        |hub| hub.model().faults("/acme/", &Fault::Status(400), 100),
+    ];
+    for repos in ["acme/*", "acme/model000 acme/model001 acme/model002"] {
+        for breaks in &some {
+            let hub = hub_with(3).await;
+            breaks(&hub);
+            sweep(&doorman_with(&hub, &[("REPOS", repos)])).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dry_sweep_changes_nothing() {
+    let hub = hub_with(5).await;
+    (0..5).for_each(|number| ask(&hub, &model(number), [staff("ada")]));
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*"), ("DRY_RUN", "true")])).await;
+    assert_eq!((&report["dry_run"], &report["repos"][4]["accepted"]), (&json!(true), &json!(1)), "{report}");
+    assert!(hub.calls().iter().all(|call| call.starts_with("GET ")));
+}
+
+#[tokio::test]
+async fn the_log_has_a_line_for_the_sweep_and_one_for_each_repo_in_which_there_was_something_to_do() {
+    let hub = hub_with(50).await;
+    ask(&hub, "acme/model007", [staff("ada"), stranger("mallory")]);
+    hub.model().repo("acme/model013").role = Role::Read;
+    let (logs, _guard) = Logs::capture();
+    sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    let reviewed = logs.lines("reviewed");
+    let mut of_repos: Vec<_> = reviewed.iter().map(|line| line["repo"].as_str().expect("a name")).collect();
+    of_repos.sort_unstable();
+    assert_eq!((of_repos, logs.lines("decided").len()), (vec!["acme/model007", "acme/model013"], 2));
+    let swept = &logs.lines("swept")[0];
+    for (field, expected) in [
+        ("repos", json!(50)),
+        ("left", json!(1)),
+        ("listed", json!(2)),
+        ("accepted", json!(1)),
+        ("held", json!(1)),
+        ("calls", json!(2 + 50 + 1)),
+        ("oldest_pending_s", json!(3600)),
+        ("dry_run", json!(false)),
+    ] {
+        assert_eq!(swept[field], expected, "{field}: {swept}");
+    }
+}
