@@ -17,6 +17,7 @@ async fn main() {
     people::seed(&hub);
     println!("HF_ENDPOINT={}", hub.endpoint());
     println!("HF_TOKEN={}", Hub::TOKEN);
+    println!("REPOS=acme/*");
     println!("WEBHOOK_SECRET=sample-webhook-secret");
     // In backquotes, or cargo-lambda takes the quotes of the JSON for its own.
     println!("APPROVAL_POLICY=`{}`", include_str!("policy.json").lines().collect::<String>());

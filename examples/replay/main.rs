@@ -24,7 +24,8 @@ use std::process::ExitCode;
 use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
 use hub_doorman::webhook::SECRET_HEADER;
-use lambda_http::{Body, Request};
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt};
 use serde_json::{Value, json};
 
 use hub::{Hub, Status};
@@ -75,11 +76,11 @@ async fn replay() -> Result<(), Box<dyn Error>> {
     let mut replayed = Vec::new();
     for path in events {
         let event = read(&path)?;
-        let request = lambda_http::request::from_str(&event)
-            .map_err(|error| format!("{}: not an HTTP event of Lambda: {error}", path.display()))?;
+        let unreadable = |error: &dyn Error| format!("{}: {error}", path.display());
+        let request = lambda_http::request::from_str(&event).map_err(|error| unreadable(&error))?;
         let incoming = incoming(&request);
         let lines_before = logs.lines("decided").len();
-        let response = doorman.handle(request).await?;
+        let response = doorman.handle(request).await.map_err(|error| unreadable(&error))?;
         let decisions = logs.lines("decided").split_off(lines_before);
         let answer = match response.body() {
             Body::Empty => Value::Null,
@@ -127,8 +128,11 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         let files = std::fs::read_dir(here.join("events"))?.map(|entry| entry.map(|entry| entry.path()));
         arguments.events = files.collect::<Result<_, _>>()?;
         arguments.events.sort();
-        // Shown first: the plainest of them.
-        arguments.events.sort_by_key(|path| !path.ends_with("discussion-opened.json"));
+        // Shown first: the plainest of them, and the sweeps while there are people for them.
+        let first = ["discussion-opened.json", "sweep.json", "sweep-some.json"];
+        arguments
+            .events
+            .sort_by_key(|path| first.iter().position(|name| path.ends_with(name)).unwrap_or(first.len()));
     }
     Ok(arguments)
 }
@@ -143,14 +147,18 @@ fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
         "HF_TOKEN" => Ok(Hub::TOKEN.to_owned()),
         "WEBHOOK_SECRET" => Ok(SECRET.to_owned()),
         "APPROVAL_POLICY" => Ok(policy.to_owned()),
+        "REPOS" => Ok("acme/*".to_owned()),
         _ => Err(VarError::NotPresent),
     })?;
     Ok(Doorman::new(config)?)
 }
 
-/// What a reader wants to know of an event: what happened to which repo, if the body tells that.
+/// What a reader wants to know of an event: what happened to which repo, if the body tells that; or what is to be swept.
 fn incoming(request: &Request) -> Value {
     let payload: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    if let Some(RequestContext::PassThrough) = request.request_context_ref() {
+        return json!({"sweep": payload.get("sweep").unwrap_or(&json!(["REPOS"]))});
+    }
     let secret = request.headers().get(SECRET_HEADER).is_some_and(|shown| shown == SECRET);
     json!({
         "secret": if secret { "right" } else { "wrong" },

@@ -5,9 +5,13 @@ use crate::hub::{Hub, Person};
 /// The repos that people wait for here.
 pub const REPOS: [&str; 2] = ["acme/gated-model", "datasets/acme/gated-corpus"];
 
+/// A repo that nobody has asked for yet.
+const QUIET: &str = "acme/quiet-model";
+
 /// Has the same dozen wait for each of the repos.
 pub fn seed(hub: &Hub) {
     let mut model = hub.model();
+    model.add(QUIET);
     for repo in REPOS {
         let repo = model.add(repo);
         for person in dozen() {

@@ -29,7 +29,7 @@ impl Screen {
         let out = &mut self.out;
         writeln!(
             out,
-            "Sample webhooks, through the real handler, over HTTP, to a stand-in for the Hugging Face Hub"
+            "Sample events, through the real handler, over HTTP, to a stand-in for the Hugging Face Hub"
         )?;
         writeln!(out, "at {}. The webhook secret is {SECRET:?}. The policy:\n", hub.endpoint())?;
         policy.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
@@ -61,16 +61,35 @@ impl Screen {
     pub fn event(&mut self, one: &Value) -> io::Result<()> {
         let (incoming, answer) = (&one["in"], &one["answer"]);
         let file = Path::new(text(&one["event"])).file_name().unwrap_or_default().display();
+        if let Some(swept) = incoming["sweep"].as_array() {
+            let swept: Vec<_> = swept.iter().map(text).collect();
+            writeln!(self.out, "\n▶ {file}: a sweep over {}", swept.join(" and "))?;
+            for report in answer["repos"].as_array().into_iter().flatten() {
+                let name = match text(&report["type"]) {
+                    "dataset" => format!("datasets/{}", text(&report["repo"])),
+                    _ => text(&report["repo"]).to_owned(),
+                };
+                writeln!(self.out, "◀ {name}, {}", counts(report))?;
+                let of_repo = |line: &&Value| line["repo"] == name;
+                self.repo(report, one["decisions"].as_array().into_iter().flatten().filter(of_repo))?;
+            }
+            return Ok(());
+        }
         let [scope, action, kind, repo, secret] =
             ["scope", "action", "type", "repo", "secret"].map(|key| text(&incoming[key]));
         let moved = incoming["moved_to"].as_str().map(|name| format!(", now {name}")).unwrap_or_default();
         writeln!(self.out, "\n▶ {file}: {scope} {action} on {kind} {repo}{moved}, with the {secret} secret")?;
         writeln!(self.out, "◀ {} {}", one["status"], summary(answer))?;
-        if let Some(error) = answer["repos"][0]["error"].as_str() {
+        self.repo(&answer["repos"][0], one["decisions"].as_array().into_iter().flatten())
+    }
+
+    /// What went wrong in a repo, and what was decided there.
+    fn repo<'a>(&mut self, report: &Value, decisions: impl Iterator<Item = &'a Value>) -> io::Result<()> {
+        if let Some(error) = report["error"].as_str() {
             writeln!(self.out, "    {error}")?;
         }
         let mut still_held = Vec::new();
-        for line in one["decisions"].as_array().into_iter().flatten() {
+        for line in decisions {
             let [user, verdict, repo, grounds] =
                 ["user", "verdict", "repo", "grounds"].map(|key| text(&line[key]));
             if verdict == "hold" && !self.held.insert(format!("{repo}: {user}")) {
@@ -99,25 +118,23 @@ impl Screen {
     }
 }
 
-/// An answer in one line; counts of nobody are left out.
+/// An answer to a webhook in one line.
 fn summary(answer: &Value) -> String {
     match answer["status"].as_str() {
         Some("ignored") => format!("ignored: {}", text(&answer["reason"])),
-        Some(status) => {
-            let report = &answer["repos"][0];
-            let counts = ["accepted", "rejected", "reset", "held", "gone", "failed"].into_iter();
-            let counts =
-                counts.filter(|name| report[name] != 0).map(|name| format!(", {} {name}", report[name]));
-            let (listed, calls) = (&report["listed"], &report["calls"]);
-            let plural = if *calls == 1 { "" } else { "s" };
-            format!(
-                "{status}: {listed} listed{}; {calls} call{plural} to the Hub",
-                counts.collect::<String>()
-            )
-        }
+        Some(status) => format!("{status}: {}", counts(&answer["repos"][0])),
         None if answer.is_null() => "and not a word".to_owned(),
         None => text(&answer["error"]).to_owned(),
     }
+}
+
+/// What was done about a repo; counts of nobody are left out.
+fn counts(report: &Value) -> String {
+    let counts = ["accepted", "rejected", "reset", "held", "gone", "failed"].into_iter();
+    let counts = counts.filter(|name| report[name] != 0).map(|name| format!(", {} {name}", report[name]));
+    let (listed, calls) = (&report["listed"], &report["calls"]);
+    let plural = if *calls == 1 { "" } else { "s" };
+    format!("{listed} listed{}; {calls} call{plural} to the Hub", counts.collect::<String>())
 }
 
 fn text(value: &Value) -> &str {

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use hub_doorman::handler::Failure;
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Gating, Hub, Quota, Role, Status};
 use crate::logs::Logs;
-use crate::support::{ask, doorman_with, invoke, report_on, staff, stranger, sweep, sweep_within};
+use crate::support::{
+    ask, deliver, doorman_with, invoke, payload, report_on, staff, stranger, sweep, sweep_within,
+};
 
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
@@ -95,7 +98,9 @@ async fn all_gated_models_and_datasets_of_a_namespace_are_found_and_nothing_else
         hub.model().add("datasets/acme/corpus");
         hub.model().add("datasets/other/corpus");
         let repos: Vec<String> = hub.model().repos.keys().cloned().collect();
-        repos.iter().for_each(|repo| ask(&hub, repo, [staff("ada")]));
+        for repo in &repos {
+            ask(&hub, repo, [staff("ada")]);
+        }
 
         let report = sweep(&doorman_with(&hub, &[("REPOS", "datasets/acme/*")])).await;
         assert_eq!(
@@ -431,5 +436,86 @@ async fn the_log_has_a_line_for_the_sweep_and_one_for_each_repo_in_which_there_w
         ("dry_run", json!(false)),
     ] {
         assert_eq!(swept[field], expected, "{field}: {swept}");
+    }
+}
+
+/// Reviews that go on at the same time, over repos in which the same people wait, with a Hub that takes its time.
+async fn busy_hub(repos: usize) -> Hub {
+    let hub = hub_with(repos).await;
+    for number in 0..repos {
+        let waiting = (0..250).map(|person| {
+            let name = format!("user{person}");
+            if person % 5 == 0 { stranger(&name) } else { staff(&name) }
+        });
+        ask(&hub, &model(number), waiting);
+    }
+    hub.model().latency = Duration::from_millis(20);
+    hub
+}
+
+/// Whether all staff is in, all strangers wait, and nobody's status was set more than once.
+fn assert_decided_once(hub: &Hub, repos: usize) {
+    for number in 0..repos {
+        let repo = model(number);
+        assert_eq!(hub.users(&repo, Status::Accepted).len(), 200, "{repo}");
+        assert_eq!(hub.users(&repo, Status::Pending).len(), 50, "{repo}");
+        let requests = hub.model().repo(&repo).requests.clone();
+        assert!(requests.iter().all(|request| request.writes <= 1), "{repo}");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_and_webhooks_at_the_same_time_decide_everybody_once() {
+    let hub = busy_hub(12).await;
+    // Lambda gives each event a process of its own.
+    let (sweeper, doorman) = (doorman_with(&hub, &[("REPOS", "acme/*")]), doorman_with(&hub, &[]));
+    let payloads: Vec<Value> = (0..12).map(|number| payload(&model(number))).collect();
+    let webhooks = join_all(payloads.iter().map(|payload| deliver(&doorman, payload)));
+    let (report, answers) = tokio::join!(sweep(&sweeper), webhooks);
+    assert_eq!(report["status"], "reviewed", "{report}");
+    assert!(answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
+    assert_decided_once(&hub, 12);
+}
+
+#[tokio::test]
+async fn two_sweeps_at_the_same_time_decide_everybody_once() {
+    let hub = busy_hub(12).await;
+    let doormen = [doorman_with(&hub, &[("REPOS", "acme/*")]), doorman_with(&hub, &[("REPOS", "acme/*")])];
+    for report in join_all(doormen.iter().map(sweep)).await {
+        assert_eq!(report["status"], "reviewed", "{report}");
+        assert_eq!(names(&report).len(), 12);
+    }
+    assert_decided_once(&hub, 12);
+}
+
+#[tokio::test]
+async fn what_a_person_decides_during_a_sweep_stays_decided() {
+    let hub = busy_hub(12).await;
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+    let person = async {
+        // One who is held, and one of those whom the sweep lets in.
+        for one in (0..250).step_by(5) {
+            for number in 0..12 {
+                let mut hub = hub.model();
+                let repo = hub.repo(&model(number));
+                let mut decide = |user: usize, status| {
+                    let request = repo.find_mut("user", &format!("user{user}")).expect("somebody");
+                    if request.status == Status::Pending {
+                        request.set(status, None);
+                    }
+                };
+                decide(one, Status::Rejected);
+                decide(one + 1, Status::Accepted);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (report, ()) = tokio::join!(sweep(&doorman), person);
+    assert_eq!(report["status"], "reviewed", "{report}");
+    for number in 0..12 {
+        assert_eq!(hub.users(&model(number), Status::Rejected).len(), 50, "{number}");
+        assert_eq!(hub.users(&model(number), Status::Accepted).len(), 200, "{number}");
+        let requests = hub.model().repo(&model(number)).requests.clone();
+        assert!(requests.iter().all(|request| request.writes == 1), "{number}");
     }
 }
