@@ -123,3 +123,84 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::hub::{HubError, Problem};
+    use crate::secret::Secret;
+
+    const ALL: [&str; 6] = ["a/0", "a/1", "a/2", "a/3", "a/4", "a/5"];
+
+    /// Sweeps over these repos, which need no search, and gives the order in which their reviews were begun.
+    async fn order(names: &[&str], memory: &Memory, review: fn(&mut RepoReport)) -> (Vec<String>, Swept) {
+        let endpoint = "http://127.0.0.1:1".parse().expect("a URL");
+        let hub = Hub::new(endpoint, Secret::new("hf_tok"), 8).expect("a client");
+        let patterns: Vec<RepoPattern> = names.iter().map(|name| name.parse().expect("a name")).collect();
+        let order = RefCell::new(Vec::new());
+        let review = async |repo: Repo| {
+            order.borrow_mut().push(repo.name().to_owned());
+            let mut report = RepoReport::new(repo.name(), repo.repo_type());
+            report.complete = true;
+            review(&mut report);
+            report
+        };
+        let swept = sweep(&hub, &patterns, |_| true, memory, Instant::now(), review).await;
+        (order.into_inner(), swept)
+    }
+
+    fn out_of_time() -> HubError {
+        HubError { call: "GET /x".to_owned(), problem: Problem::OutOfTime, may_be_done: false }
+    }
+
+    #[tokio::test]
+    async fn what_got_no_turn_goes_first_then_what_was_left_undone() {
+        let memory = Memory::default();
+        let (_, swept) = order(&ALL, &memory, |report| match &*report.repo {
+            "a/1" | "a/4" => (report.complete, report.error) = (false, Some(out_of_time().into())),
+            "a/2" => (report.complete, report.error) = (false, Some(Failure::Other("broken".to_owned()))),
+            _ => {}
+        })
+        .await;
+        let names: Vec<_> = swept.reports.iter().map(|report| &*report.repo).collect();
+        assert_eq!(names, ALL, "whatever the order was");
+        let (next, _) = order(&ALL, &memory, |_| ()).await;
+        let (mut no_turn, mut done) = (next[..2].to_vec(), next[3..].to_vec());
+        no_turn.sort();
+        done.sort();
+        assert_eq!(
+            (no_turn, &*next[2], done),
+            (vec!["a/1".into(), "a/4".into()], "a/2", vec!["a/0".into(), "a/3".into(), "a/5".into()])
+        );
+    }
+
+    #[tokio::test]
+    async fn who_had_to_wait_longest_goes_first() {
+        let memory = Memory::default();
+        order(&ALL, &memory, |_| ()).await;
+        order(&["a/3", "a/1"], &memory, |_| ()).await;
+        order(&["a/3"], &memory, |_| ()).await;
+        let (next, _) = order(&ALL, &memory, |_| ()).await;
+        assert_eq!(next[4..], ["a/1", "a/3"]);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_remembers_nothing_begins_anywhere() {
+        let mut first = BTreeSet::new();
+        for _ in 0..200 {
+            first.insert(order(&ALL, &Memory::default(), |_| ()).await.0.swap_remove(0));
+        }
+        assert_eq!(first.len(), ALL.len());
+    }
+
+    #[tokio::test]
+    async fn a_review_that_panics_stops_no_other() {
+        let memory = Memory::default();
+        let (_, swept) = order(&ALL, &memory, |report| assert!(report.repo != "a/3")).await;
+        let failed: Vec<_> = swept.reports.iter().filter(|report| !report.complete).collect();
+        assert_eq!((swept.reports.len(), failed.len(), &*failed[0].repo), (6, 1, "a/3"));
+        assert!(failed[0].error.as_ref().is_some_and(|error| error.to_string().contains("panicked")));
+    }
+}

@@ -159,6 +159,29 @@ async fn the_binary_answers_every_shape_of_event() {
 }
 
 #[tokio::test]
+async fn the_binary_sweeps_and_fails_for_what_it_does_not_know() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/gated-model").ask(staff("ada"));
+    let sweep = include_str!("../../events/sweep.json").to_owned();
+    let mut api = RuntimeApi::start([sweep.clone(), r#"{"Records": []}"#.to_owned(), sweep]).await;
+    let endpoint = hub.endpoint();
+    let variables = [
+        ("HF_ENDPOINT", &*endpoint),
+        ("HF_TOKEN", Hub::TOKEN),
+        ("WEBHOOK_SECRET", "sample-webhook-secret"),
+        ("APPROVAL_POLICY", POLICY),
+        ("REPOS", "acme/*"),
+    ];
+    let _child = start(&api, &variables);
+    let (kind, report) = api.next_post().await;
+    assert_eq!((kind.as_str(), &report["repos"][0]["accepted"]), ("response", &json!(1)), "{report}");
+    let (kind, error) = api.next_post().await;
+    assert_eq!((kind.as_str(), &error["errorType"]), ("error", &json!("UnknownEvent")), "{error}");
+    let (kind, report) = api.next_post().await;
+    assert_eq!((kind.as_str(), &report["status"]), ("response", &json!("reviewed")), "{report}");
+}
+
+#[tokio::test]
 async fn a_faulty_configuration_is_an_init_error_that_lists_every_fault() {
     let mut api = RuntimeApi::start([]).await;
     let child = start(&api, &[("HF_TOKEN", "hf_unseen"), ("APPROVAL_POLICY", "{}"), ("DRY_RUN", "perhaps")]);
