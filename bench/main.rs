@@ -1,9 +1,12 @@
 //! What `bench/run.py` measures, one mode a process. Each but `hub` reads `HF_ENDPOINT` and prints one line of JSON to
 //! standard error; the log goes to standard output, as in Lambda.
 //!
-//! - `hub LATENCY_MS PEOPLE mixed|accept|hold`: the stand-in Hub with so many people waiting; prints its address
+//! - `hub LATENCY_MS PEOPLE mixed|accept|hold REPOS`: the stand-in Hub with so many people waiting for one repo, and so many
+//!   repos besides that nobody waits for; prints its address
 //! - `review`: one review, with a client that has not connected yet
 //! - `bound`: the least that any client needs: the pages one after the other, one batch, and one more page
+//! - `sweep`: one sweep over a namespace, with a client that has not connected yet
+//! - `sweep-bound REPOS`: the least that it needs: a page of models and one of datasets, and a call for each repo, 8 at once
 //! - `webhook ROUNDS`: a warm webhook with one person waiting, and the two bare HTTP calls that it takes
 //! - `decide ROUNDS`: the decision alone
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::expect_used)]
@@ -14,6 +17,7 @@ mod hub;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, StreamExt};
 use hub::{Hub as StandIn, Person, Quota};
 use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
@@ -36,9 +40,13 @@ async fn main() {
     let number = |text: &str| text.parse().expect("a number");
     subscriber::fmt().json().flatten_event(true).with_target(false).init();
     let result = match arguments[..] {
-        ["hub", latency, people, who] => return serve(number(latency), number(people), who).await,
+        ["hub", latency, people, who, repos] => {
+            return serve(number(latency), number(people), who, number(repos)).await;
+        }
         ["review"] => run_review().await,
         ["bound"] => bound().await,
+        ["sweep"] => sweep().await,
+        ["sweep-bound", repos] => sweep_bound(number(repos)).await,
         ["webhook", rounds] => webhook(number(rounds)).await,
         ["decide", rounds] => decide(number(rounds)),
         _ => panic!("usage: see the source, or run bench/run.py"),
@@ -46,7 +54,7 @@ async fn main() {
     eprintln!("{result}");
 }
 
-async fn serve(latency: u64, people: u64, who: &str) {
+async fn serve(latency: u64, people: u64, who: &str, repos: u64) {
     let hub = StandIn::start().await;
     {
         let mut model = hub.model();
@@ -54,10 +62,18 @@ async fn serve(latency: u64, people: u64, who: &str) {
         model.quota = Quota::new(u32::MAX, Duration::from_secs(300));
         let repo = model.add(REPO);
         (0..people).for_each(|number| repo.ask(person(number, who)));
+        for number in 0..repos {
+            model.add(&quiet(number));
+        }
         model.keeps_calls = false;
     }
     println!("{}", hub.endpoint());
     std::future::pending::<()>().await;
+}
+
+/// A repo that nobody waits for.
+fn quiet(number: u64) -> String {
+    format!("quiet/model{number}")
 }
 
 /// Two of three of a mixed crowd are to be accepted and the third rejected, in no regular order.
@@ -148,16 +164,45 @@ async fn bound() -> Value {
     json!({"seconds": seconds, "calls": calls})
 }
 
-async fn webhook(rounds: u64) -> Value {
+fn doorman(repos: &str) -> Doorman {
     let endpoint = endpoint();
     let get_variable = |name: &str| match name {
         "HF_ENDPOINT" => Ok(endpoint.clone()),
         "HF_TOKEN" => Ok(StandIn::TOKEN.to_owned()),
         "WEBHOOK_SECRET" => Ok("secret".to_owned()),
         "APPROVAL_POLICY" => Ok(POLICY.to_owned()),
+        "REPOS" => Ok(repos.to_owned()),
         _ => Err(std::env::VarError::NotPresent),
     };
-    let doorman = Doorman::new(Config::from_lookup(get_variable).expect("no faults")).expect("a client");
+    Doorman::new(Config::from_lookup(get_variable).expect("no faults")).expect("a client")
+}
+
+async fn sweep() -> Value {
+    let doorman = doorman("quiet/*");
+    let begun = Instant::now();
+    let event = lambda_http::request::from_str(r#"{"sweep": true}"#).expect("an event");
+    let response = doorman.handle(event).await.expect("no failure");
+    let seconds = begun.elapsed().as_secs_f64();
+    let report: Value = serde_json::from_slice(response.body()).expect("JSON");
+    json!({"seconds": seconds, "peak_mb": peak_mb(), "status": report["status"], "repos": report["repos"].as_array().map(Vec::len)})
+}
+
+async fn sweep_bound(repos: u64) -> Value {
+    let http = http_client_builder().build().expect("a client");
+    let begun = Instant::now();
+    let search = |kind: &str| format!("{}/api/{kind}?author=quiet&gated=true&limit=1000", endpoint());
+    let (models, datasets) = (search("models"), search("datasets"));
+    tokio::join!(get(&http, &models), get(&http, &datasets));
+    let pages = (0..repos).map(|number| {
+        format!("{}/api/models/{}/user-access-request/pending?limit=1000", endpoint(), quiet(number))
+    });
+    let http = &http;
+    stream::iter(pages).for_each_concurrent(8, async |page| drop(get(http, &page).await)).await;
+    json!({"seconds": begun.elapsed().as_secs_f64()})
+}
+
+async fn webhook(rounds: u64) -> Value {
+    let doorman = doorman("");
     let payload = json!({"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": REPO}});
     let http = http_client_builder().build().expect("a client");
     let accept = json!({"userId": "id-user0", "status": "accepted"});

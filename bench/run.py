@@ -43,9 +43,9 @@ def build():
 
 
 @contextmanager
-def stand_in(latency, people, who):
+def stand_in(latency, people, who, repos=0):
     """The environment of a client of a stand-in Hub in a process of its own."""
-    hub = subprocess.Popen([PROGRAMS["main"], "hub", str(latency), str(people), who], stdout=subprocess.PIPE, text=True)
+    hub = subprocess.Popen([PROGRAMS["main"], "hub", str(latency), str(people), who, str(repos)], stdout=subprocess.PIPE, text=True)
     try:
         yield {**os.environ, "HF_ENDPOINT": hub.stdout.readline().strip(), "HF_TOKEN": TOKEN}
     finally:
@@ -99,6 +99,22 @@ def backlog():
             ratio = lambda name: f"{medians[name] / medians['bound']:,.2f}" if name in medians else "not run"
             rows.append([f"{latency} ms", f"{people:,}", f"{medians['bound'] * 1000:,.0f} ms", str(report["calls"]), *map(ratio, clients)])
     table("Time to decide everybody, as a multiple of the bound", ["a call", "pending", "bound", "our calls", *clients], rows)
+
+
+def sweep():
+    rows = []
+    for latency in (110, 0):
+        for repos in (1, 50, 200, 1_000):
+            seconds = {"bound": [], "sweep": []}
+            for _ in range(5):
+                with stand_in(latency, 0, "hold", repos) as environment:
+                    seconds["bound"].append(measure([PROGRAMS["main"], "sweep-bound", str(repos)], environment)["seconds"])
+                    result = measure([PROGRAMS["main"], "sweep"], environment)
+                    seconds["sweep"].append(result["seconds"])
+                assert result["status"] == "reviewed" and result["repos"] == repos, result
+            bound, swept = (statistics.median(times) for times in seconds.values())
+            rows.append([f"{latency} ms", f"{repos:,}", f"{bound * 1000:,.0f} ms", f"{swept / bound:.2f}", f"{result['peak_mb']:.0f} MB"])
+    table("A sweep over a namespace in which nobody waits, as a multiple of the bound", ["a call", "repos", "bound", "Hub Doorman", "peak"], rows)
 
 
 def memory_and_processor():
@@ -217,5 +233,6 @@ def cold_start():
 PROGRAMS = build()
 cold_start()
 warm_webhook()
+sweep()
 memory_and_processor()
 backlog()
