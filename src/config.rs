@@ -7,7 +7,7 @@
 //! | `WEBHOOK_SECRET` | required: what a webhook has to show in `X-Webhook-Secret`, ASCII |
 //! | `WEBHOOK_SECRET_PREVIOUS` | accepted too, while the secret is being rotated |
 //! | `APPROVAL_POLICY` | required: the policy, as JSON; see [`crate::policy`] |
-//! | `REPOS` | the repos that are looked after, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; if unset or empty, any that the token may manage |
+//! | `REPOS` | the repos that are looked after, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; a sweep goes over exactly these; if unset or empty, any that the token may manage, without sweeps |
 //! | `DRY_RUN` | `true`: decide and report, change nothing; `false` if unset |
 //! | `CONCURRENCY` | calls to the Hub in flight at once, 1 to 64; 8 if unset |
 //!

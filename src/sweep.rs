@@ -25,7 +25,7 @@ pub struct Swept {
 }
 
 /// Reviews all repos that are meant by `patterns` and that `are_ours`, each with `review`, which has to end by itself.
-/// Whatever becomes of one keeps none of the others from its turn. What is searched for is found before `deadline`, or not.
+/// Whatever becomes of one keeps none of the others from its turn. Searching may take half of the time until `deadline`.
 pub async fn sweep<F: Future<Output = RepoReport>>(
     hub: &Hub,
     patterns: &[RepoPattern],
@@ -34,7 +34,9 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     deadline: Instant,
     review: impl Fn(Repo) -> F,
 ) -> Swept {
-    let (mut repos, mut swept) = find(hub, patterns, deadline).await;
+    let now = Instant::now();
+    let search_until = now + deadline.saturating_duration_since(now) / 2;
+    let (mut repos, mut swept) = find(hub, patterns, search_until).await;
     repos.retain(are_ours);
     let repos = memory.in_order(repos);
     // All begin at once and in this order, and the Hub gives them their turns first come, first served.

@@ -251,6 +251,18 @@ async fn a_search_that_fails_is_reported_and_what_is_known_is_swept() {
 }
 
 #[tokio::test]
+async fn a_search_that_never_ends_leaves_time_for_the_repos_that_are_named() {
+    let hub = hub_with(5).await;
+    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
+    hub.model().faults("GET /api/models?author=acme", &Fault::Stall, 100);
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/* acme/model000")]);
+    let report = sweep_within(&doorman, Duration::from_secs(4)).await;
+    assert_eq!(names(&report), ["acme/*", "acme/model000", "acme/corpus"], "{report}");
+    assert!(error(&report["repos"][0]).contains("no answer from the Hub"), "{report}");
+    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
 async fn what_a_search_should_not_have_found_is_never_looked_at() {
     let hub = hub_with(1).await;
     ask(&hub, "other/model", [staff("ada")]);
