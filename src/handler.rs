@@ -111,8 +111,9 @@ impl Doorman {
         let deadline = deadline(request, LONGEST_INVOCATION);
         let review = |repo: Repo| async move {
             let report = self.review(&repo, deadline).await;
-            // A line for each repo in which nobody waits, in every sweep, would cost more than all the rest.
-            if report.counts.listed > 0 || !report.complete {
+            // A line for each repo in which nobody waits, in every sweep, would cost more than all the rest. Those that got
+            // no turn are told of together.
+            if report.had_its_turn() && (report.counts.listed > 0 || !report.complete) {
                 report.log(self.dry_run);
             }
             report

@@ -57,8 +57,13 @@ impl Report {
         self.repos.iter().all(|repo| repo.complete)
     }
 
-    /// Writes the line of a sweep. `calls` is how many it took to find the repos.
+    /// Writes the line of a sweep, and one with all that got no turn. `calls` is how many it took to find the repos.
     pub fn log(&self, calls: u32) {
+        let without_turn = || self.repos.iter().filter(|repo| !repo.had_its_turn());
+        if let Some(error) = without_turn().find_map(RepoReport::hub_error) {
+            let repos: Vec<_> = without_turn().map(|repo| &*repo.repo).collect();
+            tracing::warn!(repos = repos.join(" "), %error, "left for the next sweep");
+        }
         let mut counts: Counts = self.repos.iter().map(|repo| repo.counts).sum();
         counts.calls += calls;
         let left = self.repos.iter().filter(|repo| !repo.complete).count();

@@ -82,12 +82,16 @@ async fn find(hub: &Hub, patterns: &[RepoPattern], deadline: Instant) -> (BTreeS
         match listing.error {
             None => swept.calls += listing.calls,
             Some(error) => {
+                tracing::warn!(owner, r#type = repo_type.as_str(), %error, "search failed");
                 let mut report = RepoReport::new(&format!("{owner}/*"), repo_type);
                 report.counts.calls = listing.calls;
                 report.fail(error);
                 swept.reports.push(report);
             }
         }
+    }
+    for pattern in patterns.iter().filter(|pattern| !repos.iter().any(|repo| pattern.covers(repo))) {
+        tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
     }
     (repos, swept)
 }

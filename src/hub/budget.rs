@@ -160,7 +160,7 @@ impl Budget {
 
     /// Waits until a call may be made. If that is not before `deadline`, the error says how long the Hub wants no call; if it
     /// is not before `postpone`, the call is not to be made but to be put off.
-    pub(super) async fn turn(&self, deadline: Instant, postpone: Instant) -> Result<Turn<'_>, Problem> {
+    pub(super) async fn begin(&self, deadline: Instant, postpone: Instant) -> Result<UnderWay<'_>, Problem> {
         loop {
             // Whoever is told of a change has to have been waiting before the state was looked at.
             let changed = self.changed.notified();
@@ -169,7 +169,9 @@ impl Budget {
             let now = Instant::now();
             let (next, quota) = self.state().begin(now, SystemTime::now());
             match next {
-                Next::Go { probe } => return Ok(Turn { budget: self, sent: now, probe, answered: false }),
+                Next::Go { probe } => {
+                    return Ok(UnderWay { budget: self, sent: now, probe, answered: false });
+                }
                 Next::WaitUntil(when) if when >= deadline => {
                     return Err(Problem::RateLimited { wait: when - now, quota });
                 }
@@ -195,14 +197,14 @@ impl Budget {
 
 /// A call that is being made; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(super) struct UnderWay<'a> {
     budget: &'a Budget,
     sent: Instant,
     probe: bool,
     answered: bool,
 }
 
-impl Turn<'_> {
+impl UnderWay<'_> {
     /// Takes note of what an answer tells of the limit.
     pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.answered = true;
@@ -212,7 +214,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let mut state = self.budget.state();
         state.in_flight -= 1;
@@ -244,14 +246,14 @@ mod tests {
     }
 
     /// A call that may wait until the deadline.
-    async fn turn(budget: &Budget, deadline: Instant) -> Result<Turn<'_>, Problem> {
-        budget.turn(deadline, deadline).await
+    async fn begin(budget: &Budget, deadline: Instant) -> Result<UnderWay<'_>, Problem> {
+        budget.begin(deadline, deadline).await
     }
 
     /// Makes a call that is answered at once.
     async fn call(budget: &Budget, status: u16, told: &[(&'static str, &str)]) {
-        let mut turn = turn(budget, Instant::now() + LONGEST_PAUSE).await.expect("a turn");
-        turn.answered(StatusCode::from_u16(status).expect("a status"), &headers(told));
+        let mut call = begin(budget, Instant::now() + LONGEST_PAUSE).await.expect("leave");
+        call.answered(StatusCode::from_u16(status).expect("a status"), &headers(told));
     }
 
     /// A call that was under way is answered now.
@@ -265,27 +267,27 @@ mod tests {
     /// How long a call would have to wait from now on.
     async fn wait(budget: &Budget) -> Duration {
         let now = Instant::now();
-        let turn = turn(budget, now + LONGEST_PAUSE * 2).await.expect("a turn");
+        let call = begin(budget, now + LONGEST_PAUSE * 2).await.expect("leave");
         let waited = now.elapsed();
-        drop(turn);
+        drop(call);
         Duration::from_secs(waited.as_secs())
     }
 
     /// How many calls may be in flight now.
     async fn lanes(budget: &Budget) -> usize {
-        let mut turns = Vec::new();
-        while let Ok(Ok(turn)) =
-            timeout(Duration::from_millis(1), turn(budget, Instant::now() + LONGEST_PAUSE)).await
+        let mut calls = Vec::new();
+        while let Ok(Ok(call)) =
+            timeout(Duration::from_millis(1), begin(budget, Instant::now() + LONGEST_PAUSE)).await
         {
-            turns.push(turn);
-            if turns.len() == 20 {
+            calls.push(call);
+            if calls.len() == 20 {
                 break;
             }
         }
         // As if they had never been sent.
-        let lanes = turns.len();
+        let lanes = calls.len();
         let window = budget.state().window;
-        drop(turns);
+        drop(calls);
         budget.state().window = window;
         lanes
     }
@@ -320,8 +322,8 @@ mod tests {
         let budget = Budget::new();
         call(&budget, 200, &[(LIMIT, r#""api";r=9;t=60"#)]).await;
         let deadline = Instant::now() + LONGEST_PAUSE;
-        let mut slow = turn(&budget, deadline).await.expect("a turn");
-        let mut slower = turn(&budget, deadline).await.expect("a turn");
+        let mut slow = begin(&budget, deadline).await.expect("leave");
+        let mut slower = begin(&budget, deadline).await.expect("leave");
         sleep_until(Instant::now() + seconds(1)).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
         sleep_until(Instant::now() + seconds(10)).await;
@@ -347,7 +349,7 @@ mod tests {
     async fn a_call_without_an_answer_may_have_been_counted() {
         let budget = Budget::new();
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
-        drop(turn(&budget, Instant::now() + LONGEST_PAUSE).await);
+        drop(begin(&budget, Instant::now() + LONGEST_PAUSE).await);
         assert_eq!(lanes(&budget).await, 2);
     }
 
@@ -384,21 +386,21 @@ mod tests {
         let told = [(LIMIT, r#""api";r=0;t=55"#), (POLICY, r#""api";q=1000;w=300"#)];
         call(&budget, 200, &told).await;
         let now = Instant::now();
-        let refused = turn(&budget, now + Duration::from_secs(20)).await.expect_err("no turn");
+        let refused = begin(&budget, now + Duration::from_secs(20)).await.expect_err("no leave");
         let expected = Problem::RateLimited {
             wait: Duration::from_secs(55),
             quota: Some((1000, Duration::from_secs(300))),
         };
         assert_eq!((refused, now.elapsed()), (expected, Duration::ZERO));
 
-        let put_off = budget.turn(now + Duration::from_secs(60), now + Duration::from_secs(50)).await;
+        let put_off = budget.begin(now + Duration::from_secs(60), now + Duration::from_secs(50)).await;
         assert_eq!((put_off.err(), now.elapsed()), (Some(Problem::Postponed), Duration::ZERO));
 
         let budget = Budget::new();
         call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#), (POLICY, r#""api";q=1000;w=300"#)]).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#)]).await;
-        let _last = turn(&budget, now + Duration::from_secs(20)).await.expect("a turn");
-        let refused = turn(&budget, now + Duration::from_secs(20)).await.expect_err("no turn");
+        let _last = begin(&budget, now + Duration::from_secs(20)).await.expect("leave");
+        let refused = begin(&budget, now + Duration::from_secs(20)).await.expect_err("no leave");
         assert_eq!((refused, now.elapsed()), (Problem::OutOfTime, Duration::from_secs(20)));
         assert_eq!(budget.state().quota, Some((1000, Duration::from_secs(300))));
     }
@@ -408,8 +410,8 @@ mod tests {
         let budget = Budget::new();
         call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#)]).await;
         let now = Instant::now();
-        let _last = turn(&budget, now + seconds(60)).await.expect("a turn");
-        let put_off = budget.turn(now + seconds(60), now + seconds(2)).await;
+        let _last = begin(&budget, now + seconds(60)).await.expect("leave");
+        let put_off = budget.begin(now + seconds(60), now + seconds(2)).await;
         assert_eq!((put_off.err(), now.elapsed()), (Some(Problem::Postponed), seconds(2)));
     }
 
@@ -417,11 +419,11 @@ mod tests {
     async fn a_call_that_stalls_does_not_hold_up_the_others_for_long() {
         let deadline = Instant::now() + seconds(60);
         let budget = Budget::new();
-        let probe = turn(&budget, deadline).await.expect("a turn");
+        let probe = begin(&budget, deadline).await.expect("leave");
         assert_eq!(wait(&budget).await, PATIENCE, "nobody knows of the window");
         drop(probe);
         call(&budget, 200, &[(LIMIT, r#""api";r=1;t=2"#)]).await;
-        let _last = turn(&budget, deadline).await.expect("a turn");
+        let _last = begin(&budget, deadline).await.expect("leave");
         assert_eq!(wait(&budget).await, seconds(2), "the window ends");
     }
 
@@ -440,16 +442,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_go_on_as_soon_as_an_answer_allows_it() {
         let budget = Budget::new();
-        let mut probe = turn(&budget, Instant::now() + LONGEST_PAUSE).await.expect("a turn");
+        let mut probe = begin(&budget, Instant::now() + LONGEST_PAUSE).await.expect("leave");
         let others =
-            futures_util::future::join_all((0..5).map(|_| turn(&budget, Instant::now() + LONGEST_PAUSE)));
+            futures_util::future::join_all((0..5).map(|_| begin(&budget, Instant::now() + LONGEST_PAUSE)));
         let answer = async {
             tokio::task::yield_now().await;
             probe.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=9;t=60"#)]));
             drop(probe);
         };
         let begun = Instant::now();
-        let (turns, ()) = tokio::join!(others, answer);
-        assert!(turns.iter().all(Result::is_ok) && begun.elapsed().is_zero());
+        let (calls, ()) = tokio::join!(others, answer);
+        assert!(calls.iter().all(Result::is_ok) && begun.elapsed().is_zero());
     }
 }

@@ -1,4 +1,4 @@
-//! Making calls: each when its turn has come, again while that may help, and none after the deadline.
+//! Making calls: each when its time has come, again while that may help, and none after the deadline.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderMap};
 use reqwest::{RequestBuilder, Url};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Hub, HubError, Problem, link};
@@ -28,6 +28,9 @@ const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 pub(super) struct Calls<'a> {
     pub(super) hub: &'a Hub,
     deadline: Instant,
+    /// How many of them may stand in line for a lane: so many that they could use all lanes, and no more, or whoever has
+    /// hundreds of calls to make would hold up everybody else.
+    line: Semaphore,
     count: AtomicU32,
     /// Set when the Hub has said something that holds for all of them: none is made after that, and those that were to be
     /// made end with the same error.
@@ -36,7 +39,8 @@ pub(super) struct Calls<'a> {
 
 impl<'a> Calls<'a> {
     pub(super) fn new(hub: &'a Hub, deadline: Instant) -> Self {
-        Self { hub, deadline, count: AtomicU32::new(0), stopped_by: OnceLock::new() }
+        let line = Semaphore::new(hub.concurrency);
+        Self { hub, deadline, line, count: AtomicU32::new(0), stopped_by: OnceLock::new() }
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -118,7 +122,7 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// Makes a call when its turn has come, reads the answer to its end, and makes an error of any but a success.
+    /// Makes a call when its time has come, reads the answer to its end, and makes an error of any but a success.
     async fn send_once(
         &self,
         call: &str,
@@ -128,11 +132,11 @@ impl<'a> Calls<'a> {
     ) -> Result<Answered, HubError> {
         let Hub { token, lanes, budget, .. } = self.hub;
         let fail = |problem| HubError::new(call, problem);
-        let lane = timeout_at(self.last_moment(), lanes.acquire()).await;
-        let _lane = lane.map_err(|_| fail(Problem::OutOfTime))?;
+        let lane = async { (self.line.acquire().await, lanes.acquire().await) };
+        let _lane = timeout_at(self.last_moment(), lane).await.map_err(|_| fail(Problem::OutOfTime))?;
         self.may_go_on(call)?;
         let postpone = patience.map_or(self.deadline, |patience| Instant::now() + patience);
-        let mut turn = budget.turn(self.last_moment(), postpone).await.map_err(fail)?;
+        let mut under_way = budget.begin(self.last_moment(), postpone).await.map_err(fail)?;
         self.may_go_on(call)?;
         self.count.fetch_add(1, Ordering::Relaxed);
         // `bearer_auth` marks the header as sensitive, so that no debug output shows it.
@@ -144,7 +148,7 @@ impl<'a> Calls<'a> {
         };
         let response = request.timeout(timeout.min(left)).send().await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        turn.answered(status, &headers);
+        under_way.answered(status, &headers);
         let body = response.bytes().await.map_err(lost)?;
         if status.is_success() {
             return Ok(Answered { headers, body: body.into() });

@@ -11,6 +11,7 @@ mod logs;
 mod audit;
 mod backlog;
 mod binary;
+mod discovery;
 mod events;
 mod failures;
 mod limits;

@@ -92,9 +92,12 @@ pub async fn invoke(doorman: &Doorman, event: &Value, time: Duration) -> Result<
     doorman.handle(with_time_left(event, time)).await.map(|response| read(&response).1)
 }
 
+/// Time enough for a sweep.
+pub const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+
 /// The report of a sweep over all that is looked after, which may take half a minute.
 pub async fn sweep(doorman: &Doorman) -> Value {
-    sweep_within(doorman, Duration::from_secs(30)).await
+    sweep_within(doorman, HALF_A_MINUTE).await
 }
 
 /// The same, when Lambda gives so much time.
@@ -113,6 +116,49 @@ pub fn report_on<'a>(report: &'a Value, repo: &str) -> &'a Value {
 
 fn type_and_name(repo: &str) -> (&str, &str) {
     repo.strip_prefix("datasets/").map_or(("model", repo), |name| ("dataset", name))
+}
+
+/// A Hub on which acme has so many gated models, and nobody waits.
+pub async fn hub_with(models: usize) -> Hub {
+    let hub = Hub::start().await;
+    for number in 0..models {
+        hub.model().add(&model(number));
+    }
+    hub
+}
+
+/// The name of one of them.
+pub fn model(number: usize) -> String {
+    format!("acme/model{number:03}")
+}
+
+/// The calls for pages of repos, and those for first pages of pending requests: the names of the repos, in their order.
+pub fn looks(hub: &Hub) -> (usize, Vec<String>) {
+    let calls = hub.calls();
+    let first_page = |call: &String| {
+        let path = call.strip_prefix("GET /api/")?.strip_suffix("/user-access-request/pending?limit=1000")?;
+        Some(path.replace("models/", ""))
+    };
+    let searches = calls.iter().filter(|call| call.contains("?author=")).count();
+    (searches, calls.iter().filter_map(first_page).collect())
+}
+
+/// The names of the repos in a report.
+pub fn names(report: &Value) -> Vec<&str> {
+    let repos = report["repos"].as_array().expect("a list").iter();
+    repos.map(|repo| repo["repo"].as_str().expect("a name")).collect()
+}
+
+/// The repos that a report calls incomplete, with what it says of them.
+pub fn incomplete(report: &Value) -> Vec<(&str, &str)> {
+    let repos = report["repos"].as_array().expect("a list").iter();
+    let incomplete = repos.filter(|repo| repo["complete"] == false);
+    incomplete.map(|repo| (repo["repo"].as_str().expect("a name"), error(repo))).collect()
+}
+
+/// What a report says of a repo that went wrong.
+pub fn error(repo: &Value) -> &str {
+    repo["error"].as_str().unwrap_or_default()
 }
 
 /// The status and the body of the answer to a request.

@@ -9,53 +9,12 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Gating, Hub, Quota, Role, Status};
 use crate::logs::Logs;
 use crate::support::{
-    ask, deliver, doorman_with, invoke, payload, report_on, staff, stranger, sweep, sweep_within,
+    HALF_A_MINUTE, ask, deliver, doorman_with, error, hub_with, incomplete, invoke, looks, model, names,
+    payload, report_on, staff, stranger, sweep, sweep_within,
 };
-
-const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
 /// So many calls are in flight at once, in no order that could be told.
 const IN_FLIGHT: usize = 8;
-
-/// A Hub on which acme has so many gated models, and nobody waits.
-async fn hub_with(models: usize) -> Hub {
-    let hub = Hub::start().await;
-    for number in 0..models {
-        hub.model().add(&model(number));
-    }
-    hub
-}
-
-fn model(number: usize) -> String {
-    format!("acme/model{number:03}")
-}
-
-/// The calls for pages of repos, and those for first pages of pending requests: the names of the repos, in their order.
-fn looks(hub: &Hub) -> (usize, Vec<String>) {
-    let calls = hub.calls();
-    let first_page = |call: &String| {
-        let path = call.strip_prefix("GET /api/")?.strip_suffix("/user-access-request/pending?limit=1000")?;
-        Some(path.replace("models/", ""))
-    };
-    let searches = calls.iter().filter(|call| call.contains("?author=")).count();
-    (searches, calls.iter().filter_map(first_page).collect())
-}
-
-fn names(report: &Value) -> Vec<&str> {
-    let repos = report["repos"].as_array().expect("a list").iter();
-    repos.map(|repo| repo["repo"].as_str().expect("a name")).collect()
-}
-
-/// The repos that a report calls incomplete, with what it says of them.
-fn incomplete(report: &Value) -> Vec<(&str, &str)> {
-    let repos = report["repos"].as_array().expect("a list").iter();
-    let incomplete = repos.filter(|repo| repo["complete"] == false);
-    incomplete.map(|repo| (repo["repo"].as_str().expect("a name"), error(repo))).collect()
-}
-
-fn error(repo: &Value) -> &str {
-    repo["error"].as_str().unwrap_or_default()
-}
 
 #[tokio::test]
 async fn a_namespace_in_which_nobody_waits_costs_a_call_a_page_and_a_call_a_repo() {
@@ -83,86 +42,6 @@ async fn everybody_who_waits_anywhere_is_decided() {
         assert_eq!(numbers, (&json!(number * 10), &json!(1), &json!(3600)), "{repo}");
         assert_eq!(hub.users(&model(number), Status::Pending), ["mallory"]);
     }
-}
-
-#[tokio::test]
-async fn all_gated_models_and_datasets_of_a_namespace_are_found_and_nothing_else() {
-    for filters_by_gate in [true, false] {
-        let hub = Hub::start().await;
-        hub.model().filters_by_gate = filters_by_gate;
-        hub.model().add("acme/private").private = true;
-        hub.model().add("acme/auto").gating = Gating::Auto;
-        hub.model().add("acme/open").gating = Gating::Off;
-        hub.model().add("acme/unseen").role = Role::None;
-        hub.model().add("other/model");
-        hub.model().add("datasets/acme/corpus");
-        hub.model().add("datasets/other/corpus");
-        let repos: Vec<String> = hub.model().repos.keys().cloned().collect();
-        for repo in &repos {
-            ask(&hub, repo, [staff("ada")]);
-        }
-
-        let report = sweep(&doorman_with(&hub, &[("REPOS", "datasets/acme/*")])).await;
-        assert_eq!(
-            (names(&report), hub.calls().len()),
-            (vec!["acme/corpus"], 3),
-            "a search, a page, a write"
-        );
-
-        let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*, acme/auto")])).await;
-        assert_eq!(names(&report), ["acme/auto", "acme/private", "acme/corpus"], "{report}");
-        for repo in repos {
-            let is_meant = ["acme/auto", "acme/private", "datasets/acme/corpus"].contains(&&*repo);
-            assert_eq!(hub.users(&repo, Status::Accepted).len(), usize::from(is_meant), "{repo}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_long_list_of_repos_is_read_page_by_page() {
-    let hub = hub_with(25).await;
-    hub.model().max_page = 10;
-    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-    assert_eq!((names(&report).len(), looks(&hub).0), (25, 4), "three pages of models and one of datasets");
-}
-
-#[tokio::test]
-async fn repos_that_are_named_need_no_search() {
-    let hub = hub_with(3).await;
-    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
-    let repos = "acme/model000 datasets/acme/corpus,acme/model000";
-    let report = sweep(&doorman_with(&hub, &[("REPOS", repos)])).await;
-    assert_eq!(names(&report), ["acme/model000", "acme/corpus"]);
-    assert_eq!((looks(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()), (0, 1));
-}
-
-#[tokio::test]
-async fn some_of_the_repos_can_be_swept_by_themselves() {
-    for repos in ["", "acme/*", "datasets/acme/corpus acme/model000 acme/model001"] {
-        let hub = hub_with(3).await;
-        ask(&hub, "datasets/acme/corpus", [staff("ada")]);
-        let doorman = doorman_with(&hub, &[("REPOS", repos)]);
-        let some = json!({"sweep": ["acme/model000", "datasets/acme/*"], "my": "input"});
-        let report = invoke(&doorman, &some, HALF_A_MINUTE).await.expect("no failure");
-        assert_eq!(names(&report), ["acme/model000", "acme/corpus"], "{repos}");
-        assert_eq!((looks(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()), (1, 1));
-    }
-}
-
-#[tokio::test]
-async fn no_repo_is_swept_that_is_not_looked_after() {
-    let hub = hub_with(3).await;
-    ask(&hub, "other/model", [staff("ada")]);
-    let doorman = doorman_with(&hub, &[("REPOS", "acme/model000 acme/model001")]);
-    for foreign in ["other/model", "other/*", "datasets/acme/*", "acme/model002"] {
-        let failure = invoke(&doorman, &json!({"sweep": ["acme/model000", foreign]}), HALF_A_MINUTE).await;
-        let expected = format!("`sweep` names `{foreign}`, which REPOS does not");
-        assert_eq!(failure.expect_err(foreign).to_string(), expected);
-    }
-    assert_eq!(hub.calls(), [""; 0]);
-
-    let report = invoke(&doorman, &json!({"sweep": ["acme/*"]}), HALF_A_MINUTE).await.expect("no failure");
-    assert_eq!(names(&report), ["acme/model000", "acme/model001"], "of what is found, what is looked after");
 }
 
 #[tokio::test]
@@ -234,62 +113,6 @@ async fn a_repo_that_is_gone_or_without_a_gate_is_reported() {
 }
 
 #[tokio::test]
-async fn a_search_that_fails_is_reported_and_what_is_known_is_swept() {
-    let hub = hub_with(12).await;
-    hub.model().max_page = 10;
-    hub.model().faults("GET /api/datasets?author=acme", &Fault::Status(500), 100);
-    hub.model().faults("cursor=10", &Fault::Status(418), 100);
-    let doorman = doorman_with(&hub, &[("REPOS", "acme/* datasets/acme/corpus")]);
-    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
-    let report = sweep_within(&doorman, Duration::from_secs(3)).await;
-    let failed = incomplete(&report);
-    assert_eq!((failed.len(), names(&report).len()), (2, 13), "{report}");
-    assert_eq!((failed[0].0, &report["repos"][0]["type"]), ("acme/*", &json!("model")));
-    assert!(failed[0].1.starts_with("GET /api/models: the Hub answered 418"), "{report}");
-    assert!(failed[1].1.starts_with("GET /api/datasets: the Hub answered 500"), "{report}");
-    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
-}
-
-#[tokio::test]
-async fn a_search_that_never_ends_leaves_time_for_the_repos_that_are_named() {
-    let hub = hub_with(5).await;
-    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
-    hub.model().faults("GET /api/models?author=acme", &Fault::Stall, 100);
-    let doorman = doorman_with(&hub, &[("REPOS", "acme/* acme/model000")]);
-    let report = sweep_within(&doorman, Duration::from_secs(4)).await;
-    assert_eq!(names(&report), ["acme/*", "acme/model000", "acme/corpus"], "{report}");
-    assert!(error(&report["repos"][0]).contains("no answer from the Hub"), "{report}");
-    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
-}
-
-#[tokio::test]
-async fn what_a_search_should_not_have_found_is_never_looked_at() {
-    let hub = hub_with(1).await;
-    ask(&hub, "other/model", [staff("ada")]);
-    let found = json!([{"id": "other/model", "gated": "manual"}, {"id": "acme/../other/model"}, {"id": "bare"}, 7,
-        {"gated": "auto"}, {"id": "acme/model000", "gated": "manual"}]);
-    hub.model().fault("GET /api/models?", Fault::Answer(200, Vec::new(), found.to_string()));
-    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-    assert_eq!(names(&report), ["acme/*", "acme/model000"]);
-    assert!(error(&report["repos"][0]).contains("it lists `other/model` as a repo of `acme`"), "{report}");
-    assert_eq!(looks(&hub), (2, vec!["acme/model000".to_owned()]));
-
-    let elsewhere = Hub::start().await;
-    let links = [
-        (format!("{}/api/models?author=acme", elsewhere.endpoint()), "which is not of the same list"),
-        ("/api/datasets?author=acme".to_owned(), "which is not of the same list"),
-        ("/api/models?author=acme&gated=true&limit=1000".to_owned(), "its pages go in a circle"),
-    ];
-    for (link, expected) in links {
-        let headers = vec![("Link", format!(r#"<{link}>; rel="next""#))];
-        hub.model().fault("GET /api/models?", Fault::Answer(200, headers, "[]".to_owned()));
-        let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-        assert!(error(&report["repos"][0]).contains(expected), "{report}");
-    }
-    assert_eq!(elsewhere.calls(), [""; 0]);
-}
-
-#[tokio::test]
 async fn every_repo_gets_its_turn_before_any_gets_a_second() {
     let hub = hub_with(40).await;
     hub.model().latency = Duration::from_millis(5);
@@ -329,14 +152,38 @@ async fn one_repo_with_very_many_starves_no_other_when_the_limit_is_short() {
 }
 
 #[tokio::test]
+async fn one_repo_that_takes_a_call_a_person_starves_no_other_either() {
+    let hub = hub_with(60).await;
+    (0..60).for_each(|number| ask(&hub, &model(number), [staff("ada")]));
+    let everybody = r#"{"rules": [{"name": "all", "then": "accept", "if": "requested_at < now"}]}"#;
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*"), ("APPROVAL_POLICY", everybody)]);
+    let others: Vec<String> = (0..60).map(model).collect();
+    invoke(&doorman, &json!({"sweep": others}), HALF_A_MINUTE).await.expect("no failure");
+
+    // It had no turn yet, so it goes first; and nobody in it can be named in a batch.
+    (0..60).for_each(|number| ask(&hub, &model(number), [staff("bob")]));
+    ask(&hub, "acme/many", (0..3000).map(|person| staff(&format!("user{person}"))));
+    hub.model().repo("acme/many").hides_requesters = true;
+    hub.model().latency = Duration::from_millis(2);
+    hub.model().quota = Quota::new(2 + 400, Duration::from_secs(300));
+    let report = sweep(&doorman).await;
+    assert_eq!(incomplete(&report).len(), 1, "{report}");
+    assert!((0..60).all(|number| hub.users(&model(number), Status::Accepted) == ["ada", "bob"]));
+}
+
+#[tokio::test]
 async fn with_half_the_calls_two_sweeps_have_looked_at_every_repo() {
     let hub = hub_with(100).await;
     let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
     let window = Duration::from_secs(4);
     hub.model().quota = Quota::new(2 + 50, window);
     let began = Instant::now();
+    let (logs, _guard) = Logs::capture();
     let report = sweep_within(&doorman, Duration::from_secs(3)).await;
     assert_eq!((&report["status"], incomplete(&report).len()), (&json!("deferred"), 50), "{report}");
+    let left: Vec<_> = incomplete(&report).into_iter().map(|(repo, _)| repo).collect();
+    assert_eq!(logs.lines("left for the next sweep")[0]["repos"], left.join(" "));
+    assert_eq!((logs.lines("reviewed").len(), &logs.lines("swept")[0]["left"]), (0, &json!(50)));
     assert!(incomplete(&report).iter().all(|(_, error)| error.contains("are used up; the next run goes on")));
 
     while began.elapsed() < window {

@@ -1,0 +1,161 @@
+//! Which repos a sweep goes over.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::hub::{Fault, Gating, Hub, Role, Status};
+use crate::logs::Logs;
+use crate::support::{
+    HALF_A_MINUTE, ask, doorman_with, error, hub_with, incomplete, invoke, looks, names, staff, sweep,
+    sweep_within,
+};
+
+#[tokio::test]
+async fn all_gated_models_and_datasets_of_a_namespace_are_found_and_nothing_else() {
+    for filters_by_gate in [true, false] {
+        let hub = Hub::start().await;
+        hub.model().filters_by_gate = filters_by_gate;
+        hub.model().add("acme/private").private = true;
+        hub.model().add("acme/auto").gating = Gating::Auto;
+        hub.model().add("acme/open").gating = Gating::Off;
+        hub.model().add("acme/unseen").role = Role::None;
+        hub.model().add("other/model");
+        hub.model().add("datasets/acme/corpus");
+        hub.model().add("datasets/other/corpus");
+        let repos: Vec<String> = hub.model().repos.keys().cloned().collect();
+        for repo in &repos {
+            ask(&hub, repo, [staff("ada")]);
+        }
+
+        let report = sweep(&doorman_with(&hub, &[("REPOS", "datasets/acme/*")])).await;
+        assert_eq!(
+            (names(&report), hub.calls().len()),
+            (vec!["acme/corpus"], 3),
+            "a search, a page, a write"
+        );
+
+        let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*, acme/auto")])).await;
+        assert_eq!(names(&report), ["acme/auto", "acme/private", "acme/corpus"], "{report}");
+        for repo in repos {
+            let is_meant = ["acme/auto", "acme/private", "datasets/acme/corpus"].contains(&&*repo);
+            assert_eq!(hub.users(&repo, Status::Accepted).len(), usize::from(is_meant), "{repo}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_list_of_repos_is_read_page_by_page() {
+    let hub = hub_with(25).await;
+    hub.model().max_page = 10;
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!((names(&report).len(), looks(&hub).0), (25, 4), "three pages of models and one of datasets");
+}
+
+#[tokio::test]
+async fn repos_that_are_named_need_no_search() {
+    let hub = hub_with(3).await;
+    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
+    let repos = "acme/model000 datasets/acme/corpus,acme/model000";
+    let report = sweep(&doorman_with(&hub, &[("REPOS", repos)])).await;
+    assert_eq!(names(&report), ["acme/model000", "acme/corpus"]);
+    assert_eq!((looks(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()), (0, 1));
+}
+
+#[tokio::test]
+async fn some_of_the_repos_can_be_swept_by_themselves() {
+    for repos in ["", "acme/*", "datasets/acme/corpus acme/model000 acme/model001"] {
+        let hub = hub_with(3).await;
+        ask(&hub, "datasets/acme/corpus", [staff("ada")]);
+        let doorman = doorman_with(&hub, &[("REPOS", repos)]);
+        let some = json!({"sweep": ["acme/model000", "datasets/acme/*"], "my": "input"});
+        let report = invoke(&doorman, &some, HALF_A_MINUTE).await.expect("no failure");
+        assert_eq!(names(&report), ["acme/model000", "acme/corpus"], "{repos}");
+        assert_eq!((looks(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn no_repo_is_swept_that_is_not_looked_after() {
+    let hub = hub_with(3).await;
+    ask(&hub, "other/model", [staff("ada")]);
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/model000 acme/model001")]);
+    for foreign in ["other/model", "other/*", "datasets/acme/*", "acme/model002"] {
+        let failure = invoke(&doorman, &json!({"sweep": ["acme/model000", foreign]}), HALF_A_MINUTE).await;
+        let expected = format!("`sweep` names `{foreign}`, which REPOS does not");
+        assert_eq!(failure.expect_err(foreign).to_string(), expected);
+    }
+    assert_eq!(hub.calls(), [""; 0]);
+
+    let report = invoke(&doorman, &json!({"sweep": ["acme/*"]}), HALF_A_MINUTE).await.expect("no failure");
+    assert_eq!(names(&report), ["acme/model000", "acme/model001"], "of what is found, what is looked after");
+}
+
+#[tokio::test]
+async fn a_search_that_fails_is_reported_and_what_is_known_is_swept() {
+    let hub = hub_with(12).await;
+    hub.model().max_page = 10;
+    hub.model().faults("GET /api/datasets?author=acme", &Fault::Status(500), 100);
+    hub.model().faults("cursor=10", &Fault::Status(418), 100);
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/* datasets/acme/corpus")]);
+    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
+    let (logs, _guard) = Logs::capture();
+    let report = sweep_within(&doorman, Duration::from_secs(3)).await;
+    let failed = incomplete(&report);
+    assert_eq!((failed.len(), names(&report).len()), (2, 13), "{report}");
+    assert_eq!(logs.lines("search failed").len(), 2);
+    assert_eq!((failed[0].0, &report["repos"][0]["type"]), ("acme/*", &json!("model")));
+    assert!(failed[0].1.starts_with("GET /api/models: the Hub answered 418"), "{report}");
+    assert!(failed[1].1.starts_with("GET /api/datasets: the Hub answered 500"), "{report}");
+    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn a_search_that_never_ends_leaves_time_for_the_repos_that_are_named() {
+    let hub = hub_with(5).await;
+    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
+    hub.model().faults("GET /api/models?author=acme", &Fault::Stall, 100);
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/* acme/model000")]);
+    let report = sweep_within(&doorman, Duration::from_secs(4)).await;
+    assert_eq!(names(&report), ["acme/*", "acme/model000", "acme/corpus"], "{report}");
+    assert!(error(&report["repos"][0]).contains("no answer from the Hub"), "{report}");
+    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn what_a_search_should_not_have_found_is_never_looked_at() {
+    let hub = hub_with(1).await;
+    ask(&hub, "other/model", [staff("ada")]);
+    let found = json!([{"id": "other/model", "gated": "manual"}, {"id": "acme/../other/model"}, {"id": "bare"}, 7,
+        {"gated": "auto"}, {"id": "acme/model000", "gated": "manual"}]);
+    hub.model().fault("GET /api/models?", Fault::Answer(200, Vec::new(), found.to_string()));
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!(names(&report), ["acme/*", "acme/model000"]);
+    assert!(error(&report["repos"][0]).contains("it lists `other/model` as a repo of `acme`"), "{report}");
+    assert_eq!(looks(&hub), (2, vec!["acme/model000".to_owned()]));
+
+    let elsewhere = Hub::start().await;
+    let links = [
+        (format!("{}/api/models?author=acme", elsewhere.endpoint()), "which is not of the same list"),
+        ("/api/datasets?author=acme".to_owned(), "which is not of the same list"),
+        ("/api/models?author=acme&gated=true&limit=1000".to_owned(), "its pages go in a circle"),
+    ];
+    for (link, expected) in links {
+        let headers = vec![("Link", format!(r#"<{link}>; rel="next""#))];
+        hub.model().fault("GET /api/models?", Fault::Answer(200, headers, "[]".to_owned()));
+        let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+        assert!(error(&report["repos"][0]).contains(expected), "{report}");
+    }
+    assert_eq!(elsewhere.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_namespace_without_any_gated_repo_is_complete_and_told_of_in_the_log() {
+    let hub = hub_with(2).await;
+    let (logs, _guard) = Logs::capture();
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/* acmee/* datasets/acme/*")])).await;
+    assert_eq!((names(&report).len(), &report["status"]), (2, &json!("reviewed")));
+    let misspelt = logs.lines("no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
+    let patterns: Vec<_> = misspelt.iter().map(|line| line["pattern"].clone()).collect();
+    assert_eq!(patterns, ["acmee/*", "datasets/acme/*"]);
+}
