@@ -6,7 +6,7 @@ use std::iter::Sum;
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
-use crate::hub::HubError;
+use crate::hub::{HubError, Problem};
 use crate::model::{Decision, Outcome, Repo, RepoType, Verdict};
 
 /// Writes a line with numbers: the fields that are given, the numbers, and the message.
@@ -70,17 +70,21 @@ impl Report {
         log_counts!(counts, "swept", dry_run = self.dry_run, repos = self.repos.len(), left);
     }
 
-    /// Why nothing can be done with this token, if so: the Hub does not know it (401), or lets it at none of the repos (403,
-    /// or 404 for those that it may not even see) that got their turn.
+    /// Why nothing can be done with this token, if so: the Hub does not know it (401), or has let it do nothing anywhere and
+    /// told so at least once (403). As long as a repo has not had its turn that is not known.
     #[must_use]
     pub fn token_refused(&self) -> Option<&HubError> {
-        let errors = || self.repos.iter().map(RepoReport::hub_error);
-        let of_status = |status: u16| errors().flatten().find(move |error| error.status() == Some(status));
-        let had_their_turn = self.repos.iter().filter(|repo| repo.had_its_turn());
-        let all_refused = had_their_turn
-            .map(RepoReport::hub_error)
-            .all(|error| matches!(error.and_then(HubError::status), Some(403 | 404)));
-        of_status(401).or_else(|| of_status(403).filter(|_| all_refused))
+        let of_status = |status: u16| {
+            self.repos
+                .iter()
+                .filter_map(RepoReport::hub_error)
+                .find(move |error| error.status() == Some(status))
+        };
+        let is_futile = |repo: &RepoReport| {
+            let status = repo.hub_error().and_then(HubError::status);
+            !repo.complete && repo.had_its_turn() && (repo.counts.listed == 0 || status == Some(403))
+        };
+        of_status(401).or_else(|| of_status(403).filter(|_| self.repos.iter().all(is_futile)))
     }
 }
 
@@ -205,11 +209,14 @@ impl RepoReport {
         }
     }
 
-    /// Whether the repo got its turn: somebody was seen waiting or nobody, or the Hub said why not. Else time or the Hub's
-    /// limit ran out before.
+    /// Whether the repo got its turn, whatever came of it. Else the time or the Hub's limit ran out before.
     #[must_use]
     pub fn had_its_turn(&self) -> bool {
-        self.counts.listed > 0 || !self.hub_error().is_some_and(HubError::is_out_of_time)
+        match self.hub_error().map(|error| &error.problem) {
+            Some(Problem::OutOfTime) => self.counts.calls > 0,
+            Some(Problem::RateLimited { .. }) => self.counts.listed > 0,
+            _ => true,
+        }
     }
 
     /// Writes the line of a review.

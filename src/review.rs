@@ -48,14 +48,13 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
     let calls = hub.repo(repo, deadline);
     let writer = Writer::new(&calls);
     let read = async |page, after: Duration, turn| {
+        // Even to sleep for no time may take a millisecond, and lose the place in the line.
+        if !after.is_zero() {
+            sleep(after).await;
+        }
         let turn = match turn {
-            // Even to sleep for no time may take a millisecond.
-            Some(turn) if after.is_zero() => turn,
-            turn => {
-                drop(turn);
-                sleep(after).await;
-                calls.turn().await?
-            }
+            Some(turn) => turn,
+            None => calls.turn().await?,
         };
         Ok((turn, calls.pending(page).await?))
     };
@@ -70,7 +69,7 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
             if turn.is_some() || review.turns.is_empty() {
                 reading = review
                     .next_page(max_ahead(hub.concurrency()))
-                    .map(|(page, after)| Box::pin(read(page, after, turn)));
+                    .map(|(page, after)| Box::pin(read(page, after, turn.filter(|_| after.is_zero()))));
             }
         }
         while writing.len() + usize::from(reading.is_some()) < hub.concurrency() {

@@ -3,29 +3,40 @@
 //! No webhook fires when somebody asks for access, so this is what bounds how long anybody waits. It finds the repos, puts
 //! them in order, and reviews them side by side, as a webhook's repo is reviewed.
 
-use std::collections::{BTreeSet, HashMap};
-use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod memory;
 
-use futures_util::FutureExt;
-use futures_util::future::join_all;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use crate::hub::Hub;
 use crate::model::{Repo, RepoPattern, RepoType};
 use crate::report::{Failure, RepoReport};
+pub use memory::Memory;
 
 /// What a sweep did.
 #[derive(Debug)]
 pub struct Swept {
-    /// One for each repo, in the order of their names, and one for each search for repos that failed.
+    /// One for each search for repos that failed, and one for each repo, in the order of their names.
     pub reports: Vec<RepoReport>,
     /// HTTP requests made to find the repos, where that succeeded.
     pub calls: u32,
 }
 
+/// What stands in line for its turn.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Task {
+    /// To find the gated repos of one type that a user or an organization has.
+    Search(String, RepoType),
+    /// To review a repo.
+    Review(Repo),
+}
+
 /// Reviews all repos that are meant by `patterns` and that `are_ours`, each with `review`, which has to end by itself.
-/// Whatever becomes of one keeps none of the others from its turn. Searching may take half of the time until `deadline`.
+/// Whatever becomes of one keeps none of the others from its turn.
 pub async fn sweep<F: Future<Output = RepoReport>>(
     hub: &Hub,
     patterns: &[RepoPattern],
@@ -34,100 +45,75 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     deadline: Instant,
     review: impl Fn(Repo) -> F,
 ) -> Swept {
-    let now = Instant::now();
-    let search_until = now + deadline.saturating_duration_since(now) / 2;
-    let (mut repos, mut swept) = find(hub, patterns, search_until).await;
-    repos.retain(are_ours);
-    let repos = memory.in_order(repos);
-    // All begin at once and in this order, and the Hub gives them their turns first come, first served.
-    let reviews = repos.iter().map(|repo| AssertUnwindSafe(review(repo.clone())).catch_unwind());
-    let mut reviewed = Vec::new();
-    for (repo, report) in repos.iter().zip(join_all(reviews).await) {
-        let report = report.unwrap_or_else(|_| {
-            tracing::error!(%repo, "its review panicked");
-            let mut report = RepoReport::new(repo.name(), repo.repo_type());
-            report.fail(Failure::Other("its review panicked; the log says where".to_owned()));
-            report
-        });
-        reviewed.push((repo, report));
-    }
-    memory.take_note(&reviewed);
-    reviewed.sort_by_key(|(repo, _)| *repo);
-    swept.reports.extend(reviewed.into_iter().map(|(_, report)| report));
-    swept
-}
-
-/// Finds the repos that are meant by `patterns`, and reports on the searches that failed. One that is named outright needs
-/// no search.
-async fn find(hub: &Hub, patterns: &[RepoPattern], deadline: Instant) -> (BTreeSet<Repo>, Swept) {
-    let (mut repos, mut searches) = (BTreeSet::new(), BTreeSet::new());
-    for pattern in patterns {
-        match pattern {
-            RepoPattern::One(repo) => {
-                repos.insert(repo.clone());
+    let review = &review;
+    let carry_out = |task: Task| async move {
+        let (report, found) = match &task {
+            Task::Search(owner, repo_type) => search(hub, owner, *repo_type, deadline).await,
+            Task::Review(repo) => {
+                let reviewed = AssertUnwindSafe(review(repo.clone())).catch_unwind().await;
+                (reviewed.unwrap_or_else(|_| panicked(repo)), Vec::new())
             }
-            RepoPattern::Namespace { owner, only } => {
-                let types = [RepoType::Model, RepoType::Dataset];
-                let types = types.into_iter().filter(|one| only.is_none_or(|only| only == *one));
-                searches.extend(types.map(|repo_type| (owner, repo_type)));
-            }
-        }
+        };
+        (task, report, found)
+    };
+    let is_meant = |repo: &Repo| are_ours(repo) && patterns.iter().any(|pattern| pattern.covers(repo));
+    let mut tasks: BTreeSet<Task> = patterns.iter().flat_map(tasks_for).collect();
+    tasks.extend(memory.left().into_iter().filter(&is_meant).map(Task::Review));
+    // All that is known begins at once and in this order, and gets its turns first come, first served.
+    let mut work: FuturesUnordered<_> = memory.in_order(tasks.clone()).into_iter().map(carry_out).collect();
+    let mut reports = BTreeMap::new();
+    while let Some((task, report, found)) = work.next().await {
+        reports.insert(task, report);
+        let found = found.into_iter().filter(&is_meant).map(Task::Review);
+        let new: BTreeSet<Task> = found.filter(|task| !tasks.contains(task)).collect();
+        tasks.extend(new.iter().cloned());
+        work.extend(memory.in_order(new).into_iter().map(carry_out));
     }
-    let listings = searches.iter().map(|(owner, repo_type)| hub.gated_repos(owner, *repo_type, deadline));
-    let listings = join_all(listings).await;
-    let mut swept = Swept { reports: Vec::new(), calls: 0 };
-    for ((owner, repo_type), listing) in searches.into_iter().zip(listings) {
-        tracing::debug!(owner, r#type = repo_type.as_str(), found = listing.repos.len(), "searched");
-        repos.extend(listing.repos);
-        match listing.error {
-            None => swept.calls += listing.calls,
-            Some(error) => {
-                tracing::warn!(owner, r#type = repo_type.as_str(), %error, "search failed");
-                let mut report = RepoReport::new(&format!("{owner}/*"), repo_type);
-                report.counts.calls = listing.calls;
-                report.fail(error);
-                swept.reports.push(report);
-            }
-        }
-    }
-    for pattern in patterns.iter().filter(|pattern| !repos.iter().any(|repo| pattern.covers(repo))) {
+    memory.take_note(&reports);
+    let is_of =
+        |pattern: &RepoPattern, task: &Task| matches!(task, Task::Review(repo) if pattern.covers(repo));
+    for pattern in patterns.iter().filter(|pattern| !tasks.iter().any(|task| is_of(pattern, task))) {
         tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
     }
-    (repos, swept)
+    let mut calls = 0;
+    reports.retain(|task, report| {
+        let has_succeeded = matches!(task, Task::Search(..)) && report.complete;
+        calls += if has_succeeded { report.counts.calls } else { 0 };
+        !has_succeeded
+    });
+    Swept { reports: reports.into_values().collect(), calls }
 }
 
-/// What a process remembers of its sweeps, so that the next one begins with what the last one left undone. It is not kept:
-/// a process that remembers nothing begins anywhere, so that no repo is the last one every time.
-#[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<Repo, LastTurn>>);
-
-/// When a repo got its last turn, and whether all was done then: what sorts first is to go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct LastTurn {
-    sweep: u64,
-    complete: bool,
-}
-
-impl Memory {
-    fn in_order(&self, repos: BTreeSet<Repo>) -> Vec<Repo> {
-        let mut repos: Vec<Repo> = repos.into_iter().collect();
-        fastrand::shuffle(&mut repos);
-        let last_turns = self.last_turns();
-        repos.sort_by_key(|repo| last_turns.get(repo).copied());
-        repos
-    }
-
-    fn take_note(&self, reviewed: &[(&Repo, RepoReport)]) {
-        let mut last_turns = self.last_turns();
-        let sweep = 1 + last_turns.values().map(|last| last.sweep).max().unwrap_or(0);
-        for (repo, report) in reviewed.iter().filter(|(_, report)| report.had_its_turn()) {
-            last_turns.insert((*repo).clone(), LastTurn { sweep, complete: report.complete });
+/// What has to be done for a pattern before anything is found. A repo that is named outright needs no search.
+fn tasks_for(pattern: &RepoPattern) -> Vec<Task> {
+    match pattern {
+        RepoPattern::One(repo) => vec![Task::Review(repo.clone())],
+        RepoPattern::Namespace { owner, only: Some(only) } => vec![Task::Search(owner.clone(), *only)],
+        RepoPattern::Namespace { owner, only: None } => {
+            [RepoType::Model, RepoType::Dataset].map(|one| Task::Search(owner.clone(), one)).into()
         }
     }
+}
 
-    fn last_turns(&self) -> MutexGuard<'_, HashMap<Repo, LastTurn>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+async fn search(hub: &Hub, owner: &str, repo_type: RepoType, deadline: Instant) -> (RepoReport, Vec<Repo>) {
+    let listing = hub.gated_repos(owner, repo_type, deadline).await;
+    let mut report = RepoReport::new(&format!("{owner}/*"), repo_type);
+    report.counts.calls = listing.calls;
+    match listing.error {
+        None => report.complete = true,
+        Some(error) => {
+            tracing::warn!(owner, r#type = repo_type.as_str(), %error, "search failed");
+            report.fail(error);
+        }
     }
+    (report, listing.repos)
+}
+
+fn panicked(repo: &Repo) -> RepoReport {
+    tracing::error!(%repo, "its review panicked");
+    let mut report = RepoReport::new(repo.name(), repo.repo_type());
+    report.fail(Failure::Other("its review panicked; the log says where".to_owned()));
+    report
 }
 
 #[cfg(test)]

@@ -112,12 +112,6 @@ impl HubError {
         self.refusal().map(|(status, ..)| status)
     }
 
-    /// The time was up, or the Hub wants no call for longer than there is time.
-    #[must_use]
-    pub fn is_out_of_time(&self) -> bool {
-        matches!(self.problem, Problem::OutOfTime | Problem::RateLimited { .. })
-    }
-
     /// Calling again in a moment may do better. An answer that cannot be read counts as one that was lost.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -19,32 +19,47 @@ pub struct Listing {
 
 /// Reads `GET /api/models?author=…&gated=true`, or the same of datasets, page by page.
 pub(super) async fn read(calls: &Calls<'_>, owner: &str, repo_type: RepoType) -> Listing {
-    let path = format!("/api/{}s", repo_type.as_str());
-    let wrong = |what: String| HubError::new(&format!("GET {path}"), Problem::Unreadable(what));
     let mut listing = Listing::default();
-    let mut visited = HashSet::new();
-    let mut next = calls.url(&format!("{path}?author={owner}&gated=true&limit={PAGE}")).map(Some);
-    while let Ok(Some(url)) = next {
-        if !visited.insert(url.clone()) {
-            next = Err(wrong("its pages go in a circle".to_owned()));
-            break;
-        }
-        next = calls.page(&url, wire::repos).await.map(|(names, next)| {
-            for name in names {
-                match Repo::new(repo_type, &name) {
-                    Ok(repo) if repo.owner() == Some(owner) => listing.repos.push(repo),
-                    // Never reviewed: whoever names `acme/*` has said nothing about the repos of others.
-                    _ => {
-                        let name = error::shown(&name, None);
-                        let what = format!("it lists `{name}` as a repo of `{owner}`; case matters");
-                        listing.error.get_or_insert_with(|| wrong(what));
-                    }
-                }
-            }
-            next
-        });
+    if let Err(error) = read_pages(calls, owner, repo_type, &mut listing).await {
+        listing.error = Some(error);
     }
-    listing.error = next.err().or(listing.error);
     listing.calls = calls.count();
     listing
+}
+
+async fn read_pages(
+    calls: &Calls<'_>,
+    owner: &str,
+    repo_type: RepoType,
+    listing: &mut Listing,
+) -> Result<(), HubError> {
+    let path = format!("/api/{}s", repo_type.as_str());
+    let call = format!("GET {path}");
+    let unreadable = |what: String| HubError::new(&call, Problem::Unreadable(what));
+    let mut visited = HashSet::new();
+    let mut next = Some(calls.url(&format!("{path}?author={owner}&gated=true&limit={PAGE}"))?);
+    while let Some(url) = next {
+        if !visited.insert(url.clone()) {
+            return Err(unreadable("its pages go in a circle".to_owned()));
+        }
+        // It stands in line like those who read access requests: whatever else was left undone goes before it.
+        let _turn = calls.turn(&call).await?;
+        let (names, following) = calls.page(&url, wire::repos).await?;
+        for name in names {
+            match Repo::new(repo_type, &name) {
+                Ok(repo) if repo.owner() == Some(owner) => listing.repos.push(repo),
+                // Never reviewed: whoever names `acme/*` has said nothing about the repos of others.
+                _ => {
+                    let name = error::shown(&name, Some(&calls.hub.token));
+                    let what = match &*name {
+                        "" => "it lists a repo without a name".to_owned(),
+                        name => format!("it lists `{name}` as a repo of `{owner}`; case matters"),
+                    };
+                    listing.error.get_or_insert_with(|| unreadable(what));
+                }
+            }
+        }
+        next = following;
+    }
+    Ok(())
 }

@@ -173,27 +173,79 @@ async fn one_repo_that_takes_a_call_a_person_starves_no_other_either() {
 
 #[tokio::test]
 async fn with_half_the_calls_two_sweeps_have_looked_at_every_repo() {
-    let hub = hub_with(100).await;
+    let hub = hub_with(200).await;
     let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
     let window = Duration::from_secs(4);
-    hub.model().quota = Quota::new(2 + 50, window);
+    hub.model().quota = Quota::new(101, window);
     let began = Instant::now();
     let (logs, _guard) = Logs::capture();
     let report = sweep_within(&doorman, Duration::from_secs(3)).await;
-    assert_eq!((&report["status"], incomplete(&report).len()), (&json!("deferred"), 50), "{report}");
+    assert_eq!((&report["status"], incomplete(&report).len()), (&json!("deferred"), 101), "{report}");
+    assert!(incomplete(&report).iter().all(|(_, error)| error.contains("are used up; the next run goes on")));
     let left: Vec<_> = incomplete(&report).into_iter().map(|(repo, _)| repo).collect();
     assert_eq!(logs.lines("left for the next sweep")[0]["repos"], left.join(" "));
-    assert_eq!((logs.lines("reviewed").len(), &logs.lines("swept")[0]["left"]), (0, &json!(50)));
-    assert!(incomplete(&report).iter().all(|(_, error)| error.contains("are used up; the next run goes on")));
+    assert_eq!((logs.lines("reviewed").len(), &logs.lines("swept")[0]["left"]), (0, &json!(101)));
 
-    while began.elapsed() < window {
-        tokio::time::sleep(window.saturating_sub(began.elapsed())).await;
-    }
-    sweep_within(&doorman, Duration::from_secs(3)).await;
+    tokio::time::sleep(window.saturating_sub(began.elapsed())).await;
+    let report = sweep_within(&doorman, Duration::from_secs(3)).await;
+    assert_eq!(incomplete(&report).iter().map(|(repo, _)| *repo).collect::<Vec<_>>(), ["acme/*", "acme/*"]);
     let (searches, mut looks) = looks(&hub);
     looks.sort();
-    assert_eq!((searches, looks), (4, (0..100).map(model).collect()));
+    assert_eq!((searches, looks), (2, (0..200).map(model).collect()));
     assert_eq!(hub.model().refused_by_quota, 0);
+}
+
+#[tokio::test]
+async fn a_sweep_waits_for_the_next_window_if_there_is_time() {
+    for repos in ["acme/*", "acme/model000 acme/model001 acme/model002"] {
+        let hub = hub_with(3).await;
+        hub.model().quota = Quota { used: 1000, ..Quota::new(1000, Duration::from_secs(3)) };
+        let report = sweep_within(&doorman_with(&hub, &[("REPOS", repos)]), Duration::from_secs(6)).await;
+        assert_eq!((&report["status"], names(&report).len()), (&json!("reviewed"), 3), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_repo_that_stalls_till_the_end_is_not_the_first_in_every_sweep_to_come() {
+    let hub = hub_with(4).await;
+    hub.model().faults("/acme/model001/", &Fault::Stall, 1000);
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*"), ("CONCURRENCY", "1")]);
+    for _ in 0..4 {
+        sweep_within(&doorman, Duration::from_millis(1600)).await;
+    }
+    for number in [0, 2, 3] {
+        assert!(
+            looks(&hub).1.iter().filter(|look| **look == model(number)).count() >= 2,
+            "{:?}",
+            looks(&hub)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_repo_that_is_there_no_more_is_forgotten() {
+    let hub = hub_with(5).await;
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+    sweep(&doorman).await;
+    hub.model().repos.remove(&model(2));
+    for _ in 0..3 {
+        let report = sweep(&doorman).await;
+        assert_eq!((&report["status"], names(&report).len()), (&json!("reviewed"), 4), "{report}");
+    }
+
+    // One that was left undone is known, so it is looked at before the search has told that it is no more.
+    hub.model().faults(
+        "/acme/model003/",
+        &Fault::Answer(429, vec![("Retry-After", "60".to_owned())], String::new()),
+        1,
+    );
+    sweep_within(&doorman, Duration::from_secs(3)).await;
+    hub.model().repos.remove(&model(3));
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+    for _ in 0..3 {
+        let report = sweep(&doorman).await;
+        assert_eq!((&report["status"], names(&report).len()), (&json!("reviewed"), 3), "{report}");
+    }
 }
 
 #[tokio::test]
@@ -227,6 +279,12 @@ async fn a_token_that_nothing_can_be_done_with_fails_the_invocation() {
             (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::None);
             hub.model().repo(&model(1)).role = Role::Read;
         },
+        // Elsewhere it is not known what it may do.
+        |hub| {
+            (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read);
+            hub.model().faults("/acme/model001/", &Fault::Status(500), 100);
+            hub.model().faults("/api/datasets?", &Fault::Status(418), 1);
+        },
         // It is revoked in the middle of it.
         |hub| hub.model().fault("/acme/model002/", Fault::Status(401)),
     ];
@@ -253,6 +311,18 @@ async fn a_token_that_something_can_be_done_with_fails_nothing() {
         |hub| (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::None),
         |hub| hub.model().faults("/api/datasets?", &Fault::Status(403), 1),
         |hub| hub.model().faults("/acme/", &Fault::Status(400), 100),
+        // One may be looked at, and no more is known.
+        |hub| {
+            (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read);
+            hub.model().quota = Quota::new(2, Duration::from_secs(300));
+        },
+        // It may read, and the gate has been switched off.
+        |hub| {
+            ask(hub, &model(1), [staff("ada")]);
+            (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read);
+            hub.model().repo(&model(1)).role = Role::Write;
+            hub.model().fault("/handle", Fault::Status(418));
+        },
     ];
     for repos in ["acme/*", "acme/model000 acme/model001 acme/model002"] {
         for breaks in &some {
