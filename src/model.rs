@@ -449,6 +449,35 @@ mod tests {
     }
 
     #[test]
+    fn patterns_overlap_where_some_repo_may_be_meant_by_both() {
+        let cases = [
+            ("acme/one", "acme/one", true),
+            ("acme/one", "acme/two", false),
+            ("acme/one", "datasets/acme/one", false),
+            ("acme/*", "acme/one", true),
+            ("acme/*", "other/one", false),
+            ("acme/*", "other/*", false),
+            ("acme/*", "acme/*", true),
+            ("acme/*", "datasets/acme/*", true),
+            ("datasets/acme/*", "acme/one", false),
+            ("datasets/acme/*", "datasets/acme/one", true),
+        ];
+        for (a, b, expected) in cases {
+            let [a, b]: [RepoPattern; 2] = [a, b].map(|pattern| pattern.parse().expect("a pattern"));
+            assert_eq!((a.overlaps(&b), b.overlaps(&a)), (expected, expected), "{a} {b}");
+        }
+        let of_type = |only| RepoPattern::Namespace { owner: "acme".to_owned(), only: Some(only) };
+        assert!(!of_type(RepoType::Model).overlaps(&of_type(RepoType::Dataset)));
+    }
+
+    #[test]
+    fn patterns_are_written_as_they_are_read() {
+        for text in ["acme/one", "datasets/acme/one", "acme/*", "datasets/acme/*"] {
+            assert_eq!(text.parse::<RepoPattern>().expect(text).to_string(), text);
+        }
+    }
+
+    #[test]
     fn patterns_that_could_mean_anything_are_refused() {
         for pattern in ["*", "*/*", "acme/m*", "acme/*/x", "datasets/*", "spaces/acme/app", "spaces/*", "a,b"]
         {

@@ -243,3 +243,70 @@ pub fn audit(repo: &Repo, who: &str, decision: &Decision, policy: &str, dry_run:
         "decided"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(problem: Option<Problem>, listed: u32, calls: u32) -> RepoReport {
+        let mut report = RepoReport::new("acme/model", RepoType::Model);
+        (report.counts.listed, report.counts.calls, report.complete) = (listed, calls, problem.is_none());
+        if let Some(problem) = problem {
+            report.fail(HubError { call: "GET /x".to_owned(), problem, may_be_done: false });
+        }
+        report
+    }
+
+    fn refused(status: u16) -> Problem {
+        Problem::Refused { status, code: None, message: None, request_id: None }
+    }
+
+    #[test]
+    fn a_repo_had_its_turn_unless_the_time_or_the_limit_ran_out_before() {
+        let limited = || Problem::RateLimited { wait: std::time::Duration::ZERO, quota: None };
+        let cases = [
+            (report(None, 0, 1), true),
+            (report(Some(refused(403)), 0, 1), true),
+            (report(Some(Problem::TooSlow), 0, 3), true),
+            (report(Some(Problem::OutOfTime), 0, 0), false),
+            (report(Some(Problem::OutOfTime), 0, 1), true),
+            (report(Some(limited()), 0, 0), false),
+            // What was called may have been refused for the limit.
+            (report(Some(limited()), 0, 1), false),
+            (report(Some(limited()), 1, 1), true),
+        ];
+        for (report, expected) in cases {
+            assert_eq!(report.had_its_turn(), expected, "{report:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_refused_that_may_do_nothing_wherever_it_is_tried() {
+        let (ok, forbidden, gone) = (None, Some(refused(403)), Some(refused(404)));
+        let (slow, unknown) = (Some(Problem::TooSlow), Some(refused(401)));
+        let cases = [
+            (vec![&forbidden], Some(403)),
+            (vec![&forbidden, &forbidden], Some(403)),
+            (vec![&gone, &forbidden, &slow], Some(403)),
+            (vec![&gone, &slow], None),
+            (vec![&forbidden, &ok], None),
+            (vec![&ok, &unknown], Some(401)),
+            (vec![&forbidden, &unknown], Some(401)),
+            (vec![&forbidden, &Some(Problem::OutOfTime)], None),
+            (vec![], None),
+        ];
+        for (problems, expected) in cases {
+            let repos = problems.iter().map(|problem| {
+                let calls = u32::from(**problem != Some(Problem::OutOfTime));
+                report((*problem).clone(), 0, calls)
+            });
+            let refused = Report::new(false, repos.collect());
+            assert_eq!(refused.token_refused().and_then(HubError::status), expected, "{problems:?}");
+        }
+        let may_write =
+            Report::new(false, vec![report(Some(refused(400)), 1, 2), report(Some(refused(403)), 0, 1)]);
+        assert_eq!(may_write.token_refused(), None);
+        let may_not = Report::new(false, vec![report(Some(refused(403)), 1, 2)]);
+        assert_eq!(may_not.token_refused().and_then(HubError::status), Some(403));
+    }
+}

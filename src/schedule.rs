@@ -62,6 +62,7 @@ mod tests {
             r#"{"version": "0", "id": "53dc", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}"#,
             r#"{"detail-type": "Model released", "source": "acme.models", "detail": {"sweep": ["acme/one"]}}"#,
             r#"{"source": "aws.scheduler", "my": "input"}"#,
+            r#"{"detail-type": "Scheduled Event"}"#,
             r#"{"sweep": true}"#,
         ];
         for event in events {

@@ -193,3 +193,15 @@ async fn those_who_ask_while_the_list_is_read_again_are_decided_too() {
     assert_eq!((status, &report["repos"][0]["error"]), (200, &Value::Null));
     assert!(hub.users("acme/model", Status::Accepted).contains(&"late".to_owned()));
 }
+
+#[tokio::test]
+async fn the_next_page_is_read_while_this_one_is_written() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", (0..3000).map(|number| staff(&format!("user{number}"))));
+    hub.model().latency = Duration::from_millis(20);
+    assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
+    let calls = hub.calls();
+    let second_page = calls.iter().position(|call| call.contains("&cursor=")).expect("a second page");
+    let written_before = calls[..second_page].iter().filter(|call| call.starts_with("POST ")).count();
+    assert!(written_before < 10, "{calls:#?}");
+}

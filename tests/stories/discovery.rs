@@ -104,7 +104,8 @@ async fn a_search_that_fails_is_reported_and_what_is_known_is_swept() {
     let failed = incomplete(&report);
     assert_eq!((failed.len(), names(&report).len()), (2, 13), "{report}");
     assert_eq!(logs.lines("search failed").len(), 2);
-    assert_eq!((failed[0].0, &report["repos"][0]["type"]), ("acme/*", &json!("model")));
+    let first = &report["repos"][0];
+    assert_eq!((failed[0].0, &first["type"], &first["calls"]), ("acme/*", &json!("model"), &json!(2)));
     assert!(failed[0].1.starts_with("GET /api/models: the Hub answered 418"), "{report}");
     assert!(failed[1].1.starts_with("GET /api/datasets: the Hub answered 500"), "{report}");
     assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
@@ -133,6 +134,27 @@ async fn what_a_search_should_not_have_found_is_never_looked_at() {
     assert_eq!(names(&report), ["acme/*", "acme/model000"]);
     assert!(error(&report["repos"][0]).contains("it lists `other/model` as a repo of `acme`"), "{report}");
     assert_eq!(looks(&hub), (2, vec!["acme/model000".to_owned()]));
+
+    let odd = json!([{"gated": "auto"}, {"id": Hub::TOKEN}]).to_string();
+    let next = r#"</api/models?author=acme&page=2>; rel="next""#.to_owned();
+    hub.model().fault("GET /api/models?", Fault::Answer(200, vec![("Link", next)], odd));
+    hub.model().fault("page=2", Fault::Status(401));
+    let failure =
+        invoke(&doorman_with(&hub, &[("REPOS", "acme/*")]), &json!({"sweep": true}), HALF_A_MINUTE).await;
+    assert!(
+        failure.expect_err("a failure").to_string().contains("answered 401"),
+        "it tells more than odd names"
+    );
+
+    let odd = [
+        (json!([{"gated": "auto"}]), "it lists a repo without a name"),
+        (json!([{"id": format!("x/{}", Hub::TOKEN)}]), "it lists `x/[redacted]` as a repo of `acme`"),
+    ];
+    for (odd, expected) in odd {
+        hub.model().fault("GET /api/models?", Fault::Answer(200, Vec::new(), odd.to_string()));
+        let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+        assert!(error(&report["repos"][0]).contains(expected), "{report}");
+    }
 
     let elsewhere = Hub::start().await;
     let links = [

@@ -1,12 +1,13 @@
 //! Nobody waits for ever: sweeps over repos and whole namespaces.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use hub_doorman::handler::Failure;
 use serde_json::{Value, json};
 
-use crate::hub::{Fault, Gating, Hub, Quota, Role, Status};
+use crate::hub::{Cursor, Fault, Gating, Hub, Quota, Role, Status};
 use crate::logs::Logs;
 use crate::support::{
     HALF_A_MINUTE, ask, deliver, doorman_with, error, hub_with, incomplete, invoke, looks, model, names,
@@ -134,6 +135,40 @@ async fn every_repo_gets_its_turn_before_any_gets_a_second() {
         calls.iter().position(|call| call.ends_with(&first_page)).expect("a first page")
     });
     assert!(last_first_page.max() < Some(second_page + IN_FLIGHT), "{calls:#?}");
+}
+
+#[tokio::test]
+async fn no_more_pages_are_in_hand_than_there_may_be_calls() {
+    let hub = hub_with(10).await;
+    for number in 0..10 {
+        ask(&hub, &model(number), (0..1000).map(|person| staff(&format!("user{person}"))));
+    }
+    hub.model().latency = Duration::from_millis(5);
+    sweep(&doorman_with(&hub, &[("REPOS", "acme/*"), ("CONCURRENCY", "2")])).await;
+    let (mut to_write, mut most) = (HashMap::new(), 0);
+    for call in hub.calls() {
+        let repo = call.split('/').nth(4).unwrap_or_default().to_owned();
+        if call.starts_with("POST ") {
+            *to_write.get_mut(&repo).expect("read before it is written") -= 1;
+            to_write.retain(|_, batches| *batches > 0);
+        } else if call.contains("/pending") {
+            to_write.insert(repo, 10);
+        }
+        most = most.max(to_write.len());
+    }
+    assert_eq!((most, to_write.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn with_one_call_at_a_time_nobody_waits_for_himself() {
+    let hub = hub_with(3).await;
+    for number in 0..3 {
+        ask(&hub, &model(number), (0..300).map(|person| staff(&format!("user{person}"))));
+    }
+    let lag = Duration::from_millis(300);
+    (hub.model().max_page, hub.model().cursor, hub.model().lag) = (100, Cursor::Counts, lag);
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*"), ("CONCURRENCY", "1")])).await;
+    assert_eq!((&report["status"], hub.model().most_in_flight), (&json!("reviewed"), 1), "{report}");
 }
 
 #[tokio::test]
