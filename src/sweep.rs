@@ -70,17 +70,20 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         work.extend(memory.in_order(new).into_iter().map(carry_out));
     }
     memory.take_note(&reports);
-    let is_of =
-        |pattern: &RepoPattern, task: &Task| matches!(task, Task::Review(repo) if pattern.covers(repo));
-    for pattern in patterns.iter().filter(|pattern| !tasks.iter().any(|task| is_of(pattern, task))) {
-        tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
-    }
     let mut calls = 0;
     reports.retain(|task, report| {
         let has_succeeded = matches!(task, Task::Search(..)) && report.complete;
         calls += if has_succeeded { report.counts.calls } else { 0 };
         !has_succeeded
     });
+    let is_about = |task: &Task, pattern: &RepoPattern| match (task, pattern) {
+        (Task::Review(repo), pattern) => pattern.covers(repo),
+        (Task::Search(searched, _), RepoPattern::Namespace { owner, .. }) => searched == owner,
+        (Task::Search(..), RepoPattern::One(_)) => false,
+    };
+    for pattern in patterns.iter().filter(|pattern| !reports.keys().any(|task| is_about(task, pattern))) {
+        tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
+    }
     Swept { reports: reports.into_values().collect(), calls }
 }
 
@@ -166,6 +169,16 @@ mod tests {
             (no_turn, &*next[2], done),
             (vec!["a/1".into(), "a/4".into()], "a/2", vec!["a/0".into(), "a/3".into(), "a/5".into()])
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_left_waits_until_it_is_meant() {
+        let memory = Memory::default();
+        order(&ALL, &memory, |report| {
+            (report.complete, report.error) = (false, Some(out_of_time().into()));
+        })
+        .await;
+        assert_eq!(order(&["a/3"], &memory, |_| ()).await.0, ["a/3"]);
     }
 
     #[tokio::test]
