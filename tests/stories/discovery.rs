@@ -37,6 +37,8 @@ async fn all_gated_models_and_datasets_of_a_namespace_are_found_and_nothing_else
 
         let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*, acme/auto")])).await;
         assert_eq!(names(&report), ["acme/auto", "acme/private", "acme/corpus"], "{report}");
+        let looks = looks(&hub).1;
+        assert_eq!(looks.iter().filter(|look| *look == "acme/auto").count(), 1, "named and found: {looks:?}");
         for repo in repos {
             let is_meant = ["acme/auto", "acme/private", "datasets/acme/corpus"].contains(&&*repo);
             assert_eq!(hub.users(&repo, Status::Accepted).len(), usize::from(is_meant), "{repo}");
