@@ -51,7 +51,7 @@ impl Doorman {
 
     /// Does what an event asks for: a webhook's review, or a sweep. A webhook never fails, and neither does a sweep that
     /// gets anywhere.
-    pub async fn handle(&self, request: Request) -> Result<Response<Body>, Failure> {
+    pub async fn handle(&self, request: Request) -> Result<Response<Body>, InvocationError> {
         match request.request_context_ref() {
             Some(RequestContext::PassThrough) => self.answer_schedule(&request).await,
             _ => Ok(self.answer_webhook(&request).await),
@@ -94,16 +94,16 @@ impl Doorman {
     }
 
     /// Sweeps over what a schedule, or somebody who may invoke the function, asks for.
-    async fn answer_schedule(&self, request: &Request) -> Result<Response<Body>, Failure> {
+    async fn answer_schedule(&self, request: &Request) -> Result<Response<Body>, InvocationError> {
         let event = str::from_utf8(request.body()).unwrap_or_default();
-        let patterns = match (schedule::parse(event).map_err(Failure::UnknownEvent)?, &self.repos) {
-            (Sweep::All, None) => return Err(Failure::NothingToSweep),
+        let patterns = match (schedule::parse(event).map_err(InvocationError::UnknownEvent)?, &self.repos) {
+            (Sweep::All, None) => return Err(InvocationError::NothingToSweep),
             (Sweep::All, Some(repos)) => repos.clone(),
             (Sweep::Some(named), None) => named,
             (Sweep::Some(named), Some(repos)) => {
                 let is_foreign = |named: &&RepoPattern| !repos.iter().any(|repo| repo.overlaps(named));
                 match named.iter().find(is_foreign) {
-                    Some(foreign) => return Err(Failure::NotOurs(foreign.clone())),
+                    Some(foreign) => return Err(InvocationError::NotOurs(foreign.clone())),
                     None => named,
                 }
             }
@@ -123,7 +123,7 @@ impl Doorman {
         let report = Report::new(self.dry_run, swept.reports);
         report.log(swept.calls);
         match report.token_refused() {
-            Some(error) => Err(Failure::TokenRefused(error.clone())),
+            Some(error) => Err(InvocationError::TokenRefused(error.clone())),
             None => Ok(respond(StatusCode::OK, &report)),
         }
     }
@@ -139,7 +139,7 @@ impl Doorman {
 
 /// Why an invocation fails, so that whoever invoked the function, Lambda's own metric of errors, and an alarm on it see it.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum InvocationError {
     /// The event is neither a webhook nor a prompt to sweep.
     #[error("{0}")]
     UnknownEvent(String),
@@ -154,15 +154,15 @@ pub enum Failure {
     TokenRefused(HubError),
 }
 
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
-        let error_type = match failure {
-            Failure::UnknownEvent(_) => "UnknownEvent",
-            Failure::NothingToSweep => "NothingToSweep",
-            Failure::NotOurs(_) => "NotOurs",
-            Failure::TokenRefused(_) => "TokenRefused",
+impl From<InvocationError> for Diagnostic {
+    fn from(error: InvocationError) -> Self {
+        let error_type = match error {
+            InvocationError::UnknownEvent(_) => "UnknownEvent",
+            InvocationError::NothingToSweep => "NothingToSweep",
+            InvocationError::NotOurs(_) => "NotOurs",
+            InvocationError::TokenRefused(_) => "TokenRefused",
         };
-        Self { error_type: error_type.to_owned(), error_message: failure.to_string() }
+        Self { error_type: error_type.to_owned(), error_message: error.to_string() }
     }
 }
 

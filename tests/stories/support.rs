@@ -5,7 +5,7 @@ use std::env::VarError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hub_doorman::config::Config;
-use hub_doorman::handler::{Doorman, Failure};
+use hub_doorman::handler::{Doorman, InvocationError};
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use serde_json::{Value, json};
 
@@ -87,7 +87,7 @@ pub fn with_time_left(request: Request, left: Duration) -> Request {
 }
 
 /// What comes of an event that is not HTTP, when Lambda gives so much time.
-pub async fn invoke(doorman: &Doorman, event: &Value, time: Duration) -> Result<Value, Failure> {
+pub async fn invoke(doorman: &Doorman, event: &Value, time: Duration) -> Result<Value, InvocationError> {
     let event = lambda_http::request::from_str(&event.to_string()).expect("passed through");
     doorman.handle(with_time_left(event, time)).await.map(|response| read(&response).1)
 }

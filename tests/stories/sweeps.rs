@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use hub_doorman::handler::Failure;
+use hub_doorman::handler::InvocationError;
 use serde_json::{Value, json};
 
 use crate::hub::{Cursor, Fault, Gating, Hub, Quota, Role, Status};
@@ -51,7 +51,7 @@ async fn an_event_that_is_no_prompt_fails_and_makes_no_call() {
     let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
     for event in [json!({}), json!([]), json!(null), json!({"Records": []}), json!({"sweep": ["no repo"]})] {
         let failure = invoke(&doorman, &event, HALF_A_MINUTE).await.expect_err("no prompt");
-        assert!(matches!(failure, Failure::UnknownEvent(_)), "{event}: {failure}");
+        assert!(matches!(failure, InvocationError::UnknownEvent(_)), "{event}: {failure}");
     }
     let failure = invoke(&doorman_with(&hub, &[]), &json!({"sweep": true}), HALF_A_MINUTE).await;
     assert!(failure.expect_err("nothing to sweep").to_string().contains("set REPOS"));
