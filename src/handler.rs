@@ -1,5 +1,6 @@
 //! A Lambda event in, a response out: the only place that knows status codes.
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_http::http::{Method, StatusCode, header};
@@ -138,7 +139,7 @@ impl Doorman {
 }
 
 /// Why an invocation fails, so that whoever invoked the function, Lambda's own metric of errors, and an alarm on it see it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum InvocationError {
     /// The event is neither a webhook nor a prompt to sweep.
     #[error("{0}")]
@@ -152,6 +153,13 @@ pub enum InvocationError {
     /// The Hub does not let this token do anything.
     #[error("the Hub refuses HF_TOKEN: {0}")]
     TokenRefused(HubError),
+}
+
+/// As it reads: this is what the runtime writes to the log.
+impl fmt::Debug for InvocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl From<InvocationError> for Diagnostic {

@@ -172,13 +172,15 @@ async fn the_binary_sweeps_and_fails_for_what_it_does_not_know() {
         ("APPROVAL_POLICY", POLICY),
         ("REPOS", "acme/*"),
     ];
-    let _child = start(&api, &variables);
+    let child = start(&api, &variables);
     let (kind, report) = api.next_post().await;
     assert_eq!((kind.as_str(), &report["repos"][0]["accepted"]), ("response", &json!(1)), "{report}");
     let (kind, error) = api.next_post().await;
     assert_eq!((kind.as_str(), &error["errorType"]), ("error", &json!("UnknownEvent")), "{error}");
     let (kind, report) = api.next_post().await;
     assert_eq!((kind.as_str(), &report["status"]), ("response", &json!("reviewed")), "{report}");
+    let log = String::from_utf8(stop(child).await.stdout).expect("UTF-8");
+    assert!(log.contains(r#""message":"the event is of no known form; expected an HTTP event"#), "{log}");
 }
 
 #[tokio::test]
