@@ -61,7 +61,7 @@ impl Report {
     pub fn log(&self, calls: u32) {
         let without_turn = || self.repos.iter().filter(|repo| !repo.had_its_turn());
         if let Some(error) = without_turn().find_map(RepoReport::hub_error) {
-            let repos: Vec<_> = without_turn().map(|repo| &*repo.repo).collect();
+            let repos: Vec<_> = without_turn().map(RepoReport::full_name).collect();
             tracing::warn!(repos = repos.join(" "), %error, "left for the next sweep");
         }
         let mut counts: Counts = self.repos.iter().map(|repo| repo.counts).sum();
@@ -70,8 +70,9 @@ impl Report {
         log_counts!(counts, "swept", dry_run = self.dry_run, repos = self.repos.len(), left);
     }
 
-    /// Why nothing can be done with this token, if so: the Hub does not know it (401), or has let it do nothing anywhere and
-    /// told so at least once (403). As long as a repo has not had its turn that is not known.
+    /// Why nothing can be done with this token, if so: the Hub does not know it (401), or it is let at no repo wherever the
+    /// Hub has said so or not (403, or 404 for those that it may not even see). That takes an answer about half of the repos:
+    /// a single 403 while the Hub is down, or wants no call, tells nothing of the token.
     #[must_use]
     pub fn token_refused(&self) -> Option<&HubError> {
         let of_status = |status: u16| {
@@ -80,11 +81,12 @@ impl Report {
                 .filter_map(RepoReport::hub_error)
                 .find(move |error| error.status() == Some(status))
         };
-        let is_futile = |repo: &RepoReport| {
-            let status = repo.hub_error().and_then(HubError::status);
-            !repo.complete && repo.had_its_turn() && (repo.counts.listed == 0 || status == Some(403))
-        };
-        of_status(401).or_else(|| of_status(403).filter(|_| self.repos.iter().all(is_futile)))
+        let is_refused =
+            |repo: &&RepoReport| matches!(repo.hub_error().and_then(HubError::status), Some(403 | 404));
+        let has_worked = |repo: &RepoReport| repo.complete || repo.counts.listed > 0 && !is_refused(&repo);
+        let refused = self.repos.iter().filter(is_refused).count();
+        let is_futile = refused * 2 >= self.repos.len() && !self.repos.iter().any(has_worked);
+        of_status(401).or_else(|| of_status(403).filter(|_| is_futile))
     }
 }
 
@@ -195,6 +197,14 @@ impl RepoReport {
         Self { repo, repo_type, complete: false, counts, error: None }
     }
 
+    /// The name as `REPOS` has it.
+    fn full_name(&self) -> String {
+        match self.repo_type {
+            RepoType::Model => self.repo.clone(),
+            RepoType::Dataset => format!("datasets/{}", self.repo),
+        }
+    }
+
     /// Keeps the first failure: what follows it mostly follows from it.
     pub fn fail(&mut self, failure: impl Into<Failure>) {
         self.error.get_or_insert_with(|| failure.into());
@@ -214,7 +224,8 @@ impl RepoReport {
     pub fn had_its_turn(&self) -> bool {
         match self.hub_error().map(|error| &error.problem) {
             Some(Problem::OutOfTime) => self.counts.calls > 0,
-            Some(Problem::RateLimited { .. }) => self.counts.listed > 0,
+            // A single call may have been the one that was refused for the limit.
+            Some(Problem::RateLimited { .. }) => self.counts.listed > 0 || self.counts.calls > 1,
             _ => true,
         }
     }
@@ -271,8 +282,8 @@ mod tests {
             (report(Some(Problem::OutOfTime), 0, 0), false),
             (report(Some(Problem::OutOfTime), 0, 1), true),
             (report(Some(limited()), 0, 0), false),
-            // What was called may have been refused for the limit.
             (report(Some(limited()), 0, 1), false),
+            (report(Some(limited()), 0, 2), true),
             (report(Some(limited()), 1, 1), true),
         ];
         for (report, expected) in cases {
@@ -292,7 +303,9 @@ mod tests {
             (vec![&forbidden, &ok], None),
             (vec![&ok, &unknown], Some(401)),
             (vec![&forbidden, &unknown], Some(401)),
-            (vec![&forbidden, &Some(Problem::OutOfTime)], None),
+            (vec![&forbidden, &Some(Problem::OutOfTime)], Some(403)),
+            (vec![&forbidden, &Some(Problem::OutOfTime), &slow], None),
+            (vec![&forbidden, &slow, &slow], None),
             (vec![], None),
         ];
         for (problems, expected) in cases {

@@ -63,6 +63,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     let mut work: FuturesUnordered<_> = memory.in_order(tasks.clone()).into_iter().map(carry_out).collect();
     let mut reports = BTreeMap::new();
     while let Some((task, report, found)) = work.next().await {
+        let found = memory.found(&task, found, !report.complete);
         reports.insert(task, report);
         let found = found.into_iter().filter(&is_meant).map(Task::Review);
         let new: BTreeSet<Task> = found.filter(|task| !tasks.contains(task)).collect();

@@ -36,14 +36,15 @@ async fn read_pages(
     let path = format!("/api/{}s", repo_type.as_str());
     let call = format!("GET {path}");
     let unreadable = |what: String| HubError::new(&call, Problem::Unreadable(what));
+    // It stands in line like those who read access requests: whatever else was left undone goes before it. It does so once,
+    // or it would never get to its second page where there are more who wait than calls.
+    let _turn = calls.turn(&call).await?;
     let mut visited = HashSet::new();
     let mut next = Some(calls.url(&format!("{path}?author={owner}&gated=true&limit={PAGE}"))?);
     while let Some(url) = next {
         if !visited.insert(url.clone()) {
             return Err(unreadable("its pages go in a circle".to_owned()));
         }
-        // It stands in line like those who read access requests: whatever else was left undone goes before it.
-        let _turn = calls.turn(&call).await?;
         let (names, following) = calls.page(&url, wire::repos).await?;
         for name in names {
             match Repo::new(repo_type, &name) {

@@ -18,9 +18,12 @@ struct Sweeps {
     /// How many there were.
     count: u64,
     last_turns: HashMap<Task, LastTurn>,
+    /// The repos that searches have found.
+    found: BTreeSet<Repo>,
 }
 
-/// In which sweep a task got its last turn (0: in none), and whether all was done then. What sorts first is to go first.
+/// In which sweep a task got its last turn (0: in none), and whether all was done in the last sweep that it was part of.
+/// What sorts first is to go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct LastTurn {
     sweep: u64,
@@ -28,15 +31,28 @@ struct LastTurn {
 }
 
 impl Memory {
-    /// The repos that are known and got no turn in the last sweep.
+    /// The repos that were found and about which the last sweep left something undone.
     pub(super) fn left(&self) -> Vec<Repo> {
         let sweeps = self.sweeps();
-        let left = sweeps.last_turns.iter().filter(|(_, last)| last.sweep < sweeps.count);
-        let repos = left.filter_map(|(task, _)| match task {
-            Task::Review(repo) => Some(repo.clone()),
-            Task::Search(..) => None,
-        });
-        repos.collect()
+        let is_left = |repo: &&Repo| {
+            let last_turn = sweeps.last_turns.get(&Task::Review((*repo).clone()));
+            last_turn.is_none_or(|last_turn| !last_turn.complete)
+        };
+        sweeps.found.iter().filter(is_left).cloned().collect()
+    }
+
+    /// Takes note of what a search has found. If it `failed`, what it found before is meant as well; else that is forgotten,
+    /// for it is there no more.
+    pub(super) fn found(&self, search: &Task, repos: Vec<Repo>, failed: bool) -> Vec<Repo> {
+        let Task::Search(owner, repo_type) = search else { return repos };
+        let mut sweeps = self.sweeps();
+        let is_of_search =
+            |repo: &Repo| repo.owner() == Some(owner.as_str()) && repo.repo_type() == *repo_type;
+        if !failed {
+            sweeps.found.retain(|repo| !is_of_search(repo));
+        }
+        sweeps.found.extend(repos);
+        sweeps.found.iter().filter(|repo| is_of_search(repo)).cloned().collect()
     }
 
     /// Puts first what has waited longest for a turn, and then what was not completed. The rest is in no order.
@@ -48,25 +64,16 @@ impl Memory {
         tasks
     }
 
-    /// Takes note of a sweep: of what it did about each task. Repos that were searched for and are there no more are
-    /// forgotten.
+    /// Takes note of a sweep: of what it did about each task.
     pub(super) fn take_note(&self, reports: &BTreeMap<Task, RepoReport>) {
         let mut sweeps = self.sweeps();
         sweeps.count += 1;
         let sweep = sweeps.count;
-        sweeps.last_turns.retain(|task, _| match task {
-            Task::Review(repo) => {
-                let search = repo.owner().map(|owner| Task::Search(owner.to_owned(), repo.repo_type()));
-                let is_there_no_more =
-                    search.and_then(|search| reports.get(&search)).is_some_and(|report| report.complete);
-                reports.contains_key(task) || !is_there_no_more
-            }
-            Task::Search(..) => true,
-        });
         for (task, report) in reports {
             let last_turn = sweeps.last_turns.entry(task.clone()).or_default();
+            last_turn.complete = report.complete;
             if report.had_its_turn() {
-                *last_turn = LastTurn { sweep, complete: report.complete };
+                last_turn.sweep = sweep;
             }
         }
     }
