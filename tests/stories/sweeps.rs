@@ -306,25 +306,6 @@ async fn a_search_of_many_pages_comes_to_its_end_however_little_time_there_is() 
 }
 
 #[tokio::test]
-async fn broken_repos_do_not_use_up_a_short_limit_in_every_sweep() {
-    let hub = hub_with(20).await;
-    for number in 0..8 {
-        hub.model().faults(&format!("{}/", model(number)), &Fault::Garbage, 1000);
-    }
-    let repos = (0..20).map(model).collect::<Vec<_>>().join(" ");
-    let doorman = doorman_with(&hub, &[("REPOS", &repos)]);
-    for _ in 0..6 {
-        let window = Duration::from_secs(2);
-        hub.model().quota = Quota::new(24, window);
-        let began = Instant::now();
-        sweep_within(&doorman, Duration::from_millis(1900)).await;
-        tokio::time::sleep(window.saturating_sub(began.elapsed())).await;
-    }
-    let looks = looks(&hub).1;
-    assert!((8..20).all(|number| looks.contains(&model(number))), "{looks:?}");
-}
-
-#[tokio::test]
 async fn what_an_order_named_is_no_part_of_the_next_sweep() {
     let hub = hub_with(3).await;
     hub.model().add("acme/open").gating = Gating::Off;
