@@ -70,9 +70,9 @@ impl Report {
         log_counts!(counts, "swept", dry_run = self.dry_run, repos = self.repos.len(), left);
     }
 
-    /// Why nothing can be done with this token, if so: the Hub does not know it (401), or it is let at no repo wherever the
-    /// Hub has said so or not (403, or 404 for those that it may not even see). That takes an answer about half of the repos:
-    /// a single 403 while the Hub is down, or wants no call, tells nothing of the token.
+    /// Why nothing can be done with this token, if so: the Hub does not know it (401), or lets it at none of the repos (403,
+    /// or 404 for those that it may not even see). For the latter at least half of the repos have to have answered so: a
+    /// single 403 while the Hub is down, or wants no call, tells nothing of the token.
     #[must_use]
     pub fn token_refused(&self) -> Option<&HubError> {
         let of_status = |status: u16| {
