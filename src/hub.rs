@@ -60,8 +60,7 @@ pub struct Hub {
 }
 
 /// Leave to have one page of a list in hand, until it is dropped.
-#[derive(Debug)]
-pub struct Turn<'a>(#[expect(dead_code, reason = "held, and never looked at")] SemaphorePermit<'a>);
+pub type Turn<'a> = SemaphorePermit<'a>;
 
 /// One page of the pending access requests of a repo.
 #[derive(Debug)]
@@ -149,12 +148,12 @@ impl<'a> RepoCalls<'a> {
 
     /// Waits for a turn to read a page and to write what was decided of it, behind all who wait for one already.
     pub async fn turn(&self) -> Result<Turn<'a>, HubError> {
-        self.calls.turn(&format!("GET {}", self.path("pending"))).await.map(Turn)
+        self.calls.turn(&format!("GET {}", self.path("pending"))).await
     }
 
     /// A turn, if nobody else waits for one.
     pub fn turn_now(&self) -> Option<Turn<'a>> {
-        self.calls.hub.turns.try_acquire().ok().map(Turn)
+        self.calls.hub.turns.try_acquire().ok()
     }
 
     /// Reads a page of the pending requests: the first one, or the one that [`Page::next`] named.

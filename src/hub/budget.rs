@@ -232,18 +232,9 @@ impl Drop for UnderWay<'_> {
 mod tests {
     use tokio::time::timeout;
 
+    use super::super::told::tests::{LIMIT, POLICY, headers};
     use super::super::told::{LONGEST_PAUSE, seconds};
     use super::*;
-
-    const LIMIT: &str = "ratelimit";
-    const POLICY: &str = "ratelimit-policy";
-
-    fn headers(headers: &[(&'static str, &str)]) -> HeaderMap {
-        let parse = |(name, value): &(&'static str, &str)| {
-            (name.parse().expect("a name"), value.parse().expect("a value"))
-        };
-        headers.iter().map(parse).collect()
-    }
 
     /// A call that may wait until the deadline.
     async fn begin(budget: &Budget, deadline: Instant) -> Result<UnderWay<'_>, Problem> {

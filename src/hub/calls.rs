@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderMap};
 use reqwest::{RequestBuilder, Url};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hub, HubError, Problem, link};
+use super::{Hub, HubError, Problem, Turn, link};
 use crate::retry;
 
 /// How long a whole call may take. A second attempt may take twice as long, a third one three times: one call that stalls
@@ -53,7 +53,7 @@ impl<'a> Calls<'a> {
     }
 
     /// Waits for one of the turns that all who read lists share; see [`Hub`].
-    pub(super) async fn turn(&self, call: &str) -> Result<SemaphorePermit<'a>, HubError> {
+    pub(super) async fn turn(&self, call: &str) -> Result<Turn<'a>, HubError> {
         let turn = timeout_at(self.last_moment(), self.hub.turns.acquire()).await;
         turn.ok().and_then(Result::ok).ok_or_else(|| HubError::new(call, Problem::OutOfTime))
     }

@@ -72,13 +72,13 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const LIMIT: &str = "ratelimit";
-    const POLICY: &str = "ratelimit-policy";
+    pub(in crate::hub) const LIMIT: &str = "ratelimit";
+    pub(in crate::hub) const POLICY: &str = "ratelimit-policy";
 
-    fn headers(headers: &[(&'static str, &str)]) -> HeaderMap {
+    pub(in crate::hub) fn headers(headers: &[(&'static str, &str)]) -> HeaderMap {
         let parse = |(name, value): &(&'static str, &str)| {
             (name.parse().expect("a name"), value.parse().expect("a value"))
         };

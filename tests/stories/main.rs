@@ -20,4 +20,5 @@ mod python_client;
 mod stand_in;
 mod support;
 mod sweeps;
+mod turns;
 mod webhooks;
