@@ -21,7 +21,8 @@ use futures_util::stream::{self, StreamExt};
 use hub::{Hub as StandIn, Person, Quota};
 use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
-use hub_doorman::hub::{Hub, http_client_builder};
+use hub_doorman::http;
+use hub_doorman::hub::Hub;
 use hub_doorman::model::{AccessRequest, Repo, RepoType, User};
 use hub_doorman::policy::Policy;
 use hub_doorman::review::review;
@@ -140,7 +141,7 @@ async fn post(http: &Client, endpoint: &str, body: &Value) {
 }
 
 async fn bound() -> Value {
-    let http = http_client_builder().build().expect("a client");
+    let http = http::client_builder().build().expect("a client");
     let begun = Instant::now();
     let mut url = format!("{}/pending?limit=1000", list());
     let mut calls = 2;
@@ -188,7 +189,7 @@ async fn sweep() -> Value {
 }
 
 async fn sweep_bound(repos: u64) -> Value {
-    let http = http_client_builder().build().expect("a client");
+    let http = http::client_builder().build().expect("a client");
     let begun = Instant::now();
     let search = |kind: &str| format!("{}/api/{kind}?author=quiet&gated=true&limit=1000", endpoint());
     let (models, datasets) = (search("models"), search("datasets"));
@@ -204,7 +205,7 @@ async fn sweep_bound(repos: u64) -> Value {
 async fn webhook(rounds: u64) -> Value {
     let doorman = doorman("");
     let payload = json!({"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": REPO}});
-    let http = http_client_builder().build().expect("a client");
+    let http = http::client_builder().build().expect("a client");
     let accept = json!({"userId": "id-user0", "status": "accepted"});
     let back = json!({"userId": "id-user0", "status": "pending"});
     let pending = format!("{}/pending?limit=1000", list());

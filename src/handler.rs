@@ -12,7 +12,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::hub::{Hub, HubError, http_client_builder};
+use crate::http;
+use crate::hub::{Hub, HubError};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
 use crate::report::{Counts, RepoReport, Report};
@@ -178,7 +179,7 @@ impl From<InvocationError> for Diagnostic {
 /// its own. `api` is the host and port of Lambda's Runtime API. Fails if that does not answer.
 pub async fn report_init_error(api: &str, message: &str) -> Result<(), reqwest::Error> {
     let body = json!({"errorType": "Configuration", "errorMessage": message, "stackTrace": []});
-    let client = http_client_builder().no_proxy().build()?;
+    let client = http::client_builder().no_proxy().build()?;
     let url = format!("http://{api}/2018-06-01/runtime/init/error");
     client.post(url).body(body.to_string()).send().await.map(drop)
 }

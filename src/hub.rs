@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, ClientBuilder, Url, redirect};
+use reqwest::{Client, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -24,20 +24,15 @@ use calls::{Answered, Calls};
 pub use error::{HubError, Problem};
 pub use listing::Listing;
 
+use crate::http;
 use crate::model::{AccessRequest, Identity, Repo, RepoType, Verdict};
 use crate::secret::Secret;
-
-/// What this client calls itself.
-const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// The most requests that the Hub takes in one batch.
 pub const MAX_BATCH: usize = 100;
 
 /// The most entries that the Hub gives in one page.
 pub const PAGE: usize = 1000;
-
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a decision may wait for the Hub's rate limit to be written. What a person decides meanwhile would be overruled
 /// by it; after a longer wait the list is read again instead.
@@ -94,7 +89,7 @@ pub struct Answer {
 impl Hub {
     /// Makes a client. Fails only if TLS cannot be set up. No connection is made yet.
     pub fn new(endpoint: Url, token: Secret, concurrency: usize) -> Result<Self, HubError> {
-        let http = http_client_builder()
+        let http = http::client_builder()
             .build()
             .map_err(|error| HubError::new("setting up HTTPS", Problem::of(&error)))?;
         let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
@@ -114,22 +109,6 @@ impl Hub {
     /// Finds the gated repos of one type that a user or an organization has, private ones included where the token sees them.
     pub async fn gated_repos(&self, owner: &str, repo_type: RepoType, deadline: Instant) -> Listing {
         listing::read(&Calls::new(self, deadline), owner, repo_type).await
-    }
-}
-
-/// The HTTP client before it is built. It follows no redirect: the token is for one origin, and the policy was asked about
-/// one repo; a redirect may lead to another of either.
-///
-/// Of the ways to do TLS this one is ready soonest: the roots are compiled in, and nothing is read from disk.
-pub fn http_client_builder() -> ClientBuilder {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
-    let builder = builder.redirect(redirect::Policy::none());
-    match rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() {
-        Ok(tls) => builder.tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth()),
-        // Cannot happen with a provider that has TLS 1.2 and 1.3; building the client says so then.
-        Err(_) => builder,
     }
 }
 

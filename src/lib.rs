@@ -34,6 +34,7 @@
 
 pub mod config;
 pub mod handler;
+pub mod http;
 pub mod hub;
 pub mod model;
 pub mod policy;
