@@ -15,6 +15,7 @@
 mod hub;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
@@ -23,6 +24,7 @@ use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
 use hub_doorman::http;
 use hub_doorman::hub::Hub;
+use hub_doorman::keyring::{Keyring, Source, Sources};
 use hub_doorman::model::{AccessRequest, Repo, RepoType, User};
 use hub_doorman::policy::Policy;
 use hub_doorman::review::review;
@@ -105,7 +107,11 @@ fn repo() -> Repo {
 async fn run_review() -> Value {
     let policy = Policy::parse(POLICY).expect("a policy");
     let endpoint = endpoint().parse().expect("a URL");
-    let hub = Hub::new(endpoint, Secret::new(StandIn::TOKEN), 8).expect("a client");
+    let token = Source::Given(Secret::new(StandIn::TOKEN));
+    let sources = Sources { webhook: token.clone(), token, webhook_previous: None };
+    let http = http::client().expect("a client");
+    let keyring = Keyring::read(sources, http.clone()).await.expect("what is given");
+    let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);
     let begun = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
     let report = review(&repo(), &policy, &hub, false, deadline).await;
@@ -141,7 +147,7 @@ async fn post(http: &Client, endpoint: &str, body: &Value) {
 }
 
 async fn bound() -> Value {
-    let http = http::client_builder().build().expect("a client");
+    let http = http::client().expect("a client");
     let begun = Instant::now();
     let mut url = format!("{}/pending?limit=1000", list());
     let mut calls = 2;
@@ -165,7 +171,7 @@ async fn bound() -> Value {
     json!({"seconds": seconds, "calls": calls})
 }
 
-fn doorman(repos: &str) -> Doorman {
+async fn doorman(repos: &str) -> Doorman {
     let endpoint = endpoint();
     let get_variable = |name: &str| match name {
         "HF_ENDPOINT" => Ok(endpoint.clone()),
@@ -175,11 +181,11 @@ fn doorman(repos: &str) -> Doorman {
         "REPOS" => Ok(repos.to_owned()),
         _ => Err(std::env::VarError::NotPresent),
     };
-    Doorman::new(Config::from_lookup(get_variable).expect("no faults")).expect("a client")
+    Doorman::new(Config::from_lookup(get_variable).expect("no faults")).await.expect("a client")
 }
 
 async fn sweep() -> Value {
-    let doorman = doorman("quiet/*");
+    let doorman = doorman("quiet/*").await;
     let begun = Instant::now();
     let event = lambda_http::request::from_str(r#"{"sweep": true}"#).expect("an event");
     let response = doorman.handle(event).await.expect("no failure");
@@ -189,7 +195,7 @@ async fn sweep() -> Value {
 }
 
 async fn sweep_bound(repos: u64) -> Value {
-    let http = http::client_builder().build().expect("a client");
+    let http = http::client().expect("a client");
     let begun = Instant::now();
     let search = |kind: &str| format!("{}/api/{kind}?author=quiet&gated=true&limit=1000", endpoint());
     let (models, datasets) = (search("models"), search("datasets"));
@@ -203,9 +209,9 @@ async fn sweep_bound(repos: u64) -> Value {
 }
 
 async fn webhook(rounds: u64) -> Value {
-    let doorman = doorman("");
+    let doorman = doorman("").await;
     let payload = json!({"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": REPO}});
-    let http = http::client_builder().build().expect("a client");
+    let http = http::client().expect("a client");
     let accept = json!({"userId": "id-user0", "status": "accepted"});
     let back = json!({"userId": "id-user0", "status": "pending"});
     let pending = format!("{}/pending?limit=1000", list());

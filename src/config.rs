@@ -2,35 +2,37 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `HF_TOKEN` | required: a token with write access to the gated repos |
+//! | `HF_TOKEN` | required: a token with write access to the gated repos, or the ARN of where AWS keeps it |
 //! | `HF_ENDPOINT` | where the Hub is, `https://huggingface.co` if unset |
-//! | `WEBHOOK_SECRET` | required: what a webhook has to show in `X-Webhook-Secret`, ASCII |
-//! | `WEBHOOK_SECRET_PREVIOUS` | accepted too, while the secret is being rotated |
+//! | `WEBHOOK_SECRET` | required: what a webhook has to show in `X-Webhook-Secret`, ASCII, or an ARN |
+//! | `WEBHOOK_SECRET_PREVIOUS` | accepted too, while the secret is being rotated; itself or an ARN |
 //! | `APPROVAL_POLICY` | required: the policy, as JSON; see [`crate::policy`] |
 //! | `REPOS` | the repos that are looked after, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; a sweep goes over exactly these; if unset or empty, any that the token may manage, without sweeps |
 //! | `DRY_RUN` | `true`: decide and report, change nothing; `false` if unset |
 //! | `CONCURRENCY` | calls to the Hub in flight at once, 1 to 64; 8 if unset |
 //!
-//! White space around a value does not count.
+//! White space around a value does not count. An ARN is that of a secret of Secrets Manager or of a parameter of SSM; `#key`
+//! behind it picks a key of a JSON object. It is read with the credentials and at the endpoints that the AWS SDKs' variables
+//! name: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, which Lambda sets, and `AWS_ENDPOINT_URL`,
+//! `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL_SSM`.
 
 use std::env::VarError;
 use std::fmt;
 
 use reqwest::Url;
 
+use crate::keyring::{Source, Sources, Stored};
 use crate::model::RepoPattern;
 use crate::policy::Policy;
-use crate::secret::{Secret, WebhookSecrets};
+use crate::secret::Secret;
 
 /// What the function needs to know.
 #[derive(Debug)]
 pub struct Config {
-    /// Opens the gated repos; goes to the endpoint's origin and nowhere else.
-    pub token: Secret,
+    /// Where the token and the webhook's secret are.
+    pub secrets: Sources,
     /// Where the Hub is; without a slash at its end.
     pub endpoint: Url,
-    /// What a webhook has to show.
-    pub webhook_secrets: WebhookSecrets,
     /// Who gets in.
     pub policy: Policy,
     /// The repos that are looked after; `None`: any that the token may manage.
@@ -43,7 +45,7 @@ pub struct Config {
 
 /// Everything that is wrong with the environment; each line starts with the name of a variable. No secret is in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError(Vec<String>);
+pub struct ConfigError(pub(crate) Vec<String>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,17 +71,17 @@ impl Config {
         let said = |name: &str| get(name).map(|value| value.filter(|value| !value.is_empty()));
         let required =
             |name: &str, what: &str| said(name)?.ok_or_else(|| vec![format!("not set; it must be {what}")]);
+        let source = |text: String| source(&text, |name| said(name).ok().flatten());
         let mut faults = Faults(Vec::new());
 
         let token = required("HF_TOKEN", "a token of the Hub with write access to the gated repos");
-        let token = faults.note("HF_TOKEN", token.and_then(|text| secret(&text)));
+        let token = faults.note("HF_TOKEN", token.and_then(source));
         let url =
             get("HF_ENDPOINT").map(|value| value.unwrap_or_else(|| "https://huggingface.co".to_owned()));
         let endpoint = faults.note("HF_ENDPOINT", url.and_then(|url| endpoint(&url)));
-        let current = required("WEBHOOK_SECRET", "the secret that the Hub was given for the webhook");
-        let current = faults.note("WEBHOOK_SECRET", current.and_then(|text| secret(&text)));
-        let previous = said("WEBHOOK_SECRET_PREVIOUS");
-        let previous = previous.and_then(|text| text.map(|text| secret(&text)).transpose());
+        let webhook = required("WEBHOOK_SECRET", "the secret that the Hub was given for the webhook");
+        let webhook = faults.note("WEBHOOK_SECRET", webhook.and_then(source));
+        let previous = said("WEBHOOK_SECRET_PREVIOUS").and_then(|text| text.map(source).transpose());
         let previous = faults.note("WEBHOOK_SECRET_PREVIOUS", previous);
         let policy = required("APPROVAL_POLICY", "the policy, as JSON");
         let policy = faults.note("APPROVAL_POLICY", policy.and_then(|json| Policy::parse(&json)));
@@ -90,21 +92,19 @@ impl Config {
         let concurrency = get("CONCURRENCY").and_then(|text| text.map_or(Ok(8), |text| concurrency(&text)));
         let concurrency = faults.note("CONCURRENCY", concurrency);
 
-        let webhook_secrets = WebhookSecrets::new(current.iter().chain(previous.iter().flatten()))
-            .map_err(|error| vec![format!("the system has no random bytes to compare it with: {error}")]);
-        let webhook_secrets = faults.note("WEBHOOK_SECRET", webhook_secrets);
-
-        match (token, endpoint, webhook_secrets, policy, repos, dry_run, concurrency) {
+        match (token, webhook, previous, endpoint, policy, repos, dry_run, concurrency) {
             (
                 Some(token),
+                Some(webhook),
+                Some(webhook_previous),
                 Some(endpoint),
-                Some(webhook_secrets),
                 Some(policy),
                 Some(repos),
                 Some(dry_run),
                 Some(concurrency),
-            ) if faults.0.is_empty() => {
-                Ok(Self { token, endpoint, webhook_secrets, policy, repos, dry_run, concurrency })
+            ) => {
+                let secrets = Sources { token, webhook, webhook_previous };
+                Ok(Self { secrets, endpoint, policy, repos, dry_run, concurrency })
             }
             _ => Err(ConfigError(faults.0)),
         }
@@ -120,13 +120,14 @@ impl Faults {
     }
 }
 
-/// A text that can stand in a header. The message does not show it.
-fn secret(text: &str) -> Result<Secret, Vec<String>> {
-    if text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
-        Ok(Secret::new(text))
+/// A secret, or the ARN of where AWS keeps it. The message does not show it.
+fn source(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<Source, Vec<String>> {
+    let source = if text.starts_with("arn:") {
+        Stored::parse(text, get).map(Source::Stored)
     } else {
-        Err(vec!["it holds a character that is not printable ASCII, and the Hub takes no other".to_owned()])
-    }
+        Secret::for_header(text).map(Source::Given)
+    };
+    source.map_err(|fault| vec![fault])
 }
 
 fn endpoint(text: &str) -> Result<Url, Vec<String>> {
@@ -212,11 +213,17 @@ mod tests {
             ("CONCURRENCY", " 64 "),
         ])
         .expect("a configuration");
-        assert_eq!(config.token.expose(), "hf_tok");
-        assert_eq!(config.endpoint.as_str(), "http://127.0.0.1:8080/");
-        assert!(
-            config.webhook_secrets.include(b"new sesame") && config.webhook_secrets.include(b"old sesame")
+        let given = |source: &Source| match source {
+            Source::Given(secret) => secret.expose().to_owned(),
+            Source::Stored(stored) => panic!("{stored:?} is not given"),
+        };
+        let Sources { token, webhook, webhook_previous } = &config.secrets;
+        let previous = webhook_previous.as_ref().map(given);
+        assert_eq!(
+            (&*given(token), &*given(webhook), previous.as_deref()),
+            ("hf_tok", "new sesame", Some("old sesame"))
         );
+        assert_eq!(config.endpoint.as_str(), "http://127.0.0.1:8080/");
         let patterns: Vec<RepoPattern> =
             ["acme/model", "datasets/acme/corpus", "acme/*"].iter().map(|p| p.parse().expect(p)).collect();
         assert_eq!((config.repos, config.dry_run, config.concurrency), (Some(patterns), true, 64));
@@ -231,7 +238,7 @@ mod tests {
             }
         }
         let config = read(&[("WEBHOOK_SECRET_PREVIOUS", " ")]).expect("an empty previous secret is none");
-        assert!(!config.webhook_secrets.include(b""));
+        assert!(config.secrets.webhook_previous.is_none());
     }
 
     #[test]
@@ -321,6 +328,26 @@ mod tests {
             message.contains("8 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_secret_may_be_an_arn_and_is_not_read_yet() {
+        let arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/token";
+        let credentials = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+        for variable in ["HF_TOKEN", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"] {
+            let config = read(&[credentials[0], credentials[1], (variable, arn)]).expect(variable);
+            let Sources { token, webhook, webhook_previous } = config.secrets;
+            let all = [Some(token), Some(webhook), webhook_previous];
+            let stored = all.iter().flatten().filter(|source| matches!(source, Source::Stored(_))).count();
+            assert_eq!(stored, 1, "{variable}");
+            let message = fault(variable, arn);
+            assert!(
+                message.contains(&format!("- {variable}: to read what its ARN names takes AWS_")),
+                "{message}"
+            );
+            let message = fault(variable, "arn:aws:s3:::hunter2");
+            assert!(message.contains(variable) && !message.contains("hunter2"), "{message}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A Lambda event in, a response out: the only place that knows status codes.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_http::http::{Method, StatusCode, header};
@@ -11,17 +12,17 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::hub::{Hub, HubError};
+use crate::keyring::{Keyring, Keys};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
 use crate::report::{Counts, RepoReport, Report};
 use crate::review::review;
 use crate::schedule::{self, Sweep};
-use crate::secret::WebhookSecrets;
 use crate::sweep::{Memory, sweep};
-use crate::webhook::{self, Delivery};
+use crate::webhook::{self, Delivery, Verified};
 
 /// The Hub counts a delivery as failed after 30 seconds, and suspends webhooks that fail.
 const WEBHOOK_BUDGET: Duration = Duration::from_secs(20);
@@ -35,7 +36,7 @@ const TIME_TO_REPORT: Duration = Duration::from_secs(1);
 /// Everything that outlives an event.
 #[derive(Debug)]
 pub struct Doorman {
-    webhook_secrets: WebhookSecrets,
+    keyring: Arc<Keyring>,
     repos: Option<Vec<RepoPattern>>,
     policy: Policy,
     hub: Hub,
@@ -44,11 +45,14 @@ pub struct Doorman {
 }
 
 impl Doorman {
-    /// Sets up the one client that all events share. Fails only if HTTPS cannot be set up; makes no call.
-    pub fn new(config: Config) -> Result<Self, HubError> {
-        let Config { token, endpoint, webhook_secrets, policy, repos, dry_run, concurrency } = config;
-        let hub = Hub::new(endpoint, token, concurrency)?;
-        Ok(Self { webhook_secrets, repos, policy, hub, memory: Memory::default(), dry_run })
+    /// Sets up the one client that all events share, and reads the secrets that AWS keeps; without any it makes no call.
+    pub async fn new(config: Config) -> Result<Self, ConfigError> {
+        let Config { secrets, endpoint, policy, repos, dry_run, concurrency } = config;
+        let http =
+            http::client().map_err(|error| ConfigError(vec![format!("HTTPS cannot be set up: {error}")]))?;
+        let keyring = Arc::new(Keyring::read(secrets, http.clone()).await.map_err(ConfigError)?);
+        let hub = Hub::new(http, endpoint, Arc::clone(&keyring), concurrency);
+        Ok(Self { keyring, repos, policy, hub, memory: Memory::default(), dry_run })
     }
 
     /// Does what an event asks for: a webhook's review, or a sweep. A webhook never fails, and neither does a sweep that
@@ -63,10 +67,8 @@ impl Doorman {
     /// Answers a webhook. After the secret was verified the answer is never a 5xx: the Hub suspends webhooks that fail,
     /// and what was left undone is still pending for the next run.
     async fn answer_webhook(&self, request: &Request) -> Response<Body> {
-        let shown = request.headers().get(webhook::SECRET_HEADER).map(header::HeaderValue::as_bytes);
-        let Some(verified) = webhook::verify(&self.webhook_secrets, shown, request.body()) else {
-            let what = if shown.is_some() { "wrong" } else { "missing" };
-            tracing::warn!(secret = what, "webhook refused");
+        let deadline = deadline(request, WEBHOOK_BUDGET);
+        let Some(verified) = self.verify(request, deadline).await else {
             return empty(StatusCode::UNAUTHORIZED);
         };
         if request.method() != Method::POST {
@@ -84,7 +86,7 @@ impl Doorman {
                 return respond(StatusCode::BAD_REQUEST, &json!({"error": error}));
             }
         };
-        let report = self.review(&repo, deadline(request, WEBHOOK_BUDGET)).await;
+        let report = self.review(&repo, deadline).await;
         report.log(self.dry_run);
         let Counts { listed, held, failed, .. } = report.counts;
         if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + failed {
@@ -93,6 +95,26 @@ impl Doorman {
         let report = Report::new(self.dry_run, vec![report]);
         let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
         respond(status, &report)
+    }
+
+    /// The body of a webhook that shows the secret, or a newer one than this process knows.
+    async fn verify<'a>(&self, request: &'a Request, deadline: Instant) -> Option<Verified<'a>> {
+        let Some(shown) = request.headers().get(webhook::SECRET_HEADER) else {
+            tracing::warn!(secret = "missing", "webhook refused");
+            return None;
+        };
+        let verify = |keys: &Keys| webhook::verify(&keys.webhook, shown.as_bytes(), request.body());
+        let keys = self.keyring.keys();
+        let mut verified = verify(&keys);
+        if verified.is_none()
+            && let Some(keys) = self.keyring.newer_than(&keys, deadline).await
+        {
+            verified = verify(&keys);
+        }
+        if verified.is_none() {
+            tracing::warn!(secret = "wrong", "webhook refused");
+        }
+        verified
     }
 
     /// Sweeps over what a schedule, or somebody who may invoke the function, asks for.

@@ -1,9 +1,12 @@
 //! The HTTP client, as all who make calls set it up.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, redirect};
+
+use crate::secret::shown;
 
 /// What this client calls itself.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -25,4 +28,18 @@ pub fn client_builder() -> ClientBuilder {
         // Cannot happen with a provider that has TLS 1.2 and 1.3; building the client says so then.
         Err(_) => builder,
     }
+}
+
+/// The HTTP client. Fails only if TLS cannot be set up. No connection is made yet.
+pub fn client() -> reqwest::Result<Client> {
+    client_builder().build()
+}
+
+/// What lies at the bottom of an error of the client, which is mostly what there is to know of it. Its URL is left out.
+pub(crate) fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    shown(&innermost.to_string(), None)
 }

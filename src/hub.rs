@@ -24,9 +24,8 @@ use calls::{Answered, Calls};
 pub use error::{HubError, Problem};
 pub use listing::Listing;
 
-use crate::http;
+use crate::keyring::Keyring;
 use crate::model::{AccessRequest, Identity, Repo, RepoType, Verdict};
-use crate::secret::Secret;
 
 /// The most requests that the Hub takes in one batch.
 pub const MAX_BATCH: usize = 100;
@@ -44,7 +43,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Hub {
     http: Client,
     endpoint: Url,
-    token: Secret,
+    keyring: Arc<Keyring>,
     concurrency: usize,
     /// Those who make a call, first come, first served.
     lanes: Semaphore,
@@ -87,13 +86,10 @@ pub struct Answer {
 }
 
 impl Hub {
-    /// Makes a client. Fails only if TLS cannot be set up. No connection is made yet.
-    pub fn new(endpoint: Url, token: Secret, concurrency: usize) -> Result<Self, HubError> {
-        let http = http::client_builder()
-            .build()
-            .map_err(|error| HubError::new("setting up HTTPS", Problem::of(&error)))?;
+    /// The Hub at this endpoint. No connection is made yet.
+    pub fn new(http: Client, endpoint: Url, keyring: Arc<Keyring>, concurrency: usize) -> Self {
         let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
-        Ok(Self { http, endpoint, token, concurrency, lanes, turns, budget: Budget::new() })
+        Self { http, endpoint, keyring, concurrency, lanes, turns, budget: Budget::new() }
     }
 
     /// The most calls in flight at once.

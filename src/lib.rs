@@ -36,6 +36,7 @@ pub mod config;
 pub mod handler;
 pub mod http;
 pub mod hub;
+pub mod keyring;
 pub mod model;
 pub mod policy;
 pub mod report;

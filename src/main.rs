@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use hub_doorman::config::Config;
+use hub_doorman::config::{Config, ConfigError};
 use hub_doorman::handler::{Doorman, report_init_error};
 use lambda_http::Request;
 use lambda_runtime::tracing::subscriber::filter::{EnvFilter, LevelFilter};
@@ -23,7 +23,7 @@ async fn main() -> Result<ExitCode, Error> {
         error!(location = panic.location().map(ToString::to_string), "panicked");
     }));
 
-    let doorman = match start() {
+    let doorman = match start().await {
         Ok(doorman) => Arc::new(doorman),
         Err(error) => {
             error!(%error, "cannot start");
@@ -41,6 +41,6 @@ async fn main() -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start() -> Result<Doorman, Error> {
-    Ok(Doorman::new(Config::from_lookup(|name| std::env::var(name))?)?)
+async fn start() -> Result<Doorman, ConfigError> {
+    Doorman::new(Config::from_lookup(|name| std::env::var(name))?).await
 }

@@ -17,6 +17,20 @@ impl Secret {
         Self(text.into())
     }
 
+    /// Takes a text that can stand in a header, without the white space around it. The error does not show it.
+    pub fn for_header(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        if !text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+            return Err(
+                "it holds a character that is not printable ASCII, and the Hub takes no other".to_owned()
+            );
+        }
+        Ok(Self::new(text))
+    }
+
     /// The text itself, for the one place that has to send it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -67,6 +81,26 @@ impl fmt::Debug for WebhookSecrets {
 
 fn tag(keyed: &Hmac<Sha256>, text: impl AsRef<[u8]>) -> CtOutput<Hmac<Sha256>> {
     keyed.clone().chain_update(text).finalize()
+}
+
+/// A text from outside as it may be shown: on one line, not too long, without the token and without e-mail addresses.
+pub(crate) fn shown(text: &str, token: Option<&Secret>) -> String {
+    let text = match token {
+        Some(token) => text.replace(token.expose(), "[redacted]"),
+        None => text.to_owned(),
+    };
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(if word.contains('@') { "[redacted]" } else { word });
+    }
+    if let Some((end, _)) = line.char_indices().nth(300) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
 }
 
 #[cfg(test)]

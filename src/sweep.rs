@@ -123,9 +123,12 @@ fn panicked(repo: &Repo) -> RepoReport {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::http;
     use crate::hub::{HubError, Problem};
+    use crate::keyring::{Keyring, Source, Sources};
     use crate::secret::Secret;
 
     const ALL: [&str; 6] = ["a/0", "a/1", "a/2", "a/3", "a/4", "a/5"];
@@ -133,7 +136,11 @@ mod tests {
     /// Sweeps over these repos, which need no search, and gives the order in which their reviews were begun.
     async fn order(names: &[&str], memory: &Memory, review: fn(&mut RepoReport)) -> (Vec<String>, Swept) {
         let endpoint = "http://127.0.0.1:1".parse().expect("a URL");
-        let hub = Hub::new(endpoint, Secret::new("hf_tok"), 8).expect("a client");
+        let given = || Source::Given(Secret::new("never shown"));
+        let sources = Sources { token: given(), webhook: given(), webhook_previous: None };
+        let http = http::client().expect("a client");
+        let keyring = Keyring::read(sources, http.clone()).await.expect("what is given");
+        let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);
         let patterns: Vec<RepoPattern> = names.iter().map(|name| name.parse().expect("a name")).collect();
         let order = RefCell::new(Vec::new());
         let review = async |repo: Repo| {

@@ -64,7 +64,7 @@ async fn replay() -> Result<(), Box<dyn Error>> {
     let Arguments { events, policy, json } = arguments()?;
     let policy = read(&policy)?;
     let hub = Hub::start().await;
-    let doorman = doorman(&hub, &policy)?;
+    let doorman = doorman(&hub, &policy).await?;
     let (logs, _guard) = Logs::capture();
     let mut newcomers = people::newcomers();
     people::seed(&hub);
@@ -141,7 +141,7 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
+async fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
     let config = Config::from_lookup(|name| match name {
         "HF_ENDPOINT" => Ok(hub.endpoint()),
         "HF_TOKEN" => Ok(Hub::TOKEN.to_owned()),
@@ -150,7 +150,7 @@ fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
         "REPOS" => Ok("acme/*".to_owned()),
         _ => Err(VarError::NotPresent),
     })?;
-    Ok(Doorman::new(config)?)
+    Ok(Doorman::new(config).await?)
 }
 
 /// What a reader wants to know of an event: what happened to which repo, if the body tells that; or what is to be swept.

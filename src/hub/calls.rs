@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Hub, HubError, Problem, Turn, link};
 use crate::retry;
+use crate::secret::Secret;
 
 /// How long a whole call may take. A second attempt may take twice as long, a third one three times: one call that stalls
 /// is soon given up, and a Hub that is slow at everything is still waited for.
@@ -93,7 +94,13 @@ impl<'a> Calls<'a> {
         let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
         let attempt = || async {
             let timeout = CALL_TIMEOUT * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
-            let answered = self.send_once(call, patience, request(), timeout).await;
+            let keys = self.hub.keyring.keys();
+            let mut answered = self.send_once(call, patience, request(), &keys.token, timeout).await;
+            if answered.as_ref().is_err_and(HubError::is_about_the_token)
+                && let Some(keys) = self.hub.keyring.newer_than(&keys, self.last_moment()).await
+            {
+                answered = self.send_once(call, patience, request(), &keys.token, timeout).await;
+            }
             let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
             answered.and_then(read).map_err(|mut error| {
                 error.may_be_done |= may_be_done.fetch_or(error.may_be_done, Ordering::Relaxed);
@@ -128,9 +135,10 @@ impl<'a> Calls<'a> {
         call: &str,
         patience: Option<Duration>,
         request: RequestBuilder,
+        token: &Secret,
         timeout: Duration,
     ) -> Result<Answered, HubError> {
-        let Hub { token, lanes, budget, .. } = self.hub;
+        let Hub { lanes, budget, .. } = self.hub;
         let fail = |problem| HubError::new(call, problem);
         let lane = async { (self.line.acquire().await, lanes.acquire().await) };
         let _lane = timeout_at(self.last_moment(), lane).await.map_err(|_| fail(Problem::OutOfTime))?;

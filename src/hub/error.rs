@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION};
 
-use crate::retry;
-use crate::secret::Secret;
+use crate::secret::{Secret, shown};
+use crate::{http, retry};
 
 /// A call that failed: what was asked, and what came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +63,7 @@ impl Problem {
         if error.is_timeout() && !error.is_connect() {
             return Self::TooSlow;
         }
-        let mut innermost: &dyn Error = error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
-        let what = shown(&innermost.to_string(), None);
+        let what = http::cause(error);
         if error.is_connect() { Self::Unreachable(what) } else { Self::Unanswered(what) }
     }
 }
@@ -148,16 +144,18 @@ impl HubError {
         self.refusal().is_some_and(|(_, code, _)| code == "RepoNotGated")
     }
 
+    /// The token is not known to the Hub, or may not do this: another one might.
+    #[must_use]
+    pub fn is_about_the_token(&self) -> bool {
+        matches!(self.status(), Some(401 | 403))
+    }
+
     /// No other call about this repo can do better: it is not gated, not there, or not for this token.
     #[must_use]
     pub fn is_about_the_repo(&self) -> bool {
-        let refused = |(status, code, _)| match status {
-            401 | 403 => true,
-            // Without the code it may be about the user, or about an endpoint that this Hub does not have.
-            404 => code == "RepoNotFound",
-            _ => false,
-        };
-        self.is_not_gated() || self.refusal().is_some_and(refused)
+        // Without the code it may be about the user, or about an endpoint that this Hub does not have.
+        let is_not_there = |(status, code, _)| status == 404 && code == "RepoNotFound";
+        self.is_about_the_token() || self.is_not_gated() || self.refusal().is_some_and(is_not_there)
     }
 
     /// Asking for the same with `handle`, one by one, may do better: this Hub has no `batch`, or it refuses something
@@ -228,26 +226,6 @@ impl Error for HubError {}
 fn moved_to(target: &str) -> String {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     format!("it redirects to {path}, which is not followed; if the repo was renamed, name it so in REPOS")
-}
-
-/// A text from outside as it may be shown: on one line, not too long, without the token and without e-mail addresses.
-pub(super) fn shown(text: &str, token: Option<&Secret>) -> String {
-    let text = match token {
-        Some(token) => text.replace(token.expose(), "[redacted]"),
-        None => text.to_owned(),
-    };
-    let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(if word.contains('@') { "[redacted]" } else { word });
-    }
-    if let Some((end, _)) = line.char_indices().nth(300) {
-        line.truncate(end);
-        line.push('…');
-    }
-    line
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, LINK};
 
-use super::{Problem, error};
+use super::Problem;
+use crate::secret::shown;
 
 /// Where the next page is, if an answer says that there is one. It has to be of the same list as `page`: the token is for
 /// one origin, and the policy was asked about one repo.
@@ -12,7 +13,7 @@ pub(super) fn next_of_list(answer: &HeaderMap, page: &Url) -> Result<Option<Url>
     let is_foreign = |next: &&Url| next.origin() != page.origin() || next.path() != page.path();
     if let Some(next) = next.as_ref().filter(is_foreign) {
         let place = format!("{}{}", next.origin().ascii_serialization(), next.path());
-        return Err(Problem::ForeignPage(error::shown(&place, None)));
+        return Err(Problem::ForeignPage(shown(&place, None)));
     }
     Ok(next)
 }

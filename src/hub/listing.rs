@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::calls::Calls;
-use super::{HubError, PAGE, Problem, error, wire};
+use super::{HubError, PAGE, Problem, wire};
 use crate::model::{Repo, RepoType};
+use crate::secret::shown;
 
 /// What was found, and what went wrong meanwhile: half a list is better than none.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ async fn read_pages(
                 Ok(repo) if repo.owner() == Some(owner) => listing.repos.push(repo),
                 // Never reviewed: whoever names `acme/*` has said nothing about the repos of others.
                 _ => {
-                    let name = error::shown(&name, Some(&calls.hub.token));
+                    let name = shown(&name, Some(&calls.hub.keyring.keys().token));
                     let what = match &*name {
                         "" => "it lists a repo without a name".to_owned(),
                         name => format!("it lists `{name}` as a repo of `{owner}`; case matters"),

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Answer, Handled, error};
+use super::{Answer, Handled};
 use crate::model::{AccessRequest, Identity, User, Verdict};
+use crate::secret::shown;
 
 /// Reads the pending requests of a page. The Hub's lists lag behind its writes: an entry that says of itself that it is
 /// not pending any more is none of them.
@@ -241,7 +242,7 @@ pub(super) fn batch(body: &[u8], asked: &[Identity]) -> Result<Vec<Handled>, Str
             (Some(Value::Bool(true)), _) => Ok(Handled::Done),
             (Some(Value::Bool(false)), Some("user_not_found" | "request_not_found")) => Ok(Handled::Gone),
             (Some(Value::Bool(false)), error) => {
-                Ok(Handled::Failed(error::shown(error.unwrap_or("no reason given"), None)))
+                Ok(Handled::Failed(shown(error.unwrap_or("no reason given"), None)))
             }
             _ => Err("a result does not say whether it is ok".to_owned()),
         }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use model::{AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Repo, Role, Status};
 pub use quota::Quota;
+pub use server::{Server, listen};
 
 /// A running stand-in; it ends when this is dropped.
 pub struct Hub {

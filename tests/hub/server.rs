@@ -26,19 +26,27 @@ impl Drop for Server {
     }
 }
 
-pub async fn start(model: Arc<Mutex<Model>>) -> (SocketAddr, Server) {
+/// Answers HTTP on a free port. An error closes the connection without an answer.
+pub async fn listen<F, A>(answer: F) -> (SocketAddr, Server)
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = io::Result<Response<Full<Bytes>>>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let serve = async move {
         while let Ok((stream, _)) = listener.accept().await {
             // As a server behind a load balancer: no answer waits for the network to ask for its end.
             let _ = stream.set_nodelay(true);
-            let model = Arc::clone(&model);
-            let service = service_fn(move |request| serve(Arc::clone(&model), request));
+            let service = service_fn(answer.clone());
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     };
     (address, Server(tokio::spawn(serve)))
+}
+
+pub async fn start(model: Arc<Mutex<Model>>) -> (SocketAddr, Server) {
+    listen(move |request| serve(Arc::clone(&model), request)).await
 }
 
 fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
@@ -65,7 +73,6 @@ impl Drop for InFlight {
     }
 }
 
-/// An error closes the connection without an answer.
 async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();

@@ -2,7 +2,7 @@
 //! events. The Runtime API here is a stand-in too, as AWS documents it.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::io;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -10,16 +10,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use crate::hub::{Hub, Status};
+use crate::hub::{Hub, Server, Status, listen};
 use crate::support::{POLICY, staff};
 
 /// A Runtime API with events to hand out. What the function posts to it comes out of `posts`: the last part of the path,
@@ -27,22 +23,16 @@ use crate::support::{POLICY, staff};
 struct RuntimeApi {
     address: String,
     posts: mpsc::UnboundedReceiver<(String, Value)>,
+    _server: Server,
 }
 
 impl RuntimeApi {
     async fn start(events: impl IntoIterator<Item = String>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address").to_string();
         let events: Arc<Mutex<VecDeque<String>>> = Arc::new(Mutex::new(events.into_iter().collect()));
         let (post, posts) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (events, post) = (Arc::clone(&events), post.clone());
-                let service = service_fn(move |request| answer(Arc::clone(&events), post.clone(), request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        Self { address, posts }
+        let (address, server) =
+            listen(move |request| answer(Arc::clone(&events), post.clone(), request)).await;
+        Self { address: address.to_string(), posts, _server: server }
     }
 
     async fn next_post(&mut self) -> (String, Value) {
@@ -55,7 +45,7 @@ async fn answer(
     events: Arc<Mutex<VecDeque<String>>>,
     post: mpsc::UnboundedSender<(String, Value)>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> io::Result<Response<Full<Bytes>>> {
     let path = request.uri().path().to_owned();
     if path.ends_with("/invocation/next") {
         let event = events.lock().expect("no panic").pop_front();

@@ -3,6 +3,8 @@
 // A panic is how a test says that something is wrong.
 #![allow(clippy::expect_used)]
 
+#[path = "../aws/mod.rs"]
+mod aws;
 #[path = "../hub/mod.rs"]
 mod hub;
 #[path = "../logs/mod.rs"]
@@ -17,6 +19,7 @@ mod failures;
 mod limits;
 mod people;
 mod python_client;
+mod secrets;
 mod stand_in;
 mod support;
 mod sweeps;

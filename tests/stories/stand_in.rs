@@ -11,7 +11,7 @@ use crate::support::{ask, staff};
 const REQUESTS: &str = "/api/models/acme/model/user-access-request";
 
 fn client() -> Client {
-    hub_doorman::http::client_builder().build().expect("a client")
+    hub_doorman::http::client().expect("a client")
 }
 
 async fn call(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> Response {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::env::VarError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
 use hub_doorman::config::Config;
 use hub_doorman::handler::{Doorman, InvocationError};
 use lambda_http::{Body, Context, Request, RequestExt, Response};
@@ -19,8 +20,8 @@ pub const POLICY: &str = r#"{"rules": [
     {"name": "vague", "then": "reset", "if": "'Purpose' in fields && size(fields['Purpose']) < 5", "reason": "Say more."},
     {"name": "staff", "then": "accept", "if": "user.domain == 'acme.com'"}]}"#;
 
-/// A doorman before this Hub, with these environment variables besides or instead of what it needs.
-pub fn doorman_with(hub: &Hub, variables: &[(&str, &str)]) -> Doorman {
+/// The configuration of a doorman before this Hub, with these environment variables besides or instead of what it needs.
+pub fn config_with(hub: &Hub, variables: &[(&str, &str)]) -> Config {
     let endpoint = hub.endpoint();
     let mut environment: HashMap<&str, &str> = HashMap::from([
         ("HF_ENDPOINT", endpoint.as_str()),
@@ -30,8 +31,13 @@ pub fn doorman_with(hub: &Hub, variables: &[(&str, &str)]) -> Doorman {
     ]);
     environment.extend(variables.iter().copied());
     let get = |name: &str| environment.get(name).map(|value| (*value).to_owned()).ok_or(VarError::NotPresent);
-    let config = Config::from_lookup(get);
-    Doorman::new(config.expect("a configuration without faults")).expect("a client")
+    Config::from_lookup(get).expect("a configuration without faults")
+}
+
+/// A doorman with it.
+pub fn doorman_with(hub: &Hub, variables: &[(&str, &str)]) -> Doorman {
+    let ready = Doorman::new(config_with(hub, variables)).now_or_never();
+    ready.expect("no secret that has to be read first").expect("a client")
 }
 
 pub fn doorman(hub: &Hub) -> Doorman {
