@@ -25,6 +25,7 @@ use hub_doorman::handler::Doorman;
 use hub_doorman::http;
 use hub_doorman::hub::Hub;
 use hub_doorman::keyring::{Keyring, Source, Sources};
+use hub_doorman::metrics::Metrics;
 use hub_doorman::model::{AccessRequest, Repo, RepoType, User};
 use hub_doorman::policy::Policy;
 use hub_doorman::review::review;
@@ -181,7 +182,8 @@ async fn doorman(repos: &str) -> Doorman {
         "REPOS" => Ok(repos.to_owned()),
         _ => Err(std::env::VarError::NotPresent),
     };
-    Doorman::new(Config::from_lookup(get_variable).expect("no faults")).await.expect("a client")
+    let config = Config::from_lookup(get_variable).expect("no faults");
+    Doorman::new(config, Metrics::new(std::io::stdout())).await.expect("a client")
 }
 
 async fn sweep() -> Value {

@@ -11,11 +11,13 @@ use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::hub::{Hub, HubError};
 use crate::keyring::{Keyring, Keys};
+use crate::metrics::{Event, Metrics, Values};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
 use crate::report::{Counts, RepoReport, Report};
@@ -37,6 +39,7 @@ const TIME_TO_REPORT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Doorman {
     keyring: Arc<Keyring>,
+    metrics: Metrics,
     repos: Option<Vec<RepoPattern>>,
     policy: Policy,
     hub: Hub,
@@ -46,48 +49,68 @@ pub struct Doorman {
 
 impl Doorman {
     /// Sets up the one client that all events share, and reads the secrets that AWS keeps; without any it makes no call.
-    pub async fn new(config: Config) -> Result<Self, ConfigError> {
+    /// `metrics` is where metrics are written to.
+    pub async fn new(config: Config, metrics: Metrics) -> Result<Self, ConfigError> {
         let Config { secrets, endpoint, policy, repos, dry_run, concurrency } = config;
         let http =
             http::client().map_err(|error| ConfigError(vec![format!("HTTPS cannot be set up: {error}")]))?;
         let keyring = Arc::new(Keyring::read(secrets, http.clone()).await.map_err(ConfigError)?);
         let hub = Hub::new(http, endpoint, Arc::clone(&keyring), concurrency);
-        Ok(Self { keyring, repos, policy, hub, memory: Memory::default(), dry_run })
+        Ok(Self { keyring, metrics, repos, policy, hub, memory: Memory::default(), dry_run })
     }
 
     /// Does what an event asks for: a webhook's review, or a sweep. A webhook never fails, and neither does a sweep that
     /// gets anywhere.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, InvocationError> {
-        match request.request_context_ref() {
-            Some(RequestContext::PassThrough) => self.answer_schedule(&request).await,
-            _ => Ok(self.answer_webhook(&request).await),
+        let event = event(&request);
+        // Spans are of the highest level, so that no setting of the log leaves out what they say of each line.
+        if let Some(RequestContext::PassThrough) = request.request_context_ref() {
+            let span = tracing::error_span!("sweep");
+            return self.answer_schedule(&request, &event).instrument(span).await;
         }
+        let span = tracing::error_span!("webhook", delivery_id = event.delivery_id);
+        Ok(self.answer_webhook(&request, event).instrument(span).await)
     }
 
     /// Answers a webhook. After the secret was verified the answer is never a 5xx: the Hub suspends webhooks that fail,
     /// and what was left undone is still pending for the next run.
-    async fn answer_webhook(&self, request: &Request) -> Response<Body> {
+    async fn answer_webhook(&self, request: &Request, mut event: Event) -> Response<Body> {
         let deadline = deadline(request, WEBHOOK_BUDGET);
         let Some(verified) = self.verify(request, deadline).await else {
+            self.metrics.write(&event, &Values::one("RejectedWebhooks"));
             return empty(StatusCode::UNAUTHORIZED);
         };
         if request.method() != Method::POST {
-            let mut response =
-                respond(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "a webhook is a POST"}));
+            let mut response = not_understood(StatusCode::METHOD_NOT_ALLOWED, "a webhook is a POST");
             response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
             return response;
         }
-        let repo = match webhook::parse(verified) {
-            Ok(Delivery::Review(repo)) if self.looks_after(&repo) => repo,
-            Ok(Delivery::Review(repo)) => return ignored(&format!("REPOS does not name {repo}")),
-            Ok(Delivery::Ignore(reason)) => return ignored(reason),
-            Err(error) => {
-                tracing::warn!(error, "webhook not understood");
-                return respond(StatusCode::BAD_REQUEST, &json!({"error": error}));
+        match webhook::parse(verified) {
+            Ok(Delivery::Review(repo)) => {
+                event.repo = Some(repo.to_string());
+                let span = tracing::error_span!("webhook", %repo);
+                self.answer_about(&repo, &event, deadline).instrument(span).await
             }
-        };
-        let report = self.review(&repo, deadline).await;
+            Ok(Delivery::Ignore(reason)) => ignored(reason),
+            Err(error) => not_understood(StatusCode::BAD_REQUEST, &error),
+        }
+    }
+
+    /// Answers a webhook that is about this repo.
+    async fn answer_about(&self, repo: &Repo, event: &Event, deadline: Instant) -> Response<Body> {
+        if !self.looks_after(repo) {
+            return ignored(&format!("REPOS does not name {repo}"));
+        }
+        let begun = Instant::now();
+        let report = self.review(repo, deadline).await;
         report.log(self.dry_run);
+        // What is said of one repo only (403) is not said of the token.
+        let is_refused = report.hub_error().is_some_and(|error| error.status() == Some(401));
+        let values = Values::of(&report.counts, report.complete, self.hub.limit())
+            .level("OldestPendingAge", "Seconds", report.counts.oldest_pending_s)
+            .duration("ReviewDuration", begun.elapsed())
+            .count("TokenRefused", is_refused.into());
+        self.metrics.write(event, &values);
         let Counts { listed, held, failed, .. } = report.counts;
         if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + failed {
             return ignored(&format!("{repo} is not gated"));
@@ -118,9 +141,15 @@ impl Doorman {
     }
 
     /// Sweeps over what a schedule, or somebody who may invoke the function, asks for.
-    async fn answer_schedule(&self, request: &Request) -> Result<Response<Body>, InvocationError> {
-        let event = str::from_utf8(request.body()).unwrap_or_default();
-        let patterns = match (schedule::parse(event).map_err(InvocationError::UnknownEvent)?, &self.repos) {
+    async fn answer_schedule(
+        &self,
+        request: &Request,
+        event: &Event,
+    ) -> Result<Response<Body>, InvocationError> {
+        let order = schedule::parse(str::from_utf8(request.body()).unwrap_or_default());
+        let order = order.map_err(InvocationError::UnknownEvent)?;
+        let is_all = matches!(order, Sweep::All);
+        let patterns = match (order, &self.repos) {
             (Sweep::All, None) => return Err(InvocationError::NothingToSweep),
             (Sweep::All, Some(repos)) => repos.clone(),
             (Sweep::Some(named), None) => named,
@@ -132,21 +161,34 @@ impl Doorman {
                 }
             }
         };
-        let deadline = deadline(request, LONGEST_INVOCATION);
-        let review = |repo: Repo| async move {
-            let report = self.review(&repo, deadline).await;
-            // A line for each repo in which nobody waits, in every sweep, would cost more than all the rest. Those that got
-            // no turn are told of together.
-            if report.had_its_turn() && (report.counts.listed > 0 || !report.complete) {
-                report.log(self.dry_run);
-            }
-            report
+        let (begun, deadline) = (Instant::now(), deadline(request, LONGEST_INVOCATION));
+        let review = |repo: Repo| {
+            let span = tracing::error_span!("sweep", %repo);
+            let review = async move {
+                let report = self.review(&repo, deadline).await;
+                // A line for each repo in which nobody waits, in every sweep, would cost more than all the rest. Those that
+                // got no turn are told of together.
+                if report.had_its_turn() && (report.counts.listed > 0 || !report.complete) {
+                    report.log(self.dry_run);
+                }
+                report
+            };
+            review.instrument(span)
         };
         let are_ours = |repo: &Repo| self.looks_after(repo);
         let swept = sweep(&self.hub, &patterns, are_ours, &self.memory, deadline, review).await;
         let report = Report::new(self.dry_run, swept.reports);
-        report.log(swept.calls);
-        match report.token_refused() {
+        let counts = report.log(swept.calls);
+        let (complete, refused) = (report.is_complete(), report.token_refused());
+        // Nobody waits, if that is known.
+        let oldest = counts.oldest_pending_s.or(complete.then_some(0));
+        let values = Values::of(&counts, complete, self.hub.limit())
+            .level("OldestPendingAge", "Seconds", oldest)
+            .duration("SweepDuration", begun.elapsed())
+            .count("SweepFinished", (is_all && complete).into())
+            .count("TokenRefused", refused.is_some().into());
+        self.metrics.write(event, &values);
+        match refused {
             Some(error) => Err(InvocationError::TokenRefused(error.clone())),
             None => Ok(respond(StatusCode::OK, &report)),
         }
@@ -220,6 +262,27 @@ fn time_for_run(deadline: Duration, now: Duration, at_most: Duration) -> Duratio
         return at_most;
     }
     deadline.saturating_sub(now).saturating_sub(TIME_TO_REPORT).min(at_most)
+}
+
+/// What a request is known by in the log.
+fn event(request: &Request) -> Event {
+    // What a stranger writes there is not repeated.
+    let is_id =
+        |id: &&str| id.len() <= 100 && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let delivery_id = request.headers().get(webhook::DELIVERY_HEADER).and_then(|id| id.to_str().ok());
+    let delivery_id = delivery_id.filter(is_id).map(str::to_owned);
+    let context = request.lambda_context_ref();
+    Event {
+        function: context.map(|context| context.env_config.function_name.clone()).unwrap_or_default(),
+        request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
+        delivery_id,
+        repo: None,
+    }
+}
+
+fn not_understood(status: StatusCode, error: &str) -> Response<Body> {
+    tracing::warn!(error, "webhook not understood");
+    respond(status, &json!({"error": error}))
 }
 
 fn ignored(reason: &str) -> Response<Body> {

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use budget::Budget;
+pub use budget::Limit;
 use calls::{Answered, Calls};
 pub use error::{HubError, Problem};
 pub use listing::Listing;
@@ -95,6 +96,11 @@ impl Hub {
     /// The most calls in flight at once.
     pub fn concurrency(&self) -> usize {
         self.concurrency
+    }
+
+    /// What is known of the Hub's limit, for an account of an event that ends.
+    pub fn limit(&self) -> Limit {
+        self.budget.take_limit()
     }
 
     /// The Hub as one review of `repo` sees it: its calls are counted, and none lasts longer than `deadline`.

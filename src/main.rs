@@ -1,12 +1,14 @@
 //! The Lambda binary: logging, configuration, one client, run.
 
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use hub_doorman::config::{Config, ConfigError};
 use hub_doorman::handler::{Doorman, report_init_error};
+use hub_doorman::metrics::Metrics;
 use lambda_http::Request;
-use lambda_runtime::tracing::subscriber::filter::{EnvFilter, LevelFilter};
+use lambda_runtime::tracing::subscriber::filter::{Directive, EnvFilter, LevelFilter};
 use lambda_runtime::tracing::subscriber::prelude::*;
 use lambda_runtime::tracing::{error, subscriber};
 use lambda_runtime::{Error, service_fn};
@@ -14,7 +16,10 @@ use lambda_runtime::{Error, service_fn};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Error> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let lines = subscriber::fmt::layer().json().flatten_event(true).with_target(false);
+    // The runtime's span has the id of the request, which every line is to have, whatever RUST_LOG says.
+    let filter = filter.add_directive(Directive::from_str("lambda_runtime::layers::trace=info")?);
+    let lines = json_subscriber::layer().flatten_event(true).with_target(false);
+    let lines = lines.with_current_span(false).flatten_span_list_on_top_level(true);
     // Never more than DEBUG, whatever RUST_LOG says: at TRACE the runtime logs whole events, and the secret with them.
     subscriber::registry().with(lines).with(filter).with(LevelFilter::DEBUG).init();
 
@@ -42,5 +47,6 @@ async fn main() -> Result<ExitCode, Error> {
 }
 
 async fn start() -> Result<Doorman, ConfigError> {
-    Doorman::new(Config::from_lookup(|name| std::env::var(name))?).await
+    let config = Config::from_lookup(|name| std::env::var(name))?;
+    Doorman::new(config, Metrics::new(std::io::stdout())).await
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
 use crate::hub::{HubError, Problem};
-use crate::model::{Decision, Outcome, Repo, RepoType, Verdict};
+use crate::model::{Decision, Outcome, RepoType, Verdict};
 
 /// Writes a line with numbers: the fields that are given, the numbers, and the message.
 macro_rules! log_counts {
@@ -57,8 +57,9 @@ impl Report {
         self.repos.iter().all(|repo| repo.complete)
     }
 
-    /// Writes the line of a sweep, and one with all that got no turn. `calls` is how many it took to find the repos.
-    pub fn log(&self, calls: u32) {
+    /// Writes the line of a sweep, and one with all that got no turn, and gives the sums that are in it. `calls` is how many it
+    /// took to find the repos.
+    pub fn log(&self, calls: u32) -> Counts {
         let without_turn = || self.repos.iter().filter(|repo| !repo.had_its_turn());
         if let Some(error) = without_turn().find_map(RepoReport::hub_error) {
             let repos: Vec<_> = without_turn().map(RepoReport::full_name).collect();
@@ -68,6 +69,7 @@ impl Report {
         counts.calls += calls;
         let left = self.repos.iter().filter(|repo| !repo.complete).count();
         log_counts!(counts, "swept", dry_run = self.dry_run, repos = self.repos.len(), left);
+        counts
     }
 
     /// Why nothing can be done with this token, if so: the Hub does not know it (401), or lets it at none of the repos (403,
@@ -230,19 +232,18 @@ impl RepoReport {
         }
     }
 
-    /// Writes the line of a review.
+    /// Writes the line of a review. Which repo it is about, the span around it says.
     pub fn log(&self, dry_run: bool) {
-        let (repo, r#type, complete) = (&self.repo, self.repo_type.as_str(), self.complete);
         let error = self.error.as_ref().map(ToString::to_string);
-        log_counts!(self.counts, "reviewed", repo, r#type, dry_run, complete, error);
+        log_counts!(self.counts, "reviewed", dry_run, complete = self.complete, error);
     }
 }
 
-/// Writes the audit line of one decision. `policy` is the fingerprint of the one that decided.
-pub fn audit(repo: &Repo, who: &str, decision: &Decision, policy: &str, dry_run: bool, outcome: Outcome) {
+/// Writes the audit line of one decision. `policy` is the fingerprint of the one that decided. Which repo it is about, the
+/// span around it says.
+pub fn audit(who: &str, decision: &Decision, policy: &str, dry_run: bool, outcome: Outcome) {
     let Decision { verdict, reason, grounds } = decision;
     tracing::info!(
-        repo = %repo,
         user = who,
         verdict = verdict.as_str(),
         rule = grounds.rule(),

@@ -337,7 +337,7 @@ impl<'a> Review<'a> {
 
     fn conclude(&mut self, who: &str, decision: &Decision, outcome: Outcome) {
         self.report.counts.count(decision.verdict, outcome);
-        report::audit(self.repo, who, decision, self.policy.fingerprint(), self.dry_run, outcome);
+        report::audit(who, decision, self.policy.fingerprint(), self.dry_run, outcome);
     }
 
     fn fail(&mut self, why: &str) {

@@ -114,7 +114,7 @@ async fn search(hub: &Hub, owner: &str, repo_type: RepoType, deadline: Instant) 
 }
 
 fn panicked(repo: &Repo) -> RepoReport {
-    tracing::error!(%repo, "its review panicked");
+    tracing::error!(%repo, "the review of this repo panicked");
     let mut report = RepoReport::new(repo.name(), repo.repo_type());
     report.fail(Failure::Other("its review panicked; the log says where".to_owned()));
     report

@@ -10,6 +10,9 @@ use crate::secret::WebhookSecrets;
 /// The header that the Hub sends the secret in, verbatim.
 pub const SECRET_HEADER: &str = "X-Webhook-Secret";
 
+/// The header with the Hub's id of a delivery, the same on its retries and on a manual replay.
+pub const DELIVERY_HEADER: &str = "Webhook-Id";
+
 /// The body of a webhook that showed the secret.
 #[derive(Clone, Copy, Debug)]
 pub struct Verified<'a>(&'a [u8]);

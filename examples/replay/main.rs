@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use hub_doorman::config::Config;
 use hub_doorman::handler::Doorman;
+use hub_doorman::metrics::Metrics;
 use hub_doorman::webhook::SECRET_HEADER;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt};
@@ -150,7 +151,7 @@ async fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
         "REPOS" => Ok("acme/*".to_owned()),
         _ => Err(VarError::NotPresent),
     })?;
-    Ok(Doorman::new(config).await?)
+    Ok(Doorman::new(config, Metrics::new(io::sink())).await?)
 }
 
 /// What a reader wants to know of an event: what happened to which repo, if the body tells that; or what is to be swept.

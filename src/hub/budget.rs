@@ -28,6 +28,15 @@ pub(super) struct Budget {
     changed: Notify,
 }
 
+/// What is known of the Hub's limit on calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// How many calls were refused for it (429) since this was last asked.
+    pub refused: u32,
+    /// How many it leaves in the current window, if the Hub has told.
+    pub left: Option<u32>,
+}
+
 #[derive(Debug)]
 struct State {
     window: Window,
@@ -36,6 +45,8 @@ struct State {
     probing: Option<Instant>,
     /// The Hub has asked for no call before this time.
     pause: Option<Instant>,
+    /// How many calls were refused since that was last asked.
+    refused: u32,
     /// How many calls there are in a whole window, and how long that is.
     quota: Option<(u32, Duration)>,
     /// When the last answer came, by the clock of the process and by that of the world.
@@ -116,6 +127,7 @@ impl State {
         self.heard = Some((now, wall_clock));
         self.quota = told.quota.or(self.quota);
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
+        self.refused += u32::from(refused);
         match (told.left, told.ends_in, &mut self.window) {
             // Whatever it says is left did not help: after the pause one call finds out.
             (_, _, window) if refused => *window = Window::Unknown,
@@ -152,6 +164,7 @@ impl Budget {
             in_flight: 0,
             probing: None,
             pause: None,
+            refused: 0,
             quota: None,
             heard: None,
         };
@@ -188,6 +201,15 @@ impl Budget {
                 }
             }
         }
+    }
+
+    pub(super) fn take_limit(&self) -> Limit {
+        let mut state = self.state();
+        let left = match state.window {
+            Window::Limited { left, ends, .. } if Instant::now() < ends => Some(left),
+            _ => None,
+        };
+        Limit { refused: std::mem::take(&mut state.refused), left }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use lambda_runtime::tracing::subscriber;
 use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
-use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
+use lambda_runtime::tracing::subscriber::prelude::*;
 use serde_json::Value;
 
 /// Everything that is logged on this thread until it is dropped.
@@ -20,12 +20,9 @@ pub struct Logs(Arc<Mutex<Vec<u8>>>);
 impl Logs {
     pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
         let logs = Self::default();
-        let subscriber = subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(logs.clone());
-        (logs, subscriber.set_default())
+        let lines = json_subscriber::layer().flatten_event(true).with_current_span(false);
+        let lines = lines.flatten_span_list_on_top_level(true).with_writer(logs.clone());
+        (logs, subscriber::registry().with(lines).set_default())
     }
 
     pub fn text(&self) -> String {

@@ -30,7 +30,7 @@ async fn every_decision_leaves_one_line_that_explains_it() {
     let policy = hub_doorman::policy::Policy::parse(POLICY).expect("a policy");
     let line = |user: &str, verdict: &str, rule: Value, grounds: &str, reason: Value, outcome: &str| {
         let mut line = json!({
-            "level": "INFO", "message": "decided", "repo": "datasets/acme/corpus", "user": user, "verdict": verdict,
+            "level": "INFO", "message": "decided", "name": "webhook", "repo": "datasets/acme/corpus", "user": user, "verdict": verdict,
             "grounds": grounds, "policy": policy.fingerprint(), "dry_run": false, "outcome": outcome,
         });
         for (key, value) in [("rule", rule), ("reason", reason)] {

@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 use crate::hub::{Hub, Server, Status, listen};
 use crate::support::{POLICY, staff};
 
+const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
+
 /// A Runtime API with events to hand out. What the function posts to it comes out of `posts`: the last part of the path,
 /// and the body.
 struct RuntimeApi {
@@ -56,7 +58,7 @@ async fn answer(
         let deadline =
             SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + Duration::from_secs(30);
         let response = Response::builder()
-            .header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+            .header("Lambda-Runtime-Aws-Request-Id", REQUEST_ID)
             .header("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
             .header(
                 "Lambda-Runtime-Invoked-Function-Arn",
@@ -73,6 +75,12 @@ async fn answer(
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::ACCEPTED;
     Ok(response)
+}
+
+/// One of the sample events.
+fn event(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(format!("{name}.json"));
+    std::fs::read_to_string(path).expect(name)
 }
 
 /// Starts the binary with nothing in its environment but this and what Lambda sets.
@@ -101,12 +109,8 @@ async fn the_binary_answers_every_shape_of_event() {
     let hub = Hub::start().await;
     let names =
         ["discussion-opened", "http-api", "rest-api", "alb", "base64-body", "wrong-secret", "malformed-body"];
-    let events = names.map(|name| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(format!("{name}.json"));
-        std::fs::read_to_string(path).expect(name)
-    });
     hub.model().add("acme/gated-model").ask(staff("ada"));
-    let mut api = RuntimeApi::start(events).await;
+    let mut api = RuntimeApi::start(names.map(event)).await;
     let endpoint = hub.endpoint();
     let child = start(
         &api,
@@ -148,11 +152,57 @@ async fn the_binary_answers_every_shape_of_event() {
     }
 }
 
+/// What a process logs that is given some of the sample events, without the lines that are not about any of them.
+async fn log_of(events: &[&str], rust_log: &str) -> Vec<Value> {
+    let hub = Hub::start().await;
+    hub.model().add("acme/gated-model").ask(staff("ada"));
+    let mut api = RuntimeApi::start(events.iter().map(|name| event(name))).await;
+    let endpoint = hub.endpoint();
+    let variables = [
+        ("HF_ENDPOINT", &*endpoint),
+        ("HF_TOKEN", Hub::TOKEN),
+        ("WEBHOOK_SECRET", "sample-webhook-secret"),
+        ("APPROVAL_POLICY", POLICY),
+        ("REPOS", "acme/*"),
+        ("RUST_LOG", rust_log),
+    ];
+    let child = start(&api, &variables);
+    for _ in events {
+        api.next_post().await;
+    }
+    let log = String::from_utf8(stop(child).await.stdout).expect("UTF-8");
+    log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+#[tokio::test]
+async fn every_line_says_of_which_request_delivery_and_repo_it_is() {
+    for line in log_of(&["discussion-opened"], "info").await {
+        let is_known = line["requestId"] == REQUEST_ID && line["delivery_id"].is_string();
+        assert!(is_known && line["repo"] == "acme/gated-model", "{line}");
+    }
+    let lines = log_of(&["sweep"], "info").await;
+    assert!(lines.iter().all(|line| line["requestId"] == REQUEST_ID), "{lines:?}");
+    let about_one = lines.iter().filter(|line| line["message"] == "decided" || line["message"] == "reviewed");
+    let repos: Vec<_> = about_one.map(|line| &line["repo"]).collect();
+    assert_eq!(repos, ["acme/gated-model"; 2]);
+}
+
+#[tokio::test]
+async fn however_little_is_logged_metrics_and_ids_are_there() {
+    let lines = log_of(&["wrong-secret", "discussion-opened", "malformed-body"], "warn").await;
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().expect("a message")).collect();
+    assert_eq!(messages, ["webhook refused", "metrics", "metrics", "webhook not understood"]);
+    let are_known =
+        lines.iter().all(|line| line["requestId"] == REQUEST_ID && line["delivery_id"].is_string());
+    assert!(are_known, "{lines:?}");
+    assert!(lines[1]["FunctionName"] == "doorman" && lines[1]["RejectedWebhooks"] == 1, "{}", lines[1]);
+}
+
 #[tokio::test]
 async fn the_binary_sweeps_and_fails_for_what_it_does_not_know() {
     let hub = Hub::start().await;
     hub.model().add("acme/gated-model").ask(staff("ada"));
-    let sweep = include_str!("../../events/sweep.json").to_owned();
+    let sweep = event("sweep");
     let mut api = RuntimeApi::start([sweep.clone(), r#"{"Records": []}"#.to_owned(), sweep]).await;
     let endpoint = hub.endpoint();
     let variables = [

@@ -17,6 +17,7 @@ mod discovery;
 mod events;
 mod failures;
 mod limits;
+mod metrics;
 mod people;
 mod python_client;
 mod secrets;

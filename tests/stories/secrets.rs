@@ -1,7 +1,10 @@
 //! Secrets that AWS keeps: read when the function starts, and again when one of them is refused.
 
+use std::io;
+
 use hub_doorman::config::ConfigError;
 use hub_doorman::handler::Doorman;
+use hub_doorman::metrics::Metrics;
 use serde_json::json;
 
 use crate::aws::{Aws, PARAMETER, SECRET as KEPT};
@@ -20,7 +23,7 @@ async fn start(hub: &Hub, aws: &Aws, variables: &[(&str, &str)]) -> Result<Doorm
         ("REPOS", "acme/*"),
     ];
     all.extend(variables);
-    Doorman::new(config_with(hub, &all)).await
+    Doorman::new(config_with(hub, &all), Metrics::new(io::sink())).await
 }
 
 /// The status of the answer to a webhook that shows this.

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::env::VarError;
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use hub_doorman::config::Config;
 use hub_doorman::handler::{Doorman, InvocationError};
+use hub_doorman::metrics::Metrics;
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use serde_json::{Value, json};
 
@@ -36,7 +38,7 @@ pub fn config_with(hub: &Hub, variables: &[(&str, &str)]) -> Config {
 
 /// A doorman with it.
 pub fn doorman_with(hub: &Hub, variables: &[(&str, &str)]) -> Doorman {
-    let ready = Doorman::new(config_with(hub, variables)).now_or_never();
+    let ready = Doorman::new(config_with(hub, variables), Metrics::new(io::sink())).now_or_never();
     ready.expect("no secret that has to be read first").expect("a client")
 }
 

@@ -1,0 +1,198 @@
+//! What `CloudWatch` is told in numbers, and when an alarm is raised for it. `template.yaml` has the alarms; what each of them
+//! watches is shown here in the line that raises it.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use hub_doorman::handler::{Doorman, InvocationError};
+use hub_doorman::metrics::Metrics;
+use serde_json::{Value, json};
+
+use crate::hub::{Fault, Hub, Quota};
+use crate::logs::Logs;
+use crate::support::{
+    HALF_A_MINUTE, answer, ask, config_with, deliver, invoke, payload, request, staff, stranger, sweep,
+    sweep_within,
+};
+
+/// A doorman for all of acme before this Hub, and what it tells `CloudWatch`.
+async fn doorman(hub: &Hub, variables: &[(&str, &str)]) -> (Doorman, Logs) {
+    let metrics = Logs::default();
+    let variables: Vec<_> = [("REPOS", "acme/*")].into_iter().chain(variables.iter().copied()).collect();
+    let doorman = Doorman::new(config_with(hub, &variables), Metrics::new(metrics.clone())).await;
+    (doorman.expect("a doorman"), metrics)
+}
+
+/// The last line of metrics, as the values of those that it declares; each has to be there, and to be a number.
+fn last(metrics: &Logs) -> Value {
+    let line = metrics.lines("metrics").pop().expect("a line");
+    let [directive] = &line["_aws"]["CloudWatchMetrics"].as_array().expect("a list")[..] else {
+        panic!("{line}")
+    };
+    assert_eq!(
+        (&directive["Namespace"], &directive["Dimensions"]),
+        (&json!("HubDoorman"), &json!([["FunctionName"]]))
+    );
+    assert!(line["FunctionName"].is_string() && line["_aws"]["Timestamp"].is_u64(), "{line}");
+    let declared = directive["Metrics"].as_array().expect("a list").iter();
+    let values = declared.map(|metric| {
+        let name = metric["Name"].as_str().expect("a name");
+        let unit = match name {
+            "OldestPendingAge" => "Seconds",
+            "ReviewDuration" | "SweepDuration" => "Milliseconds",
+            _ => "Count",
+        };
+        assert_eq!(metric["Unit"], unit, "{name}");
+        assert!(line[name].is_u64(), "{name}: {line}");
+        (name.to_owned(), line[name].clone())
+    });
+    values.collect::<serde_json::Map<_, _>>().into()
+}
+
+/// The same without what depends on time.
+fn last_counts(metrics: &Logs) -> Value {
+    let mut values = last(metrics);
+    let map = values.as_object_mut().expect("an object");
+    map.retain(|name, _| !name.ends_with("Duration") && !name.ends_with("Age"));
+    values
+}
+
+#[tokio::test]
+async fn a_webhook_is_counted_by_verdict() {
+    let hub = Hub::start().await;
+    hub.model().quota = Quota::new(1000, Duration::from_secs(300));
+    ask(
+        &hub,
+        "acme/model",
+        [
+            staff("ada"),
+            staff("eve"),
+            stranger("bob"),
+            stranger("kim").answer("Country", "KP"),
+            stranger("lee").answer("Purpose", "x"),
+        ],
+    );
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    deliver(&doorman, &payload("acme/model")).await;
+    let counts = json!({"Listed": 5, "Held": 1, "Accepted": 2, "Rejected": 1, "Reset": 1, "Calls": 4, "RateLimitRemaining": 996});
+    assert_eq!(last_counts(&metrics), counts);
+    let all = last(&metrics);
+    assert!(all["OldestPendingAge"].as_u64() >= Some(3600) && all["ReviewDuration"].is_u64(), "{all}");
+    assert_eq!(all["SweepDuration"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_quiet_sweep_says_that_it_finished_and_that_nobody_waits() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", []);
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    sweep(&doorman).await;
+    let all = last(&metrics);
+    assert_eq!((&all["Listed"], &all["Held"], &all["OldestPendingAge"]), (&json!(0), &json!(0), &json!(0)));
+    assert_eq!((&all["SweepFinished"], &all["Calls"]), (&json!(1), &json!(3)));
+    assert!(all["SweepDuration"].is_u64() && all.get("ReviewDuration").is_none(), "{all}");
+    let zero: Vec<_> = ["Accepted", "Rejected", "Reset", "Gone", "Failed", "RateLimited", "TokenRefused"]
+        .into_iter()
+        .filter(|name| all.get(name).is_some())
+        .collect();
+    assert_eq!(zero, [""; 0], "what did not happen costs nothing");
+}
+
+#[tokio::test]
+async fn an_event_is_known_by_its_request_its_delivery_and_its_repo() {
+    let hub = Hub::start().await;
+    ask(&hub, "datasets/acme/corpus", []);
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    let webhook = |id: &str| {
+        let mut webhook =
+            request("POST", Some(crate::support::SECRET), payload("datasets/acme/corpus").to_string());
+        webhook.headers_mut().insert("Webhook-Id", id.parse().expect("a header"));
+        webhook
+    };
+    answer(&doorman, webhook("01K8-delivery_1.2")).await;
+    answer(&doorman, webhook("ada@acme.com")).await;
+    let lines = metrics.lines("metrics");
+    assert_eq!(
+        (&lines[0]["delivery_id"], &lines[0]["repo"]),
+        (&json!("01K8-delivery_1.2"), &json!("datasets/acme/corpus"))
+    );
+    assert_eq!(lines[1]["delivery_id"], Value::Null, "what no id looks like is not repeated");
+}
+
+/// The alarm "webhooks are refused": the sum of `RejectedWebhooks`.
+#[tokio::test]
+async fn every_webhook_without_the_secret_is_counted() {
+    let hub = Hub::start().await;
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    answer(&doorman, request("POST", Some("guess"), "{}")).await;
+    assert_eq!(last(&metrics), json!({"RejectedWebhooks": 1}));
+    answer(&doorman, request("GET", None, "")).await;
+    assert_eq!((last(&metrics), metrics.lines("metrics").len()), (json!({"RejectedWebhooks": 1}), 2));
+}
+
+/// The alarm "the Hub refuses the token": any `TokenRefused`; and "the function fails": the invocation fails with it.
+#[tokio::test]
+async fn a_token_that_is_refused_is_counted() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    "another".clone_into(&mut hub.model().token);
+    let failed = invoke(&doorman, &json!({"sweep": true}), HALF_A_MINUTE).await;
+    assert!(matches!(failed, Err(InvocationError::TokenRefused(_))), "{failed:?}");
+    assert_eq!(last_counts(&metrics)["TokenRefused"], 1);
+    deliver(&doorman, &payload("acme/model")).await;
+    assert_eq!(last_counts(&metrics)["TokenRefused"], 1);
+}
+
+/// The alarm "somebody waits too long": the highest `OldestPendingAge`.
+#[tokio::test]
+async fn the_longest_wait_is_told_by_every_sweep() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model").ask_at(stranger("bob"), Utc::now() - TimeDelta::hours(100));
+    ask(&hub, "acme/other", [stranger("eve")]);
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    sweep(&doorman).await;
+    let age = last(&metrics)["OldestPendingAge"].as_u64().expect("an age");
+    assert!((100 * 3600..101 * 3600).contains(&age), "{age} s");
+}
+
+/// The alarm "no sweep finished": no `SweepFinished` in three periods.
+#[tokio::test]
+async fn a_sweep_that_leaves_something_undone_has_not_finished() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    ask(&hub, "acme/broken", []);
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    hub.model().fault("acme/broken", Fault::Status(418));
+    sweep(&doorman).await;
+    assert_eq!(last(&metrics).get("SweepFinished"), None);
+    sweep_within(&doorman, Duration::ZERO).await;
+    let all = last(&metrics);
+    assert_eq!(
+        (all.get("SweepFinished"), all.get("Listed"), all.get("OldestPendingAge")),
+        (None, None, None),
+        "nothing was seen"
+    );
+    invoke(&doorman, &json!({"sweep": ["acme/model"]}), HALF_A_MINUTE).await.expect("a sweep");
+    assert_eq!(last(&metrics).get("SweepFinished"), None, "not over all");
+    sweep(&doorman).await;
+    assert_eq!(last(&metrics)["SweepFinished"], 1);
+}
+
+#[tokio::test]
+async fn what_goes_wrong_at_the_hub_is_counted() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada"), stranger("kim").answer("Country", "KP")]);
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    hub.model().fault("/handle", Fault::Status(418));
+    hub.model().fault("/pending", Fault::Answer(429, vec![("Retry-After", "0".to_owned())], String::new()));
+    deliver(&doorman, &payload("acme/model")).await;
+    let counts = last_counts(&metrics);
+    assert_eq!(
+        (&counts["RateLimited"], &counts["Failed"], &counts["Calls"]),
+        (&json!(1), &json!(1), &json!(4)),
+        "{counts}"
+    );
+    deliver(&doorman, &payload("acme/model")).await;
+    assert_eq!(last_counts(&metrics).get("RateLimited"), None, "each is counted once");
+}
