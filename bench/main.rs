@@ -3,6 +3,8 @@
 //!
 //! - `hub LATENCY_MS PEOPLE mixed|accept|hold REPOS`: the stand-in Hub with so many people waiting for one repo, and so many
 //!   repos besides that nobody waits for; prints its address
+//! - `aws SECRET`: the stand-in for AWS that keeps the Hub's token under a key of a secret, and SECRET as a parameter; prints
+//!   its address and both ARNs
 //! - `review`: one review, with a client that has not connected yet
 //! - `bound`: the least that any client needs: the pages one after the other, one batch, and one more page
 //! - `sweep`: one sweep over a namespace, with a client that has not connected yet
@@ -11,6 +13,8 @@
 //! - `decide ROUNDS`: the decision alone
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::expect_used)]
 
+#[path = "../tests/aws/mod.rs"]
+mod aws;
 #[path = "../tests/hub/mod.rs"]
 mod hub;
 
@@ -18,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws::Aws;
 use futures_util::stream::{self, StreamExt};
 use hub::{Hub as StandIn, Person, Quota};
 use hub_doorman::config::Config;
@@ -47,6 +52,7 @@ async fn main() {
         ["hub", latency, people, who, repos] => {
             return serve(number(latency), number(people), who, number(repos)).await;
         }
+        ["aws", secret] => return keep(secret).await,
         ["review"] => run_review().await,
         ["bound"] => bound().await,
         ["sweep"] => sweep().await,
@@ -72,6 +78,14 @@ async fn serve(latency: u64, people: u64, who: &str, repos: u64) {
         model.keeps_calls = false;
     }
     println!("{}", hub.endpoint());
+    std::future::pending::<()>().await;
+}
+
+async fn keep(secret: &str) {
+    let aws = Aws::start().await;
+    aws.keep(aws::SECRET, &json!({"token": StandIn::TOKEN}).to_string());
+    aws.keep(aws::PARAMETER, secret);
+    println!("{} {}#token {}", aws.endpoint(), aws::SECRET, aws::PARAMETER);
     std::future::pending::<()>().await;
 }
 

@@ -43,14 +43,21 @@ def build():
 
 
 @contextmanager
-def stand_in(latency, people, who, repos=0):
-    """The environment of a client of a stand-in Hub in a process of its own."""
-    hub = subprocess.Popen([PROGRAMS["main"], "hub", str(latency), str(people), who, str(repos)], stdout=subprocess.PIPE, text=True)
+def serve(*arguments):
+    """What a stand-in prints that runs in a process of its own."""
+    process = subprocess.Popen([PROGRAMS["main"], *arguments], stdout=subprocess.PIPE, text=True)
     try:
-        yield {**os.environ, "HF_ENDPOINT": hub.stdout.readline().strip(), "HF_TOKEN": TOKEN}
+        yield process.stdout.readline().strip()
     finally:
-        hub.kill()
-        hub.wait()
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def stand_in(latency, people, who, repos=0):
+    """The environment of a client of a stand-in Hub."""
+    with serve("hub", str(latency), str(people), who, str(repos)) as address:
+        yield {**os.environ, "HF_ENDPOINT": address, "HF_TOKEN": TOKEN}
 
 
 def measure(command, environment):
@@ -201,19 +208,22 @@ def cold_start():
         "WEBHOOK_SECRET": secret,
         "APPROVAL_POLICY": (ROOT / "examples" / "policy.json").read_text(),
     }
-    functions = {
-        "bare lambda_http": [PROGRAMS["bare"]],
-        "Hub Doorman": [PROGRAMS["ours"]],
-        "Python, huggingface_hub": [PYTHON, "-m", "awslambdaric", "client.handler"],
-    }
-    results = {name: [] for name in functions}
-    with stand_in(0, 1, "accept") as environment:
+    with stand_in(0, 1, "accept") as environment, serve("aws", secret) as kept:
+        address, token, webhook = kept.split()
+        stored = {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        functions = {
+            "bare lambda_http": ([PROGRAMS["bare"]], {}),
+            "Hub Doorman": ([PROGRAMS["ours"]], {}),
+            "Hub Doorman, AWS keeps its secrets": ([PROGRAMS["ours"]], {**stored, "HF_TOKEN": token, "WEBHOOK_SECRET": webhook}),
+            "Python, huggingface_hub": ([PYTHON, "-m", "awslambdaric", "client.handler"], {}),
+        }
+        results = {name: [] for name in functions}
         back = json.dumps({"userId": "id-user0", "status": "pending"}).encode()
         handle = f"{environment['HF_ENDPOINT']}/api/models/acme/model/user-access-request/handle"
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         for _ in range(31):
-            for name, command in functions.items():
-                results[name].append(start(command, {**environment, **lambda_variables}, event(secret)))
+            for name, (command, variables) in functions.items():
+                results[name].append(start(command, {**environment, **lambda_variables, **variables}, event(secret)))
                 if name != "bare lambda_http":
                     # Fails if that was not the answer of somebody who let them in.
                     urllib.request.urlopen(urllib.request.Request(handle, back, headers)).close()
