@@ -36,6 +36,8 @@ use hub_doorman::policy::Policy;
 use hub_doorman::review::review;
 use hub_doorman::secret::Secret;
 use lambda_runtime::tracing::subscriber;
+use lambda_runtime::tracing::subscriber::filter::LevelFilter;
+use lambda_runtime::tracing::subscriber::prelude::*;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
@@ -47,7 +49,9 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse().expect("a number");
-    subscriber::fmt().json().flatten_event(true).with_target(false).init();
+    let lines = json_subscriber::layer().flatten_event(true).with_target(false);
+    let lines = lines.with_current_span(false).flatten_span_list_on_top_level(true);
+    subscriber::registry().with(lines).with(LevelFilter::INFO).init();
     let result = match arguments[..] {
         ["hub", latency, people, who, repos] => {
             return serve(number(latency), number(people), who, number(repos)).await;

@@ -63,12 +63,11 @@ impl Doorman {
     /// gets anywhere.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, InvocationError> {
         let event = event(&request);
-        // Spans are of the highest level, so that no setting of the log leaves out what they say of each line.
         if let Some(RequestContext::PassThrough) = request.request_context_ref() {
-            let span = tracing::error_span!("sweep");
+            let span = tracing::info_span!("sweep");
             return self.answer_schedule(&request, &event).instrument(span).await;
         }
-        let span = tracing::error_span!("webhook", delivery_id = event.delivery_id);
+        let span = tracing::info_span!("webhook", delivery_id = event.delivery_id);
         Ok(self.answer_webhook(&request, event).instrument(span).await)
     }
 
@@ -88,7 +87,7 @@ impl Doorman {
         match webhook::parse(verified) {
             Ok(Delivery::Review(repo)) => {
                 event.repo = Some(repo.to_string());
-                let span = tracing::error_span!("webhook", %repo);
+                let span = tracing::info_span!("webhook", %repo);
                 self.answer_about(&repo, &event, deadline).instrument(span).await
             }
             Ok(Delivery::Ignore(reason)) => ignored(reason),
@@ -163,7 +162,7 @@ impl Doorman {
         };
         let (begun, deadline) = (Instant::now(), deadline(request, LONGEST_INVOCATION));
         let review = |repo: Repo| {
-            let span = tracing::error_span!("sweep", %repo);
+            let span = tracing::info_span!("sweep", %repo);
             let review = async move {
                 let report = self.review(&repo, deadline).await;
                 // A line for each repo in which nobody waits, in every sweep, would cost more than all the rest. Those that
