@@ -30,6 +30,7 @@ use hub_doorman::handler::Doorman;
 use hub_doorman::http;
 use hub_doorman::hub::Hub;
 use hub_doorman::keyring::{Keyring, Source, Sources};
+use hub_doorman::log;
 use hub_doorman::metrics::Metrics;
 use hub_doorman::model::{AccessRequest, Repo, RepoType, User};
 use hub_doorman::policy::Policy;
@@ -49,9 +50,7 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse().expect("a number");
-    let lines = json_subscriber::layer().flatten_event(true).with_target(false);
-    let lines = lines.with_current_span(false).flatten_span_list_on_top_level(true);
-    subscriber::registry().with(lines).with(LevelFilter::INFO).init();
+    subscriber::registry().with(log::lines()).with(LevelFilter::INFO).init();
     let result = match arguments[..] {
         ["hub", latency, people, who, repos] => {
             return serve(number(latency), number(people), who, number(repos)).await;

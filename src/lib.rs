@@ -37,6 +37,7 @@ pub mod handler;
 pub mod http;
 pub mod hub;
 pub mod keyring;
+pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod policy;

@@ -8,6 +8,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use hub_doorman::log;
 use lambda_runtime::tracing::subscriber;
 use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
 use lambda_runtime::tracing::subscriber::prelude::*;
@@ -20,8 +21,7 @@ pub struct Logs(Arc<Mutex<Vec<u8>>>);
 impl Logs {
     pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
         let logs = Self::default();
-        let lines = json_subscriber::layer().flatten_event(true).with_current_span(false);
-        let lines = lines.flatten_span_list_on_top_level(true).with_writer(logs.clone());
+        let lines = log::lines().with_writer(logs.clone());
         (logs, subscriber::registry().with(lines).set_default())
     }
 

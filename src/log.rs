@@ -1,0 +1,26 @@
+//! How the log is written: a JSON object a line, with everything at its top level, where queries find it.
+
+use json_subscriber::fmt::Layer;
+use lambda_runtime::tracing::subscriber;
+use lambda_runtime::tracing::subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
+use lambda_runtime::tracing::subscriber::prelude::*;
+use lambda_runtime::tracing::subscriber::registry::LookupSpan;
+use tracing::{Metadata, Subscriber};
+
+/// Begins to write the log to the standard output: what `RUST_LOG` lets through, and `info` if it is unset.
+pub fn start() {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    // Spans say what a line is about, and that they do whatever RUST_LOG says.
+    let says_what = |metadata: &Metadata| metadata.is_span() && *metadata.level() <= LevelFilter::INFO;
+    let filter = filter_fn(says_what).with_max_level_hint(LevelFilter::INFO).or(filter);
+    // Never more than DEBUG, whatever RUST_LOG says: at TRACE the runtime logs whole events, and the secret with them.
+    subscriber::registry().with(lines().with_filter(filter)).with(LevelFilter::DEBUG).init();
+}
+
+/// Lines with the fields of what is told and of all spans around it; those say of which invocation, delivery and repo a line
+/// is. `name` is that of the innermost span: `webhook` or `sweep`.
+#[must_use]
+pub fn lines<S: Subscriber + for<'a> LookupSpan<'a>>() -> Layer<S> {
+    let lines = json_subscriber::layer().flatten_event(true).with_target(false);
+    lines.with_current_span(false).flatten_span_list_on_top_level(true)
+}
