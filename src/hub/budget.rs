@@ -331,6 +331,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_known_of_the_limit_can_be_told_as_long_as_it_holds() {
+        let budget = Budget::new();
+        assert_eq!(budget.take_limit(), Limit::default(), "nothing is known");
+        call(&budget, 429, &[]).await;
+        call(&budget, 200, &[(LIMIT, r#""api";r=7;t=60"#)]).await;
+        assert_eq!(budget.take_limit(), Limit { refused: 1, left: Some(7) });
+        assert_eq!(budget.take_limit(), Limit { refused: 0, left: Some(7) }, "each is told once");
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(budget.take_limit(), Limit::default(), "the window has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn answers_that_overtake_each_other_do_not_make_more_of_the_limit() {
         let budget = Budget::new();
         call(&budget, 200, &[(LIMIT, r#""api";r=9;t=60"#)]).await;
