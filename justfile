@@ -5,7 +5,7 @@ default:
     @just --list
 
 # Everything that CI checks; the tests come last.
-check: format lint docs deny replay lambda test
+check: format lint docs deny replay lambda verify test
 
 # The code is formatted.
 format:
@@ -30,6 +30,10 @@ replay *arguments:
 # The function as cargo-lambda builds, serves and invokes it.
 lambda:
     scripts/lambda.sh
+
+# Template, secrets, metrics, alarms and documents, against AWS's own tools and moto.
+verify *parts:
+    scripts/verify.sh {{ parts }}
 
 # All tests.
 test:

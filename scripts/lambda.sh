@@ -65,6 +65,12 @@ expect "with the secret" '"accepted":2' "$(post --header "X-Webhook-Secret: samp
 expect "with another secret" ' 401' "$(post --header "X-Webhook-Secret: guess")"
 expect "without a secret" ' 401' "$(post)"
 
+say "scripts/smoke.sh, with the right secret and with a wrong one"
+scripts/smoke.sh "$url" - <<<"sample-webhook-secret"
+code=0
+seen=$(scripts/smoke.sh "$url" - <<<"guess" 2>&1) || code=$?
+expect "with a wrong one" "exit 1: not ok: with the secret: 401: the secret is wrong" "exit $code: $seen"
+
 say "cargo lambda invoke, with every sample event"
 for event in events/*.json; do
     case $event in

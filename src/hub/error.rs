@@ -188,7 +188,7 @@ impl fmt::Display for HubError {
                 message.iter().try_for_each(|message| write!(f, ": {message}"))?;
                 request_id.iter().try_for_each(|id| write!(f, " (request id {id})"))?;
                 f.write_str(match status {
-                    401 => "; put a valid token into HF_TOKEN",
+                    401 => "; put a valid token into HF_TOKEN, or where its ARN points",
                     403 => "; give HF_TOKEN write access to the repo",
                     404 if code.as_deref() == Some("RepoNotFound") || self.call.starts_with("GET") => {
                         "; the repo is gone, or HF_TOKEN does not see it"

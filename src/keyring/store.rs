@@ -134,11 +134,14 @@ impl Stored {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if !status.is_success() {
             let field = |name: &str| body[name].as_str().map(|text| shown(text, None));
-            let kind = field("__type").unwrap_or_default();
-            let message = field("message").or_else(|| field("Message")).unwrap_or_default();
+            let (kind, message) = (field("__type"), field("message").or_else(|| field("Message")));
             // Some throttle with a status of 400.
-            let is_transient = retry::is_transient(status.as_u16()) || kind.contains("Throttl");
-            return Err(Failed { why: format!("AWS answered {status} {kind} {message}"), is_transient });
+            let is_throttled = kind.as_ref().is_some_and(|kind| kind.contains("Throttl"));
+            let is_transient = is_throttled || retry::is_transient(status.as_u16());
+            let said = [Some(format!("AWS answered {}", status.as_u16())), kind, message];
+            let said = said.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            let why = format!("{said}; check the ARN, and that the role of the function may read it");
+            return Err(Failed { why, is_transient });
         }
         let text = match self.service {
             Service::SecretsManager => &body["SecretString"],

@@ -122,8 +122,12 @@ async fn what_cannot_be_read_again_leaves_what_is_known() {
 #[tokio::test]
 async fn all_that_cannot_be_read_is_told_with_variable_and_arn_and_without_what_it_holds() {
     let cases = [
-        (None, KEPT.to_owned(), "ResourceNotFoundException Secrets Manager can't find the specified secret."),
-        (None, PARAMETER.to_owned(), "AWS answered 400 Bad Request ParameterNotFound"),
+        (
+            None,
+            KEPT.to_owned(),
+            "ResourceNotFoundException Secrets Manager can't find the specified secret.; check the ARN",
+        ),
+        (None, PARAMETER.to_owned(), "AWS answered 400 ParameterNotFound; check the ARN"),
         (Some("{\"hunter\": \"hunter2\"}"), KEPT.to_owned(), "it holds a JSON object; say under which key"),
         (
             Some("{\"hunter\": \"hunter2\"}"),

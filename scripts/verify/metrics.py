@@ -1,0 +1,75 @@
+"""The lines with metrics that the function wrote are such as CloudWatch takes metrics from.
+
+A line with a fault is an ordinary line of the log to CloudWatch, and says nothing. The JSON schema is the one that
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+publishes, as AWS's own library for Python had it on board in its early versions. What the specification says besides is
+checked here: metrics and dimensions are members of the line itself.
+"""
+
+import copy
+import json
+from pathlib import Path
+
+import jsonschema
+from checks import NotOk, expect, ok
+from running import METRICS
+
+# Read, and not imported: the library wants others that nothing here needs.
+SCHEMA = Path(jsonschema.__file__).parents[1] / "aws_lambda_powertools" / "metrics" / "schema.json"
+VALIDATOR = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text()))
+LONGEST_LINE = 256 * 1024
+
+
+def check():
+    expect(METRICS, f"the runs wrote {len(METRICS)} lines with metrics", "none were written")
+    for text in METRICS:
+        found = faults(text)
+        if found:
+            raise NotOk(f"a line with metrics: {'; '.join(found)}: {text}")
+    names = sorted({metric["Name"] for text in METRICS for metric in directives(json.loads(text))[0]["Metrics"]})
+    ok(f"all of them are of the embedded metric format; {len(names)} metrics: {', '.join(names)}")
+    check_that_faults_are_found(json.loads(METRICS[0]))
+
+
+def directives(line):
+    return line["_aws"]["CloudWatchMetrics"]
+
+
+def faults(text):
+    """What is wrong with a line."""
+    line = json.loads(text)
+    found = [f"{'.'.join(map(str, error.path))}: {error.message}" for error in VALIDATOR.iter_errors(line)]
+    if found:
+        return found
+    if len(text.encode()) > LONGEST_LINE:
+        found.append(f"it has more than {LONGEST_LINE} bytes")
+    for directive in directives(line):
+        dimensions = [name for names in directive["Dimensions"] for name in names]
+        found += [f"the dimension {name} is not a text" for name in dimensions if not isinstance(line.get(name), str)]
+        metrics = [metric["Name"] for metric in directive["Metrics"]]
+        # A bool would be an int to Python. The function writes no lists of values.
+        found += [f"the metric {name} is not a number" for name in metrics if type(line.get(name)) not in (int, float)]
+    return found
+
+
+def check_that_faults_are_found(line):
+    """Otherwise nothing above says anything."""
+    metric = directives(line)[0]["Metrics"][0]["Name"]
+    breakages = {
+        "'_aws' is a required property": lambda line, directive: line.pop("_aws"),
+        "Timestamp": lambda line, directive: line["_aws"].update(Timestamp="now"),
+        "Namespace": lambda line, directive: directive.update(Namespace=""),
+        "'FunctionName' is not of type 'array'": lambda line, directive: directive.update(Dimensions=["FunctionName"]),
+        "'Metrics' is a required property": lambda line, directive: directive.pop("Metrics"),
+        "'Hours' does not match": lambda line, directive: directive["Metrics"][0].update(Unit="Hours"),
+        f"the metric {metric}": lambda line, directive: line.pop(metric),
+        "the dimension FunctionName": lambda line, directive: line.update(FunctionName=1),
+        "is too long": lambda line, directive: directive.update(Dimensions=[["FunctionName"] * 10]),
+    }
+    for fault, breakage in breakages.items():
+        broken = copy.deepcopy(line)
+        breakage(broken, directives(broken)[0])
+        found = faults(json.dumps(broken))
+        if not any(fault in each for each in found):
+            raise NotOk(f"a broken line was not noticed ({fault}): {found}")
+    ok(f"{len(breakages)} ways to break a line are noticed")

@@ -1,0 +1,151 @@
+"""template.yaml as SAM transforms it and CloudFormation resolves it, for given parameters.
+
+By hand, because nothing that runs without an account does it: moto skips function URLs, schedules and alarms.
+"""
+
+import re
+from types import SimpleNamespace
+
+from checks import NotOk
+from samcli.yamlhelper import yaml_parse
+from samtranslator.translator.transform import transform
+from tools import ROOT
+
+REGION, ACCOUNT, STACK = "eu-central-1", "123456789012", "hub-doorman"
+NO_VALUE = object()
+
+# By type of resource: the property with its name, if it has one, and its ARN.
+NAMES = {
+    "AWS::CloudWatch::Alarm": ("AlarmName", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{}}"),
+    "AWS::IAM::Role": ("RoleName", f"arn:aws:iam::{ACCOUNT}:role/{{}}"),
+    "AWS::Lambda::Function": ("FunctionName", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}"),
+    "AWS::Logs::LogGroup": ("LogGroupName", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}:*"),
+    "AWS::SQS::Queue": ("QueueName", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{}}"),
+}
+
+
+class Refused(Exception):
+    """CloudFormation would not take the value of a parameter."""
+
+
+class Stack:
+    """What would be deployed: `resources` and `outputs`, with every intrinsic function resolved."""
+
+    def __init__(self, **parameters):
+        source = yaml_parse((ROOT / "template.yaml").read_text())
+        self.parameters = {name: given(name, about, parameters) for name, about in source["Parameters"].items()}
+        # What `sam package` does.
+        source["Resources"]["Doorman"]["Properties"]["CodeUri"] = "s3://bucket/key"
+        self.source = transform(source, dict(self.parameters), SimpleNamespace(load=dict))
+        there = {name: about for name, about in self.source["Resources"].items() if self.is_there(about)}
+        self.resources = {name: self.resolve(about) for name, about in there.items()}
+        self.outputs = self.resolve(self.source["Outputs"])
+
+    def properties(self, name):
+        return self.resources[name]["Properties"]
+
+    def of_type(self, kind):
+        return {name: about["Properties"] for name, about in self.resources.items() if about["Type"] == kind}
+
+    def is_there(self, resource):
+        return "Condition" not in resource or self.holds(resource["Condition"])
+
+    def holds(self, condition):
+        if isinstance(condition, str):
+            return self.holds(self.source["Conditions"][condition])
+        ((function, argument),) = condition.items()
+        match function:
+            case "Condition":
+                return self.holds(argument)
+            case "Fn::Equals":
+                return self.resolve(argument[0]) == self.resolve(argument[1])
+            case "Fn::Not":
+                return not self.holds(argument[0])
+            case "Fn::And":
+                return all(map(self.holds, argument))
+            case "Fn::Or":
+                return any(map(self.holds, argument))
+        raise NotOk(f"the template: what is the condition {function}?")
+
+    def resolve(self, value):
+        if isinstance(value, list):
+            return [item for item in map(self.resolve, value) if item is not NO_VALUE]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            ((function, argument),) = value.items()
+            if function == "Ref" or function.startswith("Fn::"):
+                return self.call(function, argument)
+        resolved = {name: self.resolve(item) for name, item in value.items()}
+        return {name: item for name, item in resolved.items() if item is not NO_VALUE}
+
+    def call(self, function, argument):
+        match function:
+            case "Ref":
+                return self.reference(argument)
+            case "Fn::GetAtt":
+                return self.attribute(*(argument if isinstance(argument, list) else argument.split(".", 1)))
+            case "Fn::If":
+                return self.resolve(argument[1] if self.holds(argument[0]) else argument[2])
+            case "Fn::Select":
+                return self.resolve(argument[1])[int(argument[0])]
+            case "Fn::Split":
+                return self.resolve(argument[1]).split(argument[0])
+            case "Fn::FindInMap":
+                return self.source["Mappings"][argument[0]][self.resolve(argument[1])][argument[2]]
+            case "Fn::Sub":
+                return self.substitute(*([argument] if isinstance(argument, str) else argument))
+        raise NotOk(f"the template: what is the function {function}?")
+
+    def substitute(self, text, values=None):
+        values = self.resolve(values or {})
+
+        def value(found):
+            name = found[1]
+            if name in values:
+                return str(values[name])
+            return str(self.attribute(*name.split(".", 1)) if "." in name else self.reference(name))
+
+        return re.sub(r"\$\{([^!}]+)\}", value, text)
+
+    def reference(self, name):
+        pseudo = {"AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::StackName": STACK, "AWS::Partition": "aws"}
+        pseudo["AWS::NoValue"] = NO_VALUE
+        if name in pseudo:
+            return pseudo[name]
+        return self.parameters[name] if name in self.parameters else self.name(name)
+
+    def name(self, resource):
+        """As CloudFormation would name it."""
+        about = self.source["Resources"][resource]
+        if not self.is_there(about):
+            raise NotOk(f"the template: {resource} is referred to, and with these parameters it is not there")
+        named_by, _ = NAMES.get(about["Type"], (None, None))
+        name = about["Properties"].get(named_by)
+        return self.resolve(name) if name else f"{STACK}-{resource}-a1B2c3D4e5F6"
+
+    def attribute(self, resource, attribute):
+        name = self.name(resource)
+        if attribute == "Arn":
+            _, arn = NAMES[self.source["Resources"][resource]["Type"]]
+            return arn.format(name)
+        return f"{name}.{attribute}"
+
+
+def given(name, about, parameters):
+    """The value of a parameter, or its default, if CloudFormation would take it."""
+    value = str(parameters.get(name, about.get("Default")))
+    if name not in parameters and "Default" not in about:
+        raise Refused(f"{name} is required")
+    # As CloudFormation matches: all of the value.
+    if "AllowedPattern" in about and not re.fullmatch(about["AllowedPattern"], value):
+        raise Refused(f"{name} is not of the pattern")
+    if "AllowedValues" in about and value not in map(str, about["AllowedValues"]):
+        raise Refused(f"{name} is not one of those allowed")
+    if not int(about.get("MinLength", 0)) <= len(value) <= int(about.get("MaxLength", 4096)):
+        raise Refused(f"{name} has {len(value)} characters")
+    if about["Type"] == "Number" and not float(about.get("MinValue", 0)) <= float(value) <= float(
+        about.get("MaxValue", "inf")
+    ):
+        raise Refused(f"{name} is out of range")
+    return value

@@ -1,0 +1,115 @@
+"""What has to be true of the template whatever its parameters are, and what no tool of AWS's looks at."""
+
+import json
+
+from checks import NotOk, expect, ok, require
+from template import Refused, Stack
+
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:doorman/hub-AbCdEf"
+PARAMETER_ARN = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/webhook"
+KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+SECRETS = ("HfToken", "WebhookSecret", "WebhookSecretPrevious")
+
+PLAIN = {
+    "ApprovalPolicy": '{"rules": [], "default": "hold"}',
+    "HfToken": "hf_aTokenInPlainText",
+    "WebhookSecret": "webhook:secret:in:plain:text",
+}
+CASES = {
+    "plain secrets": PLAIN,
+    "plain secrets and a key": PLAIN | {"KmsKeyArn": KEY_ARN, "WebhookSecretPrevious": "previous-secret-in-plain-text"},
+    "plain secrets and sweeps": PLAIN
+    | {"Repos": "acme/*", "AlarmTopic": "arn:aws:sns:eu-central-1:123456789012:operators"},
+    "the token's ARN": PLAIN | {"HfToken": SECRET_ARN, "Repos": "acme/*"},
+    "ARNs, plain text and a key": PLAIN
+    | {
+        "HfToken": f"{SECRET_ARN}#token",
+        "WebhookSecretPrevious": PARAMETER_ARN,
+        "KmsKeyArn": KEY_ARN,
+        "SweepMinutes": "60",
+    },
+    "ARNs only": PLAIN
+    | {
+        "HfToken": f"{SECRET_ARN}#token",
+        "WebhookSecret": f"{SECRET_ARN}#a key",
+        "WebhookSecretPrevious": PARAMETER_ARN,
+    },
+}
+REFUSED = [
+    ("HfToken", ""),
+    ("HfToken", "arn:aws:s3:::bucket"),
+    ("HfToken", f"{SECRET_ARN}#"),
+    ("HfToken", "arn:aws:ssm:eu-central-1:123456789012:parameter/*"),
+    ("WebhookSecret", "short"),
+    ("WebhookSecret", f" {SECRET_ARN}"),
+    ("KmsKeyArn", "alias/doorman"),
+    ("AlarmTopic", "arn:aws:sns:eu-central-1:123456789012:operators.fifo"),
+    ("ApprovalPolicy", "policy.json"),
+    ("LogLevel", "trace"),
+    ("OldestPendingHours", "0"),
+]
+
+
+def check():
+    for case, parameters in CASES.items():
+        stack = Stack(**parameters)
+        check_secrets(case, parameters, stack)
+        check_dashboard(case, stack)
+        ok(f"{case}: each is where it belongs and nowhere else, and the dashboard is whole")
+    check_url(Stack(**PLAIN))
+    architectures = Stack(**PLAIN).properties("Doorman")["Architectures"]
+    expect(architectures == ["arm64"], "arm64 is the default", architectures)
+    for name, value in REFUSED:
+        try:
+            Stack(**PLAIN | {name: value})
+        except Refused:
+            continue
+        raise NotOk(f"the template takes {name}={value}")
+    ok(f"{len(REFUSED)} wrong parameters are refused")
+
+
+def check_secrets(case, parameters, stack):
+    """What is plain is in the function's environment and nowhere else; of an ARN the role has what is before #."""
+    others = {name: about for name, about in stack.resources.items() if name != "Doorman"}
+    rest = {name: about for name, about in stack.properties("Doorman").items() if name != "Environment"}
+    elsewhere = json.dumps([others, rest, stack.outputs])
+    role = stack.properties("DoormanRole")
+    policies = {policy["PolicyName"]: policy["PolicyDocument"]["Statement"] for policy in role["Policies"]}
+    readable = [arn for statement in policies.get("secrets", []) for arn in statement["Resource"]]
+    named = []
+    for name in SECRETS:
+        value = parameters.get(name, "none")
+        if value.startswith("arn:"):
+            named.append(value.split("#")[0])
+        elif value != "none" and value in elsewhere:
+            raise NotOk(f"{case}: {name} is outside of the function's environment")
+    require(readable == named, f"{case}: the role may read {named} and nothing else", readable)
+    require("#" not in json.dumps(role), f"{case}: no key is in the role", role)
+    has_key = bool(named) and "KmsKeyArn" in parameters
+    keys = [statement["Resource"] for statement in policies.get("key", [])]
+    require(keys == [KEY_ARN] * has_key, f"{case}: the role may use {'a' if has_key else 'no'} key of KMS", keys)
+
+
+def check_dashboard(case, stack):
+    text = stack.properties("Dashboard")["DashboardBody"]
+    try:
+        widgets = json.loads(text)["widgets"]
+    except ValueError as error:
+        raise NotOk(f"{case}: the dashboard is not JSON: {error}") from error
+    require("${" not in text, f"{case}: nothing of the dashboard is left to fill in", text)
+    shown = widgets[0]["properties"]["alarms"]
+    alarms = stack.of_type("AWS::CloudWatch::Alarm")
+    names = sorted(alarm["AlarmName"] for alarm in alarms.values())
+    require(sorted(arn.split(":alarm:")[1] for arn in shown) == names, f"{case}: the dashboard shows all alarms", shown)
+
+
+def check_url(stack):
+    """Since October 2025 a URL that is open needs both permissions."""
+    permissions = stack.of_type("AWS::Lambda::Permission").values()
+    seen = [{name: value for name, value in permission.items() if name != "FunctionName"} for permission in permissions]
+    for expected in (
+        {"Action": "lambda:InvokeFunctionUrl", "Principal": "*", "FunctionUrlAuthType": "NONE"},
+        {"Action": "lambda:InvokeFunction", "Principal": "*", "InvokedViaFunctionUrl": True},
+    ):
+        expect(expected in seen, f"everybody has {expected['Action']}, by way of the URL", seen)
+    expect(len(seen) == 2, "nobody has any other permission for the function", seen)
