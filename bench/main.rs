@@ -128,7 +128,7 @@ async fn run_review() -> Value {
     let token = Source::Given(Secret::new(StandIn::TOKEN));
     let sources = Sources { webhook: token.clone(), token, webhook_previous: None };
     let http = http::client().expect("a client");
-    let keyring = Keyring::read(sources, http.clone()).await.expect("what is given");
+    let keyring = Keyring::read(sources, &http).await.expect("what is given");
     let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);
     let begun = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);

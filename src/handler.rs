@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::hub::{Hub, HubError};
-use crate::keyring::{Keyring, Keys};
+use crate::keyring::Keyring;
 use crate::metrics::{Event, Metrics, Values};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
@@ -26,7 +26,10 @@ use crate::schedule::{self, Sweep};
 use crate::sweep::{Memory, sweep};
 use crate::webhook::{self, Delivery, Verified};
 
-/// The Hub counts a delivery as failed after 30 seconds, and suspends webhooks that fail.
+/// The Hub counts a delivery as failed after 30 seconds, and suspends webhooks that fail. Some of them are the network's.
+const HUBS_PATIENCE: Duration = Duration::from_secs(27);
+
+/// The longest that a webhook's review may take.
 const WEBHOOK_BUDGET: Duration = Duration::from_secs(20);
 
 /// The longest that Lambda lets a function run.
@@ -54,7 +57,7 @@ impl Doorman {
         let Config { secrets, endpoint, policy, repos, dry_run, concurrency } = config;
         let http =
             http::client().map_err(|error| ConfigError(vec![format!("HTTPS cannot be set up: {error}")]))?;
-        let keyring = Arc::new(Keyring::read(secrets, http.clone()).await.map_err(ConfigError)?);
+        let keyring = Arc::new(Keyring::read(secrets, &http).await.map_err(ConfigError)?);
         let hub = Hub::new(http, endpoint, Arc::clone(&keyring), concurrency);
         Ok(Self { keyring, metrics, repos, policy, hub, memory: Memory::default(), dry_run })
     }
@@ -62,11 +65,11 @@ impl Doorman {
     /// Does what an event asks for: a webhook's review, or a sweep. A webhook never fails, and neither does a sweep that
     /// gets anywhere.
     pub async fn handle(&self, request: Request) -> Result<Response<Body>, InvocationError> {
-        let event = event(&request);
         if let Some(RequestContext::PassThrough) = request.request_context_ref() {
-            let span = tracing::info_span!("sweep");
-            return self.answer_schedule(&request, &event).instrument(span).await;
+            let event = event(&request, "sweep");
+            return self.answer_schedule(&request, &event).instrument(tracing::info_span!("sweep")).await;
         }
+        let event = event(&request, "webhook");
         let span = tracing::info_span!("webhook", delivery_id = event.delivery_id);
         Ok(self.answer_webhook(&request, event).instrument(span).await)
     }
@@ -74,7 +77,8 @@ impl Doorman {
     /// Answers a webhook. After the secret was verified the answer is never a 5xx: the Hub suspends webhooks that fail,
     /// and what was left undone is still pending for the next run.
     async fn answer_webhook(&self, request: &Request, mut event: Event) -> Response<Body> {
-        let deadline = deadline(request, WEBHOOK_BUDGET);
+        let begun = Instant::now();
+        let deadline = deadline(request, time_for_webhook(arrived(request), now()));
         let Some(verified) = self.verify(request, deadline).await else {
             self.metrics.write(&event, &Values::one("RejectedWebhooks"));
             return empty(StatusCode::UNAUTHORIZED);
@@ -88,7 +92,7 @@ impl Doorman {
             Ok(Delivery::Review(repo)) => {
                 event.repo = Some(repo.to_string());
                 let span = tracing::info_span!("webhook", %repo);
-                self.answer_about(&repo, &event, deadline).instrument(span).await
+                self.answer_about(&repo, &event, begun, deadline).instrument(span).await
             }
             Ok(Delivery::Ignore(reason)) => ignored(reason),
             Err(error) => not_understood(StatusCode::BAD_REQUEST, &error),
@@ -96,16 +100,21 @@ impl Doorman {
     }
 
     /// Answers a webhook that is about this repo.
-    async fn answer_about(&self, repo: &Repo, event: &Event, deadline: Instant) -> Response<Body> {
+    async fn answer_about(
+        &self,
+        repo: &Repo,
+        event: &Event,
+        begun: Instant,
+        deadline: Instant,
+    ) -> Response<Body> {
         if !self.looks_after(repo) {
             return ignored(&format!("REPOS does not name {repo}"));
         }
-        let begun = Instant::now();
         let report = self.review(repo, deadline).await;
         report.log(self.dry_run);
         // What is said of one repo only (403) is not said of the token.
         let is_refused = report.hub_error().is_some_and(|error| error.status() == Some(401));
-        let values = Values::of(&report.counts, report.complete, self.hub.limit())
+        let values = Values::of(&report.counts, report.complete, self.dry_run, self.hub.limit())
             .level("OldestPendingAge", "Seconds", report.counts.oldest_pending_s)
             .duration("ReviewDuration", begun.elapsed())
             .count("TokenRefused", is_refused.into());
@@ -125,13 +134,13 @@ impl Doorman {
             tracing::warn!(secret = "missing", "webhook refused");
             return None;
         };
-        let verify = |keys: &Keys| webhook::verify(&keys.webhook, shown.as_bytes(), request.body());
-        let keys = self.keyring.keys();
-        let mut verified = verify(&keys);
+        let verify = |accepted| webhook::verify(accepted, shown.as_bytes(), request.body());
+        let accepted = self.keyring.accepted();
+        let mut verified = verify(&accepted);
         if verified.is_none()
-            && let Some(keys) = self.keyring.newer_than(&keys, deadline).await
+            && let Some(accepted) = self.keyring.newer_accepted(&accepted, deadline).await
         {
-            verified = verify(&keys);
+            verified = verify(&accepted);
         }
         if verified.is_none() {
             tracing::warn!(secret = "wrong", "webhook refused");
@@ -178,10 +187,10 @@ impl Doorman {
         let swept = sweep(&self.hub, &patterns, are_ours, &self.memory, deadline, review).await;
         let report = Report::new(self.dry_run, swept.reports);
         let counts = report.log(swept.calls);
-        let (complete, refused) = (report.is_complete(), report.token_refused());
+        let (complete, refused) = (report.is_complete() && swept.found_all, report.token_refused());
         // Nobody waits, if that is known.
         let oldest = counts.oldest_pending_s.or(complete.then_some(0));
-        let values = Values::of(&counts, complete, self.hub.limit())
+        let values = Values::of(&counts, complete, self.dry_run, self.hub.limit())
             .level("OldestPendingAge", "Seconds", oldest)
             .duration("SweepDuration", begun.elapsed())
             .count("SweepFinished", (is_all && complete).into())
@@ -250,8 +259,31 @@ pub async fn report_init_error(api: &str, message: &str) -> Result<(), reqwest::
 /// When a run has to end that may take `at_most` so long: before Lambda gives up.
 fn deadline(request: &Request, at_most: Duration) -> Instant {
     let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::now() + time_for_run(Duration::from_millis(deadline), now, at_most)
+    Instant::now() + time_for_run(Duration::from_millis(deadline), now(), at_most)
+}
+
+/// The time since 1970.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// When AWS was called, since 1970, as far as that is told.
+fn arrived(request: &Request) -> Option<Duration> {
+    let milliseconds = match request.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => context.request_time_epoch,
+        RequestContext::ApiGatewayV2(context) => context.time_epoch,
+        _ => return None,
+    };
+    u64::try_from(milliseconds).ok().map(Duration::from_millis)
+}
+
+/// How long a webhook may take that has arrived then, both since 1970: some of the Hub's time may be gone, because the
+/// function had to start first.
+fn time_for_webhook(arrived: Option<Duration>, now: Duration) -> Duration {
+    let passed = arrived.and_then(|arrived| now.checked_sub(arrived)).unwrap_or_default();
+    // What came so long ago was recorded: neither Lambda nor the Hub waits for it.
+    let passed = if passed > LONGEST_INVOCATION { Duration::ZERO } else { passed };
+    HUBS_PATIENCE.saturating_sub(passed).min(WEBHOOK_BUDGET)
 }
 
 /// How long a run may take, by Lambda's deadline and the time, both since 1970.
@@ -264,7 +296,7 @@ fn time_for_run(deadline: Duration, now: Duration, at_most: Duration) -> Duratio
 }
 
 /// What a request is known by in the log.
-fn event(request: &Request) -> Event {
+fn event(request: &Request, name: &'static str) -> Event {
     // What a stranger writes there is not repeated.
     let is_id =
         |id: &&str| id.len() <= 100 && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
@@ -272,6 +304,7 @@ fn event(request: &Request) -> Event {
     let delivery_id = delivery_id.filter(is_id).map(str::to_owned);
     let context = request.lambda_context_ref();
     Event {
+        name,
         function: context.map(|context| context.env_config.function_name.clone()).unwrap_or_default(),
         request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
         delivery_id,
@@ -321,5 +354,19 @@ mod tests {
             assert_eq!(time(deadline), Duration::from_secs(expected), "{left} s left");
         }
         assert_eq!(time(Duration::ZERO), Duration::from_secs(20), "none is known");
+    }
+
+    #[test]
+    fn a_webhook_that_had_to_wait_for_the_function_to_start_has_less_time() {
+        let now = Duration::from_secs(1_800_000_000);
+        let time = |passed: i64| {
+            let arrived = Duration::from_secs(1_800_000_000_u64.saturating_add_signed(-passed));
+            time_for_webhook(Some(arrived), now).as_secs()
+        };
+        let cases = [(0, 20), (7, 20), (8, 19), (26, 1), (27, 0), (900, 0), (901, 20), (-5, 20)];
+        for (passed, expected) in cases {
+            assert_eq!(time(passed), expected, "{passed} s ago");
+        }
+        assert_eq!(time_for_webhook(None, now).as_secs(), 20, "nobody knows");
     }
 }

@@ -1,11 +1,11 @@
-//! The secrets that the function lives by: given outright, or kept by AWS and read again when one of them is refused.
+//! The secrets that the function lives by: given outright, or kept by AWS and read again when they are refused.
 
 mod store;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::OptionFuture;
+use futures_util::future::join_all;
 use reqwest::Client;
 use tokio::time::Instant;
 
@@ -43,110 +43,137 @@ pub struct Sources {
     pub webhook_previous: Option<Source>,
 }
 
-/// The secrets themselves.
-#[derive(Debug)]
-pub struct Keys {
-    /// Opens the gated repos; goes to the Hub's origin and nowhere else.
-    pub token: Secret,
-    /// What a webhook has to show.
-    pub webhook: WebhookSecrets,
-}
-
 /// The secrets, and the way to newer ones.
 #[derive(Debug)]
 pub struct Keyring {
-    sources: Sources,
+    token: Key,
+    /// What a webhook may show; one is enough.
+    webhook: Vec<Key>,
+    accepted: Mutex<Arc<WebhookSecrets>>,
+}
+
+/// One secret.
+#[derive(Debug)]
+struct Key {
+    /// The environment variable that it is from.
+    variable: &'static str,
+    source: Source,
     http: Client,
-    keys: Mutex<Arc<Keys>>,
-    /// When they were last read again, by the clock of the world: between two events Lambda may stop every other.
+    secret: Mutex<Secret>,
+    /// When it was last read again, by the clock of the world: between two events Lambda may stop every other.
     renewed: tokio::sync::Mutex<Option<SystemTime>>,
 }
 
 impl Keyring {
     /// Reads all secrets, at the same time; what is given is there at once. The errors are of those that cannot be read, and
     /// each begins with the name of a variable.
-    pub async fn read(sources: Sources, http: Client) -> Result<Self, Vec<String>> {
-        let keys = sources.read(&http, Instant::now() + TIME_TO_START).await?;
-        Ok(Self { sources, http, keys: Mutex::new(Arc::new(keys)), renewed: tokio::sync::Mutex::new(None) })
-    }
-
-    /// The secrets as they were last read.
-    pub fn keys(&self) -> Arc<Keys> {
-        Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Newer ones than these, of which one was refused: somebody may have rotated it. `None` if there are none to be had
-    /// before `deadline`, or if they were read again a moment ago.
-    pub async fn newer_than(&self, refused: &Arc<Keys>, deadline: Instant) -> Option<Arc<Keys>> {
-        if !self.sources.any_stored() {
-            return None;
+    pub async fn read(sources: Sources, http: &Client) -> Result<Self, Vec<String>> {
+        let Sources { token, webhook, webhook_previous } = sources;
+        let previous = webhook_previous.map(|source| ("WEBHOOK_SECRET_PREVIOUS", source));
+        let all = [("HF_TOKEN", token), ("WEBHOOK_SECRET", webhook)].into_iter().chain(previous);
+        let read = join_all(all.map(|(variable, source)| Key::read(variable, source, http.clone()))).await;
+        let (mut keys, mut faults) = (Vec::new(), Vec::new());
+        for key in read {
+            match key {
+                Ok(key) => keys.push(key),
+                Err(fault) => faults.push(fault),
+            }
         }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let (token, webhook) = (keys.remove(0), keys);
+        let accepted = accepted(&webhook).map_err(|fault| vec![fault])?;
+        Ok(Self { token, webhook, accepted: Mutex::new(Arc::new(accepted)) })
+    }
+
+    /// The token of the Hub, as it was last read. It goes to the Hub's origin and nowhere else.
+    pub fn token(&self) -> Secret {
+        self.token.current()
+    }
+
+    /// Another token than this one, which the Hub has refused: somebody may have rotated it. `None` if there is none to be had
+    /// before `deadline`, or if it was read again a moment ago.
+    pub async fn newer_token(&self, refused: &Secret, deadline: Instant) -> Option<Secret> {
+        self.token.newer_than(refused, deadline).await
+    }
+
+    /// What a webhook has to show, as it was last read.
+    pub fn accepted(&self) -> Arc<WebhookSecrets> {
+        Arc::clone(&self.accepted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same if it is something else than this, which a webhook did not show.
+    pub async fn newer_accepted(
+        &self,
+        refusing: &Arc<WebhookSecrets>,
+        deadline: Instant,
+    ) -> Option<Arc<WebhookSecrets>> {
+        let renew = self.webhook.iter().map(|key| async { key.newer_than(&key.current(), deadline).await });
+        if join_all(renew).await.iter().any(Option::is_some)
+            && let Ok(accepted) = accepted(&self.webhook)
+        {
+            *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(accepted);
+        }
+        Some(self.accepted()).filter(|accepted| !Arc::ptr_eq(accepted, refusing))
+    }
+}
+
+/// What a webhook may show, of which the secrets themselves are not kept.
+fn accepted(webhook: &[Key]) -> Result<WebhookSecrets, String> {
+    let secrets: Vec<Secret> = webhook.iter().map(Key::current).collect();
+    WebhookSecrets::new(&secrets).map_err(|error| {
+        format!("WEBHOOK_SECRET: the system has no random bytes to compare it with: {error}")
+    })
+}
+
+impl Key {
+    async fn read(variable: &'static str, source: Source, http: Client) -> Result<Self, String> {
+        let secret = match &source {
+            Source::Given(secret) => secret.clone(),
+            Source::Stored(stored) => stored
+                .read(&http, Instant::now() + TIME_TO_START)
+                .await
+                .map_err(|why| format!("{variable}: {why}"))?,
+        };
+        let (secret, renewed) = (Mutex::new(secret), tokio::sync::Mutex::new(None));
+        Ok(Self { variable, source, http, secret, renewed })
+    }
+
+    fn current(&self) -> Secret {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another secret than this one, which was refused: the one that is known meanwhile, or the one that AWS keeps now.
+    async fn newer_than(&self, refused: &Secret, deadline: Instant) -> Option<Secret> {
+        let Source::Stored(stored) = &self.source else { return None };
         // Whoever else was refused waits for the one who reads.
         let mut renewed = self.renewed.lock().await;
-        let keys = self.keys();
-        if !Arc::ptr_eq(&keys, refused) {
-            return Some(keys);
-        }
         let now = SystemTime::now();
-        if !may_renew(*renewed, now) {
-            return None;
-        }
-        *renewed = Some(now);
-        match self.sources.read(&self.http, deadline.min(Instant::now() + TIME_TO_RENEW)).await {
-            Ok(keys) => {
-                let keys = Arc::new(keys);
-                *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&keys);
-                tracing::info!("a secret was refused, so all were read again");
-                Some(keys)
+        if self.current().is(refused) && may_renew(*renewed, now) {
+            *renewed = Some(now);
+            let variable = self.variable;
+            match stored.read(&self.http, deadline.min(Instant::now() + TIME_TO_RENEW)).await {
+                Ok(secret) => {
+                    tracing::info!(
+                        variable,
+                        changed = !secret.is(refused),
+                        "a secret was refused, and read again"
+                    );
+                    *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = secret;
+                }
+                Err(error) => {
+                    tracing::warn!(variable, error, "a secret was refused, and cannot be read again");
+                }
             }
-            Err(faults) => {
-                let faults = faults.join("; ");
-                tracing::warn!(faults, "a secret was refused, and they could not be read again");
-                None
-            }
         }
+        Some(self.current()).filter(|current| !current.is(refused))
     }
 }
 
-/// Whether secrets may be read again that were last read again at that time. A clock that was set back tells nothing.
+/// Whether what was last read again at that time may be read again. A clock that was set back tells nothing.
 fn may_renew(renewed: Option<SystemTime>, now: SystemTime) -> bool {
     !renewed.is_some_and(|renewed| now.duration_since(renewed).is_ok_and(|passed| passed < RENEWAL_PERIOD))
-}
-
-impl Sources {
-    fn any_stored(&self) -> bool {
-        let Self { token, webhook, webhook_previous } = self;
-        let mut all = [token, webhook].into_iter().chain(webhook_previous);
-        all.any(|source| matches!(source, Source::Stored(_)))
-    }
-
-    async fn read(&self, http: &Client, deadline: Instant) -> Result<Keys, Vec<String>> {
-        let read = async |variable: &str, source: &Source| match source {
-            Source::Given(secret) => Ok(secret.clone()),
-            Source::Stored(stored) => {
-                stored.read(http, deadline).await.map_err(|why| vec![format!("{variable}: {why}")])
-            }
-        };
-        let previous = OptionFuture::from(
-            self.webhook_previous.as_ref().map(|source| read("WEBHOOK_SECRET_PREVIOUS", source)),
-        );
-        let (token, webhook, previous) =
-            tokio::join!(read("HF_TOKEN", &self.token), read("WEBHOOK_SECRET", &self.webhook), previous);
-        match (token, webhook, previous.transpose()) {
-            (Ok(token), Ok(webhook), Ok(previous)) => {
-                let webhook = WebhookSecrets::new([&webhook].into_iter().chain(&previous));
-                let no_random = |error| {
-                    vec![format!(
-                        "WEBHOOK_SECRET: the system has no random bytes to compare it with: {error}"
-                    )]
-                };
-                Ok(Keys { token, webhook: webhook.map_err(no_random)? })
-            }
-            (token, webhook, previous) => {
-                Err([token.err(), webhook.err(), previous.err()].into_iter().flatten().flatten().collect())
-            }
-        }
-    }
 }
 
 #[cfg(test)]

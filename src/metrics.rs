@@ -3,14 +3,14 @@
 //! | metric | unit | |
 //! |---|---|---|
 //! | `Listed`, `Held` | count | how many were seen waiting, and how many of them are left for a person |
-//! | `Accepted`, `Rejected`, `Reset` | count | decisions by verdict; in a dry run, those that would have been made |
+//! | `Accepted`, `Rejected`, `Reset` | count | decisions by verdict; none in a dry run |
 //! | `Gone` | count | decided by somebody else meanwhile, or withdrawn |
 //! | `Failed` | count | the Hub could not be told, or its answer was lost |
 //! | `Calls`, `RateLimited` | count | calls to the Hub, and those that it answered with 429 |
 //! | `RateLimitRemaining` | count | how many calls the Hub's limit leaves in its current window |
 //! | `OldestPendingAge` | seconds | how long the one who has waited longest has waited and still does |
 //! | `ReviewDuration`, `SweepDuration` | milliseconds | from the event to the answer, of a webhook and of a sweep |
-//! | `SweepFinished` | count | a sweep over all that is looked after left nothing undone |
+//! | `SweepFinished` | count | a sweep over all that is looked after found something for each name in `REPOS`, and left nothing undone |
 //! | `TokenRefused` | count | the Hub did not accept the token |
 //! | `RejectedWebhooks` | count | a webhook did not show the secret |
 //!
@@ -43,8 +43,10 @@ const DIMENSION: &str = "FunctionName";
 pub struct Metrics(Mutex<Box<dyn Write + Send>>);
 
 /// What an event is known by in the log.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Event {
+    /// `webhook` or `sweep`.
+    pub name: &'static str,
     /// The name of the function.
     #[serde(rename = "FunctionName")]
     pub function: String,
@@ -70,16 +72,18 @@ impl Values {
         Self::default().count(name, 1)
     }
 
-    /// What a run did. What is not `complete` may not have seen everybody, so that nobody seen means nothing then.
+    /// What a run did. What is not `complete` may not have seen everybody, so that nobody seen means nothing then. In a dry
+    /// run nothing is decided, or the same people would be in each sweep.
     #[must_use]
-    pub fn of(counts: &Counts, complete: bool, limit: Limit) -> Self {
+    pub fn of(counts: &Counts, complete: bool, dry_run: bool, limit: Limit) -> Self {
         let seen = complete || counts.listed > 0;
+        let decided = |number: u32| if dry_run { 0 } else { number };
         let values = Self::default()
             .level("Listed", "Count", seen.then_some(counts.listed.into()))
             .level("Held", "Count", seen.then_some(counts.held.into()))
-            .count("Accepted", counts.accepted)
-            .count("Rejected", counts.rejected)
-            .count("Reset", counts.reset)
+            .count("Accepted", decided(counts.accepted))
+            .count("Rejected", decided(counts.rejected))
+            .count("Reset", decided(counts.reset))
             .count("Gone", counts.gone)
             .count("Failed", counts.failed + counts.unknown)
             .count("Calls", counts.calls)

@@ -31,6 +31,12 @@ impl Secret {
         Ok(Self::new(text))
     }
 
+    /// Whether it is the same as another of ours. What a stranger shows is compared by [`WebhookSecrets`].
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// The text itself, for the one place that has to send it.
     #[must_use]
     pub fn expose(&self) -> &str {

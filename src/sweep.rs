@@ -24,6 +24,8 @@ pub struct Swept {
     pub reports: Vec<RepoReport>,
     /// HTTP requests made to find the repos, where that succeeded.
     pub calls: u32,
+    /// Whether all patterns meant something.
+    pub found_all: bool,
 }
 
 /// What stands in line for its turn.
@@ -82,10 +84,12 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         (Task::Search(searched, _), RepoPattern::Namespace { owner, .. }) => searched == owner,
         (Task::Search(..), RepoPattern::One(_)) => false,
     };
+    let mut found_all = true;
     for pattern in patterns.iter().filter(|pattern| !reports.keys().any(|task| is_about(task, pattern))) {
         tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
+        found_all = false;
     }
-    Swept { reports: reports.into_values().collect(), calls }
+    Swept { reports: reports.into_values().collect(), calls, found_all }
 }
 
 /// What has to be done for a pattern before anything is found. A repo that is named outright needs no search.
@@ -139,7 +143,7 @@ mod tests {
         let given = || Source::Given(Secret::new("never shown"));
         let sources = Sources { token: given(), webhook: given(), webhook_previous: None };
         let http = http::client().expect("a client");
-        let keyring = Keyring::read(sources, http.clone()).await.expect("what is given");
+        let keyring = Keyring::read(sources, &http).await.expect("what is given");
         let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);
         let patterns: Vec<RepoPattern> = names.iter().map(|name| name.parse().expect("a name")).collect();
         let order = RefCell::new(Vec::new());

@@ -102,6 +102,7 @@ def check_calls(url):
     expect_said("with a line for a secret", smoke(good, SECRET + "\n"), True, "ok: the function is up")
     expect_said("with the secret as an argument", smoke(good, "", SECRET), True, "ok: the function is up")
     expect_said("over plain HTTP", smoke("http://example.com/"), False, "does not begin with https://")
+    expect_said("at another host in disguise", smoke("http://127.0.0.1:x@example.com/"), False, "does not begin with")
     expect_said("where there is no HTTPS", smoke(url.replace("http:", "https:")), False, "has no HTTPS")
     expect_said("without such a host", smoke("https://no-such-host.invalid/"), False, "there is no such host")
     expect_said("where nobody listens", smoke("http://127.0.0.1:9/"), False, "the host takes no connection")

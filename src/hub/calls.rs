@@ -94,12 +94,12 @@ impl<'a> Calls<'a> {
         let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
         let attempt = || async {
             let timeout = CALL_TIMEOUT * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
-            let keys = self.hub.keyring.keys();
-            let mut answered = self.send_once(call, patience, request(), &keys.token, timeout).await;
+            let token = self.hub.keyring.token();
+            let mut answered = self.send_once(call, patience, request(), &token, timeout).await;
             if answered.as_ref().is_err_and(HubError::is_about_the_token)
-                && let Some(keys) = self.hub.keyring.newer_than(&keys, self.last_moment()).await
+                && let Some(token) = self.hub.keyring.newer_token(&token, self.last_moment()).await
             {
-                answered = self.send_once(call, patience, request(), &keys.token, timeout).await;
+                answered = self.send_once(call, patience, request(), &token, timeout).await;
             }
             let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
             answered.and_then(read).map_err(|mut error| {

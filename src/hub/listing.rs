@@ -52,7 +52,7 @@ async fn read_pages(
                 Ok(repo) if repo.owner() == Some(owner) => listing.repos.push(repo),
                 // Never reviewed: whoever names `acme/*` has said nothing about the repos of others.
                 _ => {
-                    let name = shown(&name, Some(&calls.hub.keyring.keys().token));
+                    let name = shown(&name, Some(&calls.hub.keyring.token()));
                     let what = match &*name {
                         "" => "it lists a repo without a name".to_owned(),
                         name => format!("it lists `{name}` as a repo of `{owner}`; case matters"),

@@ -38,6 +38,8 @@ pub struct Model {
     pub asked: Vec<String>,
     /// No answer is given before so many calls are waiting for one.
     pub together: usize,
+    /// No call is answered at all.
+    pub hangs: bool,
     /// What the next calls are answered instead: status, kind and message.
     pub faults: Vec<(u16, &'static str, &'static str)>,
     waiting: usize,
@@ -99,6 +101,9 @@ async fn answer(
         all_there.notify_waiters();
     } else {
         told.await;
+    }
+    if model.lock().expect("no panic").hangs {
+        return std::future::pending().await;
     }
     let mut model = model.lock().expect("no panic");
     let fault = if model.faults.is_empty() { None } else { Some(model.faults.remove(0)) };

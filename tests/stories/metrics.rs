@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Hub, Quota};
 use crate::logs::Logs;
 use crate::support::{
-    HALF_A_MINUTE, answer, ask, config_with, deliver, invoke, payload, request, staff, stranger, sweep,
-    sweep_within,
+    HALF_A_MINUTE, answer, ask, config_with, deliver, deliver_within, invoke, payload, request, staff,
+    stranger, sweep, sweep_within,
 };
 
 /// A doorman for all of acme before this Hub, and what it tells `CloudWatch`.
@@ -33,7 +33,10 @@ fn last(metrics: &Logs) -> Value {
         (&directive["Namespace"], &directive["Dimensions"]),
         (&json!("HubDoorman"), &json!([["FunctionName"]]))
     );
-    assert!(line["FunctionName"].is_string() && line["_aws"]["Timestamp"].is_u64(), "{line}");
+    assert!(line["FunctionName"].is_string(), "{line}");
+    // In milliseconds, and of now, or CloudWatch drops it.
+    let age = Utc::now().timestamp_millis() - line["_aws"]["Timestamp"].as_i64().expect("a time");
+    assert!((0..60_000).contains(&age), "{line}");
     let declared = directive["Metrics"].as_array().expect("a list").iter();
     let values = declared.map(|metric| {
         let name = metric["Name"].as_str().expect("a name");
@@ -180,6 +183,55 @@ async fn a_sweep_that_leaves_something_undone_has_not_finished() {
 }
 
 #[tokio::test]
+async fn a_name_that_means_nothing_keeps_a_sweep_from_having_finished() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", []);
+    for (repos, finished) in [("acme/*", Some(1)), ("acme/* datasets/acme/*", None), ("acmee/*", None)] {
+        let (doorman, metrics) = doorman(&hub, &[("REPOS", repos)]).await;
+        sweep(&doorman).await;
+        assert_eq!(last(&metrics).get("SweepFinished").and_then(Value::as_u64), finished, "{repos}");
+    }
+}
+
+#[tokio::test]
+async fn in_a_dry_run_nobody_is_counted_as_decided() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada"), stranger("bob")]);
+    let (doorman, metrics) = doorman(&hub, &[("DRY_RUN", "true")]).await;
+    sweep(&doorman).await;
+    let all = last(&metrics);
+    assert_eq!((&all["Listed"], &all["Held"], all.get("Accepted")), (&json!(2), &json!(1), None));
+}
+
+#[tokio::test]
+async fn how_long_it_took_is_told_in_milliseconds() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", []);
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    hub.model().latency = Duration::from_millis(150);
+    deliver(&doorman, &payload("acme/model")).await;
+    let review = last(&metrics)["ReviewDuration"].as_u64().expect("a duration");
+    sweep(&doorman).await;
+    let sweep = last(&metrics)["SweepDuration"].as_u64().expect("a duration");
+    // However slow the machine is, these are neither seconds nor microseconds.
+    assert!((150..100_000).contains(&review) && (300..100_000).contains(&sweep), "{review} {sweep}");
+}
+
+#[tokio::test]
+async fn what_says_nothing_of_the_token_raises_no_alarm_for_it() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    let (doorman, metrics) = doorman(&hub, &[]).await;
+    for status in [403, 404, 418] {
+        hub.model().fault("/pending", Fault::Status(status));
+        deliver(&doorman, &payload("acme/model")).await;
+        let all = last(&metrics);
+        let absent = ["TokenRefused", "Listed", "Held"].map(|name| all.get(name));
+        assert_eq!(absent, [None; 3], "{status}: {all}");
+    }
+}
+
+#[tokio::test]
 async fn what_goes_wrong_at_the_hub_is_counted() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), stranger("kim").answer("Country", "KP")]);
@@ -195,4 +247,8 @@ async fn what_goes_wrong_at_the_hub_is_counted() {
     );
     deliver(&doorman, &payload("acme/model")).await;
     assert_eq!(last_counts(&metrics).get("RateLimited"), None, "each is counted once");
+    hub.model().repo("acme/model").ask(staff("eve"));
+    hub.model().faults("/handle", &Fault::Stall, 9);
+    deliver_within(&doorman, &payload("acme/model"), Duration::from_secs(2)).await;
+    assert_eq!(last_counts(&metrics)["Failed"], 1, "an answer was lost");
 }

@@ -1,16 +1,20 @@
 //! Secrets that AWS keeps: read when the function starts, and again when one of them is refused.
 
 use std::io;
+use std::time::Duration;
 
 use hub_doorman::config::ConfigError;
 use hub_doorman::handler::Doorman;
 use hub_doorman::metrics::Metrics;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::aws::{Aws, PARAMETER, SECRET as KEPT};
-use crate::hub::{Hub, Status};
+use crate::hub::{Fault, Hub, Status};
 use crate::logs::Logs;
-use crate::support::{SECRET, answer, ask, config_with, payload, request, staff, sweep};
+use crate::support::{
+    SECRET, answer, ask, config_with, invoke, payload, request, staff, sweep, with_time_left,
+};
 
 /// A doorman before this Hub and this AWS, with these environment variables besides or instead.
 async fn start(hub: &Hub, aws: &Aws, variables: &[(&str, &str)]) -> Result<Doorman, ConfigError> {
@@ -95,11 +99,62 @@ async fn whoever_guesses_secrets_has_them_read_once_and_not_again_for_a_minute()
 }
 
 #[tokio::test]
-async fn secrets_that_are_given_are_read_nowhere() {
+async fn a_token_that_is_still_the_same_is_not_tried_again() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
-    let doorman = start(&hub, &aws, &[]).await.expect("what is given");
-    assert_eq!(knock(&doorman, "guess").await, 401);
-    assert_eq!(aws.model().asked, [""; 0]);
+    ask(&hub, "acme/model", [staff("ada")]);
+    aws.keep(KEPT, Hub::TOKEN);
+    let stored = start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect("a token");
+    let given = start(&hub, &aws, &[]).await.expect("what is given");
+    "another".clone_into(&mut hub.model().token);
+    for (doorman, read) in [(given, 1), (stored, 2)] {
+        hub.model().calls.clear();
+        assert_eq!(knock(&doorman, SECRET).await, 202);
+        assert_eq!((hub.calls().len(), aws.model().asked.len()), (1, read));
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_too_few_rights_can_be_replaced_without_a_new_start() {
+    let (hub, aws) = (Hub::start().await, Aws::start().await);
+    ask(&hub, "acme/model", [staff("ada")]);
+    aws.keep(KEPT, "hf_reads_only");
+    let doorman = start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect("a token");
+    hub.model().fault("/pending", Fault::Status(403));
+    aws.keep(KEPT, Hub::TOKEN);
+    assert_eq!(knock(&doorman, SECRET).await, 200);
+}
+
+#[tokio::test]
+async fn one_that_is_gone_keeps_no_other_from_being_rotated() {
+    let (hub, aws) = (Hub::start().await, Aws::start().await);
+    ask(&hub, "acme/model", [staff("ada")]);
+    aws.keep(PARAMETER, "new");
+    aws.keep(KEPT, "old");
+    let variables = [("WEBHOOK_SECRET", PARAMETER), ("WEBHOOK_SECRET_PREVIOUS", KEPT)];
+    let doorman = start(&hub, &aws, &variables).await.expect("both secrets");
+    aws.model().kept.remove(KEPT);
+    aws.keep(PARAMETER, "newer");
+    assert_eq!((knock(&doorman, "newer").await, knock(&doorman, "old").await), (200, 200));
+    assert_eq!(knock(&doorman, "new").await, 401);
+}
+
+#[tokio::test]
+async fn however_long_aws_takes_a_start_and_an_event_end_before_lambda_ends_them() {
+    let (hub, aws) = (Hub::start().await, Aws::start().await);
+    aws.keep(PARAMETER, "old");
+    aws.keep(KEPT, Hub::TOKEN);
+    let variables = [("HF_TOKEN", KEPT), ("WEBHOOK_SECRET", PARAMETER)];
+    let doorman = start(&hub, &aws, &variables).await.expect("both secrets");
+    aws.model().hangs = true;
+    "another".clone_into(&mut hub.model().token);
+    let at_most = |seconds| Duration::from_secs(seconds);
+    let guess = with_time_left(request("POST", Some("guess"), "{}"), at_most(2));
+    let refused = timeout(at_most(3), answer(&doorman, guess)).await.expect("in its time");
+    let failed = timeout(at_most(4), invoke(&doorman, &json!({"sweep": true}), at_most(3))).await;
+    assert_eq!((refused.0, failed.expect("in its time").is_err()), (401, true));
+    let started = timeout(at_most(10), start(&hub, &aws, &variables)).await.expect("in Lambda's time");
+    let error = started.expect_err("no secret").to_string();
+    assert!(error.contains("HF_TOKEN") && error.contains("WEBHOOK_SECRET"), "{error}");
 }
 
 #[tokio::test]
@@ -111,12 +166,10 @@ async fn what_cannot_be_read_again_leaves_what_is_known() {
     aws.model().kept.clear();
     let (logs, _guard) = Logs::capture();
     assert_eq!((knock(&doorman, "guess").await, knock(&doorman, SECRET).await), (401, 200));
-    let warned = logs.lines("a secret was refused, and they could not be read again");
-    let faults = warned[0]["faults"].as_str().expect("a text");
-    assert!(
-        faults.contains(&format!("WEBHOOK_SECRET: {PARAMETER} cannot be used: AWS answered 400")),
-        "{faults}"
-    );
+    let warned = logs.lines("a secret was refused, and cannot be read again");
+    assert_eq!(warned[0]["variable"], "WEBHOOK_SECRET");
+    let error = warned[0]["error"].as_str().expect("a text");
+    assert!(error.contains(&format!("{PARAMETER} cannot be used: AWS answered 400")), "{error}");
 }
 
 #[tokio::test]
