@@ -114,7 +114,7 @@ impl Doorman {
         report.log(self.dry_run);
         // What is said of one repo only (403) is not said of the token.
         let is_refused = report.hub_error().is_some_and(|error| error.status() == Some(401));
-        let values = Values::of(&report.counts, report.complete, self.dry_run, self.hub.limit())
+        let values = Values::of(&report.counts, report.complete, self.dry_run, self.hub.take_limit())
             .level("OldestPendingAge", "Seconds", report.counts.oldest_pending_s)
             .duration("ReviewDuration", begun.elapsed())
             .count("TokenRefused", is_refused.into());
@@ -190,7 +190,7 @@ impl Doorman {
         let (complete, refused) = (report.is_complete() && swept.found_all, report.token_refused());
         // Nobody waits, if that is known.
         let oldest = counts.oldest_pending_s.or(complete.then_some(0));
-        let values = Values::of(&counts, complete, self.dry_run, self.hub.limit())
+        let values = Values::of(&counts, complete, self.dry_run, self.hub.take_limit())
             .level("OldestPendingAge", "Seconds", oldest)
             .duration("SweepDuration", begun.elapsed())
             .count("SweepFinished", (is_all && complete).into())

@@ -98,8 +98,8 @@ impl Hub {
         self.concurrency
     }
 
-    /// What is known of the Hub's limit, for an account of an event that ends.
-    pub fn limit(&self) -> Limit {
+    /// What is known of the limit on calls. Those that were refused are told once.
+    pub fn take_limit(&self) -> Limit {
         self.budget.take_limit()
     }
 

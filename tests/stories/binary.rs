@@ -99,6 +99,19 @@ fn start(api: &RuntimeApi, variables: &[(&str, &str)]) -> Child {
     command.spawn().expect("the binary starts")
 }
 
+/// Starts it with the settings that go with the sample events and this Hub.
+fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
+    let variables = [
+        ("HF_ENDPOINT", &*hub.endpoint()),
+        ("HF_TOKEN", Hub::TOKEN),
+        ("WEBHOOK_SECRET", "sample-webhook-secret"),
+        ("APPROVAL_POLICY", POLICY),
+        ("REPOS", "acme/*"),
+        ("RUST_LOG", rust_log),
+    ];
+    start(api, &variables)
+}
+
 async fn stop(mut child: Child) -> Output {
     let _ = child.start_kill();
     child.wait_with_output().await.expect("its output")
@@ -111,17 +124,7 @@ async fn the_binary_answers_every_shape_of_event() {
         ["discussion-opened", "http-api", "rest-api", "alb", "base64-body", "wrong-secret", "malformed-body"];
     hub.model().add("acme/gated-model").ask(staff("ada"));
     let mut api = RuntimeApi::start(names.map(event)).await;
-    let endpoint = hub.endpoint();
-    let child = start(
-        &api,
-        &[
-            ("HF_ENDPOINT", &endpoint),
-            ("HF_TOKEN", Hub::TOKEN),
-            ("WEBHOOK_SECRET", "sample-webhook-secret"),
-            ("APPROVAL_POLICY", POLICY),
-            ("RUST_LOG", "trace,lambda_runtime=trace"),
-        ],
-    );
+    let child = start_before(&hub, &api, "trace,lambda_runtime=trace");
     for (name, expected) in names.iter().zip([200, 200, 200, 200, 200, 401, 400]) {
         let (kind, response) = api.next_post().await;
         assert_eq!(
@@ -157,16 +160,7 @@ async fn log_of(events: &[&str], rust_log: &str) -> Vec<Value> {
     let hub = Hub::start().await;
     hub.model().add("acme/gated-model").ask(staff("ada"));
     let mut api = RuntimeApi::start(events.iter().map(|name| event(name))).await;
-    let endpoint = hub.endpoint();
-    let variables = [
-        ("HF_ENDPOINT", &*endpoint),
-        ("HF_TOKEN", Hub::TOKEN),
-        ("WEBHOOK_SECRET", "sample-webhook-secret"),
-        ("APPROVAL_POLICY", POLICY),
-        ("REPOS", "acme/*"),
-        ("RUST_LOG", rust_log),
-    ];
-    let child = start(&api, &variables);
+    let child = start_before(&hub, &api, rust_log);
     for _ in events {
         api.next_post().await;
     }
@@ -204,15 +198,7 @@ async fn the_binary_sweeps_and_fails_for_what_it_does_not_know() {
     hub.model().add("acme/gated-model").ask(staff("ada"));
     let sweep = event("sweep");
     let mut api = RuntimeApi::start([sweep.clone(), r#"{"Records": []}"#.to_owned(), sweep]).await;
-    let endpoint = hub.endpoint();
-    let variables = [
-        ("HF_ENDPOINT", &*endpoint),
-        ("HF_TOKEN", Hub::TOKEN),
-        ("WEBHOOK_SECRET", "sample-webhook-secret"),
-        ("APPROVAL_POLICY", POLICY),
-        ("REPOS", "acme/*"),
-    ];
-    let child = start(&api, &variables);
+    let child = start_before(&hub, &api, "info");
     let (kind, report) = api.next_post().await;
     assert_eq!((kind.as_str(), &report["repos"][0]["accepted"]), ("response", &json!(1)), "{report}");
     let (kind, error) = api.next_post().await;
