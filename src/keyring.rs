@@ -150,7 +150,7 @@ impl Key {
         // Whoever else was refused waits for the one who reads.
         let mut renewed = self.renewed.lock().await;
         let now = SystemTime::now();
-        if self.current().is(refused) && may_renew(*renewed, now) {
+        if may_renew(*renewed, now) {
             *renewed = Some(now);
             let variable = self.variable;
             match stored.read(&self.http, deadline.min(Instant::now() + TIME_TO_RENEW)).await {
