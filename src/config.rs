@@ -10,6 +10,7 @@
 //! | `REPOS` | the repos that are looked after, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; a sweep goes over exactly these; if unset or empty, any that the token may manage, without sweeps |
 //! | `DRY_RUN` | `true`: decide and report, change nothing; `false` if unset |
 //! | `CONCURRENCY` | calls to the Hub in flight at once, 1 to 64; 8 if unset |
+//! | `RUST_LOG` | how much is logged: `error`, `warn`, `info`, `debug`, or `target=level`, with commas between several; `info` if unset |
 //!
 //! White space around a value does not count. An ARN is that of a secret of Secrets Manager or of a parameter of SSM; `#key`
 //! behind it picks a key of a JSON object. It is read with the credentials and at the endpoints that the AWS SDKs' variables
@@ -22,6 +23,7 @@ use std::fmt;
 use reqwest::Url;
 
 use crate::keyring::{Source, Sources, Stored};
+use crate::log;
 use crate::model::RepoPattern;
 use crate::policy::Policy;
 use crate::secret::Secret;
@@ -92,8 +94,13 @@ impl Config {
         let concurrency = get("CONCURRENCY").and_then(|text| text.map_or(Ok(8), |text| concurrency(&text)));
         let concurrency = faults.note("CONCURRENCY", concurrency);
 
-        match (token, webhook, previous, endpoint, policy, repos, dry_run, concurrency) {
+        let log =
+            said("RUST_LOG").and_then(|text| log::check(&text.unwrap_or_default()).map_err(|e| vec![e]));
+        let log = faults.note("RUST_LOG", log);
+
+        match (log, token, webhook, previous, endpoint, policy, repos, dry_run, concurrency) {
             (
+                Some(()),
                 Some(token),
                 Some(webhook),
                 Some(webhook_previous),
@@ -211,6 +218,7 @@ mod tests {
             ("REPOS", " acme/model, datasets/acme/corpus\n  acme/*,"),
             ("DRY_RUN", " true "),
             ("CONCURRENCY", " 64 "),
+            ("RUST_LOG", " warn, hub_doorman=DEBUG,"),
         ])
         .expect("a configuration");
         let given = |source: &Source| match source {
@@ -293,6 +301,8 @@ mod tests {
             ("CONCURRENCY", "", "`` is not a whole number from 1 to 64"),
             ("CONCURRENCY", "65", "`65` is not a whole number from 1 to 64"),
             ("CONCURRENCY", "-1", "`-1` is not a whole number from 1 to 64"),
+            ("RUST_LOG", "inof", "`inof` is no level"),
+            ("RUST_LOG", "info,reqwest=verbose", "`verbose` is no level"),
         ];
         for (variable, value, expected) in cases {
             let message = fault(variable, value);
@@ -325,7 +335,7 @@ mod tests {
         let not_utf_8 = |_: &str| Err(VarError::NotUnicode("x".into()));
         let message = Config::from_lookup(not_utf_8).expect_err("faults").to_string();
         assert!(
-            message.contains("8 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
+            message.contains("9 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
             "{message}"
         );
     }

@@ -23,6 +23,7 @@ use crate::policy::Policy;
 use crate::report::{Counts, RepoReport, Report};
 use crate::review::review;
 use crate::schedule::{self, Sweep};
+use crate::secret::WebhookSecrets;
 use crate::sweep::{Memory, sweep};
 use crate::webhook::{self, Delivery, Verified};
 
@@ -134,13 +135,10 @@ impl Doorman {
             tracing::warn!(secret = "missing", "webhook refused");
             return None;
         };
-        let verify = |accepted| webhook::verify(accepted, shown.as_bytes(), request.body());
-        let accepted = self.keyring.accepted();
-        let mut verified = verify(&accepted);
-        if verified.is_none()
-            && let Some(accepted) = self.keyring.newer_accepted(&accepted, deadline).await
-        {
-            verified = verify(&accepted);
+        let verify = |accepted: &WebhookSecrets| webhook::verify(accepted, shown.as_bytes(), request.body());
+        let mut verified = verify(&self.keyring.accepted());
+        if verified.is_none() {
+            verified = verify(&*self.keyring.renew_accepted(deadline).await);
         }
         if verified.is_none() {
             tracing::warn!(secret = "wrong", "webhook refused");
@@ -188,13 +186,15 @@ impl Doorman {
         let report = Report::new(self.dry_run, swept.reports);
         let counts = report.log(swept.calls);
         let (complete, refused) = (report.is_complete() && swept.found_all, report.token_refused());
+        // What is said of some repos only (403) is not said of the token.
+        let is_refused = refused.is_some_and(|error| is_all || error.status() == Some(401));
         // Nobody waits, if that is known.
         let oldest = counts.oldest_pending_s.or(complete.then_some(0));
         let values = Values::of(&counts, complete, self.dry_run, self.hub.take_limit())
             .level("OldestPendingAge", "Seconds", oldest)
             .duration("SweepDuration", begun.elapsed())
             .count("SweepFinished", (is_all && complete).into())
-            .count("TokenRefused", refused.is_some().into());
+            .count("TokenRefused", is_refused.into());
         self.metrics.write(event, &values);
         match refused {
             Some(error) => Err(InvocationError::TokenRefused(error.clone())),

@@ -19,6 +19,9 @@ const TIME_TO_START: Duration = Duration::from_secs(8);
 /// How long it may take while an event waits for it.
 const TIME_TO_RENEW: Duration = Duration::from_secs(4);
 
+/// If there is less time than this, it is not even tried.
+const LEAST_TIME_TO_RENEW: Duration = Duration::from_secs(1);
+
 /// What was refused is not read again sooner than this after the last time: whoever knows the URL of the function can have
 /// a webhook refused.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(60);
@@ -103,19 +106,15 @@ impl Keyring {
         Arc::clone(&self.accepted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same if it is something else than this, which a webhook did not show.
-    pub async fn newer_accepted(
-        &self,
-        refusing: &Arc<WebhookSecrets>,
-        deadline: Instant,
-    ) -> Option<Arc<WebhookSecrets>> {
+    /// The same, read again before `deadline` because a webhook did not show it: somebody may have rotated it.
+    pub async fn renew_accepted(&self, deadline: Instant) -> Arc<WebhookSecrets> {
         let renew = self.webhook.iter().map(|key| async { key.newer_than(&key.current(), deadline).await });
         if join_all(renew).await.iter().any(Option::is_some)
             && let Ok(accepted) = accepted(&self.webhook)
         {
             *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(accepted);
         }
-        Some(self.accepted()).filter(|accepted| !Arc::ptr_eq(accepted, refusing))
+        self.accepted()
     }
 }
 
@@ -149,11 +148,11 @@ impl Key {
         let Source::Stored(stored) = &self.source else { return None };
         // Whoever else was refused waits for the one who reads.
         let mut renewed = self.renewed.lock().await;
-        let now = SystemTime::now();
-        if may_renew(*renewed, now) {
+        let (begun, now) = (Instant::now(), SystemTime::now());
+        if may_renew(*renewed, now) && begun + LEAST_TIME_TO_RENEW <= deadline {
             *renewed = Some(now);
             let variable = self.variable;
-            match stored.read(&self.http, deadline.min(Instant::now() + TIME_TO_RENEW)).await {
+            match stored.read(&self.http, deadline.min(begun + TIME_TO_RENEW)).await {
                 Ok(secret) => {
                     tracing::info!(
                         variable,

@@ -7,14 +7,29 @@ use lambda_runtime::tracing::subscriber::prelude::*;
 use lambda_runtime::tracing::subscriber::registry::LookupSpan;
 use tracing::{Metadata, Subscriber};
 
-/// Begins to write the log to the standard output: what `RUST_LOG` lets through, and `info` if it is unset.
+/// Begins to write the log to the standard output: what `RUST_LOG` lets through, and `info` if it is unset or faulty.
 pub fn start() {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    let chosen = std::env::var("RUST_LOG").ok().filter(|text| check(text).is_ok()).unwrap_or_default();
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(chosen);
     // Spans say what a line is about, and that they do whatever RUST_LOG says.
     let says_what = |metadata: &Metadata| metadata.is_span() && *metadata.level() <= LevelFilter::INFO;
     let filter = filter_fn(says_what).with_max_level_hint(LevelFilter::INFO).or(filter);
     // Never more than DEBUG, whatever RUST_LOG says: at TRACE the runtime logs whole events, and the secret with them.
     subscriber::registry().with(lines().with_filter(filter)).with(LevelFilter::DEBUG).init();
+}
+
+/// Whether a text is a filter as `RUST_LOG` takes it: a level, or `target=level`, or several of them with commas between. A
+/// misspelt level would be taken for the name of a target, and nothing else be logged.
+pub fn check(text: &str) -> Result<(), String> {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let level = |directive: &str| directive.rsplit('=').next().unwrap_or_default().trim().to_owned();
+    match text.split(',').filter(|part| !part.trim().is_empty()).map(level).find(|word| !is_level(word)) {
+        Some(word) => Err(format!(
+            "`{word}` is no level; it takes `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level`, with commas \
+             between several"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Lines with the fields of what is told and of all spans around it; those say of which invocation, delivery and repo a line

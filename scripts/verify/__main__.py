@@ -10,6 +10,8 @@ from pathlib import Path
 from time import perf_counter
 
 # Whatever is set on this machine, nothing is told to anybody and nothing is signed with somebody's own keys.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
 os.environ |= {
     "SAM_CLI_TELEMETRY": "0",
     "AWS_DEFAULT_REGION": "eu-central-1",
@@ -18,11 +20,10 @@ os.environ |= {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
     # cargo-lambda gives a role one of AWS's own policies, which moto has only if it is told to.
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
 }
-for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
-    os.environ.pop(name, None)
 
 # What moto and SAM's translator tell of themselves.
 logging.disable(logging.WARNING)

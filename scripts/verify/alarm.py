@@ -1,7 +1,6 @@
 """An alarm of the template, evaluated as CloudWatch evaluates it, over what was measured.
 
-As https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html has it, apart from the further
-periods that CloudWatch looks at when some are missing: here a period is as many samples as it is given.
+As https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html has it.
 """
 
 import json
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from checks import NotOk
 
 STATISTICS = {"Sum": sum, "Maximum": max, "Minimum": min}
+# How many periods before those that it evaluates CloudWatch looks at is not documented; its examples have two.
+FURTHER_PERIODS = 2
 COMPARISONS = {
     "GreaterThanOrEqualToThreshold": operator.ge,
     "GreaterThanThreshold": operator.gt,
@@ -47,15 +48,18 @@ def samples(text):
 class Alarm:
     def __init__(self, about):
         self.about = about
-        self.expression = None
+        self.expression, self.is_filled = None, False
         if "Metrics" in about:
             (formula,) = [each for each in about["Metrics"] if "Expression" in each]
             (source,) = [each for each in about["Metrics"] if "MetricStat" in each]
-            # The one kind of metric math that the template has.
-            found = re.fullmatch(rf"{source['Id']} / (\d+)", formula["Expression"])
-            if not found or source.get("ReturnData", True) or not formula.get("ReturnData", True):
+            # The two kinds of metric math that the template has.
+            self.expression = formula["Expression"]
+            divided = re.fullmatch(rf"{source['Id']} / (\d+)", self.expression)
+            self.is_filled = self.expression == f"FILL({source['Id']}, 0)"
+            self.divisor = int(divided[1]) if divided else 1
+            is_known = (divided or self.is_filled) and not source.get("ReturnData", True)
+            if not is_known or not formula.get("ReturnData", True):
                 raise NotOk(f"the alarm {about['AlarmName']}: what is {about['Metrics']}?")
-            self.expression, self.divisor = formula["Expression"], int(found[1])
             self.metric, self.statistic = Metric.of(source["MetricStat"]["Metric"]), source["MetricStat"]["Stat"]
         else:
             self.metric, self.statistic, self.divisor = Metric.of(about), about["Statistic"], 1
@@ -67,7 +71,9 @@ class Alarm:
     def datapoint(self, period):
         """That of a period, which is a list of metrics with values; None if there is none."""
         values = [value for metric, value in period if metric == self.metric]
-        return STATISTICS[self.statistic](values) / self.divisor if values else None
+        if not values:
+            return 0 if self.is_filled else None
+        return STATISTICS[self.statistic](values) / self.divisor
 
     def breaches(self, datapoint):
         if datapoint is None:
@@ -75,10 +81,17 @@ class Alarm:
         return COMPARISONS[self.about["ComparisonOperator"]](datapoint, float(self.about["Threshold"]))
 
     def is_raised(self, periods):
-        """Whether it is, after these periods; before them there was nothing."""
+        """Whether it is, after these periods; before them there was nothing.
+
+        CloudWatch looks at more periods than it evaluates, and what is missing counts only where these do not have enough.
+        """
         evaluated = self.about["EvaluationPeriods"]
-        latest = ([[]] * evaluated + periods)[-evaluated:]
-        breaching = sum(self.breaches(self.datapoint(period)) for period in latest)
+        latest = ([[]] * (evaluated + FURTHER_PERIODS) + periods)[-evaluated - FURTHER_PERIODS :]
+        datapoints = [self.datapoint(period) for period in latest]
+        there = [datapoint for datapoint in datapoints[-evaluated:] if datapoint is not None]
+        if len(there) < evaluated:
+            there = [datapoint for datapoint in datapoints if datapoint is not None][-evaluated:]
+        breaching = sum(map(self.breaches, there + [None] * (evaluated - len(there))))
         return breaching >= self.about.get("DatapointsToAlarm", evaluated)
 
     def describe(self, periods):

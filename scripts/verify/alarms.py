@@ -93,7 +93,8 @@ def check_wait(hub, stack):
 
 def check_sweeps(hub, alarm, quiet):
     expect_raised("NoSweepFinished", alarm, [[], [], []], "no sweep at all")
-    absent = Stack(**hub.parameters(Repos="acme/* acme/no-such-model"))
+    expect_raised("NoSweepFinished", alarm, [*quiet, [], [], []], "no sweep any more")
+    absent = Stack(**hub.parameters(Repos="acme/* acme/no-such-model acmee/*"))
     with Doorman(absent, hub) as function:
         periods = [function.period(sample("sweep")) for _ in range(3)]
         parts = [function.period(sample("sweep-some")) for _ in range(3)]

@@ -13,6 +13,9 @@ from pathlib import Path
 import jsonschema
 from checks import NotOk, expect, ok
 from running import METRICS
+from template import Stack
+from template_checks import PLAIN
+from tools import ROOT
 
 # Read, and not imported: the library wants others that nothing here needs.
 SCHEMA = Path(jsonschema.__file__).parents[1] / "aws_lambda_powertools" / "metrics" / "schema.json"
@@ -29,6 +32,21 @@ def check():
     names = sorted({metric["Name"] for text in METRICS for metric in directives(json.loads(text))[0]["Metrics"]})
     ok(f"all of them are of the embedded metric format; {len(names)} metrics: {', '.join(names)}")
     check_that_faults_are_found(json.loads(METRICS[0]))
+    check_dashboard()
+
+
+def check_dashboard():
+    """Those that no run has written are named where the function writes them."""
+    source = (ROOT / "src" / "metrics.rs").read_text() + (ROOT / "src" / "handler.rs").read_text()
+    shown = set()
+    for widget in json.loads(Stack(**PLAIN).properties("Dashboard")["DashboardBody"])["widgets"]:
+        namespace = None
+        for metric in widget["properties"].get("metrics", []):
+            if isinstance(metric[0], str):
+                namespace = metric[0] if metric[0] != "." else namespace
+                shown |= {metric[1]} if namespace == "HubDoorman" else set()
+    unknown = {name for name in shown if f'"{name}"' not in source}
+    expect(shown and not unknown, f"the function writes all {len(shown)} metrics that the dashboard shows", unknown)
 
 
 def directives(line):

@@ -8,6 +8,7 @@ from template import Refused, Stack
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:doorman/hub-AbCdEf"
 PARAMETER_ARN = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/webhook"
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators"
 SECRETS = ("HfToken", "WebhookSecret", "WebhookSecretPrevious")
 
 PLAIN = {
@@ -18,8 +19,7 @@ PLAIN = {
 CASES = {
     "plain secrets": PLAIN,
     "plain secrets and a key": PLAIN | {"KmsKeyArn": KEY_ARN, "WebhookSecretPrevious": "previous-secret-in-plain-text"},
-    "plain secrets and sweeps": PLAIN
-    | {"Repos": "acme/*", "AlarmTopic": "arn:aws:sns:eu-central-1:123456789012:operators"},
+    "plain secrets and sweeps": PLAIN | {"Repos": "acme/*", "AlarmTopic": TOPIC},
     "the token's ARN": PLAIN | {"HfToken": SECRET_ARN, "Repos": "acme/*"},
     "ARNs, plain text and a key": PLAIN
     | {
@@ -61,6 +61,7 @@ def check():
         check_dashboard(case, stack)
         ok(f"{case}: each is where it belongs and nowhere else, and the dashboard is whole")
     check_url(Stack(**PLAIN))
+    check_calls(Stack(**CASES["plain secrets and sweeps"]))
     architectures = Stack(**PLAIN).properties("Doorman")["Architectures"]
     expect(architectures == ["arm64"], "arm64 is the default", architectures)
     for name, value in REFUSED:
@@ -105,6 +106,26 @@ def check_dashboard(case, stack):
     alarms = stack.of_type("AWS::CloudWatch::Alarm")
     names = sorted(alarm["AlarmName"] for alarm in alarms.values())
     require(sorted(arn.split(":alarm:")[1] for arn in shown) == names, f"{case}: the dashboard shows all alarms", shown)
+
+
+def check_calls(stack):
+    """Whoever is to be told is told, and what fails is kept."""
+    alarms = stack.of_type("AWS::CloudWatch::Alarm")
+    for name, alarm in alarms.items():
+        seen = [alarm.get("AlarmActions"), alarm.get("OKActions")]
+        require(seen == [[TOPIC]] * 2, f"the topic is told of {name}, and of its end", seen)
+    ok(f"the topic is told of {len(alarms)} alarms, and of their ends")
+    queue, schedule = stack.attribute("SweepFailures", "Arn"), stack.properties("SweepSchedule")
+    failed = stack.properties("DoormanEventInvokeConfig")["DestinationConfig"]["OnFailure"]["Destination"]
+    undelivered = schedule["Target"]["DeadLetterConfig"]["Arn"]
+    expect(failed == undelivered == queue, "sweeps that fail and those not delivered go to the queue", failed)
+    seen = (schedule["State"], schedule["Target"]["Arn"], schedule["ScheduleExpression"])
+    expected = ("ENABLED", stack.attribute("Doorman", "Arn"), "rate(5 minutes)")
+    expect(seen == expected, "the schedule is on, and invokes the function", seen)
+    kept = (stack.properties("LogGroup")["RetentionInDays"], stack.properties("Doorman")["LoggingConfig"]["LogGroup"])
+    expect(kept == ("90", stack.reference("LogGroup")), "the function writes into a log that is kept for 90 days", kept)
+    hidden = {name for name, about in stack.source["Parameters"].items() if about.get("NoEcho")}
+    expect(hidden == set(SECRETS), "what is secret is not shown, and all else is", hidden)
 
 
 def check_url(stack):

@@ -133,14 +133,17 @@ impl Stored {
         let (status, body) = (response.status(), response.bytes().await.map_err(lost)?);
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if !status.is_success() {
-            let field = |name: &str| body[name].as_str().map(|text| shown(text, None));
+            let field =
+                |name: &str| body[name].as_str().map(|text| shown(&self.without_credentials(text), None));
             let (kind, message) = (field("__type"), field("message").or_else(|| field("Message")));
             // Some throttle with a status of 400.
             let is_throttled = kind.as_ref().is_some_and(|kind| kind.contains("Throttl"));
             let is_transient = is_throttled || retry::is_transient(status.as_u16());
             let said = [Some(format!("AWS answered {}", status.as_u16())), kind, message];
-            let said = said.into_iter().flatten().collect::<Vec<_>>().join(" ");
-            let why = format!("{said}; check the ARN, and that the role of the function may read it");
+            let mut why = said.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            if !is_transient {
+                why += "; check the ARN, and that the role of the function may read it";
+            }
             return Err(Failed { why, is_transient });
         }
         let text = match self.service {
@@ -148,6 +151,15 @@ impl Stored {
             Service::ParameterStore => &body["Parameter"]["Value"],
         };
         text.as_str().map(str::to_owned).ok_or_else(|| failed("what AWS keeps there is not text".to_owned()))
+    }
+
+    /// What AWS says of a signature may repeat what was signed.
+    fn without_credentials(&self, text: &str) -> String {
+        let text = text.replace(self.credentials.secret_access_key(), "[redacted]");
+        match self.credentials.session_token() {
+            Some(token) => text.replace(token, "[redacted]"),
+            None => text,
+        }
     }
 
     /// The text under the key, or all of it.

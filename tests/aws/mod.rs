@@ -38,8 +38,8 @@ pub struct Model {
     pub asked: Vec<String>,
     /// No answer is given before so many calls are waiting for one.
     pub together: usize,
-    /// No call is answered at all.
-    pub hangs: bool,
+    /// So many calls are never answered.
+    pub hangs: usize,
     /// What the next calls are answered instead: status, kind and message.
     pub faults: Vec<(u16, &'static str, &'static str)>,
     waiting: usize,
@@ -102,7 +102,13 @@ async fn answer(
     } else {
         told.await;
     }
-    if model.lock().expect("no panic").hangs {
+    let hangs = {
+        let mut model = model.lock().expect("no panic");
+        let hangs = model.hangs > 0;
+        model.hangs = model.hangs.saturating_sub(1);
+        hangs
+    };
+    if hangs {
         return std::future::pending().await;
     }
     let mut model = model.lock().expect("no panic");

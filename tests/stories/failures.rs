@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::hub::{Cursor, Fault, Hub, Role, Status};
-use crate::support::{ask, deliver, deliver_within, doorman, doorman_with, payload, staff, stranger};
+use crate::support::{
+    SECRET, answer, ask, deliver, deliver_within, doorman, doorman_with, payload, staff, stranger,
+};
 
 /// A Hub on which five of acme.com and a stranger wait for `acme/model`.
 async fn six_waiting() -> Hub {
@@ -276,6 +279,23 @@ async fn a_list_that_never_stands_still_is_given_up_in_time() {
     };
     assert!(started.elapsed() < time, "{report}");
     assert_eq!((status, &report["repos"][0]["complete"]), (202, &json!(false)), "{report}");
+}
+
+#[tokio::test]
+async fn a_webhook_for_which_the_hub_waits_no_more_makes_no_call() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/gated-model", [staff("ada")]);
+    for (seconds, calls) in [(5, 2), (29, 0)] {
+        hub.model().calls.clear();
+        let mut event: Value =
+            serde_json::from_str(include_str!("../../events/discussion-opened.json")).expect("JSON");
+        event["headers"]["x-webhook-secret"] = SECRET.into();
+        event["requestContext"]["timeEpoch"] = (Utc::now().timestamp_millis() - seconds * 1000).into();
+        let webhook = lambda_http::request::from_str(&event.to_string()).expect("a request");
+        answer(&doorman(&hub), webhook).await;
+        assert_eq!(hub.calls().len(), calls, "{seconds} s after it has arrived");
+        hub.model().repo("acme/gated-model").ask(staff("eve"));
+    }
 }
 
 #[tokio::test]

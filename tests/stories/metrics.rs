@@ -8,7 +8,7 @@ use hub_doorman::handler::{Doorman, InvocationError};
 use hub_doorman::metrics::Metrics;
 use serde_json::{Value, json};
 
-use crate::hub::{Fault, Hub, Quota};
+use crate::hub::{Fault, Hub, Quota, Role};
 use crate::logs::Logs;
 use crate::support::{
     HALF_A_MINUTE, answer, ask, config_with, deliver, deliver_within, invoke, payload, request, staff,
@@ -114,12 +114,14 @@ async fn an_event_is_known_by_its_request_its_delivery_and_its_repo() {
     };
     answer(&doorman, webhook("01K8-delivery_1.2")).await;
     answer(&doorman, webhook("ada@acme.com")).await;
+    answer(&doorman, webhook(&"x".repeat(101))).await;
     let lines = metrics.lines("metrics");
     assert_eq!(
         (&lines[0]["delivery_id"], &lines[0]["repo"]),
         (&json!("01K8-delivery_1.2"), &json!("datasets/acme/corpus"))
     );
-    assert_eq!(lines[1]["delivery_id"], Value::Null, "what no id looks like is not repeated");
+    let others = lines[1..].iter().map(|line| &line["delivery_id"]);
+    assert_eq!(others.collect::<Vec<_>>(), [&Value::Null; 2], "what no id looks like is not repeated");
 }
 
 /// The alarm "webhooks are refused": the sum of `RejectedWebhooks`.
@@ -222,6 +224,11 @@ async fn what_says_nothing_of_the_token_raises_no_alarm_for_it() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     let (doorman, metrics) = doorman(&hub, &[]).await;
+    ask(&hub, "acme/other", []);
+    hub.model().repo("acme/model").role = Role::Read;
+    let some = invoke(&doorman, &json!({"sweep": ["acme/model"]}), HALF_A_MINUTE).await;
+    assert!(some.is_err() && last(&metrics).get("TokenRefused").is_none(), "the other may be well");
+    hub.model().repo("acme/model").role = Role::Write;
     for status in [403, 404, 418] {
         hub.model().fault("/pending", Fault::Status(status));
         deliver(&doorman, &payload("acme/model")).await;

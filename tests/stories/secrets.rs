@@ -145,11 +145,13 @@ async fn however_long_aws_takes_a_start_and_an_event_end_before_lambda_ends_them
     aws.keep(KEPT, Hub::TOKEN);
     let variables = [("HF_TOKEN", KEPT), ("WEBHOOK_SECRET", PARAMETER)];
     let doorman = start(&hub, &aws, &variables).await.expect("both secrets");
-    aws.model().hangs = true;
+    aws.model().hangs = usize::MAX;
     "another".clone_into(&mut hub.model().token);
     let at_most = |seconds| Duration::from_secs(seconds);
-    let guess = with_time_left(request("POST", Some("guess"), "{}"), at_most(2));
-    let refused = timeout(at_most(3), answer(&doorman, guess)).await.expect("in its time");
+    let guess = |left| with_time_left(request("POST", Some("guess"), "{}"), at_most(left));
+    answer(&doorman, guess(1)).await;
+    assert_eq!(aws.model().asked.len(), 2, "in so little time it is not even tried");
+    let refused = timeout(at_most(10), answer(&doorman, guess(900))).await.expect("in its time");
     let failed = timeout(at_most(4), invoke(&doorman, &json!({"sweep": true}), at_most(3))).await;
     assert_eq!((refused.0, failed.expect("in its time").is_err()), (401, true));
     let started = timeout(at_most(10), start(&hub, &aws, &variables)).await.expect("in Lambda's time");
@@ -217,6 +219,23 @@ async fn what_may_pass_by_itself_is_tried_again() {
         vec![(500, "InternalServiceError", ""), (400, "ThrottlingException", "Rate exceeded")];
     start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect("a token, at last");
     assert_eq!(aws.model().asked.len(), 3);
+}
+
+#[tokio::test]
+async fn a_call_that_stalls_is_given_up_and_made_again() {
+    let (hub, aws) = (Hub::start().await, Aws::start().await);
+    aws.keep(KEPT, Hub::TOKEN);
+    aws.model().hangs = 1;
+    start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect("a token, at last");
+    assert_eq!(aws.model().asked.len(), 2);
+}
+
+#[tokio::test]
+async fn what_aws_repeats_of_the_credentials_is_not_shown() {
+    let (hub, aws) = (Hub::start().await, Aws::start().await);
+    aws.model().faults = vec![(403, "SignatureDoesNotMatch", "x-amz-security-token:session wJalrXUtnFEMI")];
+    let error = start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect_err("no access").to_string();
+    assert!(error.contains("x-amz-security-token:[redacted] [redacted]"), "{error}");
 }
 
 #[tokio::test]

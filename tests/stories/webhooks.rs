@@ -146,6 +146,7 @@ async fn a_malformed_body_is_told_which_part_is_wrong() {
         (json!([["create", "x"], ["model", "acme/model"]]).to_string(), "the body is not a JSON object"),
         (format!("\"{}\"", "\\\"".repeat(900_000)), "the body is not a JSON object"),
         ("{}".to_owned(), "`event` is missing or not an object"),
+        (json!({"sweep": true}).to_string(), "`event` is missing or not an object"),
         (json!({"event": "ada@acme.com"}).to_string(), "`event` is missing or not an object"),
         (json!({"event": {}, "repo": "acme/model"}).to_string(), "`repo` is not an object"),
         (
