@@ -118,7 +118,7 @@ impl Keyring {
     }
 }
 
-/// What a webhook may show, of which the secrets themselves are not kept.
+/// What a webhook may show, ready to be compared with.
 fn accepted(webhook: &[Key]) -> Result<WebhookSecrets, String> {
     let secrets: Vec<Secret> = webhook.iter().map(Key::current).collect();
     WebhookSecrets::new(&secrets).map_err(|error| {
