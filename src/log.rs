@@ -7,9 +7,9 @@ use lambda_runtime::tracing::subscriber::prelude::*;
 use lambda_runtime::tracing::subscriber::registry::LookupSpan;
 use tracing::{Metadata, Subscriber};
 
-/// Begins to write the log to the standard output: what `RUST_LOG` lets through, and `info` if it is unset or faulty.
-pub fn start() {
-    let chosen = std::env::var("RUST_LOG").ok().filter(|text| check(text).is_ok()).unwrap_or_default();
+/// Begins to write the log to the standard output: what `RUST_LOG` lets through, and `info` if that is empty or faulty.
+pub fn start(rust_log: &str) {
+    let chosen = if check(rust_log).is_ok() { rust_log } else { "" };
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(chosen);
     // Spans say what a line is about, and that they do whatever RUST_LOG says.
     let says_what = |metadata: &Metadata| metadata.is_span() && *metadata.level() <= LevelFilter::INFO;

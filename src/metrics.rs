@@ -34,7 +34,7 @@ use crate::hub::Limit;
 use crate::report::Counts;
 
 /// What `CloudWatch` lists them under.
-pub const NAMESPACE: &str = "HubDoorman";
+const NAMESPACE: &str = "HubDoorman";
 
 /// The only dimension.
 const DIMENSION: &str = "FunctionName";

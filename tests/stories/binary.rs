@@ -212,7 +212,10 @@ async fn the_binary_sweeps_and_fails_for_what_it_does_not_know() {
 #[tokio::test]
 async fn a_faulty_configuration_is_an_init_error_that_lists_every_fault() {
     let mut api = RuntimeApi::start([]).await;
-    let child = start(&api, &[("HF_TOKEN", "hf_unseen"), ("APPROVAL_POLICY", "{}"), ("DRY_RUN", "perhaps")]);
+    let child = start(
+        &api,
+        &[("HF_TOKEN", "hf_unseen"), ("APPROVAL_POLICY", "{}"), ("DRY_RUN", "perhaps"), ("RUST_LOG", "inof")],
+    );
     let (kind, error) = api.next_post().await;
     assert_eq!(kind, "init/error");
     let message = error["errorMessage"].as_str().expect("a message");
