@@ -17,6 +17,7 @@
 //! name: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, which Lambda sets, and `AWS_ENDPOINT_URL`,
 //! `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL_SSM`.
 
+use std::cell::RefCell;
 use std::env::VarError;
 use std::fmt;
 
@@ -45,7 +46,7 @@ pub struct Config {
     pub concurrency: usize,
 }
 
-/// Everything that is wrong with the environment; each line starts with the name of a variable. No secret is in it.
+/// Everything that is wrong with the environment; each fault starts with the name of a variable. No secret is in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError(pub(crate) Vec<String>);
 
@@ -65,65 +66,134 @@ impl fmt::Display for ConfigError {
 impl Config {
     /// Reads the variables through `lookup`, which gives the value of one by its name: [`std::env::var`], outside tests.
     pub fn from_lookup(lookup: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, ConfigError> {
-        let get = |name: &str| match lookup(name) {
-            Ok(value) => Ok(Some(value.trim().to_owned())),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => Err(vec!["it is not UTF-8".to_owned()]),
+        let variables = Variables::new(lookup);
+        let (token, endpoint) = (variables.token(), variables.endpoint());
+        let (webhook, webhook_previous) = (variables.webhook_secret(), variables.webhook_secret_previous());
+        let (policy, repos) = (variables.policy(), variables.repos());
+        let (dry_run, concurrency) = (variables.dry_run(), variables.concurrency());
+        let log = variables.log();
+        let config = || {
+            let secrets =
+                Sources { token: token?, webhook: Some(webhook?), webhook_previous: webhook_previous? };
+            let (endpoint, policy, repos) = (endpoint?, policy?, repos?);
+            log.and(Some(Self {
+                secrets,
+                endpoint,
+                policy,
+                repos,
+                dry_run: dry_run?,
+                concurrency: concurrency?,
+            }))
         };
-        let said = |name: &str| get(name).map(|value| value.filter(|value| !value.is_empty()));
-        let required =
-            |name: &str, what: &str| said(name)?.ok_or_else(|| vec![format!("not set; it must be {what}")]);
-        let source = |text: String| source(&text, |name| said(name).ok().flatten());
-        let mut faults = Faults(Vec::new());
-
-        let token = required("HF_TOKEN", "a token of the Hub with write access to the gated repos");
-        let token = faults.note("HF_TOKEN", token.and_then(source));
-        let url =
-            get("HF_ENDPOINT").map(|value| value.unwrap_or_else(|| "https://huggingface.co".to_owned()));
-        let endpoint = faults.note("HF_ENDPOINT", url.and_then(|url| endpoint(&url)));
-        let webhook = required("WEBHOOK_SECRET", "the secret that the Hub was given for the webhook");
-        let webhook = faults.note("WEBHOOK_SECRET", webhook.and_then(source));
-        let previous = said("WEBHOOK_SECRET_PREVIOUS").and_then(|text| text.map(source).transpose());
-        let previous = faults.note("WEBHOOK_SECRET_PREVIOUS", previous);
-        let policy = required("APPROVAL_POLICY", "the policy, as JSON");
-        let policy = faults.note("APPROVAL_POLICY", policy.and_then(|json| Policy::parse(&json)));
-        let repos = said("REPOS").and_then(|text| text.map(|text| repos(&text)).transpose());
-        let repos = faults.note("REPOS", repos);
-        let dry_run = get("DRY_RUN").and_then(|text| text.map_or(Ok(false), |text| dry_run(&text)));
-        let dry_run = faults.note("DRY_RUN", dry_run);
-        let concurrency = get("CONCURRENCY").and_then(|text| text.map_or(Ok(8), |text| concurrency(&text)));
-        let concurrency = faults.note("CONCURRENCY", concurrency);
-
-        let log =
-            said("RUST_LOG").and_then(|text| log::check(&text.unwrap_or_default()).map_err(|e| vec![e]));
-        let log = faults.note("RUST_LOG", log);
-
-        match (log, token, webhook, previous, endpoint, policy, repos, dry_run, concurrency) {
-            (
-                Some(()),
-                Some(token),
-                Some(webhook),
-                Some(webhook_previous),
-                Some(endpoint),
-                Some(policy),
-                Some(repos),
-                Some(dry_run),
-                Some(concurrency),
-            ) => {
-                let secrets = Sources { token, webhook, webhook_previous };
-                Ok(Self { secrets, endpoint, policy, repos, dry_run, concurrency })
-            }
-            _ => Err(ConfigError(faults.0)),
-        }
+        config().ok_or(ConfigError(variables.faults.into_inner()))
     }
 }
 
-struct Faults(Vec<String>);
+/// The variables one by one, for whoever needs only some of them. What is wrong with one is kept, and its value is `None`.
+pub struct Variables<L> {
+    lookup: L,
+    faults: RefCell<Vec<String>>,
+}
 
-impl Faults {
+impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
+    /// Reads them through `lookup`.
+    pub fn new(lookup: L) -> Self {
+        Self { lookup, faults: RefCell::default() }
+    }
+
+    /// Tells all that was wrong with the variables that were read so far.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self.faults.borrow().as_slice() {
+            [] => Ok(()),
+            faults => Err(ConfigError(faults.to_vec())),
+        }
+    }
+
+    /// Where the token of `HF_TOKEN` is.
+    pub fn token(&self) -> Option<Source> {
+        self.source("HF_TOKEN", "a token of the Hub with write access to the gated repos")
+    }
+
+    /// Where the secret of `WEBHOOK_SECRET` is.
+    pub fn webhook_secret(&self) -> Option<Source> {
+        self.source("WEBHOOK_SECRET", "the secret that the Hub was given for the webhook")
+    }
+
+    /// Where the secret of `WEBHOOK_SECRET_PREVIOUS` is, if there is one.
+    pub fn webhook_secret_previous(&self) -> Option<Option<Source>> {
+        self.optional("WEBHOOK_SECRET_PREVIOUS", |text| self.parse_source(text))
+    }
+
+    /// `HF_ENDPOINT`.
+    pub fn endpoint(&self) -> Option<Url> {
+        let url = self.get("HF_ENDPOINT");
+        let url = url.map(|value| value.unwrap_or_else(|| "https://huggingface.co".to_owned()));
+        self.note("HF_ENDPOINT", url.and_then(|url| endpoint(&url)))
+    }
+
+    /// `APPROVAL_POLICY`, compiled.
+    pub fn policy(&self) -> Option<Policy> {
+        let json = self.required("APPROVAL_POLICY", "the policy, as JSON");
+        self.note("APPROVAL_POLICY", json.and_then(|json| Policy::parse(&json)))
+    }
+
+    /// `REPOS`, if it is set.
+    pub fn repos(&self) -> Option<Option<Vec<RepoPattern>>> {
+        self.optional("REPOS", repos)
+    }
+
+    /// `DRY_RUN`.
+    pub fn dry_run(&self) -> Option<bool> {
+        let dry_run = self.get("DRY_RUN").and_then(|text| text.map_or(Ok(false), |text| dry_run(&text)));
+        self.note("DRY_RUN", dry_run)
+    }
+
+    /// `CONCURRENCY`.
+    pub fn concurrency(&self) -> Option<usize> {
+        let number = self.get("CONCURRENCY").and_then(|text| text.map_or(Ok(8), |text| concurrency(&text)));
+        self.note("CONCURRENCY", number)
+    }
+
+    /// `RUST_LOG`.
+    pub fn log(&self) -> Option<Option<String>> {
+        self.optional("RUST_LOG", |text| {
+            log::check(text).map(|()| text.to_owned()).map_err(|fault| vec![fault])
+        })
+    }
+
+    fn source(&self, name: &str, what: &str) -> Option<Source> {
+        self.note(name, self.required(name, what).and_then(|text| self.parse_source(&text)))
+    }
+
+    fn parse_source(&self, text: &str) -> Result<Source, Vec<String>> {
+        source(text, |name| self.said(name).ok().flatten())
+    }
+
+    fn optional<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Vec<String>>) -> Option<Option<T>> {
+        self.note(name, self.said(name).and_then(|text| text.map(|text| parse(&text)).transpose()))
+    }
+
+    fn required(&self, name: &str, what: &str) -> Result<String, Vec<String>> {
+        self.said(name)?.ok_or_else(|| vec![format!("not set; it must be {what}")])
+    }
+
+    /// The value of a variable that is not empty.
+    fn said(&self, name: &str) -> Result<Option<String>, Vec<String>> {
+        self.get(name).map(|value| value.filter(|value| !value.is_empty()))
+    }
+
+    fn get(&self, name: &str) -> Result<Option<String>, Vec<String>> {
+        match (self.lookup)(name) {
+            Ok(value) => Ok(Some(value.trim().to_owned())),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(vec!["it is not UTF-8".to_owned()]),
+        }
+    }
+
     /// Keeps what is wrong with a variable under its name.
-    fn note<T>(&mut self, variable: &str, value: Result<T, Vec<String>>) -> Option<T> {
-        value.map_err(|faults| self.0.extend(faults.iter().map(|fault| format!("{variable}: {fault}")))).ok()
+    fn note<T>(&self, variable: &str, value: Result<T, Vec<String>>) -> Option<T> {
+        let named = |fault: &String| format!("{variable}: {fault}");
+        value.map_err(|faults| self.faults.borrow_mut().extend(faults.iter().map(named))).ok()
     }
 }
 
@@ -226,6 +296,7 @@ mod tests {
             Source::Stored(stored) => panic!("{stored:?} is not given"),
         };
         let Sources { token, webhook, webhook_previous } = &config.secrets;
+        let webhook = webhook.as_ref().expect("required");
         let previous = webhook_previous.as_ref().map(given);
         assert_eq!(
             (&*given(token), &*given(webhook), previous.as_deref()),
@@ -347,7 +418,7 @@ mod tests {
         for variable in ["HF_TOKEN", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"] {
             let config = read(&[credentials[0], credentials[1], (variable, arn)]).expect(variable);
             let Sources { token, webhook, webhook_previous } = config.secrets;
-            let all = [Some(token), Some(webhook), webhook_previous];
+            let all = [Some(token), webhook, webhook_previous];
             let stored = all.iter().flatten().filter(|source| matches!(source, Source::Stored(_))).count();
             assert_eq!(stored, 1, "{variable}");
             let message = fault(variable, arn);

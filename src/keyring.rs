@@ -40,8 +40,8 @@ pub enum Source {
 pub struct Sources {
     /// Of `HF_TOKEN`.
     pub token: Source,
-    /// Of `WEBHOOK_SECRET`.
-    pub webhook: Source,
+    /// Of `WEBHOOK_SECRET`; without one no webhook is accepted.
+    pub webhook: Option<Source>,
     /// Of `WEBHOOK_SECRET_PREVIOUS`, where there is one.
     pub webhook_previous: Option<Source>,
 }
@@ -72,8 +72,9 @@ impl Keyring {
     /// each begins with the name of a variable.
     pub async fn read(sources: Sources, http: &Client) -> Result<Self, Vec<String>> {
         let Sources { token, webhook, webhook_previous } = sources;
+        let webhook = webhook.map(|source| ("WEBHOOK_SECRET", source));
         let previous = webhook_previous.map(|source| ("WEBHOOK_SECRET_PREVIOUS", source));
-        let all = [("HF_TOKEN", token), ("WEBHOOK_SECRET", webhook)].into_iter().chain(previous);
+        let all = [("HF_TOKEN", token)].into_iter().chain(webhook).chain(previous);
         let read = join_all(all.map(|(variable, source)| Key::read(variable, source, http.clone()))).await;
         let (mut keys, mut faults) = (Vec::new(), Vec::new());
         for key in read {
@@ -93,6 +94,11 @@ impl Keyring {
     /// The token of the Hub, as it was last read. It goes to the Hub's origin and nowhere else.
     pub fn token(&self) -> Secret {
         self.token.current()
+    }
+
+    /// The secret of `WEBHOOK_SECRET`, which goes to the Hub where its webhook is created and nowhere else.
+    pub fn webhook_secret(&self) -> Option<Secret> {
+        self.webhook.first().map(Key::current)
     }
 
     /// Another token than this one, which the Hub has refused: somebody may have rotated it. `None` if there is none to be had

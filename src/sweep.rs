@@ -141,7 +141,7 @@ mod tests {
     async fn order(names: &[&str], memory: &Memory, review: fn(&mut RepoReport)) -> (Vec<String>, Swept) {
         let endpoint = "http://127.0.0.1:1".parse().expect("a URL");
         let given = || Source::Given(Secret::new("never shown"));
-        let sources = Sources { token: given(), webhook: given(), webhook_previous: None };
+        let sources = Sources { token: given(), webhook: Some(given()), webhook_previous: None };
         let http = http::client().expect("a client");
         let keyring = Keyring::read(sources, &http).await.expect("what is given");
         let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);
