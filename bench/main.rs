@@ -34,6 +34,7 @@ use hub_doorman::log;
 use hub_doorman::metrics::Metrics;
 use hub_doorman::model::{AccessRequest, Repo, RepoType, User};
 use hub_doorman::policy::Policy;
+use hub_doorman::report::{self, Step};
 use hub_doorman::review::review;
 use hub_doorman::secret::Secret;
 use lambda_runtime::tracing::subscriber;
@@ -132,7 +133,8 @@ async fn run_review() -> Value {
     let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);
     let begun = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
-    let report = review(&repo(), &policy, &hub, false, deadline).await;
+    let mut audit = |step: Step| report::audit(step, policy.fingerprint(), false);
+    let report = review(&repo(), &policy, &hub, false, deadline, &mut audit).await;
     let seconds = begun.elapsed().as_secs_f64();
     json!({"seconds": seconds, "peak_mb": peak_mb(), "report": report})
 }

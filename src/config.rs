@@ -71,25 +71,21 @@ impl Config {
         let (webhook, webhook_previous) = (variables.webhook_secret(), variables.webhook_secret_previous());
         let (policy, repos) = (variables.policy(), variables.repos());
         let (dry_run, concurrency) = (variables.dry_run(), variables.concurrency());
-        let log = variables.log();
-        let config = || {
+        let _ = variables.log();
+        variables.all(|| {
             let secrets =
                 Sources { token: token?, webhook: Some(webhook?), webhook_previous: webhook_previous? };
             let (endpoint, policy, repos) = (endpoint?, policy?, repos?);
-            log.and(Some(Self {
-                secrets,
-                endpoint,
-                policy,
-                repos,
-                dry_run: dry_run?,
-                concurrency: concurrency?,
-            }))
-        };
-        config().ok_or(ConfigError(variables.faults.into_inner()))
+            Ok(Self { secrets, endpoint, policy, repos, dry_run: dry_run?, concurrency: concurrency? })
+        })
     }
 }
 
-/// The variables one by one, for whoever needs only some of them. What is wrong with one is kept, and its value is `None`.
+/// A variable is faulty; [`Variables::all`] tells how.
+#[derive(Clone, Copy, Debug)]
+pub struct Noted;
+
+/// The variables one by one, for whoever needs only some of them. What is wrong with one is kept until all are told.
 pub struct Variables<L> {
     lookup: L,
     faults: RefCell<Vec<String>>,
@@ -101,67 +97,65 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
         Self { lookup, faults: RefCell::default() }
     }
 
-    /// Tells all that was wrong with the variables that were read so far.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        match self.faults.borrow().as_slice() {
-            [] => Ok(()),
-            faults => Err(ConfigError(faults.to_vec())),
-        }
+    /// Puts together what was read, or tells all that was wrong with it.
+    pub fn all<T>(self, together: impl FnOnce() -> Result<T, Noted>) -> Result<T, ConfigError> {
+        let faults = self.faults.into_inner();
+        together().ok().filter(|_| faults.is_empty()).ok_or(ConfigError(faults))
     }
 
     /// Where the token of `HF_TOKEN` is.
-    pub fn token(&self) -> Option<Source> {
+    pub fn token(&self) -> Result<Source, Noted> {
         self.source("HF_TOKEN", "a token of the Hub with write access to the gated repos")
     }
 
     /// Where the secret of `WEBHOOK_SECRET` is.
-    pub fn webhook_secret(&self) -> Option<Source> {
+    pub fn webhook_secret(&self) -> Result<Source, Noted> {
         self.source("WEBHOOK_SECRET", "the secret that the Hub was given for the webhook")
     }
 
     /// Where the secret of `WEBHOOK_SECRET_PREVIOUS` is, if there is one.
-    pub fn webhook_secret_previous(&self) -> Option<Option<Source>> {
+    pub fn webhook_secret_previous(&self) -> Result<Option<Source>, Noted> {
         self.optional("WEBHOOK_SECRET_PREVIOUS", |text| self.parse_source(text))
     }
 
     /// `HF_ENDPOINT`.
-    pub fn endpoint(&self) -> Option<Url> {
+    pub fn endpoint(&self) -> Result<Url, Noted> {
         let url = self.get("HF_ENDPOINT");
         let url = url.map(|value| value.unwrap_or_else(|| "https://huggingface.co".to_owned()));
         self.note("HF_ENDPOINT", url.and_then(|url| endpoint(&url)))
     }
 
     /// `APPROVAL_POLICY`, compiled.
-    pub fn policy(&self) -> Option<Policy> {
+    pub fn policy(&self) -> Result<Policy, Noted> {
         let json = self.required("APPROVAL_POLICY", "the policy, as JSON");
         self.note("APPROVAL_POLICY", json.and_then(|json| Policy::parse(&json)))
     }
 
     /// `REPOS`, if it is set.
-    pub fn repos(&self) -> Option<Option<Vec<RepoPattern>>> {
+    pub fn repos(&self) -> Result<Option<Vec<RepoPattern>>, Noted> {
         self.optional("REPOS", repos)
     }
 
     /// `DRY_RUN`.
-    pub fn dry_run(&self) -> Option<bool> {
+    pub fn dry_run(&self) -> Result<bool, Noted> {
         let dry_run = self.get("DRY_RUN").and_then(|text| text.map_or(Ok(false), |text| dry_run(&text)));
         self.note("DRY_RUN", dry_run)
     }
 
     /// `CONCURRENCY`.
-    pub fn concurrency(&self) -> Option<usize> {
+    pub fn concurrency(&self) -> Result<usize, Noted> {
         let number = self.get("CONCURRENCY").and_then(|text| text.map_or(Ok(8), |text| concurrency(&text)));
         self.note("CONCURRENCY", number)
     }
 
     /// `RUST_LOG`.
-    pub fn log(&self) -> Option<Option<String>> {
+    pub fn log(&self) -> Result<Option<String>, Noted> {
         self.optional("RUST_LOG", |text| {
             log::check(text).map(|()| text.to_owned()).map_err(|fault| vec![fault])
         })
     }
 
-    fn source(&self, name: &str, what: &str) -> Option<Source> {
+    fn source(&self, name: &str, what: &str) -> Result<Source, Noted> {
         self.note(name, self.required(name, what).and_then(|text| self.parse_source(&text)))
     }
 
@@ -169,7 +163,11 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
         source(text, |name| self.said(name).ok().flatten())
     }
 
-    fn optional<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Vec<String>>) -> Option<Option<T>> {
+    fn optional<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Vec<String>>,
+    ) -> Result<Option<T>, Noted> {
         self.note(name, self.said(name).and_then(|text| text.map(|text| parse(&text)).transpose()))
     }
 
@@ -191,9 +189,12 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
     }
 
     /// Keeps what is wrong with a variable under its name.
-    fn note<T>(&self, variable: &str, value: Result<T, Vec<String>>) -> Option<T> {
+    fn note<T>(&self, variable: &str, value: Result<T, Vec<String>>) -> Result<T, Noted> {
         let named = |fault: &String| format!("{variable}: {fault}");
-        value.map_err(|faults| self.faults.borrow_mut().extend(faults.iter().map(named))).ok()
+        value.map_err(|faults| {
+            self.faults.borrow_mut().extend(faults.iter().map(named));
+            Noted
+        })
     }
 }
 

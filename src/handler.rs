@@ -20,7 +20,7 @@ use crate::keyring::Keyring;
 use crate::metrics::{Event, Metrics, Values};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
-use crate::report::{Counts, RepoReport, Report};
+use crate::report::{self, Counts, RepoReport, Report, Step};
 use crate::review::review;
 use crate::schedule::{self, Sweep};
 use crate::secret::WebhookSecrets;
@@ -183,9 +183,13 @@ impl Doorman {
         };
         let are_ours = |repo: &Repo| self.looks_after(repo);
         let swept = sweep(&self.hub, &patterns, are_ours, &self.memory, deadline, review).await;
+        for pattern in &swept.unmatched {
+            tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
+        }
         let report = Report::new(self.dry_run, swept.reports);
         let counts = report.log(swept.calls);
-        let (complete, refused) = (report.is_complete() && swept.found_all, report.token_refused());
+        let (complete, refused) =
+            (report.is_complete() && swept.unmatched.is_empty(), report.token_refused());
         // What is said of some repos only (403) is not said of the token.
         let is_refused = refused.is_some_and(|error| is_all || error.status() == Some(401));
         // Nobody waits, if that is known.
@@ -207,7 +211,9 @@ impl Doorman {
     }
 
     async fn review(&self, repo: &Repo, deadline: Instant) -> RepoReport {
-        review(repo, &self.policy, &self.hub, self.dry_run, deadline).await
+        let Self { policy, hub, dry_run, .. } = self;
+        let mut audit = |step: Step| report::audit(step, policy.fingerprint(), *dry_run);
+        review(repo, policy, hub, *dry_run, deadline, &mut audit).await
     }
 }
 

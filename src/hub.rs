@@ -1,32 +1,38 @@
 //! The Hub's API, as far as deciding access requests needs it: pages of pending requests, `handle` and `batch`, and which
-//! repos of a namespace are gated.
+//! repos of a namespace are gated; and what an owner asks for besides.
 //!
 //! Wire formats stay in here. Reading is tolerant (unknown keys, missing keys, values of another type), writing exact.
 
+mod account;
 mod budget;
 mod calls;
 mod error;
 mod link;
 mod listing;
+mod people;
 mod told;
 mod wire;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
+use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+pub use account::{Account, Gating, Question, RepoInfo, Watched, Webhook, WhoAmI};
 use budget::Budget;
 pub use budget::Limit;
-use calls::{Answered, Calls};
+use calls::{Calls, Manner};
 pub use error::{HubError, Problem};
 pub use listing::Listing;
+pub use people::Listed;
+pub use writer::Writer;
 
 use crate::keyring::Keyring;
-use crate::model::{AccessRequest, Identity, Repo, RepoType, Verdict};
+use crate::model::{AccessRequest, Identity, Repo, RepoType, Status, Verdict};
 
 /// The most requests that the Hub takes in one batch.
 pub const MAX_BATCH: usize = 100;
@@ -71,8 +77,10 @@ pub struct Page {
 pub enum Handled {
     /// The request has the new status.
     Done,
-    /// It was in that state already, or there is no such request or user any more.
+    /// It was in that state already, or there is no such request any more.
     Gone,
+    /// There is no such user any more.
+    NoUser,
     /// The Hub would not, and this is what it said.
     Failed(String),
 }
@@ -105,7 +113,7 @@ impl Hub {
 
     /// The Hub as one review of `repo` sees it: its calls are counted, and none lasts longer than `deadline`.
     pub fn repo<'a>(&'a self, repo: &'a Repo, deadline: Instant) -> RepoCalls<'a> {
-        RepoCalls { calls: Calls::new(self, deadline), repo }
+        RepoCalls { calls: Calls::new(self, deadline), repo, patience: Some(WRITE_PATIENCE) }
     }
 
     /// Finds the gated repos of one type that a user or an organization has, private ones included where the token sees them.
@@ -119,9 +127,17 @@ impl Hub {
 pub struct RepoCalls<'a> {
     calls: Calls<'a>,
     repo: &'a Repo,
+    /// How long a verdict may wait for the rate limit.
+    patience: Option<Duration>,
 }
 
 impl<'a> RepoCalls<'a> {
+    /// The same for the verdicts of a person: they may wait for the rate limit as long as there is time.
+    #[must_use]
+    pub fn of_a_person(self) -> Self {
+        Self { patience: None, ..self }
+    }
+
     /// How many calls were made so far.
     pub fn count(&self) -> u32 {
         self.calls.count()
@@ -140,7 +156,8 @@ impl<'a> RepoCalls<'a> {
     /// Reads a page of the pending requests: the first one, or the one that [`Page::next`] named.
     pub async fn pending(&self, page: Option<Url>) -> Result<Page, HubError> {
         let first = || self.calls.url(&self.path(&format!("pending?limit={PAGE}")));
-        let page = self.calls.page(&page.map_or_else(first, Ok)?, wire::page).await;
+        let page =
+            self.calls.page(&page.map_or_else(first, Ok)?, |body| wire::page(body, Status::Pending)).await;
         page.map(|(requests, next)| Page { requests, next }).map_err(|error| self.heed(error))
     }
 
@@ -148,8 +165,9 @@ impl<'a> RepoCalls<'a> {
     /// taken for done.
     pub async fn handle(&self, identity: &Identity, answer: &Answer) -> Result<Handled, HubError> {
         let body = wire::HandleBody { identity: identity.into(), answer: answer.into() };
-        match self.post("handle", &body, |answered| wire::handled(&answered.body)).await {
+        match self.post("handle", &body, wire::handled).await {
             Ok(()) => Ok(Handled::Done),
+            Err(error) if error.is_no_such_user() => Ok(Handled::NoUser),
             Err(error) if error.is_no_such_request() && error.may_be_done => Ok(Handled::Done),
             Err(error) if error.is_no_such_request() => Ok(Handled::Gone),
             Err(error) => Err(self.heed(error)),
@@ -160,7 +178,7 @@ impl<'a> RepoCalls<'a> {
     pub async fn batch(&self, identities: &[Identity], answer: &Answer) -> Result<Vec<Handled>, HubError> {
         let requests = identities.iter().map(Into::into).collect();
         let body = wire::BatchBody { answer: answer.into(), requests };
-        let handled = self.post("batch", &body, |answered| wire::batch(&answered.body, identities));
+        let handled = self.post("batch", &body, |body| wire::batch(body, identities));
         handled.await.map_err(|error| self.heed(error))
     }
 
@@ -180,16 +198,10 @@ impl<'a> RepoCalls<'a> {
     async fn post<T>(
         &self,
         rest: &str,
-        body: &impl serde::Serialize,
-        read: impl Fn(&Answered) -> Result<T, String>,
+        body: &impl Serialize,
+        read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, HubError> {
-        let url = self.calls.url(&self.path(rest))?;
-        let call = format!("POST {}", url.path());
-        let body = serde_json::to_vec(body)
-            .map_err(|error| HubError::new(&call, Problem::Unreadable(wire::describe(&error))))?;
-        let http = &self.calls.hub.http;
-        let request = || http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone());
-        let read = |answered: &Answered| read(answered).map_err(Problem::Unreadable);
-        self.calls.send(&call, Some(WRITE_PATIENCE), request, read).await
+        let manner = Manner { patience: self.patience, ..Manner::default() };
+        self.calls.post(&self.path(rest), body, &manner, read).await
     }
 }

@@ -160,6 +160,16 @@ impl AccessRequest {
             .or_else(|| request_id.clone().map(Identity::RequestId))
             .or_else(|| user.name.clone().map(Identity::UserName))
     }
+
+    /// What to call this request by before a person: the user's name, else the id of the request, else that of the user.
+    #[must_use]
+    pub fn who(&self) -> Option<Identity> {
+        let AccessRequest { request_id, user, .. } = self;
+        let by_name = user.name.clone().map(Identity::UserName);
+        by_name
+            .or_else(|| request_id.clone().map(Identity::RequestId))
+            .or_else(|| user.id.clone().map(Identity::UserId))
+    }
 }
 
 impl fmt::Debug for AccessRequest {
@@ -185,6 +195,42 @@ pub enum Identity {
     RequestId(String),
     /// By the name of the user.
     UserName(String),
+}
+
+impl Identity {
+    /// The name or id itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::UserId(text) | Self::RequestId(text) | Self::UserName(text) => text,
+        }
+    }
+}
+
+/// The state that an access request is in; the Hub has a list of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Waiting.
+    Pending,
+    /// In.
+    Accepted,
+    /// Turned away for good.
+    Rejected,
+    /// Turned away, and free to ask again.
+    Reset,
+}
+
+impl Status {
+    /// The name that the Hub gives it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Reset => "reset",
+        }
+    }
 }
 
 /// What is to become of an access request, from the mildest to the strictest: where rules disagree the strictest wins.

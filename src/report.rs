@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
 use crate::hub::{HubError, Problem};
-use crate::model::{Decision, Outcome, RepoType, Verdict};
+use crate::model::{Decision, Identity, Outcome, RepoType, Verdict};
 
 /// Writes a line with numbers: the fields that are given, the numbers, and the message.
 macro_rules! log_counts {
@@ -200,7 +200,8 @@ impl RepoReport {
     }
 
     /// The name as `REPOS` has it.
-    fn full_name(&self) -> String {
+    #[must_use]
+    pub fn full_name(&self) -> String {
         match self.repo_type {
             RepoType::Model => self.repo.clone(),
             RepoType::Dataset => format!("datasets/{}", self.repo),
@@ -239,12 +240,31 @@ impl RepoReport {
     }
 }
 
+/// What a review tells while it goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// The list was read on, and so many more wait. What it takes to see who was skipped meanwhile is not told.
+    Listed(usize),
+    /// This run is done with a request.
+    Concluded {
+        /// Whose it is; nobody can tell of an entry that names neither a user nor itself.
+        who: Option<&'a Identity>,
+        /// When access was requested.
+        requested_at: Option<DateTime<Utc>>,
+        /// What was decided, and why.
+        decision: &'a Decision,
+        /// What became of it.
+        outcome: Outcome,
+    },
+}
+
 /// Writes the audit line of one decision. `policy` is the fingerprint of the one that decided. Which repo it is about, the
 /// span around it says.
-pub fn audit(who: &str, decision: &Decision, policy: &str, dry_run: bool, outcome: Outcome) {
+pub fn audit(step: Step<'_>, policy: &str, dry_run: bool) {
+    let Step::Concluded { who, decision, outcome, .. } = step else { return };
     let Decision { verdict, reason, grounds } = decision;
     tracing::info!(
-        user = who,
+        user = who.map(Identity::as_str).unwrap_or_default(),
         verdict = verdict.as_str(),
         rule = grounds.rule(),
         grounds = %grounds,

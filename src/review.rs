@@ -4,13 +4,12 @@
 //! still in it for the next one, and to repeat a run is harmless.
 
 mod queue;
-mod writer;
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
@@ -18,12 +17,11 @@ use reqwest::Url;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-use crate::hub::{Handled, Hub, HubError, MAX_BATCH, PAGE, Page, Turn};
-use crate::model::{AccessRequest, Decision, Outcome, Repo, Verdict};
+use crate::hub::{Handled, Hub, HubError, MAX_BATCH, PAGE, Page, Turn, Writer};
+use crate::model::{AccessRequest, Decision, Identity, Outcome, Repo, Verdict};
 use crate::policy::Policy;
-use crate::report::{self, Failure, RepoReport};
-use queue::{Decided, Queue};
-use writer::{Writer, Written};
+use crate::report::{Failure, RepoReport, Step};
+use queue::{Decided, Group, Queue};
 
 /// No further page is read while more than so many are waiting to be decided or written. It is enough to keep every call
 /// that may be in flight busy while a page is read; more would only be read longer before it is acted upon, and take memory.
@@ -43,8 +41,15 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(2);
 const MAX_LOOKS: usize = 10;
 
 /// Reviews one repo: decides everybody who waits and tells the Hub, all of it before `deadline`. A dry run decides and
-/// reports the same and writes nothing.
-pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, deadline: Instant) -> RepoReport {
+/// reports the same and writes nothing. `tell` hears of it while it goes on.
+pub async fn review(
+    repo: &Repo,
+    policy: &Policy,
+    hub: &Hub,
+    dry_run: bool,
+    deadline: Instant,
+    tell: &mut (dyn FnMut(Step<'_>) + Send),
+) -> RepoReport {
     let calls = hub.repo(repo, deadline);
     let writer = Writer::new(&calls);
     let read = async |page, after: Duration, turn| {
@@ -58,7 +63,7 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
         };
         Ok((turn, calls.pending(page).await?))
     };
-    let mut review = Review::new(repo, policy, dry_run, deadline);
+    let mut review = Review::new(repo, policy, dry_run, deadline, tell);
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
     loop {
         // As much is begun as there may be calls in flight. The next page goes first: it is what takes longest.
@@ -74,7 +79,7 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
         }
         while writing.len() + usize::from(reading.is_some()) < hub.concurrency() {
             let Some(group) = review.queue.take(!review.undecided.is_empty()) else { break };
-            writing.push(writer.write(group));
+            writing.push(write(&writer, group));
         }
         tokio::select! {
             // What makes room for another call comes first, and what keeps only the processor busy last.
@@ -98,11 +103,21 @@ pub async fn review(repo: &Repo, policy: &Policy, hub: &Hub, dry_run: bool, dead
     report
 }
 
+/// What became of each decision of a group.
+type Written = Vec<(Decided, Result<Handled, HubError>)>;
+
+async fn write(writer: &Writer<'_>, Group { answer, decided }: Group) -> Written {
+    let identities: Vec<Identity> = decided.iter().map(|one| one.identity.clone()).collect();
+    let handled = writer.write(&identities, &answer).await;
+    decided.into_iter().zip(handled).collect()
+}
+
 struct Review<'a> {
     repo: &'a Repo,
     policy: &'a Policy,
     dry_run: bool,
     deadline: Instant,
+    tell: &'a mut (dyn FnMut(Step<'_>) + Send),
     report: RepoReport,
     /// One for each page's worth of requests in hand.
     turns: Vec<Turn<'a>>,
@@ -145,12 +160,19 @@ struct Pass {
 }
 
 impl<'a> Review<'a> {
-    fn new(repo: &'a Repo, policy: &'a Policy, dry_run: bool, deadline: Instant) -> Self {
+    fn new(
+        repo: &'a Repo,
+        policy: &'a Policy,
+        dry_run: bool,
+        deadline: Instant,
+        tell: &'a mut (dyn FnMut(Step<'_>) + Send),
+    ) -> Self {
         Self {
             repo,
             policy,
             dry_run,
             deadline,
+            tell,
             report: RepoReport::new(repo.name(), repo.repo_type()),
             turns: Vec::new(),
             passes: 0,
@@ -221,6 +243,9 @@ impl<'a> Review<'a> {
             Ok((turn, Page { requests, next })) => {
                 self.turns.push(turn);
                 self.pass.pages += 1;
+                if self.passes == 1 {
+                    (self.tell)(Step::Listed(requests.len()));
+                }
                 match next {
                     Some(next) if !self.pass.visited.insert(next.clone()) => {
                         self.fail(&format!("the pages of {} go in a circle", next.path()));
@@ -284,26 +309,19 @@ impl<'a> Review<'a> {
         }
         let now = Utc::now();
         let decision = self.policy.decide(request, self.repo, now);
-        let who = request.user.name.clone().or_else(|| request.request_id.clone());
-        let who = who.or_else(|| request.user.id.clone()).unwrap_or_default();
+        let (who, requested_at) = (request.who(), request.requested_at);
         match identity.zip(hash) {
             Some((identity, hash)) if decision.verdict != Verdict::Hold && !self.dry_run => {
                 self.leaving.insert(hash);
                 self.pass.wrote = true;
                 self.unwritten += 1;
-                self.queue.push(Decided {
-                    identity,
-                    hash,
-                    who,
-                    requested_at: request.requested_at,
-                    decision,
-                });
+                self.queue.push(Decided { identity, hash, who, requested_at, decision });
             }
             _ => {
                 let outcome = if decision.verdict == Verdict::Hold { Outcome::Held } else { Outcome::DryRun };
                 self.held.extend(hash);
-                self.report.counts.still_pending(request.requested_at, now);
-                self.conclude(&who, &decision, outcome);
+                self.report.counts.still_pending(requested_at, now);
+                self.conclude(who.as_ref(), requested_at, &decision, outcome);
             }
         }
     }
@@ -312,7 +330,7 @@ impl<'a> Review<'a> {
         for (decided, result) in written {
             let outcome = match result {
                 Ok(Handled::Done) => Outcome::Done,
-                Ok(Handled::Gone) => Outcome::Gone,
+                Ok(Handled::Gone | Handled::NoUser) => Outcome::Gone,
                 Ok(Handled::Failed(why)) => {
                     self.fail(&format!("the Hub did not take a verdict of a batch: {why}"));
                     Outcome::Failed
@@ -331,13 +349,20 @@ impl<'a> Review<'a> {
             if matches!(outcome, Outcome::Failed | Outcome::Unknown) {
                 self.report.counts.still_pending(decided.requested_at, Utc::now());
             }
-            self.conclude(&decided.who, &decided.decision, outcome);
+            let Decided { who, requested_at, decision, .. } = &decided;
+            self.conclude(who.as_ref(), *requested_at, decision, outcome);
         }
     }
 
-    fn conclude(&mut self, who: &str, decision: &Decision, outcome: Outcome) {
+    fn conclude(
+        &mut self,
+        who: Option<&Identity>,
+        requested_at: Option<DateTime<Utc>>,
+        decision: &Decision,
+        outcome: Outcome,
+    ) {
         self.report.counts.count(decision.verdict, outcome);
-        report::audit(who, decision, self.policy.fingerprint(), self.dry_run, outcome);
+        (self.tell)(Step::Concluded { who, requested_at, decision, outcome });
     }
 
     fn fail(&mut self, why: &str) {
@@ -353,7 +378,9 @@ mod tests {
     fn with_review<T>(test: impl FnOnce(&mut Review) -> T) -> T {
         let repo = Repo::new(RepoType::Model, "acme/model").expect("a name");
         let policy = Policy::parse(r#"{"rules": []}"#).expect("a policy");
-        let mut review = Review::new(&repo, &policy, false, Instant::now() + Duration::from_secs(3600));
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let mut tell = |_: Step| ();
+        let mut review = Review::new(&repo, &policy, false, deadline, &mut tell);
         review.passes = 1;
         test(&mut review)
     }

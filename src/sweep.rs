@@ -24,8 +24,8 @@ pub struct Swept {
     pub reports: Vec<RepoReport>,
     /// HTTP requests made to find the repos, where that succeeded.
     pub calls: u32,
-    /// Whether all patterns meant something.
-    pub found_all: bool,
+    /// The patterns that turned out to mean no repo.
+    pub unmatched: Vec<RepoPattern>,
 }
 
 /// What stands in line for its turn.
@@ -84,12 +84,9 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         (Task::Search(searched, _), RepoPattern::Namespace { owner, .. }) => searched == owner,
         (Task::Search(..), RepoPattern::One(_)) => false,
     };
-    let mut found_all = true;
-    for pattern in patterns.iter().filter(|pattern| !reports.keys().any(|task| is_about(task, pattern))) {
-        tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
-        found_all = false;
-    }
-    Swept { reports: reports.into_values().collect(), calls, found_all }
+    let is_unmatched = |pattern: &&RepoPattern| !reports.keys().any(|task| is_about(task, pattern));
+    let unmatched: Vec<RepoPattern> = patterns.iter().filter(is_unmatched).cloned().collect();
+    Swept { reports: reports.into_values().collect(), calls, unmatched }
 }
 
 /// What has to be done for a pattern before anything is found. A repo that is named outright needs no search.

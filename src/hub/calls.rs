@@ -4,12 +4,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderMap};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Url};
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hub, HubError, Problem, Turn, link};
+use super::{Hub, HubError, Problem, Turn, link, wire};
 use crate::retry;
 use crate::secret::Secret;
 
@@ -23,6 +24,23 @@ const MAX_STALLS: u32 = 3;
 
 /// No call begins this shortly before the deadline: it would hardly be answered, and what it did would not be known.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// How a call is made.
+#[derive(Debug)]
+pub(super) struct Manner {
+    /// How long each attempt waits for the rate limit; as long as there is time, if nothing is said.
+    pub(super) patience: Option<Duration>,
+    /// How long the first attempt may take.
+    pub(super) timeout: Duration,
+    /// What was done already is not done twice. Else a call whose answer was lost is not made again.
+    pub(super) may_be_repeated: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { patience: None, timeout: CALL_TIMEOUT, may_be_repeated: true }
+    }
+}
 
 /// Calls that belong together: they are counted, none lasts longer than the deadline, and they may be stopped all at once.
 #[derive(Debug)]
@@ -74,32 +92,66 @@ impl<'a> Calls<'a> {
     ) -> Result<(T, Option<Url>), HubError> {
         let call = format!("GET {}", url.path());
         let get = || self.hub.http.get(url.clone());
-        self.send(&call, None, get, |answered| {
+        self.send(&call, &Manner::default(), get, |answered| {
             let next = link::next_of_list(&answered.headers, url)?;
             Ok((read(&answered.body).map_err(Problem::Unreadable)?, next))
         })
         .await
     }
 
-    /// Makes a call, again and again while that may help, and reads what is answered. Each attempt waits for the rate limit
-    /// for `patience`, or as long as there is time. All calls of this project may be repeated: what was done already is not
-    /// done twice.
+    /// Reads what is at a path.
+    pub(super) async fn get<T>(
+        &self,
+        path: &str,
+        manner: &Manner,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, HubError> {
+        let url = self.url(path)?;
+        let read = |answered: &Answered| read(&answered.body).map_err(Problem::Unreadable);
+        self.send(&format!("GET {path}"), manner, || self.hub.http.get(url.clone()), read).await
+    }
+
+    /// Sends this as JSON.
+    pub(super) async fn post<T>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        manner: &Manner,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, HubError> {
+        let (url, call) = (self.url(path)?, format!("POST {path}"));
+        let body = serde_json::to_vec(body)
+            .map_err(|error| HubError::new(&call, Problem::Unreadable(wire::describe(&error))))?;
+        let http = &self.hub.http;
+        let request = || http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone());
+        let read = |answered: &Answered| read(&answered.body).map_err(Problem::Unreadable);
+        self.send(&call, manner, request, read).await
+    }
+
+    /// Deletes what is at a path.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), HubError> {
+        let url = self.url(path)?;
+        let request = || self.hub.http.delete(url.clone());
+        self.send(&format!("DELETE {path}"), &Manner::default(), request, |_| Ok(())).await
+    }
+
+    /// Makes a call, again and again while that may help and does no harm, and reads what is answered.
     pub(super) async fn send<T>(
         &self,
         call: &str,
-        patience: Option<Duration>,
+        manner: &Manner,
         request: impl Fn() -> RequestBuilder,
         read: impl Fn(&Answered) -> Result<T, Problem>,
     ) -> Result<T, HubError> {
         let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
         let attempt = || async {
-            let timeout = CALL_TIMEOUT * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
+            let timeout = manner.timeout * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
             let token = self.hub.keyring.token();
-            let mut answered = self.send_once(call, patience, request(), &token, timeout).await;
+            let mut answered = self.send_once(call, manner.patience, request(), &token, timeout).await;
             if answered.as_ref().is_err_and(HubError::is_about_the_token)
                 && let Some(token) = self.hub.keyring.newer_token(&token, self.last_moment()).await
             {
-                answered = self.send_once(call, patience, request(), &token, timeout).await;
+                answered = self.send_once(call, manner.patience, request(), &token, timeout).await;
             }
             let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
             answered.and_then(read).map_err(|mut error| {
@@ -110,7 +162,9 @@ impl<'a> Calls<'a> {
         let stalls = AtomicU32::new(0);
         let is_worth_it = |error: &HubError| {
             let stalled = u32::from(error.problem == Problem::TooSlow);
-            error.is_transient() && stalls.fetch_add(stalled, Ordering::Relaxed) + stalled < MAX_STALLS
+            error.is_transient()
+                && (manner.may_be_repeated || !error.may_be_done)
+                && stalls.fetch_add(stalled, Ordering::Relaxed) + stalled < MAX_STALLS
         };
         retry::retry(self.last_moment(), is_worth_it, attempt).await
     }

@@ -129,13 +129,27 @@ impl HubError {
         self.problem == Problem::Postponed && !self.may_be_done
     }
 
-    /// The request is in that state already, or it or its user are no more. The Hub tells this by its message alone.
+    /// The request is in that state already, or it is no more. The Hub tells this by its message alone.
     #[must_use]
     pub fn is_no_such_request(&self) -> bool {
-        const MESSAGES: [&str; 2] = ["No access request found matching your criteria", "User not found"];
-        self.refusal().is_some_and(|(status, _, message)| {
-            status == 404 && MESSAGES.iter().any(|m| message.starts_with(m))
-        })
+        self.says(404, "No access request found matching your criteria")
+    }
+
+    /// There is no such user.
+    #[must_use]
+    pub fn is_no_such_user(&self) -> bool {
+        self.says(404, "User not found")
+    }
+
+    /// Somebody who is to be let in is in.
+    #[must_use]
+    pub fn is_in_already(&self) -> bool {
+        self.says(400, "That user already has access to the repo")
+    }
+
+    fn says(&self, expected: u16, beginning: &str) -> bool {
+        self.refusal()
+            .is_some_and(|(status, _, message)| status == expected && message.starts_with(beginning))
     }
 
     /// The repo has no gate.
@@ -188,6 +202,9 @@ impl fmt::Display for HubError {
                 message.iter().try_for_each(|message| write!(f, ": {message}"))?;
                 request_id.iter().try_for_each(|id| write!(f, " (request id {id})"))?;
                 f.write_str(match status {
+                    403 if self.call.contains("/api/settings/") => {
+                        "; give HF_TOKEN the right to manage webhooks"
+                    }
                     401 => "; put a valid token into HF_TOKEN, or where its ARN points",
                     403 => "; give HF_TOKEN write access to the repo",
                     404 if code.as_deref() == Some("RepoNotFound") || self.call.starts_with("GET") => {
@@ -267,7 +284,10 @@ mod tests {
 
     #[test]
     fn only_the_documented_messages_mean_that_somebody_was_faster() {
-        let gone = |status, body| refused(status, &[], body).is_no_such_request();
+        let gone = |status, body| {
+            let error = refused(status, &[], body);
+            error.is_no_such_request() || error.is_no_such_user()
+        };
         assert!(gone(404, r#"{"error": "No access request found matching your criteria"}"#));
         assert!(gone(404, r#"{"error": "User not found"}"#));
         assert!(!gone(404, r#"{"error": "Repository not found"}"#));

@@ -8,16 +8,20 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Answer, Handled};
-use crate::model::{AccessRequest, Identity, User, Verdict};
+use crate::model::{AccessRequest, Identity, Status, User, Verdict};
 use crate::secret::shown;
 
-/// Reads the pending requests of a page. The Hub's lists lag behind its writes: an entry that says of itself that it is
-/// not pending any more is none of them.
-pub(super) fn page(body: &[u8]) -> Result<Vec<AccessRequest>, String> {
+/// Reads the requests of a page of the list of this status. The Hub's lists lag behind its writes: an entry that says of
+/// itself that it is in another state by now is none of them.
+pub(super) fn page(body: &[u8], status: Status) -> Result<Vec<AccessRequest>, String> {
+    Ok(entries(body)?.into_iter().filter_map(|entry| request(entry, status)).collect())
+}
+
+/// Takes a list apart.
+pub(super) fn entries(body: &[u8]) -> Result<Vec<&RawValue>, String> {
     // Each by itself: what no JSON parser can read in one of them (half a surrogate pair, a number without bounds) must
     // not keep out all the others.
-    let entries: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
-    Ok(entries.into_iter().filter_map(request).collect())
+    serde_json::from_slice(body).map_err(|error| describe(&error))
 }
 
 /// Reads the names of the gated repos of a page of repos. What cannot be read is an empty name.
@@ -28,8 +32,7 @@ pub(super) fn repos(body: &[u8]) -> Result<Vec<String>, String> {
         id: Option<&'a RawValue>,
         gated: Option<&'a RawValue>,
     }
-    let listed: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
-    let listed = listed.into_iter().map(|repo| parse_object::<Listed>(repo).unwrap_or_default());
+    let listed = entries(body)?.into_iter().map(|repo| parse_object::<Listed>(repo).unwrap_or_default());
     // A Hub that does not know the filter lists those without a gate as well.
     let gated = listed.filter(|repo| repo.gated.is_none_or(|gated| gated.get() != "false"));
     Ok(gated.map(|repo| repo.id.and_then(parse).unwrap_or_default()).collect())
@@ -39,12 +42,13 @@ const NOT_AS_DOCUMENTED: &str = "what the Hub tells of it is not of the form tha
 
 /// Reads an entry. Any key may be missing or null, which makes it unknown. One whose value is not of the kind that is
 /// documented makes the entry doubtful; whatever else can be read of it still tells a person whom it is about.
-fn request(entry: &RawValue) -> Option<AccessRequest> {
+pub(super) fn request(entry: &RawValue, expected: Status) -> Option<AccessRequest> {
     let mut doubt = None;
     let entry: Entry = object(entry, &mut doubt);
     match text(entry.status, &mut doubt).as_deref() {
-        None | Some("pending") => {}
-        Some("accepted" | "rejected" | "reset") => return None,
+        None => {}
+        Some(status) if status == expected.as_str() => {}
+        Some("pending" | "accepted" | "rejected" | "reset") => return None,
         Some(_) => doubt = Some("it is in a state that is not documented"),
     }
     let user: EntryUser = entry.user.map_or_else(EntryUser::default, |user| object(user, &mut doubt));
@@ -162,13 +166,13 @@ pub(super) struct HandleBody<'a> {
     #[serde(flatten)]
     pub(super) identity: NamedBy<'a>,
     #[serde(flatten)]
-    pub(super) answer: Status<'a>,
+    pub(super) answer: NewStatus<'a>,
 }
 
 #[derive(Serialize)]
 pub(super) struct BatchBody<'a> {
     #[serde(flatten)]
-    pub(super) answer: Status<'a>,
+    pub(super) answer: NewStatus<'a>,
     pub(super) requests: Vec<NamedBy<'a>>,
 }
 
@@ -192,7 +196,7 @@ impl<'a> From<&'a Identity> for NamedBy<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Status<'a> {
+pub(super) struct NewStatus<'a> {
     #[serde(rename = "status")]
     name: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,16 +205,16 @@ pub(super) struct Status<'a> {
     reset_reason: Option<&'a str>,
 }
 
-impl<'a> From<&'a Answer> for Status<'a> {
+impl<'a> From<&'a Answer> for NewStatus<'a> {
     fn from(Answer { verdict, reason }: &'a Answer) -> Self {
         let reason = reason.as_deref();
-        let (name, rejection_reason, reset_reason) = match verdict {
-            Verdict::Accept => ("accepted", None, None),
-            Verdict::Hold => ("pending", None, None),
-            Verdict::Reset => ("reset", None, reason),
-            Verdict::Reject => ("rejected", reason, None),
+        let (status, rejection_reason, reset_reason) = match verdict {
+            Verdict::Accept => (Status::Accepted, None, None),
+            Verdict::Hold => (Status::Pending, None, None),
+            Verdict::Reset => (Status::Reset, None, reason),
+            Verdict::Reject => (Status::Rejected, reason, None),
         };
-        Self { name, rejection_reason, reset_reason }
+        Self { name: status.as_str(), rejection_reason, reset_reason }
     }
 }
 
@@ -240,7 +244,8 @@ pub(super) fn batch(body: &[u8], asked: &[Identity]) -> Result<Vec<Handled>, Str
         }
         match (result.get("ok"), result.get("error").and_then(Value::as_str)) {
             (Some(Value::Bool(true)), _) => Ok(Handled::Done),
-            (Some(Value::Bool(false)), Some("user_not_found" | "request_not_found")) => Ok(Handled::Gone),
+            (Some(Value::Bool(false)), Some("user_not_found")) => Ok(Handled::NoUser),
+            (Some(Value::Bool(false)), Some("request_not_found")) => Ok(Handled::Gone),
             (Some(Value::Bool(false)), error) => {
                 Ok(Handled::Failed(shown(error.unwrap_or("no reason given"), None)))
             }
@@ -276,7 +281,7 @@ mod tests {
     use super::*;
 
     fn one(entry: &str) -> AccessRequest {
-        let mut requests = page(format!("[{entry}]").as_bytes()).expect("a page");
+        let mut requests = page(format!("[{entry}]").as_bytes(), Status::Pending).expect("a page");
         requests.pop().expect("a request")
     }
 
@@ -346,7 +351,7 @@ mod tests {
         for entry in entries {
             assert!(one(entry).doubt.is_some(), "{entry}");
             let beside = format!(r#"[{entry}, {{"user": {{"user": "eve"}}}}]"#);
-            assert_eq!(page(beside.as_bytes()).expect("a page")[1].doubt, None, "{entry}");
+            assert_eq!(page(beside.as_bytes(), Status::Pending).expect("a page")[1].doubt, None, "{entry}");
         }
     }
 
@@ -359,19 +364,19 @@ mod tests {
         assert_eq!(request.user.name.as_deref(), Some("ada"));
         assert!(request.requested_at.is_some());
         let done = br#"[{"requestId": "r7", "status": "rejected", "timestamp": "x"}]"#;
-        assert_eq!(page(done).expect("a page").len(), 0);
+        assert_eq!(page(done, Status::Pending).expect("a page").len(), 0);
     }
 
     #[test]
     fn what_is_listed_but_no_longer_pending_is_left_alone() {
         let body = r#"[{"requestId": "r1", "status": "accepted"}, {"requestId": "r2", "status": "pending"}, {"requestId": "r3"}]"#;
-        assert_eq!(page(body.as_bytes()).expect("a page").len(), 2);
+        assert_eq!(page(body.as_bytes(), Status::Pending).expect("a page").len(), 2);
     }
 
     #[test]
     fn a_page_that_is_no_list_is_an_error_that_repeats_none_of_it() {
         for body in ["", "<html>ada@acme.com", r#"{"error": "ada@acme.com"}"#, "[{\"user\": ", "[1, 2"] {
-            let error = page(body.as_bytes()).expect_err(body);
+            let error = page(body.as_bytes(), Status::Pending).expect_err(body);
             assert!(error.starts_with("it ") && !error.contains("ada"), "{error}");
         }
     }
@@ -414,7 +419,7 @@ mod tests {
         let failed = Handled::Failed("[redacted] c".to_owned());
         assert_eq!(
             batch(body.as_bytes(), &asked),
-            Ok(vec![Handled::Done, Handled::Gone, Handled::Gone, failed])
+            Ok(vec![Handled::Done, Handled::NoUser, Handled::Gone, failed])
         );
     }
 

@@ -13,7 +13,7 @@ pub(super) struct Decided {
     pub(super) identity: Identity,
     /// What the review knows the request by.
     pub(super) hash: u64,
-    pub(super) who: String,
+    pub(super) who: Option<Identity>,
     pub(super) requested_at: Option<DateTime<Utc>>,
     pub(super) decision: Decision,
 }
@@ -84,11 +84,13 @@ mod tests {
     fn decided(name: &str, verdict: Verdict, reason: Option<&str>, by_id: bool) -> Decided {
         let identity = if by_id { Identity::UserId } else { Identity::RequestId }(name.to_owned());
         let decision = Decision { verdict, reason: reason.map(Into::into), grounds: Grounds::NoRule };
-        Decided { identity, hash: 0, who: name.to_owned(), requested_at: None, decision }
+        let who = Some(Identity::UserName(name.to_owned()));
+        Decided { identity, hash: 0, who, requested_at: None, decision }
     }
 
     fn names(group: Option<Group>) -> Vec<String> {
-        group.expect("a group").decided.into_iter().map(|one| one.who).collect()
+        let decided = group.expect("a group").decided;
+        decided.iter().map(|one| one.identity.as_str().to_owned()).collect()
     }
 
     #[test]

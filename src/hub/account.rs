@@ -1,0 +1,244 @@
+//! What an owner asks about an account: whose the token is, how a repo is gated and what its form asks, and which webhooks
+//! there are.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::calls::{Calls, Manner};
+use super::{Hub, HubError, wire};
+use crate::model::{Repo, RepoPattern, RepoType};
+use crate::secret::Secret;
+
+/// The calls that are about the account, and about what a repo is rather than who waits for it.
+#[derive(Debug)]
+pub struct Account<'a>(Calls<'a>);
+
+/// Whose a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhoAmI {
+    /// The user, or the organization.
+    pub name: String,
+    /// The organizations that the user is a member of.
+    pub orgs: Vec<String>,
+    /// `write`, `read` or `fineGrained`, as far as the Hub tells.
+    pub role: Option<String>,
+}
+
+/// What there is to know of a repo before a policy is let at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepoInfo {
+    /// Its name as the Hub writes it.
+    pub name: String,
+    /// How it is gated.
+    pub gating: Gating,
+    /// What the form at its gate asks, by label: `extra_gated_fields` of its card.
+    pub questions: BTreeMap<String, Question>,
+}
+
+/// How a repo is gated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gating {
+    /// Not at all.
+    Off,
+    /// Everybody is let in who asks.
+    Auto,
+    /// Requests wait until they are decided.
+    Manual,
+}
+
+/// A question of the form at a gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Answered by any text.
+    Text,
+    /// To be ticked.
+    Checkbox,
+    /// Answered by a date.
+    Date,
+    /// Answered by a country; the Hub knows them by two letters, of ISO 3166-1.
+    Country,
+    /// Answered by one of these.
+    Select(Vec<String>),
+    /// Of a kind that is not documented.
+    Other(String),
+}
+
+/// A webhook as it is set up, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Webhook {
+    /// What the Hub calls it.
+    pub id: String,
+    /// Where it is delivered; one that starts a Job has none.
+    pub url: Option<String>,
+    /// What it watches.
+    pub watched: Vec<Watched>,
+    /// `repo` and `discussion`.
+    pub domains: Vec<String>,
+    /// Whether the Hub sends a secret with it.
+    pub has_secret: bool,
+    /// Whether it is delivered no more: by somebody's choice, or because it failed too often.
+    pub disabled: bool,
+}
+
+/// What a webhook watches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// `model`, `dataset`, `space`, `user` or `org`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name of the repo, the user or the organization.
+    pub name: String,
+}
+
+impl Watched {
+    /// Whether something that happens in a repo of `pattern` may be heard of by this.
+    #[must_use]
+    pub fn concerns(&self, pattern: &RepoPattern) -> bool {
+        let repo_type = match self.kind.as_str() {
+            "user" | "org" => {
+                let watched = RepoPattern::Namespace { owner: self.name.clone(), only: None };
+                return watched.overlaps(pattern);
+            }
+            "model" => RepoType::Model,
+            "dataset" => RepoType::Dataset,
+            _ => return false,
+        };
+        Repo::new(repo_type, &self.name).is_ok_and(|repo| pattern.covers(&repo))
+    }
+}
+
+impl Hub {
+    /// The Hub as whoever manages an account sees it; no call lasts longer than `deadline`.
+    pub fn account(&self, deadline: Instant) -> Account<'_> {
+        Account(Calls::new(self, deadline))
+    }
+}
+
+impl Account<'_> {
+    /// `GET /api/whoami-v2`.
+    pub async fn who_am_i(&self) -> Result<WhoAmI, HubError> {
+        self.get("/api/whoami-v2", |value| {
+            let name = value["name"].as_str().ok_or("it does not say whose the token is")?;
+            let orgs = value["orgs"].as_array().into_iter().flatten();
+            Ok(WhoAmI {
+                name: name.to_owned(),
+                orgs: orgs.filter_map(|org| org["name"].as_str()).map(str::to_owned).collect(),
+                role: value["auth"]["accessToken"]["role"].as_str().map(str::to_owned),
+            })
+        })
+        .await
+    }
+
+    /// `GET /api/models/{name}`, or the same of a dataset.
+    pub async fn repo_info(&self, repo: &Repo) -> Result<RepoInfo, HubError> {
+        let path = format!("/api/{}s/{}", repo.repo_type().as_str(), repo.name());
+        self.get(&path, |value| {
+            let gating = match &value["gated"] {
+                Value::Null | Value::Bool(false) => Gating::Off,
+                gated if gated == "auto" => Gating::Auto,
+                gated if gated == "manual" => Gating::Manual,
+                _ => return Err("it is gated in a way that is not documented".to_owned()),
+            };
+            let questions = value["cardData"]["extra_gated_fields"].as_object().into_iter().flatten();
+            let questions = questions.map(|(label, question)| (label.clone(), read_question(question)));
+            let name = value["id"].as_str().unwrap_or_else(|| repo.name()).to_owned();
+            Ok(RepoInfo { name, gating, questions: questions.collect() })
+        })
+        .await
+    }
+
+    /// `GET /api/settings/webhooks`.
+    pub async fn webhooks(&self) -> Result<Vec<Webhook>, HubError> {
+        self.get("/api/settings/webhooks", |value| {
+            let webhooks = value.as_array().ok_or("it is no list")?;
+            webhooks.iter().map(read_webhook).collect()
+        })
+        .await
+    }
+
+    /// Creates a webhook that is delivered at `url` with this secret when anything happens in what is watched. If the answer
+    /// is lost, it is not tried again, or there might be two.
+    pub async fn create_webhook(
+        &self,
+        url: &str,
+        watched: &[Watched],
+        secret: &Secret,
+    ) -> Result<Webhook, HubError> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            url: &'a str,
+            watched: &'a [Watched],
+            domains: [&'static str; 2],
+            secret: &'a str,
+        }
+        let body = Body { url, watched, domains: ["repo", "discussion"], secret: secret.expose() };
+        let manner = Manner { may_be_repeated: false, ..Manner::default() };
+        let Self(calls) = self;
+        calls.post("/api/settings/webhooks", &body, &manner, changed_webhook).await
+    }
+
+    /// Has a webhook delivered, or not any more.
+    pub async fn enable_webhook(&self, id: &str, enable: bool) -> Result<Webhook, HubError> {
+        let change = if enable { "enable" } else { "disable" };
+        let (Self(calls), path) = (self, format!("/api/settings/webhooks/{id}/{change}"));
+        calls.post(&path, &serde_json::Map::new(), &Manner::default(), changed_webhook).await
+    }
+
+    /// Deletes a webhook.
+    pub async fn delete_webhook(&self, id: &str) -> Result<(), HubError> {
+        let (Self(calls), path) = (self, format!("/api/settings/webhooks/{id}"));
+        match calls.delete(&path).await {
+            Err(error) if error.status() == Some(404) && error.may_be_done => Ok(()),
+            deleted => deleted,
+        }
+    }
+
+    async fn get<T>(&self, path: &str, read: impl Fn(&Value) -> Result<T, String>) -> Result<T, HubError> {
+        let Self(calls) = self;
+        calls.get(path, &Manner::default(), |body| read(&parse(body)?)).await
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(body).map_err(|error| wire::describe(&error))
+}
+
+/// The webhook as it is after a change of it.
+fn changed_webhook(body: &[u8]) -> Result<Webhook, String> {
+    read_webhook(&parse(body)?["webhook"])
+}
+
+fn read_webhook(value: &Value) -> Result<Webhook, String> {
+    let list = |key: &str| value[key].as_array().into_iter().flatten();
+    Ok(Webhook {
+        id: value["id"].as_str().ok_or("it has a webhook without an id")?.to_owned(),
+        url: value["url"].as_str().map(str::to_owned),
+        watched: list("watched").filter_map(|watched| Watched::deserialize(watched).ok()).collect(),
+        domains: list("domains").filter_map(Value::as_str).map(str::to_owned).collect(),
+        has_secret: value["secret"].as_str().is_some_and(|secret| !secret.is_empty()),
+        disabled: value["disabled"].as_bool().unwrap_or_default(),
+    })
+}
+
+fn read_question(question: &Value) -> Question {
+    let options = question["options"].as_array().into_iter().flatten();
+    let kind = question.as_str().or_else(|| question["type"].as_str()).unwrap_or_default();
+    match kind {
+        "text" => Question::Text,
+        "checkbox" => Question::Checkbox,
+        "date_picker" => Question::Date,
+        "country" => Question::Country,
+        // An option is a text, or a label with a value; which of the two is the answer then is not known.
+        "select" => Question::Select(
+            options
+                .flat_map(|option| [option, &option["label"], &option["value"]])
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        ),
+        other => Question::Other(other.to_owned()),
+    }
+}
