@@ -2,6 +2,7 @@
 //!
 //! The order of the rules never matters, the strictest verdict wins, and what cannot be known is held.
 
+mod answers;
 mod condition;
 mod kinds;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::model::{AccessRequest, Decision, Grounds, Repo, User, Verdict};
+pub use answers::AnswerUse;
 use condition::Condition;
 
 /// The most characters that the Hub takes as a reason. It counts as JavaScript does, in UTF-16 code units, as far as

@@ -37,6 +37,11 @@ impl Condition {
         Ok(Self { expression, names })
     }
 
+    /// The expression, as it was checked.
+    pub(super) fn expression(&self) -> &Expression {
+        &self.expression
+    }
+
     /// Evaluates it over the facts of one request; an error says why it could not be, in words that hold nothing
     /// that the requester wrote.
     pub(super) fn holds(&self, facts: &Context) -> Result<bool, String> {
