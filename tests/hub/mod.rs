@@ -8,6 +8,7 @@
 #![allow(clippy::expect_used)]
 
 mod api;
+mod entry;
 mod model;
 mod quota;
 mod server;

@@ -1,0 +1,91 @@
+//! How the Hub shows a request: in its lists, and in the access report.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::model::{AccessRequest, Repo, Status};
+
+impl Repo {
+    /// How a list shows a request.
+    pub fn entry<'a>(&self, request: &'a AccessRequest, status: Status) -> Entry<'a> {
+        let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let person = &request.person;
+        let user = EntryUser {
+            id: &person.id,
+            user: &person.name,
+            fullname: &person.fullname,
+            avatar_url: format!("/avatars/{}.svg", person.id),
+            kind: "user",
+            is_pro: person.pro,
+            is_hf: false,
+            verified_org_names: &person.verified_orgs,
+            orgs: person.orgs.iter().map(|org| json!({
+                "id": format!("id-{org}"), "name": org, "fullname": org, "avatarUrl": format!("/avatars/{org}.svg"),
+            })).collect(),
+            email: person.email.as_deref().filter(|_| !request.granted),
+        };
+        Entry {
+            request_id: Some(&*request.id).filter(|_| self.has_request_ids && !request.anonymous),
+            user: Some(user).filter(|_| !self.hides_requesters && !request.anonymous),
+            status: status.as_str(),
+            timestamp: time(request.requested_at),
+            fields: person.fields.as_ref(),
+            reviewed_at: request.reviewed_at.map(time),
+            granted_by: request.granted.then(|| json!({"fullname": "The Owner", "user": "owner"})),
+        }
+    }
+
+    /// The rows of the access report.
+    pub fn report(&self) -> Value {
+        let row = |request: &AccessRequest| {
+            let mut row = json!({
+                "fullname": request.person.fullname, "user": request.person.name, "email": request.person.email,
+                "time": request.requested_at, "status": request.status.as_str(),
+            });
+            if let Some(at) = request.reviewed_at {
+                row["reviewedAt"] = json!(at);
+            }
+            row
+        };
+        self.requests.iter().map(row).collect()
+    }
+}
+
+/// An entry of a list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<EntryUser<'a>>,
+    status: &'static str,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<&'a BTreeMap<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reviewed_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_by: Option<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryUser<'a> {
+    #[serde(rename = "_id")]
+    id: &'a str,
+    user: &'a str,
+    fullname: &'a str,
+    avatar_url: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    is_pro: bool,
+    is_hf: bool,
+    verified_org_names: &'a [String],
+    orgs: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+}
