@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::model::{AccessRequest, Batch, Call, Cursor, Gating, Model, Person, Repo, Role, Status};
@@ -97,7 +98,7 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
                 ),
                 ("PUT", ["settings"]) => settings(model.repo(&key), &call.body),
                 ("GET", ["user-access-request", status]) => match (Status::parse(status), paging(query)) {
-                    (Some(status), Ok(paging)) => list(model, &key, status, &paging, path),
+                    (Some(status), Ok(paging)) => list(model, &key, status, &paging, (path, query)),
                     (None, _) => unknown(call),
                     (_, Err(answer)) => answer,
                 },
@@ -118,11 +119,23 @@ fn unknown(call: &Call) -> Answer {
     Answer { status: 404, headers: Vec::new(), body: format!("Cannot {call}") }
 }
 
-/// The value of a parameter of a query.
-fn param<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query
-        .split('&')
-        .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+/// The address of a call of this Hub.
+fn address(origin: &str, path: &str, query: &str) -> Url {
+    Url::parse(&format!("{origin}{path}?{query}")).expect("an address")
+}
+
+/// The value of a parameter of a query, decoded.
+fn param(query: &str, name: &str) -> Option<String> {
+    let url = address("http://hub", "/", query);
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// The link to the next page: the same call again, from another place on.
+fn link(origin: &str, path: &str, query: &str, cursor: usize) -> (&'static str, String) {
+    let (this, mut next) = (address(origin, path, query), address(origin, path, ""));
+    let kept = this.query_pairs().filter(|(name, _)| name != "cursor");
+    next.query_pairs_mut().extend_pairs(kept).append_pair("cursor", &cursor.to_string());
+    ("Link", format!(r#"<{next}>; rel="next""#))
 }
 
 fn paging(query: &str) -> Result<Paging, Answer> {
@@ -133,7 +146,17 @@ fn paging(query: &str) -> Result<Paging, Answer> {
     }
 }
 
-fn list(model: &mut Model, key: &str, status: Status, paging: &Paging, path: &str) -> Answer {
+fn list(
+    model: &mut Model,
+    key: &str,
+    status: Status,
+    paging: &Paging,
+    (path, query): (&str, &str),
+) -> Answer {
+    let searched = param(query, "q").unwrap_or_default();
+    if searched.encode_utf16().count() > 250 {
+        return Answer::error(400, None, "Invalid value for parameter q: must be at most 250 characters");
+    }
     let (lag, limit, cursor) = (model.lag, paging.limit.min(model.max_page), model.cursor);
     let (origin, elsewhere) = (model.origin.clone(), model.next_page.clone());
     let repo = model.repo(key);
@@ -144,18 +167,20 @@ fn list(model: &mut Model, key: &str, status: Status, paging: &Paging, path: &st
         Cursor::Points => (paging.cursor, 0),
         Cursor::Counts => (0, paging.cursor),
     };
-    let mut listed = repo.list(status, lag, from).skip(skipped);
+    let listed = repo.list(status, lag, from).filter(|(_, request)| repo.finds(request, &searched));
+    let mut listed = listed.skip(skipped);
     let page: Vec<_> = listed.by_ref().take(limit).map(|(_, request)| repo.entry(request, status)).collect();
     let next = listed.next().map(|(place, _)| match cursor {
         Cursor::Points => place,
         Cursor::Counts => skipped + limit,
     });
-    let next = next.map(|next| format!("{origin}{path}?limit={}&cursor={next}", paging.limit));
     let body = serde_json::to_string(&page).expect("JSON");
     let mut answer = Answer { status: 200, headers: Vec::new(), body };
     if let Some(next) = next {
-        let next = elsewhere.unwrap_or(next);
-        answer.headers.push(("Link", format!(r#"<{next}>; rel="next""#)));
+        answer.headers.push(match elsewhere {
+            Some(elsewhere) => ("Link", format!(r#"<{elsewhere}>; rel="next""#)),
+            None => link(&origin, path, query, next),
+        });
     }
     answer
 }
@@ -335,22 +360,19 @@ fn repo_info(repo: &Repo) -> Value {
 
 fn list_repos(model: &Model, kind: &str, query: &str, paging: &Paging, signed_in: bool) -> Answer {
     let author = param(query, "author");
-    let only_gated = param(query, "gated") == Some("true") && model.filters_by_gate;
+    let only_gated = param(query, "gated").as_deref() == Some("true") && model.filters_by_gate;
     let mut listed = model.repos.values().filter(|repo| {
         format!("{}s", repo.kind) == kind
             && repo.role != Role::None
             && (signed_in || !repo.private)
-            && author.is_none_or(|author| repo.name.split('/').next() == Some(author))
+            && author.as_deref().is_none_or(|author| repo.name.split('/').next() == Some(author))
             && (!only_gated || repo.gating != Gating::Off)
     });
     let limit = paging.limit.min(model.max_page);
     let page: Vec<Value> = listed.by_ref().skip(paging.cursor).take(limit).map(repo_info).collect();
     let mut answer = Answer::ok(&json!(page));
     if listed.next().is_some() {
-        let query: Vec<_> = query.split('&').filter(|pair| !pair.starts_with("cursor=")).collect();
-        let (origin, cursor) = (&model.origin, paging.cursor + limit);
-        let next = format!("{origin}/api/{kind}?{}&cursor={cursor}", query.join("&"));
-        answer.headers.push(("Link", format!(r#"<{next}>; rel="next""#)));
+        answer.headers.push(link(&model.origin, &format!("/api/{kind}"), query, paging.cursor + limit));
     }
     answer
 }

@@ -9,6 +9,15 @@ use serde_json::{Value, json};
 use super::model::{AccessRequest, Repo, Status};
 
 impl Repo {
+    /// Whether a search finds a request: one by the beginning of the user name or of the full name, in any case. Nobody is
+    /// found who is not shown.
+    pub fn finds(&self, request: &AccessRequest, searched: &str) -> bool {
+        let (person, searched) = (&request.person, searched.to_lowercase());
+        let begins = |name: &str| name.to_lowercase().starts_with(&searched);
+        let hidden = self.hides_requesters || request.anonymous;
+        searched.is_empty() || !hidden && (begins(&person.name) || begins(&person.fullname))
+    }
+
     /// How a list shows a request.
     pub fn entry<'a>(&self, request: &'a AccessRequest, status: Status) -> Entry<'a> {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -34,7 +43,7 @@ impl Repo {
             timestamp: time(request.requested_at),
             fields: person.fields.as_ref(),
             reviewed_at: request.reviewed_at.map(time),
-            granted_by: request.granted.then(|| json!({"fullname": "The Owner", "user": "owner"})),
+            granted_by: request.granted.then(granter),
         }
     }
 
@@ -42,16 +51,25 @@ impl Repo {
     pub fn report(&self) -> Value {
         let row = |request: &AccessRequest| {
             let mut row = json!({
-                "fullname": request.person.fullname, "user": request.person.name, "email": request.person.email,
+                "fullname": request.person.fullname, "user": request.person.name,
+                "email": request.person.email.as_ref().filter(|_| !request.granted),
                 "time": request.requested_at, "status": request.status.as_str(),
             });
             if let Some(at) = request.reviewed_at {
                 row["reviewedAt"] = json!(at);
             }
+            if request.granted {
+                row["grantedBy"] = granter();
+            }
             row
         };
         self.requests.iter().map(row).collect()
     }
+}
+
+/// Who grants access here, whoever the token belongs to by now.
+fn granter() -> Value {
+    json!({"fullname": "The Owner", "user": "owner"})
 }
 
 /// An entry of a list.

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::hub::{self, Cursor, Fault, Gating, Hub, Person, Quota, Role, Status};
 use crate::support::{ask, staff};
 
-const REQUESTS: &str = "/api/models/acme/model/user-access-request";
+pub const REQUESTS: &str = "/api/models/acme/model/user-access-request";
 
-fn client() -> Client {
+pub fn client() -> Client {
     hub_doorman::http::client().expect("a client")
 }
 
-async fn call(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> Response {
+pub async fn call(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> Response {
     let method = method.parse().expect("a method");
     let request = client().request(method, hub.endpoint() + path).bearer_auth(Hub::TOKEN);
     let request = match body {
@@ -24,8 +24,15 @@ async fn call(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> Respo
     request.send().await.expect("an answer")
 }
 
-async fn json_of(response: Response) -> Value {
+pub async fn json_of(response: Response) -> Value {
     serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON")
+}
+
+/// The path of the next page, if there is one.
+fn next_of(hub: &Hub, response: &Response) -> Option<String> {
+    let link = response.headers().get("link")?.to_str().expect("ASCII");
+    let url = link.strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="next""#)).expect("a link");
+    Some(url.strip_prefix(&hub.endpoint()).expect("of this Hub").to_owned())
 }
 
 /// A Hub on which ada has asked for `acme/model` and is in this state.
@@ -126,6 +133,10 @@ async fn grant_lets_in_whoever_has_an_account_and_is_not_in() {
     }
     let accepted = json_of(call(&hub, "GET", &format!("{REQUESTS}/accepted"), None).await).await;
     assert_eq!(accepted[1]["user"]["email"], Value::Null, "who was granted access shares no e-mail address");
+    let report = json_of(call(&hub, "GET", "/acme/model/user-access-report", None).await).await;
+    assert_eq!(report[0].get("grantedBy"), None);
+    assert_eq!(report[1]["grantedBy"], json!({"fullname": "The Owner", "user": "owner"}));
+    assert_eq!(report[1]["grantedBy"], accepted[1]["grantedBy"]);
 }
 
 #[tokio::test]
@@ -145,17 +156,60 @@ async fn lists_come_in_pages_with_a_link_to_the_next() {
     let (mut path, mut sizes) = (format!("{REQUESTS}/pending?limit=10"), Vec::new());
     loop {
         let response = call(&hub, "GET", &path, None).await;
-        let next = response.headers().get("link").map(|link| link.to_str().expect("ASCII").to_owned());
+        let next = next_of(&hub, &response);
         sizes.push(json_of(response).await.as_array().map_or(0, Vec::len));
         let Some(next) = next else { break };
-        let url =
-            next.strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="next""#)).expect("a link");
-        path = url.strip_prefix(&hub.endpoint()).expect("of this Hub").to_owned();
+        path = next;
     }
     assert_eq!(sizes, [10, 10, 5]);
     for limit in ["5", "1001", "ten"] {
         assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending?limit={limit}"), None).await.status(), 400);
     }
+}
+
+#[tokio::test]
+async fn a_list_is_searched_by_the_beginning_of_a_name_page_by_page() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model");
+    for number in 0..12 {
+        hub.model().repo("acme/model").ask(staff(&format!("Ada-{number:02}")));
+        hub.model().repo("acme/model").ask(staff(&format!("bob-{number:02}")));
+    }
+    let full_name = |fullname: &str, name: &str| Person { fullname: fullname.to_owned(), ..staff(name) };
+    hub.model().repo("acme/model").ask(full_name("Ümit & Søn = 100%", "zed"));
+    for (searched, found) in [
+        ("", 25),
+        ("ada", 12),
+        ("ADA-0", 10),
+        ("da-", 0),
+        ("bob-11%20the%20T", 1),
+        ("bob-11+the", 1),
+        ("%C3%BCMIT%20%26%20s%C3%B8n%20%3D%20100%25", 1),
+        ("zed@", 0),
+        (&"%C3%BC".repeat(250), 0),
+    ] {
+        let path = format!("{REQUESTS}/pending?limit=100&q={searched}");
+        let listed = json_of(call(&hub, "GET", &path, None).await).await;
+        assert_eq!(listed.as_array().map(Vec::len), Some(found), "{searched}");
+    }
+    let long = "x".repeat(251);
+    assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending?q={long}"), None).await.status(), 400);
+
+    // The link to the next page goes on with the search.
+    for (cursor, searched) in [(Cursor::Points, "bob%2D"), (Cursor::Counts, "bob%2D")] {
+        hub.model().cursor = cursor;
+        let first = call(&hub, "GET", &format!("{REQUESTS}/pending?q={searched}&limit=10"), None).await;
+        let next = next_of(&hub, &first).expect("a second page");
+        let second = call(&hub, "GET", &next, None).await;
+        assert_eq!(next_of(&hub, &second), None);
+        let users = [json_of(first).await, json_of(second).await];
+        let users: Vec<_> = users.iter().flat_map(|page| page.as_array().into_iter().flatten()).collect();
+        assert_eq!((users.len(), &users[11]["user"]["user"]), (12, &json!("bob-11")), "{cursor:?}");
+    }
+
+    hub.model().repo("acme/model").hides_requesters = true;
+    let listed = json_of(call(&hub, "GET", &format!("{REQUESTS}/pending?q=ada"), None).await).await;
+    assert_eq!(listed, json!([]), "who is not shown is not found");
 }
 
 #[tokio::test]
@@ -269,9 +323,7 @@ async fn who_leaves_between_two_pages_shifts_the_next_one_where_the_cursor_count
         hub.model().lag = Duration::from_secs(lag);
         hub.model().max_page = 10;
         let first = call(&hub, "GET", &format!("{REQUESTS}/pending?limit=10"), None).await;
-        let link = first.headers()["link"].to_str().expect("text").to_owned();
-        let next =
-            link.trim_start_matches('<').split('>').next().expect("a URL").replace(&hub.endpoint(), "");
+        let next = next_of(&hub, &first).expect("a second page");
         for user in 0..5 {
             let mut model = hub.model();
             let request =
