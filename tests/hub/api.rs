@@ -6,6 +6,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::model::{AccessRequest, Batch, Call, Cursor, Gating, Model, Person, Repo, Role, Status};
+use super::settings;
 
 /// An answer, before it is HTTP.
 pub struct Answer {
@@ -15,7 +16,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn ok(body: &Value) -> Self {
+    pub fn ok(body: &Value) -> Self {
         Self { status: 200, headers: Vec::new(), body: body.to_string() }
     }
 
@@ -36,7 +37,7 @@ struct Paging {
 /// Answers a call of whoever shows this token.
 pub fn answer(model: &mut Model, call: &Call, token: Option<&str>) -> Answer {
     if token.is_some_and(|token| token != model.token) {
-        return Answer::error(401, None, "Invalid username or password.");
+        return unauthorized();
     }
     let (left, ends_in) = model.quota.count();
     let seconds = ends_in.as_secs() + u64::from(ends_in.subsec_nanos() > 0);
@@ -57,15 +58,19 @@ pub fn answer(model: &mut Model, call: &Call, token: Option<&str>) -> Answer {
     answer
 }
 
+fn unauthorized() -> Answer {
+    Answer::error(401, None, "Invalid username or password.")
+}
+
 fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
     let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match (call.method.as_str(), segments.as_slice()) {
-        ("GET", ["api", "whoami-v2"]) if signed_in => Answer::ok(&json!({
-            "type": "user", "id": "id-owner", "name": "owner", "fullname": "The Owner", "isPro": false,
-            "orgs": [{"type": "org", "name": "acme", "roleInOrg": "admin"}],
-            "auth": {"type": "access_token", "accessToken": {"displayName": "doorman", "role": "write"}},
-        })),
+        (_, ["api", "whoami-v2" | "settings", ..]) if !signed_in => unauthorized(),
+        ("GET", ["api", "whoami-v2"]) => Answer::ok(&model.account.shown()),
+        (method, ["api", "settings", "webhooks", rest @ ..]) => {
+            settings::webhooks(model, method, rest, &call.body).unwrap_or_else(|| unknown(call))
+        }
         ("GET", ["api", kind @ ("models" | "datasets")]) => match paging(query) {
             Ok(paging) => list_repos(model, kind, query, &paging, signed_in),
             Err(answer) => answer,
@@ -90,13 +95,13 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
             };
             match (call.method.as_str(), rest) {
                 ("GET", []) => Answer::ok(&repo_info(model.repo(&key))),
-                _ if !signed_in => Answer::error(401, None, "Invalid username or password."),
-                _ if role == Role::Read => Answer::error(
+                _ if !signed_in => unauthorized(),
+                _ if role == Role::Read || !model.account.role.may_write(&key) => Answer::error(
                     403,
                     None,
                     "You have read access but not the required permissions for this operation",
                 ),
-                ("PUT", ["settings"]) => settings(model.repo(&key), &call.body),
+                ("PUT", ["settings"]) => set_gate(model.repo(&key), &call.body),
                 ("GET", ["user-access-request", status]) => match (Status::parse(status), paging(query)) {
                     (Some(status), Ok(paging)) => list(model, &key, status, &paging, (path, query)),
                     (None, _) => unknown(call),
@@ -321,7 +326,7 @@ fn grant(model: &mut Model, key: &str, body: &Value) -> Answer {
 
 fn report(model: &mut Model, key: &str, signed_in: bool) -> Answer {
     match model.repos.get(key) {
-        Some(repo) if signed_in && repo.role == Role::Write => {
+        Some(repo) if signed_in && repo.role == Role::Write && model.account.role.may_write(key) => {
             let mut answer = Answer::ok(&repo.report());
             answer
                 .headers
@@ -332,7 +337,7 @@ fn report(model: &mut Model, key: &str, signed_in: bool) -> Answer {
     }
 }
 
-fn settings(repo: &mut Repo, body: &Value) -> Answer {
+fn set_gate(repo: &mut Repo, body: &Value) -> Answer {
     repo.gating = match &body["gated"] {
         Value::Bool(false) => Gating::Off,
         gated if gated == "auto" => Gating::Auto,

@@ -12,6 +12,7 @@ mod entry;
 mod model;
 mod quota;
 mod server;
+mod settings;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub use model::{AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Repo, Role, Status};
 pub use quota::Quota;
 pub use server::{Server, listen};
+pub use settings::{Account, Scope, TokenRole, Webhook};
 
 /// A running stand-in; it ends when this is dropped.
 pub struct Hub {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::quota::Quota;
+use super::settings::{Account, Webhook};
 
 /// The four states of an access request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,6 +280,10 @@ pub struct Model {
     pub repos: BTreeMap<String, Repo>,
     /// Users who can be granted access without having asked.
     pub people: Vec<Person>,
+    /// Whose token it is.
+    pub account: Account,
+    /// The webhooks of that account, in the order of making.
+    pub webhooks: Vec<Webhook>,
     pub batch: Batch,
     /// By how much the lists lag behind the writes.
     pub lag: Duration,
@@ -316,6 +321,8 @@ impl Model {
             origin: String::new(),
             repos: BTreeMap::new(),
             people: Vec::new(),
+            account: Account::new(),
+            webhooks: Vec::new(),
             batch: Batch::NoRequestId,
             lag: Duration::ZERO,
             cursor: Cursor::Points,

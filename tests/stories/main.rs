@@ -21,6 +21,7 @@ mod metrics;
 mod people;
 mod python_client;
 mod secrets;
+mod settings_of_hub;
 mod stand_in;
 mod support;
 mod sweeps;

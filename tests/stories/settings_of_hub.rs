@@ -1,0 +1,160 @@
+//! The stand-in's settings of a user: whose token it is, and the webhooks.
+
+use serde_json::{Value, json};
+
+use crate::hub::{Account, Hub, Scope, Status, TokenRole, Webhook};
+use crate::stand_in::{REQUESTS, call, client, json_of};
+use crate::support::{ask, staff};
+
+const WEBHOOKS: &str = "/api/settings/webhooks";
+
+/// The status of an answer and its body.
+async fn answer(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    let response = call(hub, method, path, body).await;
+    (response.status().as_u16(), json_of(response).await)
+}
+
+#[tokio::test]
+async fn a_webhook_is_made_changed_switched_off_and_on_and_deleted() {
+    let hub = Hub::start().await;
+    let body = json!({"url": "https://doorman.example/", "watched": [{"type": "org", "name": "acme"}], "secret": "s"});
+    let (status, made) = answer(&hub, "POST", WEBHOOKS, Some(body.clone())).await;
+    let id = made["webhook"]["id"].as_str().expect("an id").to_owned();
+    let mut expected = body;
+    expected["id"] = json!(id);
+    expected["domains"] = json!(["repo", "discussion"]);
+    expected["disabled"] = json!(false);
+    assert_eq!((status, &made), (200, &json!({"webhook": expected})));
+    assert_eq!(answer(&hub, "GET", WEBHOOKS, None).await, (200, json!([expected])), "a bare list");
+
+    let one = format!("{WEBHOOKS}/{id}");
+    for (action, disabled) in [("disable", true), ("disable", true), ("enable", false)] {
+        let (status, body) = answer(&hub, "POST", &format!("{one}/{action}"), None).await;
+        assert_eq!((status, &body["webhook"]["disabled"]), (200, &json!(disabled)));
+        assert_eq!(hub.model().webhooks[0].disabled, disabled);
+    }
+
+    let watched =
+        json!([{"type": "dataset", "name": "acme/corpus"}, {"type": "model", "name": "acme/model"}]);
+    let change = json!({"watched": watched, "domains": ["discussion"]});
+    let (status, changed) = answer(&hub, "POST", &one, Some(change)).await;
+    expected["watched"] = watched;
+    expected["domains"] = json!(["discussion"]);
+    assert_eq!((status, &changed), (200, &json!({"webhook": expected})), "what was left out stays");
+    assert_eq!(answer(&hub, "GET", &one, None).await, (200, changed));
+
+    assert_eq!(answer(&hub, "DELETE", &one, None).await.0, 200);
+    assert!(hub.model().webhooks.is_empty());
+    for (method, path) in
+        [("GET", ""), ("POST", ""), ("DELETE", ""), ("POST", "/enable"), ("POST", "/disable")]
+    {
+        let (status, body) = answer(&hub, method, &format!("{one}{path}"), Some(json!({}))).await;
+        assert_eq!((status, body), (404, json!({"error": "Webhook not found"})), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_says_too_little_or_unknown_things_is_refused() {
+    let hub = Hub::start().await;
+    let url = "https://doorman.example/";
+    let watched = |kind: &str| json!([{"type": kind, "name": "acme"}]);
+    let webhook = Webhook::new(url, &[("org", "acme")]);
+    let one = format!("{WEBHOOKS}/{}", webhook.id);
+    hub.model().webhooks.push(webhook.clone());
+    for (body, made, changed) in [
+        (json!({"watched": watched("org")}), 400, 200),
+        (json!({"url": url}), 400, 400),
+        (json!({"url": url, "watched": []}), 400, 400),
+        (json!({"url": "doorman", "watched": watched("org")}), 400, 400),
+        (json!({"url": url, "watched": watched("kernel")}), 400, 400),
+        (json!({"url": url, "watched": [{"type": "org"}]}), 400, 400),
+        (json!({"url": url, "watched": watched("org"), "domains": ["discussions"]}), 400, 400),
+        (json!({"url": url, "watched": watched("org"), "domains": "repo"}), 400, 400),
+        (json!({"url": url, "watched": watched("bucket"), "domains": ["repo"]}), 200, 200),
+    ] {
+        let before = hub.model().webhooks.len();
+        assert_eq!(answer(&hub, "POST", WEBHOOKS, Some(body.clone())).await.0, made, "made from {body}");
+        assert_eq!(hub.model().webhooks.len() - before, usize::from(made == 200), "{body}");
+        assert_eq!(hub.model().webhooks[0], webhook, "{body}");
+        assert_eq!(answer(&hub, "POST", &one, Some(body.clone())).await.0, changed, "changed to {body}");
+        hub.model().webhooks[0] = webhook.clone();
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_starts_a_job_has_no_url_until_it_is_given_one() {
+    let hub = Hub::start().await;
+    let job = json!({"dockerImage": "ubuntu", "command": ["true"]});
+    let webhook = Webhook { url: None, job: Some(job.clone()), ..Webhook::new("", &[("user", "owner")]) };
+    let one = format!("{WEBHOOKS}/{}", webhook.id);
+    hub.model().webhooks.push(webhook);
+    let (_, shown) = answer(&hub, "GET", &one, None).await;
+    assert_eq!((&shown["webhook"]["job"], shown["webhook"].get("url")), (&job, None));
+    let body = json!({"url": "https://doorman.example/", "watched": shown["webhook"]["watched"]});
+    assert_eq!(answer(&hub, "POST", &one, Some(body)).await.0, 200);
+    assert_eq!(hub.model().webhooks[0].job, None);
+}
+
+#[tokio::test]
+async fn settings_are_for_those_who_show_a_token() {
+    let hub = Hub::start().await;
+    for path in ["/api/whoami-v2", WEBHOOKS] {
+        let url = hub.endpoint() + path;
+        assert_eq!(client().get(&url).send().await.expect("an answer").status(), 401, "{path}");
+        let wrong = client().get(&url).bearer_auth("hf_wrong").send().await.expect("an answer");
+        assert_eq!(wrong.status(), 401, "{path}");
+        assert_eq!(wrong.headers()["x-error-message"], "Invalid username or password.");
+        assert_eq!(call(&hub, "GET", path, None).await.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_tells_whose_it_is_and_what_it_may_do() {
+    let hub = Hub::start().await;
+    let orgs = vec![("acme".to_owned(), "write".to_owned()), ("labs".to_owned(), "read".to_owned())];
+    hub.model().account = Account { name: "ada".to_owned(), orgs, ..Account::new() };
+    let (_, who) = answer(&hub, "GET", "/api/whoami-v2", None).await;
+    assert_eq!((&who["name"], &who["orgs"][1]["name"]), (&json!("ada"), &json!("labs")));
+    assert_eq!(who["orgs"][0]["roleInOrg"], "write");
+    assert_eq!(who["auth"]["accessToken"]["role"], "write");
+
+    let scoped = vec![Scope::new("org", "acme", &["repo.content.read", "repo.write"])];
+    hub.model().account.role = TokenRole::FineGrained { reads_gated: true, global: Vec::new(), scoped };
+    let (_, who) = answer(&hub, "GET", "/api/whoami-v2", None).await;
+    assert_eq!(who["auth"]["accessToken"]["role"], "fineGrained");
+    let scoped = json!([{"entity": {"_id": "id-acme", "type": "org", "name": "acme"},
+        "permissions": ["repo.content.read", "repo.write"]}]);
+    let expected = json!({"canReadGatedRepos": true, "global": [], "scoped": scoped});
+    assert_eq!(who["auth"]["accessToken"]["fineGrained"], expected);
+}
+
+#[tokio::test]
+async fn a_token_opens_no_more_than_its_role_and_its_scopes() {
+    let hub = Hub::start().await;
+    for repo in ["acme/model", "datasets/acme/model", "acmeish/model"] {
+        ask(&hub, repo, [staff("ada")]);
+    }
+    let scope = |kind: &str, name: &str, permission: &str| TokenRole::FineGrained {
+        reads_gated: true,
+        global: Vec::new(),
+        scoped: vec![Scope::new("user", "owner", &["repo.write"]), Scope::new(kind, name, &[permission])],
+    };
+    for (role, [model, dataset, other]) in [
+        (TokenRole::Write, [200, 200, 200]),
+        (TokenRole::Read, [403, 403, 403]),
+        (scope("org", "acme", "repo.write"), [200, 200, 403]),
+        (scope("org", "acme", "repo.content.read"), [403, 403, 403]),
+        (scope("model", "acme/model", "repo.write"), [200, 403, 403]),
+        (scope("dataset", "acme/model", "repo.write"), [403, 200, 403]),
+    ] {
+        hub.model().account.role = role.clone();
+        for (repo, status) in [("models/acme", model), ("datasets/acme", dataset), ("models/acmeish", other)]
+        {
+            let path = format!("/api/{repo}/model/user-access-request/pending");
+            assert_eq!(call(&hub, "GET", &path, None).await.status(), status, "{role:?} {repo}");
+        }
+        let handled = call(&hub, "POST", &format!("{REQUESTS}/handle"), Some(json!({"user": "ada"}))).await;
+        assert_eq!(handled.status() == 403, model == 403, "{role:?}");
+    }
+    assert_eq!(hub.users("acme/model", Status::Pending), ["ada"]);
+}
