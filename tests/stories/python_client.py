@@ -76,4 +76,28 @@ assert [dataset.id for dataset in api.list_datasets(author="acme", gated=True)] 
 api.update_repo_settings("acme/corpus", gated="auto", repo_type="dataset")
 assert api.dataset_info("acme/corpus").gated == "auto"
 
+webhook = api.create_webhook(url="https://old.example/", watched=[{"type": "org", "name": "acme"}], secret="old")
+assert webhook.url == "https://old.example/" and webhook.secret == "old" and not webhook.disabled, webhook
+assert [(item.type, item.name) for item in webhook.watched] == [("org", "acme")] and webhook.domains == ["repo", "discussion"]
+other = api.create_webhook(url="https://other.example/", watched=webhook.watched, domains=["repo"])
+assert other.id != webhook.id and other.secret is None and other.domains == ["repo"], other
+assert api.list_webhooks() == [webhook, other]
+assert api.get_webhook(webhook.id) == webhook
+
+watched = [{"type": "model", "name": "acme/model"}, {"type": "dataset", "name": "acme/corpus"}]
+changed = api.update_webhook(webhook.id, url="https://new.example/", watched=watched, domains=["discussion"], secret="new")
+assert (changed.id, changed.url, changed.secret) == (webhook.id, "https://new.example/", "new"), changed
+assert [(item.type, item.name) for item in changed.watched] == [("model", "acme/model"), ("dataset", "acme/corpus")]
+assert api.update_webhook(webhook.id, watched=changed.watched) == changed, "what is left out stays"
+assert api.disable_webhook(webhook.id).disabled and api.get_webhook(webhook.id).disabled
+assert api.enable_webhook(webhook.id) == changed
+refused(400, api.create_webhook, url="https://new.example/", watched=[])
+refused(400, api.create_webhook, url="https://new.example/", watched=[{"type": "kernel", "name": "acme/kernel"}])
+refused(401, api.list_webhooks, token="hf_wrong")
+
+api.delete_webhook(other.id)
+refused(404, api.get_webhook, other.id)
+refused(404, api.delete_webhook, other.id)
+assert api.list_webhooks() == [changed]
+
 print(f"huggingface_hub {huggingface_hub.__version__}: all as on the Hub")

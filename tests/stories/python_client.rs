@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::hub::{Gating, Hub, Person, Role, Status};
+use crate::hub::{Gating, Hub, Person, Role, Status, Webhook};
 use crate::support::staff;
 
 /// A virtual environment with this release of the client, or why there is none.
@@ -68,6 +68,15 @@ async fn the_python_client_finds_the_hub_that_it_knows(requirement: &str) {
         assert_eq!(hub.users(repo, Status::Pending), ["eve", "kim"], "{repo}");
         assert_eq!(hub.model().repo(repo).request("bob").reason.as_deref(), Some("Not this time."));
     }
+    let webhooks = hub.model().webhooks.clone();
+    let watched = [("model", "acme/model"), ("dataset", "acme/corpus")];
+    let expected = Webhook {
+        id: webhooks[0].id.clone(),
+        domains: vec!["discussion".to_owned()],
+        secret: Some("new".to_owned()),
+        ..Webhook::new("https://new.example/", &watched)
+    };
+    assert_eq!(webhooks, [expected]);
 }
 
 #[tokio::test]
