@@ -1,25 +1,48 @@
 //! The stand-in Hub by itself, with the people of the harness waiting, for tools that need a Hub to talk to.
 //!
+//! ```text
+//! cargo run --example hub                     the dozen of the harness
+//! cargo run --example hub -- --crowd 300      a crowd of that many, as in life
+//! ```
+//!
 //! Prints the environment of a doorman that works with it and with the sample events, as a file for `cargo lambda watch
 //! --env-file`, and serves until it is stopped.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "replay/crowd.rs"]
+mod crowd;
 #[path = "../tests/hub/mod.rs"]
 mod hub;
 #[path = "replay/people.rs"]
 mod people;
 
+use std::process::ExitCode;
+
 use hub::Hub;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let crowd = match arguments[..] {
+        [] => Some(None),
+        ["--crowd", number] => number.parse().ok().map(Some),
+        _ => None,
+    };
+    let Some(crowd) = crowd else {
+        eprintln!("hub: the only option is --crowd NUMBER");
+        return ExitCode::FAILURE;
+    };
     let hub = Hub::start().await;
-    people::seed(&hub);
+    match crowd {
+        Some(number) => crowd::seed(&hub, number),
+        None => people::seed(&hub),
+    }
     println!("HF_ENDPOINT={}", hub.endpoint());
     println!("HF_TOKEN={}", Hub::TOKEN);
     println!("REPOS=acme/*");
     println!("WEBHOOK_SECRET=sample-webhook-secret");
     // In backquotes, or cargo-lambda takes the quotes of the JSON for its own.
     println!("APPROVAL_POLICY=`{}`", include_str!("policy.json").lines().collect::<String>());
-    std::future::pending::<()>().await;
+    std::future::pending().await
 }

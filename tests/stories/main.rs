@@ -5,6 +5,8 @@
 
 #[path = "../aws/mod.rs"]
 mod aws;
+#[path = "../../examples/replay/crowd.rs"]
+mod crowd;
 #[path = "../hub/mod.rs"]
 mod hub;
 #[path = "../logs/mod.rs"]
@@ -13,6 +15,7 @@ mod logs;
 mod audit;
 mod backlog;
 mod binary;
+mod crowds;
 mod discovery;
 mod events;
 mod failures;
