@@ -113,6 +113,11 @@ impl Policy {
         &self.fingerprint
     }
 
+    /// The names of the rules, in the order in which they are written.
+    pub fn rule_names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| &*rule.name)
+    }
+
     /// Decides one request. The same arguments always give the same decision.
     ///
     /// A rule that cannot be evaluated holds the request whatever the others say: it might have rejected.
@@ -148,7 +153,7 @@ impl Policy {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.rules.iter().map(|rule| &*rule.name).collect();
+        let names: Vec<&str> = self.rule_names().collect();
         f.debug_struct("Policy")
             .field("rules", &names)
             .field("default", &self.default)
