@@ -48,7 +48,7 @@ pub struct Config {
 
 /// Everything that is wrong with the environment; each fault starts with the name of a variable. No secret is in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError(pub(crate) Vec<String>);
+pub struct ConfigError(pub Vec<String>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,19 +3,23 @@
 use json_subscriber::fmt::Layer;
 use lambda_runtime::tracing::subscriber;
 use lambda_runtime::tracing::subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
+use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
 use lambda_runtime::tracing::subscriber::prelude::*;
 use lambda_runtime::tracing::subscriber::registry::LookupSpan;
 use tracing::{Metadata, Subscriber};
 
-/// Begins to write the log to the standard output: what `RUST_LOG` lets through, and `info` if that is empty or faulty.
-pub fn start(rust_log: &str) {
+/// Begins to write the log: what `RUST_LOG` lets through, and `info` if that is empty or faulty.
+pub fn start<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(rust_log: &str, writer: W) {
     let chosen = if check(rust_log).is_ok() { rust_log } else { "" };
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(chosen);
     // Spans say what a line is about, and that they do whatever RUST_LOG says.
     let says_what = |metadata: &Metadata| metadata.is_span() && *metadata.level() <= LevelFilter::INFO;
     let filter = filter_fn(says_what).with_max_level_hint(LevelFilter::INFO).or(filter);
     // Never more than DEBUG, whatever RUST_LOG says: at TRACE the runtime logs whole events, and the secret with them.
-    subscriber::registry().with(lines().with_filter(filter)).with(LevelFilter::DEBUG).init();
+    subscriber::registry()
+        .with(lines().with_writer(writer).with_filter(filter))
+        .with(LevelFilter::DEBUG)
+        .init();
 }
 
 /// Whether a text is a filter as `RUST_LOG` takes it: a level, or `target=level`, or several of them with commas between. A

@@ -13,7 +13,7 @@ use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Error> {
-    log::start(&std::env::var("RUST_LOG").unwrap_or_default());
+    log::start(&std::env::var("RUST_LOG").unwrap_or_default(), std::io::stdout);
     // Where, and not what: a message may hold what a requester wrote.
     std::panic::set_hook(Box::new(|panic| {
         error!(location = panic.location().map(ToString::to_string), "panicked");

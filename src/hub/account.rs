@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -71,7 +72,7 @@ pub enum Question {
 pub struct Webhook {
     /// What the Hub calls it.
     pub id: String,
-    /// Where it is delivered; one that starts a Job has none.
+    /// Where it is delivered, without a query, which may hold a secret; one that starts a Job has none.
     pub url: Option<String>,
     /// What it watches.
     pub watched: Vec<Watched>,
@@ -91,6 +92,15 @@ pub struct Watched {
     pub kind: String,
     /// The name of the repo, the user or the organization.
     pub name: String,
+}
+
+impl Webhook {
+    /// Whether this is where it is delivered.
+    #[must_use]
+    pub fn is_delivered_to(&self, url: &Url) -> bool {
+        let plain = |url: &str| without_query(url).trim_end_matches('/').to_owned();
+        self.url.as_deref().map(plain) == Some(plain(url.as_str()))
+    }
 }
 
 impl Watched {
@@ -215,12 +225,16 @@ fn read_webhook(value: &Value) -> Result<Webhook, String> {
     let list = |key: &str| value[key].as_array().into_iter().flatten();
     Ok(Webhook {
         id: value["id"].as_str().ok_or("it has a webhook without an id")?.to_owned(),
-        url: value["url"].as_str().map(str::to_owned),
+        url: value["url"].as_str().map(|url| without_query(url).to_owned()),
         watched: list("watched").filter_map(|watched| Watched::deserialize(watched).ok()).collect(),
         domains: list("domains").filter_map(Value::as_str).map(str::to_owned).collect(),
         has_secret: value["secret"].as_str().is_some_and(|secret| !secret.is_empty()),
         disabled: value["disabled"].as_bool().unwrap_or_default(),
     })
+}
+
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 fn read_question(question: &Value) -> Question {

@@ -13,6 +13,7 @@ use chrono::Utc;
 use hub_doorman::model::{Decision, Grounds};
 use hub_doorman::policy::Policy;
 
+use crate::screen::clean;
 use file::{Because, Case, Expected, Told};
 
 /// Decides all cases of a file, and writes where a policy decides otherwise than is expected. Whether all of them are as
@@ -38,13 +39,13 @@ pub fn run(policy: &Path, cases: &Path, out: &mut impl Write) -> Result<bool, Bo
         }
         if !is_met(expected, &decision) {
             failed += 1;
-            writeln!(out, "failed: {}", plain(name))?;
-            writeln!(out, "    expected {}", plain(&describe_expected(expected, &policy)))?;
-            writeln!(out, "    got      {}", plain(&describe(&decision, expected)))?;
+            writeln!(out, "failed: {}", clean(name))?;
+            writeln!(out, "    expected {}", clean(&describe_expected(expected, &policy)))?;
+            writeln!(out, "    got      {}", clean(&describe(&decision, expected)))?;
         }
     }
     if !unused.is_empty() {
-        writeln!(out, "note: no case is decided by {}", plain(&format!("`{}`", unused.join("`, `"))))?;
+        writeln!(out, "note: no case is decided by {}", clean(&format!("`{}`", unused.join("`, `"))))?;
     }
     let of = cases.len();
     let cases = if of == 1 { "case" } else { "cases" };
@@ -56,7 +57,7 @@ pub fn run(policy: &Path, cases: &Path, out: &mut impl Write) -> Result<bool, Bo
 /// Reads a file; what is wrong with it is told with its path.
 fn load<T>(path: &Path, read: impl Fn(&str) -> Result<T, Vec<String>>) -> Result<T, Vec<String>> {
     let text = fs::read_to_string(path).map_err(|error| vec![format!("cannot be read: {error}")]);
-    let with_path = |fault: String| plain(&format!("{}: {fault}", path.display()));
+    let with_path = |fault: String| clean(&format!("{}: {fault}", path.display()));
     text.and_then(|text| read(&text)).map_err(|faults| faults.into_iter().map(with_path).collect())
 }
 
@@ -107,9 +108,4 @@ fn describe(decision: &Decision, expected: &Expected) -> String {
         (_, Some(reason)) => format!(", told \"{reason}\""),
     };
     format!("{}: {grounds}{told}", verdict.as_str())
-}
-
-/// A text from a file, without what could move the cursor of a terminal or begin another line.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }

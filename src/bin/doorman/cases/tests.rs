@@ -102,7 +102,7 @@ failed: not unknown
 failed: unknown
     expected hold: rule `embargo`
     got      hold: rule `embargo` could not be evaluated: the request has no `Country`
-failed: no such [2Jrule
+failed: no such \u{fffd}[2J\u{fffd}rule
     expected accept: rule `stuff` (the policy has no rule of this name)
     got      accept: rule `staff`
 note: no case is decided by `waited`
@@ -131,7 +131,7 @@ fn faults_of_both_files_are_told_at_once_each_on_a_line_of_its_own() {
     assert_eq!(lines.len(), 4, "{error}");
     assert!(lines[0].starts_with("policy.json: rule `a`: `if`: "), "{error}");
     assert!(lines[1].starts_with("policy.json: `default`: "), "{error}");
-    assert!(lines[2].starts_with("cases.json: case `ab`: `verdict` is to be "), "{error}");
+    assert!(lines[2].starts_with("cases.json: case `a\u{fffd} b`: `verdict` is to be "), "{error}");
     assert!(lines[3].starts_with("cases.json: case number 2: `name` is missing; "), "{error}");
 }
 

@@ -1,0 +1,300 @@
+//! `check`: everything that can be wrong before a deployment. It changes nothing.
+
+mod form;
+
+use std::error::Error;
+use std::path::Path;
+
+use futures_util::future::join_all;
+use hub_doorman::config::{ConfigError, Noted, Variables};
+use hub_doorman::hub::{Account, Gating, Hub, RepoInfo, Webhook};
+use hub_doorman::model::{Repo, RepoPattern, RepoType, Status};
+use hub_doorman::policy::Policy;
+
+use crate::Ending;
+use crate::environment::{self, Lookup, deadline};
+use crate::screen::{Cell, Look, Screen, count};
+
+/// What was found, in the order in which it was looked for.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+struct Finding {
+    level: Level,
+    about: String,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Passed,
+    Warning,
+    Failed,
+}
+
+impl Findings {
+    fn add(&mut self, level: Level, about: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Finding { level, about: about.into(), text: text.into() });
+    }
+
+    /// What a variable holds; its faults are findings.
+    fn variable<T>(&mut self, read: impl FnOnce(&Variables<Lookup>) -> Result<T, Noted>) -> Option<T> {
+        let variables = environment::variables();
+        let value = read(&variables);
+        self.keep(variables.all(|| value))
+    }
+
+    fn keep<T>(&mut self, value: Result<T, ConfigError>) -> Option<T> {
+        value.map_err(|ConfigError(faults)| self.fail(&faults)).ok()
+    }
+
+    /// Each of these names what it is about first.
+    fn fail(&mut self, faults: &[String]) {
+        for fault in faults {
+            let (about, text) = fault.split_once(": ").unwrap_or(("", fault));
+            self.add(Level::Failed, about, text);
+        }
+    }
+
+    fn count(&self, level: Level) -> u64 {
+        self.0.iter().filter(|finding| finding.level == level).count() as u64
+    }
+}
+
+/// Looks for what is wrong, and shows what was found.
+pub async fn check(
+    named: &[RepoPattern],
+    policy_file: Option<&Path>,
+    screen: &mut Screen,
+) -> Result<Ending, Box<dyn Error>> {
+    let mut findings = Findings::default();
+    look(named, policy_file, &mut findings).await;
+    let rows = findings.0.iter().map(|Finding { level, about, text }| {
+        let (word, look) = match level {
+            Level::Passed => ("passed", Look::Good),
+            Level::Warning => ("warning", Look::Doubtful),
+            Level::Failed => ("failed", Look::Bad),
+        };
+        vec![Cell::new(word, look), Cell::plain(about), Cell::plain(text)]
+    });
+    screen.table(&[], rows.collect::<Vec<_>>())?;
+    let [passed, warnings, failed] =
+        [Level::Passed, Level::Warning, Level::Failed].map(|level| findings.count(level));
+    let sums = format!("{passed} passed, {}, {failed} failed", count(warnings, "warning"));
+    screen.aside(&format!("\n{sums}"))?;
+    Ok(if failed == 0 { Ending::Complete } else { Ending::Failed })
+}
+
+async fn look(named: &[RepoPattern], policy_file: Option<&Path>, findings: &mut Findings) {
+    let policy = match policy_file {
+        None => findings.variable(Variables::policy),
+        Some(path) => findings.keep(environment::read_policy(path)),
+    };
+    if let Some(policy) = &policy {
+        let source = policy_file.map_or("APPROVAL_POLICY".to_owned(), |path| path.display().to_string());
+        findings.add(Level::Passed, source, count(policy.rule_names().count() as u64, "rule"));
+    }
+    let repos = findings.variable(Variables::repos);
+    let repos = if named.is_empty() { repos.flatten() } else { Some(named.to_vec()) };
+    if repos.is_none() {
+        let text = "not set: webhooks about any repo are heard, and there are no sweeps, so that who asks may wait for ever";
+        findings.add(Level::Warning, "REPOS", text);
+    }
+    if findings.variable(Variables::dry_run) == Some(true) {
+        findings.add(Level::Warning, "DRY_RUN", "true: the doorman decides, and changes nothing");
+    }
+    look_at_secret(findings);
+    findings.variable(Variables::webhook_secret_previous);
+    findings.variable(Variables::log);
+    let concurrency = findings.variable(Variables::concurrency);
+    let (endpoint, token) = (findings.variable(Variables::endpoint), findings.variable(Variables::token));
+    let (Some(concurrency), Some(endpoint), Some(token)) = (concurrency, endpoint, token) else { return };
+    let hub = environment::connect(token, endpoint, concurrency).await;
+    let Some(hub) = findings.keep(hub) else { return };
+    let account = hub.account(deadline());
+    if !look_at_token(&account, findings).await {
+        return;
+    }
+    let repos = repos.unwrap_or_default();
+    let forms = look_at_repos(&hub, &repos, findings).await;
+    if let Some(policy) = &policy {
+        look_at_forms(policy, &forms, findings);
+    }
+    look_at_webhooks(&account, &repos, findings).await;
+}
+
+/// The function does not start without a secret; who has no webhook needs none.
+fn look_at_secret(findings: &mut Findings) {
+    match std::env::var("WEBHOOK_SECRET") {
+        Ok(text) if !text.trim().is_empty() => {
+            if findings.variable(Variables::webhook_secret).is_some() {
+                findings.add(Level::Passed, "WEBHOOK_SECRET", "is set");
+            }
+        }
+        _ => findings.add(
+            Level::Warning,
+            "WEBHOOK_SECRET",
+            "not set; the Lambda function does not start without it",
+        ),
+    }
+}
+
+/// Whether the token is good enough to look further.
+async fn look_at_token(account: &Account<'_>, findings: &mut Findings) -> bool {
+    let owner = match account.who_am_i().await {
+        Ok(owner) => owner,
+        Err(error) => {
+            findings.add(Level::Failed, "HF_TOKEN", error.to_string());
+            return false;
+        }
+    };
+    let name = &owner.name;
+    match owner.role.as_deref() {
+        Some("read") => findings.add(
+            Level::Failed,
+            "HF_TOKEN",
+            format!("a token of {name} that may only read; make one with the role `write` at https://huggingface.co/settings/tokens"),
+        ),
+        Some("fineGrained") => findings.add(
+            Level::Passed,
+            "HF_TOKEN",
+            format!("a fine-grained token of {name}; what it may do is seen at each repo"),
+        ),
+        Some(role) => findings.add(Level::Passed, "HF_TOKEN", format!("a token of {name} with the role `{role}`")),
+        None => findings.add(Level::Passed, "HF_TOKEN", format!("a token of {name}")),
+    }
+    true
+}
+
+/// Looks at each of the repos, and gives what their forms ask.
+async fn look_at_repos(
+    hub: &Hub,
+    patterns: &[RepoPattern],
+    findings: &mut Findings,
+) -> Vec<(Repo, RepoInfo)> {
+    let mut repos = Vec::new();
+    for pattern in patterns {
+        let found = match pattern {
+            RepoPattern::One(repo) => vec![repo.clone()],
+            RepoPattern::Namespace { owner, only } => search(hub, owner, *only, pattern, findings).await,
+        };
+        repos.extend(found);
+    }
+    repos.sort();
+    repos.dedup();
+    let account = hub.account(deadline());
+    let look = repos.iter().map(|repo| async {
+        let calls = hub.repo(repo, deadline());
+        (account.repo_info(repo).await, calls.list(Status::Pending, None, None).await)
+    });
+    let looks = join_all(look).await;
+    let mut forms = Vec::new();
+    for (repo, (info, waiting)) in repos.into_iter().zip(looks) {
+        let about = repo.to_string();
+        let info = match info {
+            Ok(info) => info,
+            Err(error) => {
+                findings.add(Level::Failed, about, error.to_string());
+                continue;
+            }
+        };
+        match (&info, waiting) {
+            (RepoInfo { name, .. }, _) if name != repo.name() => findings.add(
+                Level::Failed,
+                about,
+                format!("the Hub writes it `{name}`; name it so, for webhooks are compared with it letter by letter"),
+            ),
+            (RepoInfo { gating: Gating::Off, .. }, _) => findings.add(
+                Level::Failed,
+                about,
+                "not gated: everybody has access; set its access requests to manual approval in its settings",
+            ),
+            (RepoInfo { gating: Gating::Auto, .. }, _) => findings.add(
+                Level::Failed,
+                about,
+                "gated, but the Hub lets everybody in who asks; set its access requests to manual approval in its settings",
+            ),
+            (_, Err(error)) => findings.add(Level::Failed, about, error.to_string()),
+            (_, Ok((waiting, next))) => {
+                let more = if next.is_some() { "or more " } else { "" };
+                let text = format!("gated, approved by hand; {} {more}waiting", count(waiting.len() as u64, "request"));
+                findings.add(Level::Passed, about, text);
+            }
+        }
+        forms.push((repo, info));
+    }
+    forms
+}
+
+async fn search(
+    hub: &Hub,
+    owner: &str,
+    only: Option<RepoType>,
+    pattern: &RepoPattern,
+    findings: &mut Findings,
+) -> Vec<Repo> {
+    let types = only.map_or(vec![RepoType::Model, RepoType::Dataset], |only| vec![only]);
+    let listings = join_all(types.iter().map(|one| hub.gated_repos(owner, *one, deadline()))).await;
+    let errors = listings.iter().filter_map(|listing| listing.error.as_ref());
+    errors.for_each(|error| findings.add(Level::Failed, pattern.to_string(), error.to_string()));
+    let has_failed = listings.iter().any(|listing| listing.error.is_some());
+    let repos: Vec<Repo> = listings.into_iter().flat_map(|listing| listing.repos).collect();
+    if repos.is_empty() && !has_failed {
+        let text = "no gated repo found; is it misspelt, or hidden from HF_TOKEN?";
+        findings.add(Level::Failed, pattern.to_string(), text);
+    }
+    repos
+}
+
+/// Holds what the rules read against what the forms ask.
+fn look_at_forms(policy: &Policy, forms: &[(Repo, RepoInfo)], findings: &mut Findings) {
+    let (used, before) = (policy.answers(), findings.0.len());
+    if forms.is_empty() || used.is_empty() {
+        return;
+    }
+    let forms: Vec<_> = forms.iter().map(|(repo, info)| (repo.to_string(), &info.questions)).collect();
+    for used in &used {
+        for (level, text) in form::problems(used, &forms) {
+            findings.add(level, format!("rule `{}`", used.rule), text);
+        }
+    }
+    if findings.0.len() == before {
+        findings.add(Level::Passed, "the rules", "read nothing that the forms do not ask");
+    }
+}
+
+async fn look_at_webhooks(account: &Account<'_>, patterns: &[RepoPattern], findings: &mut Findings) {
+    let webhooks = match account.webhooks().await {
+        Ok(webhooks) => webhooks,
+        Err(error) => return findings.add(Level::Warning, "webhooks", error.to_string()),
+    };
+    let concerns = |webhook: &Webhook, pattern: &RepoPattern| {
+        webhook.watched.iter().any(|watched| watched.concerns(pattern))
+    };
+    for webhook in webhooks.iter().filter(|webhook| patterns.iter().any(|pattern| concerns(webhook, pattern)))
+    {
+        let Webhook { id, url, domains, has_secret, disabled, watched: _ } = webhook;
+        let url = url.as_deref().unwrap_or("a Job");
+        let about = format!("webhook {id}");
+        if *disabled {
+            let text =
+                format!("disabled, perhaps because it failed too often; `doorman webhook enable {id}`");
+            findings.add(Level::Failed, about, text);
+        } else if !has_secret {
+            let text =
+                format!("{url} gets no secret, and will answer 401; delete it, and `doorman webhook create`");
+            findings.add(Level::Failed, about, text);
+        } else if !domains.iter().any(|domain| domain == "repo") {
+            findings.add(Level::Warning, about, format!("{url} hears of discussions only"));
+        } else {
+            findings.add(Level::Passed, about, format!("delivered to {url}"));
+        }
+    }
+    let is_watched = |pattern: &&RepoPattern| {
+        webhooks.iter().any(|webhook| !webhook.disabled && concerns(webhook, pattern))
+    };
+    for pattern in patterns.iter().filter(|pattern| !is_watched(pattern)) {
+        let text = "no webhook of the token's owner watches it, so that only sweeps do; `doorman webhook create` makes one";
+        findings.add(Level::Warning, pattern.to_string(), text);
+    }
+}

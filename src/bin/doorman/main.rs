@@ -1,0 +1,107 @@
+//! The owner's command line: the doorman by hand, from cron, or in a job.
+
+mod arguments;
+mod cases;
+mod check;
+mod environment;
+mod people;
+mod repos;
+mod review;
+mod screen;
+mod verdicts;
+mod webhook;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use hub_doorman::config::ConfigError;
+use hub_doorman::log;
+use hub_doorman::model::Verdict;
+
+use arguments::{Arguments, Command, Reason};
+use environment::Fault;
+use screen::Screen;
+use verdicts::{Order, carry_out};
+
+/// What a command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Complete,
+    Failed,
+    /// The command or the environment is at fault, and nothing was done.
+    AtFault,
+    /// Something is left for the next run.
+    Incomplete,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let ending = match run(arguments.command).await {
+        Ok(ending) => ending,
+        Err(error) => explain(&*error),
+    };
+    ExitCode::from(match ending {
+        Ending::Complete => 0,
+        Ending::Failed => 1,
+        Ending::AtFault => 2,
+        Ending::Incomplete => 3,
+    })
+}
+
+async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
+    let variables = environment::variables();
+    let rust_log = variables.log();
+    if let Some(rust_log) = variables.all(|| rust_log)? {
+        log::start(&rust_log, io::stderr);
+    }
+    let screen = &mut Screen::new();
+    let decide = |verdict, Reason { reason }: Reason| Order::new(verdict, reason);
+    let ending = match command {
+        Command::Plan(decide) => review::plan(&decide, screen).await?,
+        Command::Review { decide, yes } => review::review(&decide, yes, screen).await?,
+        Command::List { repo, status, search, format } => {
+            people::list(&repo, status.into(), search.as_deref(), &format, screen).await?
+        }
+        Command::Accept(people) => carry_out(&people, &Order::new(Verdict::Accept, None), screen).await?,
+        Command::Cancel(people) => carry_out(&people, &Order::new(Verdict::Hold, None), screen).await?,
+        Command::Grant(people) => carry_out(&people, &Order::Grant, screen).await?,
+        Command::Reject { people, reason } => {
+            carry_out(&people, &decide(Verdict::Reject, reason), screen).await?
+        }
+        Command::Reset { people, reason } => {
+            carry_out(&people, &decide(Verdict::Reset, reason), screen).await?
+        }
+        Command::Revoke { people, reason, is_final } => {
+            let verdict = if is_final { Verdict::Reject } else { Verdict::Reset };
+            carry_out(&people, &decide(verdict, reason), screen).await?
+        }
+        Command::Export { repo, csv } => people::export(&repo, csv, screen).await?,
+        Command::Check { repos, policy } => check::check(&repos, policy.as_deref(), screen).await?,
+        Command::Test { policy, cases } => match cases::run(&policy, &cases, screen) {
+            Ok(true) => Ending::Complete,
+            Ok(false) => Ending::Failed,
+            Err(error) if error.is::<io::Error>() => return Err(error),
+            Err(error) => return Err(Fault(error.to_string()).into()),
+        },
+        Command::Webhook(command) => webhook::run(&command, screen).await?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "doorman", screen);
+            Ending::Complete
+        }
+    };
+    screen.flush()?;
+    Ok(ending)
+}
+
+/// Says what went wrong.
+fn explain(error: &(dyn Error + 'static)) -> Ending {
+    // Whoever reads this has seen enough.
+    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        return Ending::Complete;
+    }
+    let _ = writeln!(io::stderr(), "doorman: {error}");
+    if error.is::<ConfigError>() || error.is::<Fault>() { Ending::AtFault } else { Ending::Failed }
+}

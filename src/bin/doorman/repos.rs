@@ -1,0 +1,123 @@
+//! Repos as a person names them: as on the Hub, or by the address that the browser shows.
+
+use hub_doorman::model::{Repo, RepoPattern};
+
+/// Where the Hub's pages are, besides where `HF_ENDPOINT` says.
+const HOSTS: [&str; 3] = ["huggingface.co", "www.huggingface.co", "hf.co"];
+
+/// What the Hub's pages begin with that are of no model.
+const OTHER_PAGES: [&str; 14] = [
+    "api",
+    "blog",
+    "collections",
+    "docs",
+    "join",
+    "learn",
+    "login",
+    "models",
+    "organizations",
+    "papers",
+    "posts",
+    "settings",
+    "spaces",
+    "tasks",
+];
+
+/// Reads `acme/model`, `datasets/acme/corpus`, `acme/*`, or the address of any page of a repo.
+pub fn parse(text: &str) -> Result<RepoPattern, String> {
+    parse_on(text, std::env::var("HF_ENDPOINT").ok().as_deref())
+}
+
+/// The same, where only a single repo will do.
+pub fn parse_one(text: &str) -> Result<Repo, String> {
+    match parse(text)? {
+        RepoPattern::One(repo) => Ok(repo),
+        RepoPattern::Namespace { .. } => {
+            Err("name one repo, such as `acme/model` or `datasets/acme/corpus`".to_owned())
+        }
+    }
+}
+
+fn parse_on(text: &str, endpoint: Option<&str>) -> Result<RepoPattern, String> {
+    let Some(page) = page(text, endpoint)? else {
+        return text.parse().map_err(|error: hub_doorman::model::InvalidRepoName| error.to_string());
+    };
+    let path = page.split(['?', '#']).next().unwrap_or_default();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let name = match parts.as_slice() {
+        ["datasets", owner, name, ..] => format!("datasets/{owner}/{name}"),
+        ["datasets"] | [] => return Err("this is no page of a repo".to_owned()),
+        [other, ..] if OTHER_PAGES.contains(other) => {
+            return Err("this is no page of a model or a dataset, and nothing else can be gated".to_owned());
+        }
+        [owner] | ["datasets", owner] => {
+            return Err(format!(
+                "this is no page of a repo; for all gated repos of `{owner}` write `{owner}/*`"
+            ));
+        }
+        [owner, name, ..] => format!("{owner}/{name}"),
+    };
+    name.parse().map_err(|error: hub_doorman::model::InvalidRepoName| error.to_string())
+}
+
+/// What follows the host, if `text` is the address of a page. One elsewhere is an error.
+fn page<'a>(text: &'a str, endpoint: Option<&'a str>) -> Result<Option<&'a str>, String> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, text),
+    };
+    let (host, page) = rest.split_once('/').unwrap_or((rest, ""));
+    let own_host = endpoint.and_then(|endpoint| endpoint.trim().split_once("://")?.1.split('/').next());
+    match scheme {
+        _ if HOSTS.contains(&host) || own_host == Some(host) => Ok(Some(page)),
+        Some(_) => Err(format!("`{host}` is not the Hub; if it is another one, set HF_ENDPOINT")),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repos_are_named_as_on_the_hub_or_by_the_address_of_any_of_their_pages() {
+        let cases = [
+            ("acme/model", "acme/model"),
+            ("datasets/acme/corpus", "datasets/acme/corpus"),
+            ("acme/*", "acme/*"),
+            ("gpt2", "gpt2"),
+            ("https://huggingface.co/acme/model", "acme/model"),
+            ("https://huggingface.co/acme/model/", "acme/model"),
+            ("https://huggingface.co/acme/model/tree/main/a?x=1#y", "acme/model"),
+            ("http://www.huggingface.co/acme/model/settings", "acme/model"),
+            ("huggingface.co/datasets/acme/corpus/viewer", "datasets/acme/corpus"),
+            ("hf.co/acme/model", "acme/model"),
+            ("https://hub.acme.com/datasets/acme/corpus", "datasets/acme/corpus"),
+        ];
+        for (text, expected) in cases {
+            let parsed = parse_on(text, Some("https://hub.acme.com/"));
+            assert_eq!(parsed.map(|repo| repo.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_repo_is_refused_with_what_to_write() {
+        let cases = [
+            ("https://huggingface.co/acme", "write `acme/*`"),
+            ("https://huggingface.co/datasets/acme", "write `acme/*`"),
+            ("https://huggingface.co/spaces/acme/app", "nothing else can be gated"),
+            ("https://huggingface.co/settings/tokens", "nothing else can be gated"),
+            ("https://huggingface.co/", "no page of a repo"),
+            ("https://github.com/acme/model", "`github.com` is not the Hub"),
+            ("https://huggingface.co.evil.example/acme/model", "is not the Hub"),
+            ("https://huggingface.co@evil.example/acme/model", "is not the Hub"),
+            ("acme/model/tree/main", "is not the name of a repo"),
+            ("spaces/acme/app", "is not the name of a repo"),
+            ("", "is not the name of a repo"),
+        ];
+        for (text, expected) in cases {
+            let error = parse_on(text, None).expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! `plan` and `review`: what the policy makes of those who wait, shown, and carried out. They are the same run, one of them dry:
+//! so what is shown is what will be done.
+
+mod show;
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hub_doorman::model::{Decision, Identity, Outcome, Repo, RepoPattern, Verdict};
+use hub_doorman::report::{Counts, RepoReport, Report, Step};
+use hub_doorman::review::review as review_repo;
+use hub_doorman::sweep::{Memory, sweep};
+use hub_doorman::webhook::{self, Delivery};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::Ending;
+use crate::arguments::Decide;
+use crate::environment::{Doorman, Fault, deadline, doorman};
+use crate::screen::{Screen, grouped};
+
+/// Somebody about whom was decided.
+struct Decided {
+    repo: Repo,
+    who: Option<Identity>,
+    requested_at: Option<DateTime<Utc>>,
+    decision: Decision,
+    outcome: Outcome,
+}
+
+/// What a run did.
+struct Run {
+    report: Report,
+    /// By repo, and within one by verdict, rule and time.
+    decided: Vec<Decided>,
+    /// What turned out to mean no repo.
+    unmatched: Vec<RepoPattern>,
+}
+
+/// Shows what would be decided, and changes nothing.
+pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
+    let doorman = doorman(decide.policy.as_deref()).await?;
+    let patterns = patterns(&decide.repos, &doorman)?;
+    let run = run(&doorman, &patterns, true).await;
+    if decide.json {
+        screen.json(&show::json(&run))?;
+    } else {
+        show::people(&run, screen)?;
+        if screen.is_terminal() {
+            show::sums(&run, screen)?;
+            screen.aside("\nNothing was changed; `doorman review` carries it out.")?;
+        }
+    }
+    show::failures(&run)?;
+    Ok(run.ending())
+}
+
+/// Decides, and tells the Hub.
+pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
+    let doorman = doorman(decide.policy.as_deref()).await?;
+    let delivered = if decide.repos.is_empty() { delivered()? } else { None };
+    let patterns = match delivered {
+        None => patterns(&decide.repos, &doorman)?,
+        Some(Delivery::Ignore(why)) => return nothing_to_do(why),
+        Some(Delivery::Review(repo)) => {
+            let ours = doorman.repos.as_ref();
+            if ours.is_some_and(|patterns| !patterns.iter().any(|pattern| pattern.covers(&repo))) {
+                return nothing_to_do(&format!("REPOS does not name {repo}"));
+            }
+            vec![RepoPattern::One(repo)]
+        }
+    };
+    if !yes && !doorman.dry_run && io::stdin().is_terminal() && io::stderr().is_terminal() {
+        let plan = run(&doorman, &patterns, true).await;
+        let Counts { accepted, rejected, reset, held, .. } = plan.counts();
+        if plan.ending() == Ending::Failed {
+            show::failures(&plan)?;
+            return Ok(Ending::Failed);
+        }
+        if accepted + rejected + reset == 0 {
+            show::failures(&plan)?;
+            return nothing_to_do(&format!("{} held for a person", grouped(held)));
+        }
+        show::sums(&plan, screen)?;
+        screen.flush()?;
+        if !confirmed(&plan.counts())? {
+            writeln!(io::stderr(), "Nothing was changed.")?;
+            return Ok(Ending::Failed);
+        }
+    }
+    let run = run(&doorman, &patterns, doorman.dry_run).await;
+    if decide.json {
+        screen.json(&show::json(&run))?;
+    } else {
+        show::moved(&run, screen)?;
+    }
+    show::failures(&run)?;
+    Ok(run.ending())
+}
+
+/// Asks whether to do what a plan says.
+fn confirmed(Counts { accepted, rejected, reset, .. }: &Counts) -> io::Result<bool> {
+    let whom = [
+        (accepted, "let in"),
+        (reset, "turned away until they ask again"),
+        (rejected, "turned away for good"),
+    ];
+    let whom = whom.iter().filter(|(number, _)| **number > 0);
+    let whom: Vec<String> = whom.map(|(number, what)| format!("{} {what}", grouped(**number))).collect();
+    write!(io::stderr(), "\nTell the Hub: {}? [y/N] ", whom.join(", "))?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn nothing_to_do(why: &str) -> Result<Ending, Box<dyn Error>> {
+    writeln!(io::stderr(), "Nothing to do: {why}.")?;
+    Ok(Ending::Complete)
+}
+
+/// Which repos are meant.
+fn patterns(named: &[RepoPattern], doorman: &Doorman) -> Result<Vec<RepoPattern>, Fault> {
+    match (named, &doorman.repos) {
+        ([], None) => Err(Fault(
+            "which repos? Name them, or set REPOS, to `acme/model` or `acme/*` for example".to_owned(),
+        )),
+        ([], Some(repos)) => Ok(repos.clone()),
+        (named, _) => Ok(named.to_vec()),
+    }
+}
+
+/// What the webhook asks for that has started this, if it is a Hugging Face Job that one has started.
+fn delivered() -> Result<Option<Delivery>, Fault> {
+    let payload = std::env::var("WEBHOOK_PAYLOAD").unwrap_or_default();
+    if payload.trim().is_empty() {
+        return Ok(None);
+    }
+    let delivery = webhook::parse(webhook::of_a_job(payload.as_bytes()));
+    delivery
+        .map(Some)
+        .map_err(|fault| Fault(format!("WEBHOOK_PAYLOAD is not what the Hub puts there: {fault}")))
+}
+
+async fn run(doorman: &Doorman, patterns: &[RepoPattern], dry_run: bool) -> Run {
+    let Doorman { hub, policy, .. } = doorman;
+    let (deadline, bar, decided) = (deadline(), bar(), Mutex::new(Vec::new()));
+    let review = |repo: Repo| {
+        let (bar, decided) = (&bar, &decided);
+        async move {
+            let mut tell = |step: Step<'_>| match step {
+                Step::Listed(more) => lengthen(bar, more),
+                Step::Concluded { who, requested_at, decision, outcome } => {
+                    bar.inc(1);
+                    let (repo, who, decision) = (repo.clone(), who.cloned(), decision.clone());
+                    let one = Decided { repo, who, requested_at, decision, outcome };
+                    decided.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                }
+            };
+            review_repo(&repo, policy, hub, dry_run, deadline, &mut tell).await
+        }
+    };
+    let swept = sweep(hub, patterns, |_| true, &Memory::default(), deadline, review).await;
+    bar.finish_and_clear();
+    let mut decided = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
+    decided.sort_by(|a, b| a.order().cmp(&b.order()));
+    Run { report: Report::new(dry_run, swept.reports), decided, unmatched: swept.unmatched }
+}
+
+/// How far a run is, on a terminal; nothing elsewhere.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.set_message("reading who waits");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// So many more are known to wait.
+fn lengthen(bar: &ProgressBar, more: usize) {
+    if bar.length().is_none() && more > 0 {
+        let style =
+            ProgressStyle::with_template("{spinner} {bar:40} {human_pos} of {human_len} decided, {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_length(0);
+    }
+    bar.inc_length(more as u64);
+}
+
+impl Decided {
+    fn order(&self) -> impl Ord + '_ {
+        let Decision { verdict, grounds, .. } = &self.decision;
+        let first_held = *verdict != Verdict::Hold;
+        (self.repo.to_string(), first_held, *verdict, grounds.to_string(), self.requested_at)
+    }
+}
+
+impl Run {
+    fn counts(&self) -> Counts {
+        self.report.repos.iter().map(|repo| repo.counts).sum()
+    }
+
+    fn ending(&self) -> Ending {
+        let has_worked = |repo: &RepoReport| repo.complete || repo.counts.listed > repo.counts.failed;
+        match &self.report {
+            report if report.is_complete() && self.unmatched.is_empty() => Ending::Complete,
+            report if report.repos.iter().any(has_worked) => Ending::Incomplete,
+            _ => Ending::Failed,
+        }
+    }
+}

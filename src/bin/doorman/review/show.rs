@@ -1,0 +1,191 @@
+//! How a run is shown.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use chrono::{DateTime, Utc};
+use hub_doorman::model::{Decision, Grounds, Outcome, Verdict};
+use hub_doorman::report::{Counts, RepoReport};
+use serde::Serialize;
+
+use super::{Decided, Run};
+use crate::people::name;
+use crate::screen::{Cell, Look, Screen, count, grouped, time};
+
+/// A report with the decisions of each repo.
+#[derive(Serialize)]
+pub struct Json<'a> {
+    status: &'static str,
+    dry_run: bool,
+    repos: Vec<JsonRepo<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonRepo<'a> {
+    #[serde(flatten)]
+    report: &'a RepoReport,
+    decisions: Vec<JsonDecision<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonDecision<'a> {
+    user: Option<String>,
+    requested_at: Option<DateTime<Utc>>,
+    verdict: &'static str,
+    rule: Option<&'a str>,
+    grounds: String,
+    reason: Option<&'a str>,
+    outcome: &'static str,
+}
+
+pub fn json(run: &Run) -> Json<'_> {
+    let repos = run.report.repos.iter().map(|report| {
+        let decisions =
+            of_repo(run, report).map(|Decided { who, requested_at, decision, outcome, .. }| JsonDecision {
+                user: who.as_ref().map(name),
+                requested_at: *requested_at,
+                verdict: decision.verdict.as_str(),
+                rule: decision.grounds.rule(),
+                grounds: decision.grounds.to_string(),
+                reason: decision.reason.as_deref(),
+                outcome: outcome.as_str(),
+            });
+        JsonRepo { report, decisions: decisions.collect() }
+    });
+    Json { status: run.report.status, dry_run: run.report.dry_run, repos: repos.collect() }
+}
+
+/// Everybody, with the verdict and why.
+pub fn people(run: &Run, screen: &mut Screen) -> io::Result<()> {
+    if !screen.is_terminal() {
+        return screen.table(&[], run.decided.iter().map(|one| row(one, false, true)));
+    }
+    for report in run.report.repos.iter().filter(|report| report.counts.listed > 0) {
+        screen.heading(&report.full_name())?;
+        let rows: Vec<_> = of_repo(run, report).map(|one| row(one, true, false)).collect();
+        screen.table(&["user", "asked", "verdict", "rule", "why"], rows)?;
+    }
+    Ok(())
+}
+
+/// Whose request was moved, or could not be; on a terminal only the latter, and what was done in sums.
+pub fn moved(run: &Run, screen: &mut Screen) -> io::Result<()> {
+    let is_terminal = screen.is_terminal();
+    let is_meant = |one: &&Decided| match one.outcome {
+        Outcome::Held => false,
+        Outcome::Done | Outcome::DryRun => !is_terminal,
+        Outcome::Gone | Outcome::Failed | Outcome::Unknown => true,
+    };
+    let rows = run.decided.iter().filter(is_meant).map(|one| {
+        let mut row = row(one, is_terminal, true);
+        row.push(Cell::plain(one.outcome.as_str()));
+        row
+    });
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        screen.table(&["repo", "user", "asked", "verdict", "rule", "why", "outcome"], rows)?;
+    }
+    screen.flush()?;
+    for report in run.report.repos.iter().filter(|report| report.error.is_none() || report.counts.listed > 0)
+    {
+        screen.aside(&format!("{}: {}", report.full_name(), sentence(&report.counts)))?;
+    }
+    if run.report.dry_run {
+        screen.aside("DRY_RUN is true, so nothing was changed.")?;
+    }
+    Ok(())
+}
+
+/// How many would get which verdict, and why.
+pub fn sums(run: &Run, screen: &mut Screen) -> io::Result<()> {
+    for report in &run.report.repos {
+        let mut sums: BTreeMap<_, usize> = BTreeMap::new();
+        for Decided { decision, .. } in of_repo(run, report) {
+            let first_held = usize::from(decision.verdict != Verdict::Hold);
+            *sums.entry((first_held, decision.verdict, decision.grounds.to_string())).or_default() += 1;
+        }
+        let listed = match report.counts.listed {
+            0 if report.error.is_some() => continue,
+            0 => "nobody waits".to_owned(),
+            1 => "1 person waits".to_owned(),
+            listed => format!("{} people wait", grouped(listed)),
+        };
+        screen.heading(&format!("{}: {listed}", report.full_name()))?;
+        let rows = sums.into_iter().map(|((_, verdict, grounds), number)| {
+            vec![Cell::number(number as u64), verdict_cell(verdict), Cell::plain(grounds)]
+        });
+        screen.table(&["", "", ""], rows.collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// What went wrong, a line each.
+pub fn failures(run: &Run) -> io::Result<()> {
+    let mut err = anstream::stderr().lock();
+    for report in &run.report.repos {
+        if let Some(error) = &report.error {
+            writeln!(err, "doorman: {}: {error}", report.full_name())?;
+        }
+    }
+    for pattern in &run.unmatched {
+        writeln!(err, "doorman: {pattern}: no gated repo found; is it misspelt, or hidden from HF_TOKEN?")?;
+    }
+    Ok(())
+}
+
+fn of_repo<'a>(run: &'a Run, report: &RepoReport) -> impl Iterator<Item = &'a Decided> {
+    let repo = report.full_name();
+    run.decided.iter().filter(move |one| one.repo.to_string() == repo)
+}
+
+fn row(one: &Decided, is_terminal: bool, with_repo: bool) -> Vec<Cell> {
+    let Decided { repo, who, requested_at, decision, outcome: _ } = one;
+    let mut row = Vec::new();
+    if with_repo {
+        row.push(Cell::plain(repo.to_string()));
+    }
+    row.push(Cell::plain(who.as_ref().map(name).unwrap_or_default()));
+    row.push(Cell::new(time(*requested_at, is_terminal), Look::Faint));
+    row.push(verdict_cell(decision.verdict));
+    row.push(Cell::plain(decision.grounds.rule().unwrap_or_default()));
+    row.push(Cell::plain(why(decision)));
+    row
+}
+
+fn verdict_cell(verdict: Verdict) -> Cell {
+    let look = match verdict {
+        Verdict::Accept => Look::Good,
+        Verdict::Hold => Look::Faint,
+        Verdict::Reset => Look::Doubtful,
+        Verdict::Reject => Look::Bad,
+    };
+    Cell::new(verdict.as_str(), look)
+}
+
+/// What there is to say beside the name of the rule.
+fn why(Decision { reason, grounds, .. }: &Decision) -> String {
+    match grounds {
+        Grounds::Rule(_) => reason.as_ref().map(|reason| format!("told “{reason}”")).unwrap_or_default(),
+        Grounds::NoRule => "no rule matched".to_owned(),
+        Grounds::Unknown { why, .. } => why.clone(),
+        Grounds::Doubt(doubt) => (*doubt).to_owned(),
+    }
+}
+
+/// What was done, as a sentence without its end; what nobody got is left out.
+fn sentence(counts: &Counts) -> String {
+    let Counts { listed, accepted, rejected, reset, held, gone, failed, unknown, calls, .. } = *counts;
+    let parts = [
+        (accepted, "accepted"),
+        (rejected, "rejected"),
+        (reset, "reset"),
+        (held, "held"),
+        (gone, "decided by others"),
+        (failed, "failed"),
+        (unknown, "told without an answer"),
+    ];
+    let parts = parts.iter().filter(|(number, _)| *number > 0);
+    let parts = parts.map(|(number, what)| format!("{} {what}", grouped(*number)));
+    let parts: Vec<String> = [format!("{} listed", grouped(listed))].into_iter().chain(parts).collect();
+    format!("{}; {} to the Hub", parts.join(", "), count(calls, "call"))
+}

@@ -1,0 +1,162 @@
+//! `webhook`: the webhooks of the token's owner on the Hub.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use hub_doorman::config::ConfigError;
+use hub_doorman::hub::{Hub, HubError, Watched, Webhook, WhoAmI};
+use hub_doorman::keyring::{Keyring, Sources};
+use hub_doorman::model::RepoPattern;
+use reqwest::Url;
+
+use crate::Ending;
+use crate::arguments;
+use crate::environment::{self, Fault, deadline};
+use crate::screen::{Cell, Look, Screen};
+
+/// Carries one of the commands out.
+pub async fn run(command: &arguments::Webhook, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
+    match command {
+        arguments::Webhook::List { json } => {
+            let webhooks = environment::hub().await?.account(deadline()).webhooks().await?;
+            if *json {
+                screen.json(&webhooks)?;
+            } else {
+                table(&webhooks, screen)?;
+            }
+            Ok(Ending::Complete)
+        }
+        arguments::Webhook::Create { url } => {
+            table(&[create(url).await?], screen)?;
+            Ok(Ending::Complete)
+        }
+        arguments::Webhook::Enable(ids) => change(&ids.ids, Change::Enable, screen).await,
+        arguments::Webhook::Disable(ids) => change(&ids.ids, Change::Disable, screen).await,
+        arguments::Webhook::Delete(ids) => change(&ids.ids, Change::Delete, screen).await,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Enable,
+    Disable,
+    Delete,
+}
+
+/// Changes webhooks one by one; what cannot be changed keeps none of the others from it.
+async fn change(ids: &[String], change: Change, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
+    let hub = environment::hub().await?;
+    let account = hub.account(deadline());
+    let mut ending = Ending::Complete;
+    for id in ids {
+        let (changed, done) = match change {
+            Change::Enable => (account.enable_webhook(id, true).await.map(drop), "enabled"),
+            Change::Disable => (account.enable_webhook(id, false).await.map(drop), "disabled"),
+            Change::Delete => (account.delete_webhook(id).await, "deleted"),
+        };
+        match changed {
+            Ok(()) => screen.table(&[], [vec![Cell::plain(id), Cell::new(done, Look::Good)]])?,
+            Err(error) => {
+                let hint = if error.status() == Some(404) {
+                    "; `doorman webhook list` shows those there are"
+                } else {
+                    ""
+                };
+                writeln!(io::stderr(), "doorman: webhook {id}: {error}{hint}")?;
+                ending = Ending::Failed;
+            }
+        }
+    }
+    Ok(ending)
+}
+
+/// Creates the webhook for what `REPOS` names.
+async fn create(url: &Url) -> Result<Webhook, Box<dyn Error>> {
+    let variables = environment::variables();
+    let (token, endpoint, concurrency) = (variables.token(), variables.endpoint(), variables.concurrency());
+    let (secret, repos) = (variables.webhook_secret(), variables.repos());
+    let (token, endpoint, concurrency, secret, repos) =
+        variables.all(|| Ok((token?, endpoint?, concurrency?, secret?, repos?)))?;
+    let Some(repos) = repos else {
+        return Err(Fault(
+            "REPOS: not set; it must be what the webhook is to watch, such as `acme/*`".to_owned(),
+        )
+        .into());
+    };
+    let http = environment::http()?;
+    let sources = Sources { token, webhook: Some(secret), webhook_previous: None };
+    let keyring = Arc::new(Keyring::read(sources, &http).await.map_err(ConfigError)?);
+    let hub = Hub::new(http, endpoint, Arc::clone(&keyring), concurrency);
+    let account = hub.account(deadline());
+    if let Some(webhook) = account.webhooks().await?.iter().find(|webhook| webhook.is_delivered_to(url)) {
+        let id = &webhook.id;
+        return Err(Fault(format!(
+            "webhook {id} is delivered there already; `doorman webhook delete {id}` makes room"
+        ))
+        .into());
+    }
+    let owner = account.who_am_i().await?;
+    let mut watched: Vec<Watched> = Vec::new();
+    for one in repos.iter().map(|pattern| watch(pattern, &owner)) {
+        if !watched.contains(&one) {
+            watched.push(one);
+        }
+    }
+    let secret = keyring.webhook_secret().ok_or("WEBHOOK_SECRET was not read")?;
+    Ok(account.create_webhook(url.as_str(), &watched, &secret).await.map_err(|error| explain(&error))?)
+}
+
+/// What the Hub is to watch, so that it tells of a repo that is meant. It may tell of others as well, which the function ignores.
+fn watch(pattern: &RepoPattern, owner: &WhoAmI) -> Watched {
+    let (kind, name) = match pattern {
+        RepoPattern::One(repo) => (repo.repo_type().as_str(), repo.name()),
+        RepoPattern::Namespace { owner: namespace, only: _ } if *namespace == owner.name => {
+            ("user", namespace.as_str())
+        }
+        RepoPattern::Namespace { owner: namespace, only: _ } => ("org", namespace.as_str()),
+    };
+    Watched { kind: kind.to_owned(), name: name.to_owned() }
+}
+
+fn explain(error: &HubError) -> String {
+    let may_be =
+        if error.may_be_done { "; it may be there all the same: `doorman webhook list` tells" } else { "" };
+    format!("{error}{may_be}")
+}
+
+fn table(webhooks: &[Webhook], screen: &mut Screen) -> io::Result<()> {
+    let rows = webhooks.iter().map(|Webhook { id, url, watched, domains: _, has_secret, disabled }| {
+        let watched: Vec<String> =
+            watched.iter().map(|Watched { kind, name }| format!("{kind} {name}")).collect();
+        vec![
+            Cell::plain(id),
+            if *disabled { Cell::new("disabled", Look::Bad) } else { Cell::new("enabled", Look::Good) },
+            if *has_secret { Cell::plain("secret") } else { Cell::new("no secret", Look::Bad) },
+            Cell::plain(url.as_deref().unwrap_or("a Job")),
+            Cell::plain(watched.join(", ")),
+        ]
+    });
+    screen.table(&["id", "state", "shows", "delivered to", "watches"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_is_told_to_watch_what_repos_names() {
+        let owner = WhoAmI { name: "ada".to_owned(), orgs: vec!["acme".to_owned()], role: None };
+        let cases = [
+            ("acme/model", "model", "acme/model"),
+            ("datasets/acme/corpus", "dataset", "acme/corpus"),
+            ("acme/*", "org", "acme"),
+            ("datasets/acme/*", "org", "acme"),
+            ("ada/*", "user", "ada"),
+        ];
+        for (pattern, kind, name) in cases {
+            let expected = Watched { kind: kind.to_owned(), name: name.to_owned() };
+            assert_eq!(watch(&pattern.parse().expect(pattern), &owner), expected, "{pattern}");
+        }
+    }
+}
