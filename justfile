@@ -31,7 +31,7 @@ replay *arguments:
 lambda:
     scripts/lambda.sh
 
-# Template, secrets, metrics, alarms and documents, against AWS's own tools and moto.
+# Template, secrets, metrics, alarms and documents, against AWS's own tools and moto; the command line on a terminal.
 verify *parts:
     scripts/verify.sh {{ parts }}
 

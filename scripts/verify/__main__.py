@@ -35,6 +35,7 @@ import metrics
 import secrets_of_aws
 import smoke
 import template_checks
+import terminal
 import tools
 from checks import NotOk, ok
 
@@ -50,8 +51,12 @@ PARTS = {
     "alarms": alarms.check,
     "metrics": metrics.check,
     "documents": documents.check,
+    "terminal": terminal.check,
     "smoke": smoke.check,
 }
+
+# Those that run nothing of what `build` makes.
+BY_THEMSELVES = {"lint", "terminal", "smoke"}
 
 
 def main(chosen):
@@ -63,7 +68,8 @@ def main(chosen):
     with tempfile.TemporaryDirectory() as directory:
         tools.WORK = Path(directory)
         os.environ["__SAM_CLI_APP_DIR"] = directory
-        for part in ["build", *chosen] if chosen else PARTS:
+        first = [] if set(chosen) <= BY_THEMSELVES else ["build"]
+        for part in [*first, *chosen] if chosen else PARTS:
             print(f"\n== {part}")
             begun = perf_counter()
             PARTS[part]()

@@ -32,11 +32,13 @@ def stop(process):
 
 
 class Hub:
-    """The stand-in Hub, and in `settings` the variables of a function that works with it."""
+    """The stand-in Hub with these arguments, and in `settings` the variables of a function that works with it."""
+
+    def __init__(self, *arguments):
+        self.command = [tools.TARGET / "debug" / "examples" / "hub", *arguments]
 
     def __enter__(self):
-        program = tools.TARGET / "debug" / "examples" / "hub"
-        self.process, self.begun = subprocess.Popen([program], stdout=subprocess.PIPE, text=True), time.monotonic()
+        self.process, self.begun = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True), time.monotonic()
         try:
             self.settings = self.read_settings()
         except BaseException:
