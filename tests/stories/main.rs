@@ -15,6 +15,8 @@ mod logs;
 mod audit;
 mod backlog;
 mod binary;
+#[cfg(feature = "command-line")]
+mod command_line;
 mod crowds;
 mod discovery;
 mod events;

@@ -131,7 +131,9 @@ mod tests {
 
     fn is(said: &[(Level, String)], level: Level, texts: &[&str]) {
         assert!(said.len() == 1 && said[0].0 == level, "{said:?}");
-        texts.iter().for_each(|text| assert!(said[0].1.contains(text), "{text}: {said:?}"));
+        for text in texts {
+            assert!(said[0].1.contains(text), "{text}: {said:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,1 @@
+//! `list`, the verdicts of a person, and `export`.
