@@ -206,7 +206,7 @@ def sums(shown):
 
 def asked(shown):
     """The same as the question has it, which leaves out those who are held."""
-    return count(shown, r"^Tell the Hub: ", ("let in", "turned away for good", "turned away until they ask again"))
+    return count(shown, r"^In all: ", ("let in", "turned away for good", "turned away until they ask again"))
 
 
 def report(shown):

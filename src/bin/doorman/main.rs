@@ -57,7 +57,7 @@ async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
     if let Some(rust_log) = variables.all(|| rust_log)? {
         log::start(&rust_log, io::stderr);
     }
-    let screen = &mut Screen::new();
+    let screen = &mut Screen::output();
     let decide = |verdict, Reason { reason }: Reason| Order::new(verdict, reason);
     let ending = match command {
         Command::Plan(decide) => review::plan(&decide, screen).await?,

@@ -72,20 +72,17 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
             vec![RepoPattern::One(repo)]
         }
     };
-    if !yes && !doorman.dry_run && io::stdin().is_terminal() && io::stderr().is_terminal() {
+    if !yes && !doorman.dry_run && io::stdin().is_terminal() {
         let plan = run(&doorman, &patterns, true).await;
         let Counts { accepted, rejected, reset, held, .. } = plan.counts();
-        if plan.ending() == Ending::Failed {
+        if plan.ending() == Ending::Failed || accepted + rejected + reset == 0 {
             show::failures(&plan)?;
-            return Ok(Ending::Failed);
+            if plan.ending() == Ending::Complete {
+                return nothing_to_do(&format!("{} held for a person", grouped(held)));
+            }
+            return Ok(plan.ending());
         }
-        if accepted + rejected + reset == 0 {
-            show::failures(&plan)?;
-            return nothing_to_do(&format!("{} held for a person", grouped(held)));
-        }
-        show::sums(&plan, screen)?;
-        screen.flush()?;
-        if !confirmed(&plan.counts())? {
+        if !is_agreed(&plan, screen)? {
             writeln!(io::stderr(), "Nothing was changed.")?;
             return Ok(Ending::Failed);
         }
@@ -100,18 +97,31 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
     Ok(run.ending())
 }
 
-/// Asks whether to do what a plan says.
-fn confirmed(Counts { accepted, rejected, reset, .. }: &Counts) -> io::Result<bool> {
-    let whom = [
+/// Shows what a plan comes to, and asks whether to carry it out: of whoever sits at the terminal, wherever that is.
+fn is_agreed(plan: &Run, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
+    let Counts { accepted, rejected, reset, .. } = plan.counts();
+    let sums = [
         (accepted, "let in"),
         (reset, "turned away until they ask again"),
         (rejected, "turned away for good"),
     ];
-    let whom = whom.iter().filter(|(number, _)| **number > 0);
-    let whom: Vec<String> = whom.map(|(number, what)| format!("{} {what}", grouped(**number))).collect();
-    write!(io::stderr(), "\nTell the Hub: {}? [y/N] ", whom.join(", "))?;
+    let sums = sums.iter().filter(|(number, _)| *number > 0);
+    let sums: Vec<String> = sums.map(|(number, what)| format!("{} {what}", grouped(*number))).collect();
+    let mut error = Screen::error();
+    let asked = match (error.is_terminal(), screen.is_terminal()) {
+        (true, _) => &mut error,
+        (false, true) => screen,
+        (false, false) => {
+            return Err(Fault("you cannot be asked, for you would not see it; give --yes".to_owned()).into());
+        }
+    };
+    show::sums(plan, asked)?;
+    write!(asked, "\nIn all: {}.\nCarry this out? [y/N] ", sums.join(", "))?;
+    asked.flush()?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    if io::stdin().read_line(&mut answer)? == 0 {
+        writeln!(asked)?;
+    }
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
@@ -178,13 +188,15 @@ fn bar() -> ProgressBar {
 
 /// So many more are known to wait.
 fn lengthen(bar: &ProgressBar, more: usize) {
-    if bar.length().is_none() && more > 0 {
-        let style =
-            ProgressStyle::with_template("{spinner} {bar:40} {human_pos} of {human_len} decided, {elapsed}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_length(0);
-    }
+    let is_first = bar.length().is_none();
     bar.inc_length(more as u64);
+    if is_first && more > 0 {
+        bar.set_length(more as u64);
+        let style = ProgressStyle::with_template(
+            "{spinner} {wide_bar} {human_pos} of {human_len} decided, {elapsed}",
+        );
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    }
 }
 
 impl Decided {

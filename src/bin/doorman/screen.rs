@@ -1,20 +1,27 @@
 //! What a person sees on a terminal, and what the next program gets from a pipe.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
+use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use chrono::{DateTime, SecondsFormat, Utc};
-use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{
+    Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets,
+};
 use console::{Term, truncate_str};
 use serde::Serialize;
 
-/// The standard output: a terminal, or something that another program reads.
+/// Where a command writes: a terminal, or something that another program reads.
 pub struct Screen {
-    out: io::StdoutLock<'static>,
+    out: Box<dyn Write>,
     is_terminal: bool,
     is_coloured: bool,
+    width: u16,
 }
+
+/// The longest that stands on one line in the first column of a table, however narrow the terminal.
+const LONGEST_NAME: u16 = 24;
 
 /// A cell of a table: a text, and how it looks where there are colours.
 pub struct Cell {
@@ -48,10 +55,22 @@ impl Cell {
 }
 
 impl Screen {
-    pub fn new() -> Self {
-        let out = io::stdout().lock();
+    /// The standard output.
+    pub fn output() -> Self {
+        Self::on(io::stdout().lock(), &Term::stdout())
+    }
+
+    /// The standard error.
+    pub fn error() -> Self {
+        Self::on(io::stderr(), &Term::stderr())
+    }
+
+    fn on<W: Write + RawStream + 'static>(out: W, terminal: &Term) -> Self {
+        // One that says it has next to no columns does not know.
+        let width =
+            terminal.size_checked().map(|(_, width)| width).filter(|width| *width >= 20).unwrap_or(80);
         let is_coloured = AutoStream::choice(&out) != ColorChoice::Never;
-        Self { is_terminal: out.is_terminal(), is_coloured, out }
+        Self { is_terminal: out.is_terminal(), is_coloured, width, out: Box::new(out) }
     }
 
     pub fn is_terminal(&self) -> bool {
@@ -69,7 +88,7 @@ impl Screen {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(width());
+        table.set_width(self.width);
         let has_header = header.iter().any(|text| !text.is_empty());
         let faint = |text: &&str| self.cell(Cell::new(text.to_uppercase(), Look::Faint));
         if has_header {
@@ -78,6 +97,14 @@ impl Screen {
         table.add_rows(
             rows.into_iter().map(|row| row.into_iter().map(|cell| self.cell(cell)).collect::<Vec<_>>()),
         );
+        // What is to be copied is in the first column, and mostly short.
+        let longest =
+            table.column_max_content_widths().first().copied().unwrap_or_default().min(LONGEST_NAME);
+        if let Some(column) = table.column_mut(0) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
+                longest + column.padding_width(),
+            )));
+        }
         table.lines().try_for_each(|line| writeln!(self.out, "{}", line.trim_end()))
     }
 
@@ -106,7 +133,7 @@ impl Screen {
         writeln!(self.out, "{name}  {about}")?;
         for line in lines {
             let line = format!("    {}", clean(&line));
-            writeln!(self.out, "{}", truncate_str(&line, width().into(), "…"))?;
+            writeln!(self.out, "{}", truncate_str(&line, self.width.into(), "…"))?;
         }
         Ok(())
     }
@@ -159,11 +186,6 @@ impl Write for Screen {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-}
-
-/// How many columns the terminal has. One that says it has next to none does not know.
-fn width() -> u16 {
-    Term::stdout().size_checked().map(|(_, width)| width).filter(|width| *width >= 20).unwrap_or(80)
 }
 
 /// What others wrote, on one line, and without anything that a terminal might take for an order: to clear the screen, to write
