@@ -57,6 +57,7 @@ def check():
         sums = check_consent(hub)
         mails = {one["email"] for repo in REPOS for one in json.loads(piped(hub, "export", repo))} - {None}
     check_without_question(sums)
+    check_redirected(sums)
     check_bar()
     check_secrets(hub.settings, mails)
 
@@ -148,6 +149,24 @@ def check_without_question(sums):
             shown = Terminal(hub, *arguments, **streams)
             is_well = (shown.has_asked, report(shown), shown.status) == (False, sums, 0)
             expect(is_well, f"review {what} does the same and does not ask", shown.lines)
+
+
+def check_redirected(sums):
+    """Asked and answered on a terminal, with the report in a file: what is only for a person is not in there."""
+    for arguments, holds in ((["--json"], lambda text: bool(json.loads(text))), ([], lambda text: is_rows(text, sums))):
+        with Hub("--crowd", "300") as hub, tempfile.TemporaryFile() as other:
+            Terminal(hub, "review", *arguments, typed=b"y\r", stdout=other)
+            text = content(other).decode()
+            try:
+                is_well = holds(text)
+            except ValueError:
+                is_well = False
+            expect(is_well, f"review {' '.join(arguments)} > file: the report and nothing else", text)
+
+
+def is_rows(text, sums):
+    rows = [line.split("\t") for line in text.splitlines()]
+    return len(rows) == sum(sums[:3]) and all(len(row) == 7 for row in rows)
 
 
 def check_bar():
