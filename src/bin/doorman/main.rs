@@ -102,6 +102,9 @@ fn explain(error: &(dyn Error + 'static)) -> Ending {
     if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return Ending::Complete;
     }
-    let _ = writeln!(io::stderr(), "doorman: {error}");
+    let text = error.to_string();
+    let hint =
+        if text.contains("HF_TOKEN: not set") { "\nor one that `hf auth login` has saved" } else { "" };
+    let _ = writeln!(io::stderr(), "doorman: {text}{hint}");
     if error.is::<ConfigError>() || error.is::<Fault>() { Ending::AtFault } else { Ending::Failed }
 }

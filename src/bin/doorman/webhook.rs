@@ -23,12 +23,12 @@ pub async fn run(command: &arguments::Webhook, screen: &mut Screen) -> Result<En
             if *json {
                 screen.json(&webhooks)?;
             } else {
-                table(&webhooks, screen)?;
+                show(&webhooks, screen)?;
             }
             Ok(Ending::Complete)
         }
         arguments::Webhook::Create { url } => {
-            table(&[create(url).await?], screen)?;
+            show(&[create(url).await?], screen)?;
             Ok(Ending::Complete)
         }
         arguments::Webhook::Enable(ids) => change(&ids.ids, Change::Enable, screen).await,
@@ -125,19 +125,21 @@ fn explain(error: &HubError) -> String {
     format!("{error}{may_be}")
 }
 
-fn table(webhooks: &[Webhook], screen: &mut Screen) -> io::Result<()> {
-    let rows = webhooks.iter().map(|Webhook { id, url, watched, domains: _, has_secret, disabled }| {
-        let watched: Vec<String> =
-            watched.iter().map(|Watched { kind, name }| format!("{kind} {name}")).collect();
-        vec![
-            Cell::plain(id),
-            if *disabled { Cell::new("disabled", Look::Bad) } else { Cell::new("enabled", Look::Good) },
-            if *has_secret { Cell::plain("secret") } else { Cell::new("no secret", Look::Bad) },
-            Cell::plain(url.as_deref().unwrap_or("a Job")),
-            Cell::plain(watched.join(", ")),
-        ]
-    });
-    screen.table(&["id", "state", "shows", "delivered to", "watches"], rows)
+/// All there is to know of each: below each other on a terminal, as ids and URLs are long and are there to be copied.
+fn show(webhooks: &[Webhook], screen: &mut Screen) -> io::Result<()> {
+    for Webhook { id, url, watched, domains: _, has_secret, disabled } in webhooks {
+        let state = if *disabled { "disabled" } else { "enabled" };
+        let secret = if *has_secret { "secret" } else { "no secret" };
+        let url = url.as_deref().unwrap_or("a Job");
+        let watched = watched.iter().map(|Watched { kind, name }| format!("{kind} {name}"));
+        if screen.is_terminal() {
+            screen.entry(id, &format!("{state}, {secret}, {url}"), watched)?;
+        } else {
+            let watched = watched.collect::<Vec<_>>().join(", ");
+            screen.table(&[], [[id, state, secret, url, &watched].map(Cell::plain).into()])?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
