@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hub_doorman::hub::HubError;
 use hub_doorman::model::{Decision, Identity, Outcome, Repo, RepoPattern, Verdict};
 use hub_doorman::report::{Counts, RepoReport, Report, Step};
 use hub_doorman::review::review as review_repo;
@@ -43,7 +44,7 @@ struct Run {
 pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
     let doorman = doorman(decide.policy.as_deref()).await?;
     let patterns = patterns(&decide.repos, &doorman)?;
-    let run = run(&doorman, &patterns, true).await;
+    let run = look(&doorman, &patterns, true).await;
     if decide.json {
         screen.json(&show::json(&run))?;
     } else {
@@ -61,6 +62,7 @@ pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dy
 pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
     let doorman = doorman(decide.policy.as_deref()).await?;
     let delivered = if decide.repos.is_empty() { delivered()? } else { None };
+    let is_delivered = delivered.is_some();
     let patterns = match delivered {
         None => patterns(&decide.repos, &doorman)?,
         Some(Delivery::Ignore(why)) => return nothing_to_do(why),
@@ -72,26 +74,31 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
             vec![RepoPattern::One(repo)]
         }
     };
+    let mut run = None;
     if !yes && !doorman.dry_run && io::stdin().is_terminal() {
-        let plan = run(&doorman, &patterns, true).await;
-        let Counts { accepted, rejected, reset, held, .. } = plan.counts();
-        if plan.ending() == Ending::Failed || accepted + rejected + reset == 0 {
-            show::failures(&plan)?;
-            if plan.ending() == Ending::Complete {
-                return nothing_to_do(&format!("{} held for a person", grouped(held)));
-            }
-            return Ok(plan.ending());
-        }
-        if !is_agreed(&plan, screen)? {
+        let plan = look(&doorman, &patterns, true).await;
+        if !plan.moves_anybody() {
+            run = Some(plan);
+        } else if !is_agreed(&plan, screen)? {
             writeln!(io::stderr(), "Nothing was changed.")?;
             return Ok(Ending::Failed);
         }
     }
-    let run = run(&doorman, &patterns, doorman.dry_run).await;
+    let run = match run {
+        Some(plan) => plan,
+        None => look(&doorman, &patterns, doorman.dry_run).await,
+    };
+    let is_open = |report: &RepoReport| report.hub_error().is_some_and(HubError::is_not_gated);
+    if is_delivered && run.report.repos.iter().any(is_open) {
+        return nothing_to_do("the repo is not gated");
+    }
     if decide.json {
         screen.json(&show::json(&run))?;
     } else {
         show::moved(&run, screen)?;
+        if doorman.dry_run {
+            screen.aside("DRY_RUN is true, so nothing was changed.")?;
+        }
     }
     show::failures(&run)?;
     Ok(run.ending())
@@ -153,7 +160,8 @@ fn delivered() -> Result<Option<Delivery>, Fault> {
         .map_err(|fault| Fault(format!("WEBHOOK_PAYLOAD is not what the Hub puts there: {fault}")))
 }
 
-async fn run(doorman: &Doorman, patterns: &[RepoPattern], dry_run: bool) -> Run {
+/// Looks at who waits and decides; a dry run writes nothing.
+async fn look(doorman: &Doorman, patterns: &[RepoPattern], dry_run: bool) -> Run {
     let Doorman { hub, policy, .. } = doorman;
     let (deadline, bar, decided) = (deadline(), bar(), Mutex::new(Vec::new()));
     let review = |repo: Repo| {
@@ -210,6 +218,11 @@ impl Decided {
 impl Run {
     fn counts(&self) -> Counts {
         self.report.repos.iter().map(|repo| repo.counts).sum()
+    }
+
+    fn moves_anybody(&self) -> bool {
+        let Counts { accepted, rejected, reset, .. } = self.counts();
+        accepted + rejected + reset > 0
     }
 
     fn ending(&self) -> Ending {

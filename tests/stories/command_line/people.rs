@@ -167,8 +167,8 @@ async fn hundreds_are_decided_in_a_few_calls_and_each_in_their_place() {
     let command: Vec<&str> =
         ["accept", "acme/model"].into_iter().chain(users.iter().map(String::as_str)).collect();
     let out = doorman_in(&hub, &[], &command).await.out();
-    let expected: String = users.iter().map(|user| format!("{user}\taccepted\t\n")).collect();
-    assert_eq!(out, expected);
+    let expected: Vec<String> = users.iter().map(|user| format!("{user}\taccepted\t")).collect();
+    assert_eq!(out.lines().collect::<Vec<_>>(), expected);
     assert_eq!(hub.calls().len(), 3);
     assert_eq!(hub.users("acme/model", Status::Accepted).len(), 250);
 }

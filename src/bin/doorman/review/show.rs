@@ -90,9 +90,6 @@ pub fn moved(run: &Run, screen: &mut Screen) -> io::Result<()> {
     {
         screen.aside(&format!("{}: {}", report.full_name(), sentence(&report.counts)))?;
     }
-    if run.report.dry_run {
-        screen.aside("DRY_RUN is true, so nothing was changed.")?;
-    }
     Ok(())
 }
 
