@@ -43,6 +43,28 @@ def build():
     size = artifact().stat().st_size
     expect(size < 10_000_000, f"the bootstrap has {size} bytes, less than 10 MB", size)
 
+    check_separation()
+
+
+def check_separation():
+    """Nothing that only the command line is made of is in the function: each crate leaves the paths of its panics."""
+    everything, functions = crates(), crates("--no-default-features")
+    in_command_line, in_function = found(everything, TARGET / "debug" / "doorman"), found(everything, artifact())
+    expect(in_command_line - functions, "the command line has crates of its own", sorted(in_command_line))
+    expect(in_function, f"the bootstrap tells {len(in_function)} crates that it is made of", "none")
+    expect(in_function <= functions, "and none of them is only the command line's", sorted(in_function - functions))
+
+
+def crates(*options):
+    lines = run("cargo", "tree", "--edges", "normal", "--prefix", "none", "--format", "{p}", *options).splitlines()
+    packages = [line.split() for line in lines if "(proc-macro)" not in line]
+    return {f"{name}-{version.removeprefix('v')}" for name, version, *_ in packages}
+
+
+def found(names, program):
+    text = program.read_bytes()
+    return {name for name in names if f"/{name}/src/".encode() in text}
+
 
 def deploy():
     """cargo-lambda's deployment as far as it goes without an account; a dry run makes no call."""

@@ -22,8 +22,6 @@ pub struct Account<'a>(Calls<'a>);
 pub struct WhoAmI {
     /// The user, or the organization.
     pub name: String,
-    /// The organizations that the user is a member of.
-    pub orgs: Vec<String>,
     /// `write`, `read` or `fineGrained`, as far as the Hub tells.
     pub role: Option<String>,
 }
@@ -132,10 +130,8 @@ impl Account<'_> {
     pub async fn who_am_i(&self) -> Result<WhoAmI, HubError> {
         self.get("/api/whoami-v2", |value| {
             let name = value["name"].as_str().ok_or("it does not say whose the token is")?;
-            let orgs = value["orgs"].as_array().into_iter().flatten();
             Ok(WhoAmI {
                 name: name.to_owned(),
-                orgs: orgs.filter_map(|org| org["name"].as_str()).map(str::to_owned).collect(),
                 role: value["auth"]["accessToken"]["role"].as_str().map(str::to_owned),
             })
         })

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_hub_is_told_to_watch_what_repos_names() {
-        let owner = WhoAmI { name: "ada".to_owned(), orgs: vec!["acme".to_owned()], role: None };
+        let owner = WhoAmI { name: "ada".to_owned(), role: None };
         let cases = [
             ("acme/model", "model", "acme/model"),
             ("datasets/acme/corpus", "dataset", "acme/corpus"),
