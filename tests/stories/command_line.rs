@@ -1,7 +1,10 @@
 //! The owner's command line, `doorman`, as a process with its own environment.
 
+mod check;
 mod people;
+mod policies;
 mod review;
+mod webhook;
 
 use std::collections::HashMap;
 use std::process::Stdio;

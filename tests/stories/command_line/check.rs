@@ -1,0 +1,509 @@
+//! `check`: each thing that can be wrong before a deployment is found, under the name of what is to be mended.
+
+use serde_json::{Value, json};
+
+use crate::command_line::policies::Written;
+use crate::command_line::{Ended, doorman_in};
+use crate::hub::{Fault, Gating, Hub, Role, Scope, TokenRole, Webhook};
+use crate::support::{SECRET, ask, staff, stranger};
+
+/// What `check` found.
+struct Checked {
+    status: i32,
+    /// Level, what it is about, and the text.
+    findings: Vec<[String; 3]>,
+}
+
+impl Checked {
+    fn of(ended: &Ended) -> Self {
+        let cells = |line: &str| -> Vec<String> { line.split('\t').map(str::to_owned).collect() };
+        let findings = ended.out.lines().map(|line| cells(line).try_into().expect("three cells"));
+        Self { status: ended.status, findings: findings.collect() }
+    }
+
+    /// Level and what it is about, of all that did not pass.
+    fn wrong(&self) -> Vec<(&str, &str)> {
+        let wrong = self.findings.iter().filter(|[level, ..]| level != "passed");
+        wrong.map(|[level, about, _]| (&**level, &**about)).collect()
+    }
+
+    /// There is a finding of this level about this which says all of these.
+    #[track_caller]
+    fn says(&self, level: &str, about: &str, texts: &[&str]) {
+        let is_meant = |[of, what, text]: &[String; 3]| {
+            of == level && what == about && texts.iter().all(|part| text.contains(part))
+        };
+        assert!(self.findings.iter().any(is_meant), "{level} {about} {texts:?}: {:#?}", self.findings);
+    }
+
+    /// This is all that is wrong, and it says all of these.
+    #[track_caller]
+    fn only(&self, level: &str, about: &str, texts: &[&str]) {
+        assert_eq!(self.wrong(), [(level, about)], "{:#?}", self.findings);
+        self.says(level, about, texts);
+        assert_eq!(self.status, i32::from(level == "failed"));
+    }
+}
+
+/// Runs `check` over acme/model, with the secret, and with these variables besides or instead. It changes nothing.
+async fn run(hub: &Hub, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    let variables = [&[("REPOS", "acme/model"), ("WEBHOOK_SECRET", SECRET)], variables].concat();
+    let ended = doorman_in(hub, &variables, &[&["check"], arguments].concat()).await;
+    assert!(hub.calls().iter().all(|call| call.starts_with("GET ")), "{:?}", hub.calls());
+    ended
+}
+
+async fn check(hub: &Hub, variables: &[(&str, &str)]) -> Checked {
+    Checked::of(&run(hub, variables, &[]).await)
+}
+
+/// A Hub where nothing is wrong: acme/model is gated, asks what the policy reads, and is watched.
+async fn ready() -> Hub {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model").card = form(&json!({"Country": "country", "Purpose": {"type": "text"}}));
+    watch(&hub, &[("org", "acme")]);
+    hub
+}
+
+fn form(fields: &Value) -> Value {
+    json!({"extra_gated_prompt": "Who are you?", "extra_gated_fields": fields})
+}
+
+/// A webhook watches this, and nothing else is watched. Gives its id.
+fn watch(hub: &Hub, watched: &[(&str, &str)]) -> String {
+    let secret = Some(SECRET.to_owned());
+    let webhook = Webhook { secret, ..Webhook::new("https://doorman.example/?key=hidden", watched) };
+    let id = webhook.id.clone();
+    hub.model().webhooks = vec![webhook];
+    id
+}
+
+/// A policy of one rule with this condition.
+fn policy(condition: &str) -> String {
+    json!({"rules": [{"name": "only", "then": "accept", "if": condition}]}).to_string()
+}
+
+/// What `check` says of a policy with this condition where the form asks this.
+async fn check_form(fields: Value, condition: &str) -> Checked {
+    let hub = ready().await;
+    hub.model().repo("acme/model").card = form(&fields);
+    check(&hub, &[("APPROVAL_POLICY", &policy(condition))]).await
+}
+
+#[tokio::test]
+async fn where_all_is_well_each_line_passes_and_nothing_is_changed() {
+    let hub = ready().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    let id = hub.model().webhooks[0].id.clone();
+    let ended = run(&hub, &[], &[]).await;
+    let expected = format!(
+        "passed\tAPPROVAL_POLICY\t3 rules\n\
+         passed\tWEBHOOK_SECRET\tis set\n\
+         passed\tHF_TOKEN\ta token of owner with the role `write`\n\
+         passed\tacme/model\tgated, approved by hand; 1 request waiting\n\
+         passed\tthe rules\tread nothing that the forms do not ask\n\
+         passed\twebhook {id}\tdelivered to https://doorman.example/\n"
+    );
+    assert_eq!((ended.status, &*ended.out), (0, &*expected));
+    assert_eq!(ended.err, "6 passed, 0 warnings, 0 failed\n", "for a person, not for the pipe");
+    assert_eq!(hub.calls().len(), 4, "{:?}", hub.calls());
+}
+
+#[tokio::test]
+async fn all_faulty_variables_are_told_in_one_run_and_the_hub_is_left_alone() {
+    let hub = ready().await;
+    let rules = r#"{"rules": [{"name": "a", "then": "accept", "if": "usr.pro"}, {"name": "b"}]}"#;
+    let variables = [
+        ("APPROVAL_POLICY", rules),
+        ("REPOS", "acme/model, spaces/acme/app, a--b"),
+        ("DRY_RUN", "perhaps"),
+        ("WEBHOOK_SECRET", "ses\u{e9}me"),
+        ("WEBHOOK_SECRET_PREVIOUS", "s\u{e9}same"),
+        ("CONCURRENCY", "0"),
+        ("HF_ENDPOINT", "ftp://example.org"),
+        ("HF_TOKEN", "hf_t\u{f6}ken"),
+    ];
+    let ended = run(&hub, &variables, &[]).await;
+    let checked = Checked::of(&ended);
+    let failed: Vec<&str> =
+        checked.wrong().into_iter().filter(|(level, _)| *level == "failed").map(|(_, about)| about).collect();
+    let expected = [
+        "APPROVAL_POLICY",
+        "APPROVAL_POLICY",
+        "REPOS",
+        "REPOS",
+        "DRY_RUN",
+        "WEBHOOK_SECRET",
+        "WEBHOOK_SECRET_PREVIOUS",
+        "CONCURRENCY",
+        "HF_ENDPOINT",
+        "HF_TOKEN",
+    ];
+    assert_eq!((checked.status, &*failed), (1, &expected[..]));
+    checked.says("failed", "APPROVAL_POLICY", &["usr"]);
+    checked.says("failed", "REPOS", &["spaces/acme/app"]);
+    checked.says("failed", "REPOS", &["a--b"]);
+    checked.says("failed", "DRY_RUN", &["`perhaps` is neither"]);
+    assert!(!ended.out.contains("hf_t") && !ended.out.contains("s\u{e9}"), "{}", ended.out);
+    assert!(ended.err.contains("10 failed"), "{}", ended.err);
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn faults_of_the_policy_keep_the_repos_from_nothing() {
+    let hub = ready().await;
+    hub.model().repo("acme/model").gating = Gating::Off;
+    hub.model().webhooks[0].disabled = true;
+    let id = hub.model().webhooks[0].id.clone();
+    let checked = check(&hub, &[("APPROVAL_POLICY", "{"), ("DRY_RUN", "true")]).await;
+    let webhook = format!("webhook {id}");
+    let expected = [
+        ("failed", "APPROVAL_POLICY"),
+        ("warning", "DRY_RUN"),
+        ("failed", "acme/model"),
+        ("failed", &*webhook),
+        ("warning", "acme/model"),
+    ];
+    assert_eq!((checked.status, checked.wrong()), (1, expected.to_vec()));
+}
+
+#[tokio::test]
+async fn what_need_not_be_set_is_a_warning() {
+    let hub = ready().await;
+    check(&hub, &[("WEBHOOK_SECRET", "")]).await.only("warning", "WEBHOOK_SECRET", &["not set", "Lambda"]);
+    check(&hub, &[("WEBHOOK_SECRET", " ")]).await.only("warning", "WEBHOOK_SECRET", &["not set"]);
+    check(&hub, &[("REPOS", "")]).await.only("warning", "REPOS", &["not set", "no sweeps"]);
+    check(&hub, &[("DRY_RUN", "true")]).await.only("warning", "DRY_RUN", &["changes nothing"]);
+    let ended = run(&hub, &[("REPOS", ""), ("DRY_RUN", "true")], &[]).await;
+    assert!(ended.err.contains(" passed, 2 warnings, 0 failed"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn what_has_to_be_set_fails() {
+    let hub = ready().await;
+    check(&hub, &[("APPROVAL_POLICY", "")]).await.only("failed", "APPROVAL_POLICY", &["not set"]);
+    check(&hub, &[("HF_TOKEN", "")]).await.only("failed", "HF_TOKEN", &["not set"]);
+}
+
+#[tokio::test]
+async fn the_token_may_be_the_one_that_was_saved_at_login() {
+    let hub = ready().await;
+    let saved = Written::new("check-token", &format!("{}\n", Hub::TOKEN));
+    let checked = check(&hub, &[("HF_TOKEN", ""), ("HF_TOKEN_PATH", saved.path())]).await;
+    assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_token_that_the_hub_does_not_know_is_all_that_is_told() {
+    let hub = ready().await;
+    hub.model().token = "another".to_owned();
+    let checked = check(&hub, &[]).await;
+    checked.only("failed", "HF_TOKEN", &["401", "put a valid token into HF_TOKEN"]);
+    assert_eq!(hub.calls(), ["GET /api/whoami-v2"]);
+}
+
+#[tokio::test]
+async fn a_token_that_may_only_read_fails_and_so_do_the_repos() {
+    let hub = ready().await;
+    hub.model().account.role = TokenRole::Read;
+    let checked = check(&hub, &[]).await;
+    assert_eq!(
+        (checked.status, checked.wrong()),
+        (1, vec![("failed", "HF_TOKEN"), ("failed", "acme/model")])
+    );
+    checked.says("failed", "HF_TOKEN", &["a token of owner", "may only read", "`write`"]);
+    checked.says("failed", "acme/model", &["403", "write access"]);
+}
+
+#[tokio::test]
+async fn a_fine_grained_token_has_to_cover_each_repo() {
+    let hub = ready().await;
+    hub.model().add("datasets/acme/corpus").card = hub_form();
+    let token = |scoped| TokenRole::FineGrained { reads_gated: true, global: Vec::new(), scoped };
+    let repos = [("REPOS", "acme/model datasets/acme/corpus")];
+
+    hub.model().account.role = token(vec![Scope::new("org", "acme", &["repo.content.read", "repo.write"])]);
+    let checked = check(&hub, &repos).await;
+    assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
+    checked.says("passed", "HF_TOKEN", &["a fine-grained token of owner", "at each repo"]);
+
+    hub.model().account.role = token(vec![Scope::new("model", "acme/model", &["repo.write"])]);
+    let checked = check(&hub, &repos).await;
+    checked.only("failed", "datasets/acme/corpus", &["403", "write access"]);
+    checked.says("passed", "acme/model", &["approved by hand"]);
+
+    hub.model().account.role = token(vec![Scope::new("org", "acme", &["repo.content.read"])]);
+    let checked = check(&hub, &repos).await;
+    assert_eq!(checked.wrong(), [("failed", "acme/model"), ("failed", "datasets/acme/corpus")]);
+}
+
+fn hub_form() -> Value {
+    form(&json!({"Country": "country", "Purpose": "text"}))
+}
+
+#[tokio::test]
+async fn each_repo_that_the_doorman_could_not_look_after_says_why() {
+    let hub = ready().await;
+    for (name, gating, role) in [
+        ("acme/open", Gating::Off, Role::Write),
+        ("acme/automatic", Gating::Auto, Role::Write),
+        ("acme/foreign", Gating::Manual, Role::Read),
+        ("acme/hidden", Gating::Manual, Role::None),
+    ] {
+        let mut model = hub.model();
+        let repo = model.add(name);
+        (repo.gating, repo.role, repo.card) = (gating, role, hub_form());
+    }
+    // The Hub finds it in any case, and tells how it writes it.
+    hub.model().add("acme/shouted").name = "acme/SHOUTED".to_owned();
+    hub.model().repo("acme/shouted").card = hub_form();
+    let repos =
+        "acme/shouted acme/hidden acme/open acme/gone acme/model acme/foreign acme/automatic acme/model";
+    let checked = check(&hub, &[("REPOS", repos)]).await;
+
+    let wrong =
+        ["automatic", "foreign", "gone", "hidden", "open", "shouted"].map(|name| format!("acme/{name}"));
+    let expected: Vec<_> = wrong.iter().map(|name| ("failed", &**name)).collect();
+    assert_eq!((checked.status, checked.wrong()), (1, expected), "in alphabetical order");
+    checked.says("failed", "acme/open", &["not gated: everybody has access", "manual approval"]);
+    checked.says("failed", "acme/automatic", &["lets everybody in who asks", "manual approval"]);
+    checked.says("failed", "acme/foreign", &["403", "write access"]);
+    checked.says("failed", "acme/hidden", &["404 RepoNotFound", "HF_TOKEN does not see it"]);
+    checked.says("failed", "acme/gone", &["404 RepoNotFound"]);
+    checked.says("failed", "acme/shouted", &["the Hub writes it `acme/SHOUTED`"]);
+    let about_model = checked.findings.iter().filter(|[_, about, _]| about == "acme/model").count();
+    assert_eq!(about_model, 1, "named twice, looked at once");
+}
+
+#[tokio::test]
+async fn a_repo_that_was_renamed_says_so() {
+    let hub = ready().await;
+    let moved = [("Location", "/api/models/acme/renamed".to_owned())];
+    hub.model().fault("GET /api/models/acme/model", Fault::Answer(307, moved.to_vec(), String::new()));
+    check(&hub, &[]).await.only("failed", "acme/model", &["307", "acme/renamed"]);
+}
+
+#[tokio::test]
+async fn a_gate_of_a_kind_that_nobody_knows_is_not_taken_for_manual() {
+    let hub = ready().await;
+    let answer = json!({"id": "acme/model", "gated": "sometimes"}).to_string();
+    let fault = Fault::Answer(200, Vec::new(), answer);
+    hub.model().faults("GET /api/models/acme/model", &fault, 100);
+    check(&hub, &[]).await.only("failed", "acme/model", &["not documented"]);
+}
+
+#[tokio::test]
+async fn the_first_page_of_a_long_queue_is_enough() {
+    let hub = ready().await;
+    ask(&hub, "acme/model", (0..11).map(|number| stranger(&format!("eve{number}"))));
+    hub.model().max_page = 10;
+    check(&hub, &[]).await.says("passed", "acme/model", &["10 requests or more waiting"]);
+}
+
+#[tokio::test]
+async fn the_gated_repos_of_a_namespace_are_found_and_looked_at() {
+    let hub = ready().await;
+    for name in ["acme/automatic", "acme/open", "datasets/acme/corpus", "other/model"] {
+        hub.model().add(name).card = hub_form();
+    }
+    hub.model().repo("acme/automatic").gating = Gating::Auto;
+    hub.model().repo("acme/open").gating = Gating::Off;
+    let checked = check(&hub, &[("REPOS", "acme/* acme/model")]).await;
+    checked.only("failed", "acme/automatic", &["lets everybody in"]);
+    let about: Vec<&str> = checked.findings.iter().map(|[_, about, _]| &**about).collect();
+    assert_eq!(about[3..6], ["acme/automatic", "acme/model", "datasets/acme/corpus"]);
+    assert_eq!(about.len(), 8, "{about:?}");
+
+    let checked = check(&hub, &[("REPOS", "datasets/acme/*")]).await;
+    let about: Vec<&str> = checked.findings.iter().map(|[_, about, _]| &**about).collect();
+    assert_eq!((checked.wrong(), about[3]), (Vec::new(), "datasets/acme/corpus"));
+    assert_eq!(about.len(), 6, "{about:?}");
+}
+
+#[tokio::test]
+async fn a_namespace_without_gated_repos_fails() {
+    let hub = ready().await;
+    hub.model().add("nobody/open").gating = Gating::Off;
+    watch(&hub, &[("org", "acme"), ("user", "nobody")]);
+    let checked = check(&hub, &[("REPOS", "acme/* nobody/*")]).await;
+    checked.only("failed", "nobody/*", &["no gated repo found", "misspelt", "HF_TOKEN"]);
+}
+
+#[tokio::test]
+async fn a_namespace_that_cannot_be_searched_is_not_said_to_be_empty() {
+    let hub = ready().await;
+    hub.model().fault("GET /api/datasets?author=acme", Fault::Status(403));
+    let checked = check(&hub, &[("REPOS", "acme/*")]).await;
+    checked.only("failed", "acme/*", &["403"]);
+    checked.says("passed", "acme/model", &["approved by hand"]);
+
+    hub.model().fault("GET /api/datasets?author=acme", Fault::Status(403));
+    check(&hub, &[("REPOS", "datasets/acme/*")]).await.only("failed", "datasets/acme/*", &["403"]);
+}
+
+#[tokio::test]
+async fn repos_named_on_the_command_line_are_looked_at_instead() {
+    let hub = ready().await;
+    hub.model().add("acme/open").gating = Gating::Off;
+    let address = format!("{}/acme/open/tree/main", hub.endpoint());
+    for repos in ["acme/model", ""] {
+        let checked = Checked::of(&run(&hub, &[("REPOS", repos)], &[&address]).await);
+        let of_repos: Vec<_> = checked.wrong().into_iter().filter(|(_, about)| about.contains('/')).collect();
+        assert_eq!((checked.status, of_repos), (1, vec![("failed", "acme/open")]));
+        assert!(!hub.calls().iter().any(|call| call.contains("acme/model")), "{:?}", hub.calls());
+    }
+    run(&hub, &[], &["acme/model/tree"]).await.failed(2, &["acme/model/tree", "is not the name of a repo"]);
+}
+
+#[tokio::test]
+async fn a_misspelt_label_is_told_with_the_right_one() {
+    let asked = json!({"Country": "country", "Affiliation": "text"});
+    let checked = check_form(asked.clone(), "fields['Contry'] == 'CH'").await;
+    let expected = ["reads fields['Contry']", "no form asks", "everybody is held", "is `Country` meant?"];
+    checked.only("failed", "rule `only`", &expected);
+
+    let checked = check_form(asked.clone(), "'country' in fields && fields['country'] == 'CH'").await;
+    checked.only("warning", "rule `only`", &["asks for fields['country']", "is `Country` meant?"]);
+
+    let checked = check_form(asked, "fields['Purpose'] != ''").await;
+    checked.only("failed", "rule `only`", &["there is `Affiliation`, `Country`"]);
+
+    check_form(json!({}), "fields['Purpose'] != ''").await.only("failed", "rule `only`", &["no form asks"]);
+}
+
+#[tokio::test]
+async fn an_option_that_a_question_does_not_have_is_told_with_those_it_has() {
+    let plain = json!({"Use": {"type": "select", "options": ["Research", "Education"]}});
+    let options = json!(["Research", {"label": "At school", "value": "education"}]);
+    let labelled = json!({"Use": {"type": "select", "options": options}});
+
+    let checked = check_form(plain.clone(), "fields['Use'] == 'Reserch'").await;
+    checked.only("failed", "rule `only`", &["with 'Reserch'", "none of its options", "is `Research` meant?"]);
+    let checked = check_form(plain.clone(), "fields['Use'] in ['Research', 'War']").await;
+    checked.only("failed", "rule `only`", &["with 'War'", "there is `Education`, `Research`"]);
+
+    for condition in ["fields['Use'] == 'At school'", "fields['Use'] in ['education', 'Research']"] {
+        let checked = check_form(labelled.clone(), condition).await;
+        assert_eq!((checked.status, checked.wrong()), (0, Vec::new()), "{condition}");
+    }
+    let checked = check_form(labelled, "fields['Use'] == 'At scool'").await;
+    checked.only("failed", "rule `only`", &["is `At school` meant?"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_written_in_another_way_is_a_warning() {
+    let asked = json!({"Country": "country", "Agree": "checkbox", "Since": {"type": "date_picker"}, "New": "hologram"});
+    let checked = check_form(asked.clone(), "fields['Country'] == 'Switzerland'").await;
+    checked.only("warning", "rule `only`", &["with 'Switzerland'", "two capital letters"]);
+    let checked = check_form(asked.clone(), "fields['Agree'] == 'yes'").await;
+    checked.only("warning", "rule `only`", &["not documented", "`doorman list`"]);
+    let checked = check_form(asked.clone(), "fields['Since'] == '2026-01-01'").await;
+    checked.only("warning", "rule `only`", &["not documented"]);
+    for condition in ["fields['Country'] == 'CH'", "fields['New'] == 'blue'"] {
+        let checked = check_form(asked.clone(), condition).await;
+        assert_eq!((checked.status, checked.wrong()), (0, Vec::new()), "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_only_some_forms_ask_is_a_warning() {
+    let hub = ready().await;
+    hub.model().add("acme/bare");
+    let repos = ("REPOS", "acme/model acme/bare");
+    let checked = check(&hub, &[repos, ("APPROVAL_POLICY", &policy("fields['Country'] == 'CH'"))]).await;
+    checked.only("warning", "rule `only`", &["the form of acme/bare does not ask", "holds everybody there"]);
+
+    let guarded = policy("'Country' in fields && fields['Country'] == 'CH'");
+    let checked = check(&hub, &[repos, ("APPROVAL_POLICY", &guarded)]).await;
+    assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_policy_that_reads_no_answers_needs_no_form() {
+    let hub = ready().await;
+    hub.model().repo("acme/model").card = json!({});
+    let checked = check(&hub, &[("APPROVAL_POLICY", &policy("user.domain == 'acme.com'"))]).await;
+    assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
+    assert!(!checked.findings.iter().any(|[_, about, _]| about == "the rules"), "{:?}", checked.findings);
+    checked.says("passed", "APPROVAL_POLICY", &["1 rule"]);
+}
+
+#[tokio::test]
+async fn a_policy_in_a_file_is_checked_instead_of_the_variable() {
+    let hub = ready().await;
+    let file = Written::new("check-policy.json", &policy("fields['Contry'] == 'CH'"));
+    let ended = run(&hub, &[("APPROVAL_POLICY", "{")], &["--policy", file.path()]).await;
+    let checked = Checked::of(&ended);
+    checked.only("failed", "rule `only`", &["is `Country` meant?"]);
+    checked.says("passed", file.path(), &["1 rule"]);
+
+    let faulty = Written::new("check-faulty.json", &policy("usr.pro"));
+    let checked = Checked::of(&run(&hub, &[], &["--policy", faulty.path()]).await);
+    checked.only("failed", faulty.path(), &["usr"]);
+
+    let checked = Checked::of(&run(&hub, &[], &["--policy", "not-there.json"]).await);
+    checked.only("failed", "not-there.json", &["No such file"]);
+}
+
+#[tokio::test]
+async fn a_webhook_that_does_not_deliver_what_it_should_is_found() {
+    let hub = ready().await;
+    let id = hub.model().webhooks[0].id.clone();
+    let about = &*format!("webhook {id}");
+    hub.model().webhooks[0].domains = vec!["discussion".to_owned()];
+    check(&hub, &[]).await.only("warning", about, &["https://doorman.example/ hears of discussions only"]);
+
+    hub.model().webhooks[0].secret = None;
+    check(&hub, &[]).await.only("failed", about, &["https://doorman.example/ gets no secret", "401"]);
+
+    hub.model().webhooks[0].disabled = true;
+    let checked = check(&hub, &[]).await;
+    assert_eq!((checked.status, checked.wrong()), (1, vec![("failed", about), ("warning", "acme/model")]));
+    checked.says("failed", about, &["disabled", &format!("`doorman webhook enable {id}`")]);
+    checked.says("warning", "acme/model", &["no webhook", "`doorman webhook create`"]);
+}
+
+#[tokio::test]
+async fn a_repo_that_no_webhook_watches_is_a_warning() {
+    let hub = ready().await;
+    hub.model().webhooks.clear();
+    check(&hub, &[]).await.only("warning", "acme/model", &["only sweeps", "`doorman webhook create`"]);
+
+    let others: [&[_]; 5] = [
+        &[("model", "acme/other")],
+        &[("dataset", "acme/model")],
+        &[("org", "other")],
+        &[("space", "acme/model")],
+        &[],
+    ];
+    for watched in others {
+        watch(&hub, watched);
+        let checked = check(&hub, &[]).await;
+        checked.only("warning", "acme/model", &["no webhook"]);
+        assert!(!checked.findings.iter().any(|[_, about, _]| about.starts_with("webhook ")), "{watched:?}");
+    }
+    for watched in [("model", "acme/model"), ("org", "acme"), ("user", "acme")] {
+        let id = watch(&hub, &[("org", "other"), watched]);
+        let checked = check(&hub, &[]).await;
+        assert_eq!((checked.status, checked.wrong()), (0, Vec::new()), "{watched:?}");
+        checked.says("passed", &format!("webhook {id}"), &["delivered to https://doorman.example/"]);
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_may_start_a_job() {
+    let hub = ready().await;
+    let job = Some(json!({"command": ["doorman", "review"]}));
+    let starts =
+        Webhook { url: None, job, secret: Some(SECRET.to_owned()), ..Webhook::new("", &[("org", "acme")]) };
+    let id = starts.id.clone();
+    hub.model().webhooks = vec![starts];
+    check(&hub, &[]).await.says("passed", &format!("webhook {id}"), &["a Job"]);
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_see_webhooks_is_a_warning() {
+    let hub = ready().await;
+    hub.model().fault("GET /api/settings/webhooks", Fault::Status(403));
+    check(&hub, &[]).await.only("warning", "webhooks", &["403", "the right to manage webhooks"]);
+}

@@ -1,0 +1,222 @@
+//! `webhook`: what is made on the Hub, what is shown of it, and what happens when an answer is lost.
+
+use serde_json::json;
+
+use crate::command_line::{Ended, doorman, doorman_in};
+use crate::hub::{Fault, Hub, Webhook};
+use crate::support::SECRET;
+
+const URL: &str = "https://doorman.example/";
+
+/// Runs `webhook create` with the secret, for these repos.
+async fn create(hub: &Hub, repos: &str, url: &str) -> Ended {
+    let variables = [("REPOS", repos), ("WEBHOOK_SECRET", SECRET)];
+    doorman_in(hub, &variables, &["webhook", "create", "--url", url]).await
+}
+
+/// Has so many webhooks made that nobody watches anything by, and gives their ids.
+fn webhooks(hub: &Hub, number: usize) -> Vec<String> {
+    let made = |number| Webhook::new(&format!("https://{number}.example/"), &[("org", "acme")]);
+    hub.model().webhooks = (0..number).map(made).collect();
+    ids(hub)
+}
+
+fn ids(hub: &Hub) -> Vec<String> {
+    hub.model().webhooks.iter().map(|webhook| webhook.id.clone()).collect()
+}
+
+/// Which of them are disabled.
+fn disabled(hub: &Hub) -> Vec<bool> {
+    hub.model().webhooks.iter().map(|webhook| webhook.disabled).collect()
+}
+
+/// How often there was such a call.
+fn times(hub: &Hub, call: &str) -> usize {
+    hub.calls().iter().filter(|made| *made == call).count()
+}
+
+#[tokio::test]
+async fn a_webhook_watches_what_repos_names_and_shows_the_secret() {
+    let hub = Hub::start().await;
+    let repos = "acme/*, owner/* other/model,datasets/other/corpus acme/*, datasets/acme/*";
+    let out = create(&hub, repos, &format!("{URL}hook?stage=live")).await.out();
+    let model = hub.model();
+    let [Webhook { id, url, job, watched, domains, secret, disabled }] = &*model.webhooks else {
+        panic!("{:?}", model.webhooks)
+    };
+    let watched: Vec<String> = watched.iter().map(|(kind, name)| format!("{kind} {name}")).collect();
+    let expected = ["org acme", "user owner", "model other/model", "dataset other/corpus"];
+    assert_eq!(watched, expected, "each once");
+    assert_eq!(url.as_deref(), Some("https://doorman.example/hook?stage=live"));
+    assert_eq!((secret.as_deref(), *disabled, job), (Some(SECRET), false, &None));
+    assert_eq!(domains, &["repo", "discussion"]);
+    let watched = expected.join(", ");
+    assert_eq!(out, format!("{id}\tenabled\tsecret\thttps://doorman.example/hook\t{watched}\n"));
+}
+
+#[tokio::test]
+async fn webhooks_are_listed_without_their_secrets() {
+    let hub = Hub::start().await;
+    assert_eq!(doorman(&hub, "webhook list").await.out(), "");
+    assert_eq!(doorman(&hub, "webhook list --json").await.json(), json!([]));
+
+    let shows = Webhook {
+        secret: Some(SECRET.to_owned()),
+        ..Webhook::new("https://a.example/hook?key=hidden#hidden", &[("org", "acme"), ("model", "b/m")])
+    };
+    let empty = Webhook {
+        secret: Some(String::new()),
+        disabled: true,
+        domains: vec!["discussion".to_owned()],
+        ..Webhook::new("https://b.example/", &[("user", "owner")])
+    };
+    let job = Webhook { url: None, job: Some(json!({"command": ["hidden"]})), ..Webhook::new("", &[]) };
+    hub.model().webhooks = vec![shows, empty, job];
+    let [first, second, third] = ids(&hub).try_into().expect("three");
+
+    let expected = format!(
+        "{first}\tenabled\tsecret\thttps://a.example/hook\torg acme, model b/m\n\
+         {second}\tdisabled\tno secret\thttps://b.example/\tuser owner\n\
+         {third}\tenabled\tno secret\ta Job\t\n"
+    );
+    assert_eq!(doorman(&hub, "webhook list").await.out(), expected);
+
+    let ended = doorman(&hub, "webhook list --json").await;
+    assert!(!ended.out.contains("hidden"), "{}", ended.out);
+    let watched = json!([{"type": "org", "name": "acme"}, {"type": "model", "name": "b/m"}]);
+    let expected = json!([
+        {"id": first, "url": "https://a.example/hook", "watched": watched, "domains": ["repo", "discussion"],
+            "has_secret": true, "disabled": false},
+        {"id": second, "url": "https://b.example/", "watched": [{"type": "user", "name": "owner"}],
+            "domains": ["discussion"], "has_secret": false, "disabled": true},
+        {"id": third, "url": null, "watched": [], "domains": ["repo", "discussion"], "has_secret": false, "disabled": false},
+    ]);
+    assert_eq!(ended.json(), expected);
+    assert_eq!(times(&hub, "GET /api/settings/webhooks"), hub.calls().len(), "nothing else is asked for");
+}
+
+#[tokio::test]
+async fn a_second_webhook_is_not_made_for_the_same_address() {
+    let hub = Hub::start().await;
+    create(&hub, "acme/*", URL).await.out();
+    let [id] = ids(&hub).try_into().expect("one");
+    for url in [URL, "https://doorman.example", "https://DOORMAN.example/?again=1"] {
+        let expected =
+            [&*format!("webhook {id} is delivered there"), &format!("doorman webhook delete {id}")];
+        create(&hub, "acme/model", url).await.failed(2, &expected);
+    }
+    assert_eq!(ids(&hub), [&*id]);
+    assert_eq!(times(&hub, "POST /api/settings/webhooks"), 1);
+
+    create(&hub, "acme/*", "https://doorman.example/other").await.out();
+    assert_eq!(ids(&hub).len(), 2, "another path is another address");
+}
+
+#[tokio::test]
+async fn without_repos_or_a_secret_no_webhook_is_made() {
+    let hub = Hub::start().await;
+    let arguments = ["webhook", "create", "--url", URL];
+    let secret = ("WEBHOOK_SECRET", SECRET);
+    doorman_in(&hub, &[secret], &arguments).await.failed(2, &["REPOS: not set", "`acme/*`"]);
+    doorman_in(&hub, &[secret, ("REPOS", "a--b")], &arguments).await.failed(2, &["REPOS: ", "a--b"]);
+    for repos in ["", "acme/*"] {
+        let ended = doorman_in(&hub, &[("REPOS", repos), ("WEBHOOK_SECRET", " ")], &arguments).await;
+        ended.failed(2, &["WEBHOOK_SECRET: not set"]);
+    }
+    let nothing = [("HF_TOKEN", ""), ("CONCURRENCY", "0"), ("REPOS", "a--b")];
+    let expected = ["HF_TOKEN: ", "WEBHOOK_SECRET: ", "REPOS: ", "CONCURRENCY: "];
+    doorman_in(&hub, &nothing, &arguments).await.failed(2, &expected);
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_secret_is_not_sent_where_everybody_can_read_it() {
+    let hub = Hub::start().await;
+    create(&hub, "acme/*", "http://doorman.example/").await.failed(2, &["--url", "not https"]);
+    create(&hub, "acme/*", "doorman.example").await.failed(2, &["--url", "not a URL"]);
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_webhook_whose_answer_was_lost_is_not_made_twice() {
+    for (fault, made) in [(Fault::DropAfter, 1), (Fault::Garbage, 1), (Fault::Status(500), 0)] {
+        let hub = Hub::start().await;
+        hub.model().fault("POST /api/settings/webhooks", fault.clone());
+        let expected = ["it may be there all the same", "`doorman webhook list`"];
+        create(&hub, "acme/*", URL).await.failed(1, &expected);
+        assert_eq!(times(&hub, "POST /api/settings/webhooks"), 1, "{fault:?}");
+        assert_eq!(ids(&hub).len(), made, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_the_hub_had_no_time_for_is_asked_for_again() {
+    let hub = Hub::start().await;
+    hub.model().fault("POST /api/settings/webhooks", Fault::Status(503));
+    create(&hub, "acme/*", URL).await.out();
+    assert_eq!((times(&hub, "POST /api/settings/webhooks"), ids(&hub).len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_webhook_that_the_hub_refuses_is_not_said_to_be_there() {
+    let hub = Hub::start().await;
+    hub.model().fault("POST /api/settings/webhooks", Fault::Status(403));
+    let ended = create(&hub, "acme/*", URL).await;
+    ended.failed(1, &["403", "the right to manage webhooks"]);
+    assert!(!ended.err.contains("may be there"), "{}", ended.err);
+    assert_eq!(ids(&hub).len(), 0);
+}
+
+#[tokio::test]
+async fn several_webhooks_are_disabled_enabled_and_deleted() {
+    let hub = Hub::start().await;
+    let all = webhooks(&hub, 3);
+    let [a, b, c] = &*all else { panic!("{all:?}") };
+    let out = doorman(&hub, &format!("webhook disable {a} {c}")).await.out();
+    assert_eq!(out, format!("{a}\tdisabled\n{c}\tdisabled\n"));
+    assert_eq!(disabled(&hub), [true, false, true]);
+
+    let out = doorman(&hub, &format!("webhook enable {a} {b}")).await.out();
+    assert_eq!(out, format!("{a}\tenabled\n{b}\tenabled\n"));
+    assert_eq!(disabled(&hub), [false, false, true]);
+
+    let out = doorman(&hub, &format!("webhook delete {b} {c}")).await.out();
+    assert_eq!(out, format!("{b}\tdeleted\n{c}\tdeleted\n"));
+    assert_eq!(ids(&hub), [&**a]);
+}
+
+#[tokio::test]
+async fn an_unknown_id_keeps_no_other_webhook_from_being_changed() {
+    for command in ["disable", "enable", "delete"] {
+        let hub = Hub::start().await;
+        let all = webhooks(&hub, 2);
+        hub.model().webhooks.iter_mut().for_each(|webhook| webhook.disabled = command == "enable");
+        let [a, b] = &*all else { panic!("{all:?}") };
+        let ended = doorman(&hub, &format!("webhook {command} {a} 0badc0de {b}")).await;
+        ended.failed(1, &["webhook 0badc0de: ", "404", "`doorman webhook list` shows those there are"]);
+        assert_eq!(ended.out, format!("{a}\t{command}d\n{b}\t{command}d\n"));
+        match command {
+            "delete" => assert_eq!(ids(&hub), [""; 0]),
+            _ => assert_eq!(disabled(&hub), [command == "disable"; 2]),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_whose_deletion_was_not_answered_is_deleted_all_the_same() {
+    let hub = Hub::start().await;
+    let [id] = webhooks(&hub, 1).try_into().expect("one");
+    hub.model().fault("DELETE", Fault::DropAfter);
+    assert_eq!(doorman(&hub, &format!("webhook delete {id}")).await.out(), format!("{id}\tdeleted\n"));
+    assert_eq!(ids(&hub), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_no_id_is_not_sent_to_the_hub() {
+    let hub = Hub::start().await;
+    for id in ["../../whoami-v2", "a/enable", "a?b", ""] {
+        doorman_in(&hub, &[], &["webhook", "delete", id]).await.failed(2, &["`doorman webhook list`"]);
+    }
+    doorman(&hub, "webhook delete").await.failed(2, &["<ID>"]);
+    assert_eq!(hub.calls(), [""; 0]);
+}
