@@ -46,6 +46,8 @@ pub enum Gating {
     Auto,
     /// Requests wait until they are decided.
     Manual,
+    /// In a way that is not documented.
+    Other,
 }
 
 /// A question of the form at a gate.
@@ -70,7 +72,7 @@ pub enum Question {
 pub struct Webhook {
     /// What the Hub calls it.
     pub id: String,
-    /// Where it is delivered, without a query, which may hold a secret; one that starts a Job has none.
+    /// Where it is delivered, without what may be a secret in it; one that starts a Job has none.
     pub url: Option<String>,
     /// What it watches.
     pub watched: Vec<Watched>,
@@ -96,25 +98,38 @@ impl Webhook {
     /// Whether this is where it is delivered.
     #[must_use]
     pub fn is_delivered_to(&self, url: &Url) -> bool {
-        let plain = |url: &str| without_query(url).trim_end_matches('/').to_owned();
-        self.url.as_deref().map(plain) == Some(plain(url.as_str()))
+        self.url == Some(without_secrets(url.as_str()))
     }
 }
 
 impl Watched {
-    /// Whether something that happens in a repo of `pattern` may be heard of by this.
+    /// Whether it tells of something that may happen in a repo of `pattern`.
     #[must_use]
     pub fn concerns(&self, pattern: &RepoPattern) -> bool {
-        let repo_type = match self.kind.as_str() {
-            "user" | "org" => {
-                let watched = RepoPattern::Namespace { owner: self.name.clone(), only: None };
-                return watched.overlaps(pattern);
+        self.repos().is_some_and(|watched| watched.overlaps(pattern))
+    }
+
+    /// Whether it tells of all that may happen in any repo of `pattern`.
+    #[must_use]
+    pub fn covers(&self, pattern: &RepoPattern) -> bool {
+        match (self.repos(), pattern) {
+            (Some(watched), RepoPattern::One(repo)) => watched.covers(repo),
+            (Some(RepoPattern::Namespace { owner: watched, .. }), RepoPattern::Namespace { owner, .. }) => {
+                watched == *owner
             }
-            "model" => RepoType::Model,
-            "dataset" => RepoType::Dataset,
-            _ => return false,
-        };
-        Repo::new(repo_type, &self.name).is_ok_and(|repo| pattern.covers(&repo))
+            _ => false,
+        }
+    }
+
+    /// The repos that it is about, if any of them can be gated.
+    fn repos(&self) -> Option<RepoPattern> {
+        let repo = |repo_type| Repo::new(repo_type, &self.name).ok().map(RepoPattern::One);
+        match self.kind.as_str() {
+            "user" | "org" => Some(RepoPattern::Namespace { owner: self.name.clone(), only: None }),
+            "model" => repo(RepoType::Model),
+            "dataset" => repo(RepoType::Dataset),
+            _ => None,
+        }
     }
 }
 
@@ -146,7 +161,7 @@ impl Account<'_> {
                 Value::Null | Value::Bool(false) => Gating::Off,
                 gated if gated == "auto" => Gating::Auto,
                 gated if gated == "manual" => Gating::Manual,
-                _ => return Err("it is gated in a way that is not documented".to_owned()),
+                _ => Gating::Other,
             };
             let questions = value["cardData"]["extra_gated_fields"].as_object().into_iter().flatten();
             let questions = questions.map(|(label, question)| (label.clone(), read_question(question)));
@@ -221,7 +236,7 @@ fn read_webhook(value: &Value) -> Result<Webhook, String> {
     let list = |key: &str| value[key].as_array().into_iter().flatten();
     Ok(Webhook {
         id: value["id"].as_str().ok_or("it has a webhook without an id")?.to_owned(),
-        url: value["url"].as_str().map(|url| without_query(url).to_owned()),
+        url: value["url"].as_str().map(without_secrets),
         watched: list("watched").filter_map(|watched| Watched::deserialize(watched).ok()).collect(),
         domains: list("domains").filter_map(Value::as_str).map(str::to_owned).collect(),
         has_secret: value["secret"].as_str().is_some_and(|secret| !secret.is_empty()),
@@ -229,8 +244,15 @@ fn read_webhook(value: &Value) -> Result<Webhook, String> {
     })
 }
 
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
+/// A URL without its query, user name and password.
+fn without_secrets(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return "what is no URL".to_owned() };
+    url.set_query(None);
+    url.set_fragment(None);
+    // These fail only where there can be none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
 }
 
 fn read_question(question: &Value) -> Question {

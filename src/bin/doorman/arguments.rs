@@ -92,8 +92,15 @@ Examples:
         format: Format,
     },
     /// Let people in who have asked, whatever became of their request
+    #[command(after_help = "\
+Examples:
+  doorman accept acme/model ada grace
+  doorman list acme/model --search ada | cut -f1 | xargs doorman accept acme/model")]
     Accept(People),
     /// Turn people away for good: on the Hub, asking again is silently ignored
+    #[command(after_help = "\
+Example:
+  doorman reject acme/model mallory --reason 'We cannot ship there.'")]
     Reject {
         #[command(flatten)]
         people: People,
@@ -104,8 +111,14 @@ Examples:
     ///
     /// Who was in has no access any more, until the request is decided again. A doorman with a policy does that in its next
     /// sweep: whoever its rules accept is back in. To take access away use `revoke`.
+    #[command(after_help = "\
+Example:
+  doorman cancel acme/model ada")]
     Cancel(People),
     /// Turn people away who may mend their request and ask again
+    #[command(after_help = "\
+Example:
+  doorman reset acme/model ada --reason 'Please tell us your affiliation and ask again.'")]
     Reset {
         #[command(flatten)]
         people: People,
@@ -113,6 +126,9 @@ Examples:
         reason: Reason,
     },
     /// Let people in who never asked
+    #[command(after_help = "\
+Example:
+  doorman grant datasets/acme/corpus ada")]
     Grant(People),
     /// Take access away from people who have it
     ///
@@ -149,7 +165,12 @@ Examples:
     },
     /// Look for everything that can be wrong before a deployment
     ///
-    /// Variables, policy, token, each repo with its gate and its form, and the webhooks that watch the repos. Changes nothing.
+    /// Variables, policy, token, each repo with its gate and its form, and the webhooks that watch the repos. Changes nothing. Into
+    /// a pipe it writes a line for each finding: passed, warning or failed, what it is about, and what to do, with tabs between.
+    #[command(after_help = "\
+Examples:
+  doorman check
+  doorman check --policy policy.json acme/model")]
     Check {
         /// The repos to look at, instead of those of REPOS
         #[arg(value_name = "REPO", value_parser = repos::parse)]
@@ -174,7 +195,15 @@ Example:
         cases: PathBuf,
     },
     /// Manage the webhooks of the token's owner
-    #[command(subcommand)]
+    ///
+    /// They tell a deployed doorman that something has happened. DRY_RUN is about access requests, and changes nothing here.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  doorman webhook list
+  REPOS='acme/*' WEBHOOK_SECRET=\"$(cat secret)\" doorman webhook create --url https://….on.aws/"
+    )]
     Webhook(Webhook),
     /// Write completions for a shell
     #[command(after_help = "\
@@ -226,6 +255,13 @@ pub struct Format {
 #[derive(Debug, Subcommand)]
 pub enum Webhook {
     /// Show the webhooks
+    ///
+    /// Into a pipe it writes a line for each: id, enabled or disabled, secret or no secret, URL, and what it watches, with tabs
+    /// between.
+    #[command(after_help = "\
+Examples:
+  doorman webhook list
+  doorman webhook list | awk -F'\\t' '$2 == \"disabled\" {print $1}' | xargs doorman webhook enable")]
     List {
         /// Write JSON
         #[arg(long)]
@@ -241,10 +277,19 @@ Example:
         url: reqwest::Url,
     },
     /// Have webhooks delivered again
+    #[command(after_help = "\
+Example:
+  doorman webhook enable 687f911eaea852de79c4a50a")]
     Enable(Ids),
     /// Have webhooks delivered no more, until they are enabled
+    #[command(after_help = "\
+Example:
+  doorman webhook disable 687f911eaea852de79c4a50a")]
     Disable(Ids),
     /// Delete webhooks
+    #[command(after_help = "\
+Example:
+  doorman webhook delete 687f911eaea852de79c4a50a")]
     Delete(Ids),
 }
 
@@ -308,6 +353,9 @@ fn id(text: &str) -> Result<String, String> {
 fn url(text: &str) -> Result<reqwest::Url, String> {
     let url = reqwest::Url::parse(text).map_err(|error| format!("it is not a URL: {error}"))?;
     match url.scheme() {
+        "https" if !url.username().is_empty() || url.password().is_some() => {
+            Err("it has a user name or a password in it, which everybody sees who sees the URL".to_owned())
+        }
         "https" => Ok(url),
         _ => Err("it is not https, and the secret would be sent for everybody to read".to_owned()),
     }

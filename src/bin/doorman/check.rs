@@ -95,8 +95,9 @@ async fn look(named: &[RepoPattern], policy_file: Option<&Path>, findings: &mut 
         findings.add(Level::Passed, source, count(policy.rule_names().count() as u64, "rule"));
     }
     let repos = findings.variable(Variables::repos);
+    let is_unset = matches!(repos, Some(None)) && named.is_empty();
     let repos = if named.is_empty() { repos.flatten() } else { Some(named.to_vec()) };
-    if repos.is_none() {
+    if is_unset {
         let text = "not set: webhooks about any repo are heard, and there are no sweeps, so that who asks may wait for ever";
         findings.add(Level::Warning, "REPOS", text);
     }
@@ -214,6 +215,9 @@ async fn look_at_repos(
                 about,
                 "gated, but the Hub lets everybody in who asks; set its access requests to manual approval in its settings",
             ),
+            (RepoInfo { gating: Gating::Other, .. }, _) => {
+                findings.add(Level::Failed, about, "gated in a way that is not documented");
+            }
             (_, Err(error)) => findings.add(Level::Failed, about, error.to_string()),
             (_, Ok((waiting, next))) => {
                 let more = if next.is_some() { "or more " } else { "" };
@@ -291,10 +295,11 @@ async fn look_at_webhooks(account: &Account<'_>, patterns: &[RepoPattern], findi
         }
     }
     let is_watched = |pattern: &&RepoPattern| {
-        webhooks.iter().any(|webhook| !webhook.disabled && concerns(webhook, pattern))
+        let mut enabled = webhooks.iter().filter(|webhook| !webhook.disabled);
+        enabled.any(|webhook| webhook.watched.iter().any(|watched| watched.covers(pattern)))
     };
     for pattern in patterns.iter().filter(|pattern| !is_watched(pattern)) {
-        let text = "no webhook of the token's owner watches it, so that only sweeps do; `doorman webhook create` makes one";
+        let text = "no webhook of the token's owner watches all of it, so that only sweeps do; `doorman webhook create` makes one";
         findings.add(Level::Warning, pattern.to_string(), text);
     }
 }

@@ -54,8 +54,13 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
     let variables = environment::variables();
     let rust_log = variables.log();
-    if let Some(rust_log) = variables.all(|| rust_log)? {
-        log::start(&rust_log, io::stderr);
+    // `check` tells what is wrong with it, and the others make no call to log.
+    let is_idle =
+        matches!(command, Command::Check { .. } | Command::Test { .. } | Command::Completions { .. });
+    match variables.all(|| rust_log) {
+        Ok(Some(rust_log)) => log::start(&rust_log, io::stderr),
+        Err(fault) if !is_idle => return Err(fault.into()),
+        Ok(None) | Err(_) => {}
     }
     let screen = &mut Screen::output();
     let decide = |verdict, Reason { reason }: Reason| Order::new(verdict, reason);

@@ -1,5 +1,7 @@
 //! `check`: each thing that can be wrong before a deployment is found, under the name of what is to be mended.
 
+mod forms;
+
 use serde_json::{Value, json};
 
 use crate::command_line::policies::Written;
@@ -78,18 +80,6 @@ fn watch(hub: &Hub, watched: &[(&str, &str)]) -> String {
     id
 }
 
-/// A policy of one rule with this condition.
-fn policy(condition: &str) -> String {
-    json!({"rules": [{"name": "only", "then": "accept", "if": condition}]}).to_string()
-}
-
-/// What `check` says of a policy with this condition where the form asks this.
-async fn check_form(fields: Value, condition: &str) -> Checked {
-    let hub = ready().await;
-    hub.model().repo("acme/model").card = form(&fields);
-    check(&hub, &[("APPROVAL_POLICY", &policy(condition))]).await
-}
-
 #[tokio::test]
 async fn where_all_is_well_each_line_passes_and_nothing_is_changed() {
     let hub = ready().await;
@@ -122,11 +112,15 @@ async fn all_faulty_variables_are_told_in_one_run_and_the_hub_is_left_alone() {
         ("CONCURRENCY", "0"),
         ("HF_ENDPOINT", "ftp://example.org"),
         ("HF_TOKEN", "hf_t\u{f6}ken"),
+        ("RUST_LOG", "inof"),
     ];
     let ended = run(&hub, &variables, &[]).await;
     let checked = Checked::of(&ended);
-    let failed: Vec<&str> =
-        checked.wrong().into_iter().filter(|(level, _)| *level == "failed").map(|(_, about)| about).collect();
+    let failed: Vec<&str> = checked
+        .wrong()
+        .into_iter()
+        .map(|(level, about)| if level == "failed" { about } else { level })
+        .collect();
     let expected = [
         "APPROVAL_POLICY",
         "APPROVAL_POLICY",
@@ -135,6 +129,7 @@ async fn all_faulty_variables_are_told_in_one_run_and_the_hub_is_left_alone() {
         "DRY_RUN",
         "WEBHOOK_SECRET",
         "WEBHOOK_SECRET_PREVIOUS",
+        "RUST_LOG",
         "CONCURRENCY",
         "HF_ENDPOINT",
         "HF_TOKEN",
@@ -145,7 +140,7 @@ async fn all_faulty_variables_are_told_in_one_run_and_the_hub_is_left_alone() {
     checked.says("failed", "REPOS", &["a--b"]);
     checked.says("failed", "DRY_RUN", &["`perhaps` is neither"]);
     assert!(!ended.out.contains("hf_t") && !ended.out.contains("s\u{e9}"), "{}", ended.out);
-    assert!(ended.err.contains("10 failed"), "{}", ended.err);
+    assert!(ended.err.contains("0 warnings, 11 failed"), "{}", ended.err);
     assert_eq!(hub.calls(), [""; 0]);
 }
 
@@ -286,9 +281,8 @@ async fn a_repo_that_was_renamed_says_so() {
 #[tokio::test]
 async fn a_gate_of_a_kind_that_nobody_knows_is_not_taken_for_manual() {
     let hub = ready().await;
-    let answer = json!({"id": "acme/model", "gated": "sometimes"}).to_string();
-    let fault = Fault::Answer(200, Vec::new(), answer);
-    hub.model().faults("GET /api/models/acme/model", &fault, 100);
+    let answer = json!({"id": "acme/model", "gated": "sometimes", "cardData": hub_form()}).to_string();
+    hub.model().fault("GET /api/models/acme/model", Fault::Answer(200, Vec::new(), answer));
     check(&hub, &[]).await.only("failed", "acme/model", &["not documented"]);
 }
 
@@ -356,96 +350,6 @@ async fn repos_named_on_the_command_line_are_looked_at_instead() {
 }
 
 #[tokio::test]
-async fn a_misspelt_label_is_told_with_the_right_one() {
-    let asked = json!({"Country": "country", "Affiliation": "text"});
-    let checked = check_form(asked.clone(), "fields['Contry'] == 'CH'").await;
-    let expected = ["reads fields['Contry']", "no form asks", "everybody is held", "is `Country` meant?"];
-    checked.only("failed", "rule `only`", &expected);
-
-    let checked = check_form(asked.clone(), "'country' in fields && fields['country'] == 'CH'").await;
-    checked.only("warning", "rule `only`", &["asks for fields['country']", "is `Country` meant?"]);
-
-    let checked = check_form(asked, "fields['Purpose'] != ''").await;
-    checked.only("failed", "rule `only`", &["there is `Affiliation`, `Country`"]);
-
-    check_form(json!({}), "fields['Purpose'] != ''").await.only("failed", "rule `only`", &["no form asks"]);
-}
-
-#[tokio::test]
-async fn an_option_that_a_question_does_not_have_is_told_with_those_it_has() {
-    let plain = json!({"Use": {"type": "select", "options": ["Research", "Education"]}});
-    let options = json!(["Research", {"label": "At school", "value": "education"}]);
-    let labelled = json!({"Use": {"type": "select", "options": options}});
-
-    let checked = check_form(plain.clone(), "fields['Use'] == 'Reserch'").await;
-    checked.only("failed", "rule `only`", &["with 'Reserch'", "none of its options", "is `Research` meant?"]);
-    let checked = check_form(plain.clone(), "fields['Use'] in ['Research', 'War']").await;
-    checked.only("failed", "rule `only`", &["with 'War'", "there is `Education`, `Research`"]);
-
-    for condition in ["fields['Use'] == 'At school'", "fields['Use'] in ['education', 'Research']"] {
-        let checked = check_form(labelled.clone(), condition).await;
-        assert_eq!((checked.status, checked.wrong()), (0, Vec::new()), "{condition}");
-    }
-    let checked = check_form(labelled, "fields['Use'] == 'At scool'").await;
-    checked.only("failed", "rule `only`", &["is `At school` meant?"]);
-}
-
-#[tokio::test]
-async fn an_answer_that_is_written_in_another_way_is_a_warning() {
-    let asked = json!({"Country": "country", "Agree": "checkbox", "Since": {"type": "date_picker"}, "New": "hologram"});
-    let checked = check_form(asked.clone(), "fields['Country'] == 'Switzerland'").await;
-    checked.only("warning", "rule `only`", &["with 'Switzerland'", "two capital letters"]);
-    let checked = check_form(asked.clone(), "fields['Agree'] == 'yes'").await;
-    checked.only("warning", "rule `only`", &["not documented", "`doorman list`"]);
-    let checked = check_form(asked.clone(), "fields['Since'] == '2026-01-01'").await;
-    checked.only("warning", "rule `only`", &["not documented"]);
-    for condition in ["fields['Country'] == 'CH'", "fields['New'] == 'blue'"] {
-        let checked = check_form(asked.clone(), condition).await;
-        assert_eq!((checked.status, checked.wrong()), (0, Vec::new()), "{condition}");
-    }
-}
-
-#[tokio::test]
-async fn a_question_that_only_some_forms_ask_is_a_warning() {
-    let hub = ready().await;
-    hub.model().add("acme/bare");
-    let repos = ("REPOS", "acme/model acme/bare");
-    let checked = check(&hub, &[repos, ("APPROVAL_POLICY", &policy("fields['Country'] == 'CH'"))]).await;
-    checked.only("warning", "rule `only`", &["the form of acme/bare does not ask", "holds everybody there"]);
-
-    let guarded = policy("'Country' in fields && fields['Country'] == 'CH'");
-    let checked = check(&hub, &[repos, ("APPROVAL_POLICY", &guarded)]).await;
-    assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
-}
-
-#[tokio::test]
-async fn a_policy_that_reads_no_answers_needs_no_form() {
-    let hub = ready().await;
-    hub.model().repo("acme/model").card = json!({});
-    let checked = check(&hub, &[("APPROVAL_POLICY", &policy("user.domain == 'acme.com'"))]).await;
-    assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
-    assert!(!checked.findings.iter().any(|[_, about, _]| about == "the rules"), "{:?}", checked.findings);
-    checked.says("passed", "APPROVAL_POLICY", &["1 rule"]);
-}
-
-#[tokio::test]
-async fn a_policy_in_a_file_is_checked_instead_of_the_variable() {
-    let hub = ready().await;
-    let file = Written::new("check-policy.json", &policy("fields['Contry'] == 'CH'"));
-    let ended = run(&hub, &[("APPROVAL_POLICY", "{")], &["--policy", file.path()]).await;
-    let checked = Checked::of(&ended);
-    checked.only("failed", "rule `only`", &["is `Country` meant?"]);
-    checked.says("passed", file.path(), &["1 rule"]);
-
-    let faulty = Written::new("check-faulty.json", &policy("usr.pro"));
-    let checked = Checked::of(&run(&hub, &[], &["--policy", faulty.path()]).await);
-    checked.only("failed", faulty.path(), &["usr"]);
-
-    let checked = Checked::of(&run(&hub, &[], &["--policy", "not-there.json"]).await);
-    checked.only("failed", "not-there.json", &["No such file"]);
-}
-
-#[tokio::test]
 async fn a_webhook_that_does_not_deliver_what_it_should_is_found() {
     let hub = ready().await;
     let id = hub.model().webhooks[0].id.clone();
@@ -488,6 +392,20 @@ async fn a_repo_that_no_webhook_watches_is_a_warning() {
         assert_eq!((checked.status, checked.wrong()), (0, Vec::new()), "{watched:?}");
         checked.says("passed", &format!("webhook {id}"), &["delivered to https://doorman.example/"]);
     }
+}
+
+#[tokio::test]
+async fn a_namespace_of_which_only_one_repo_is_watched_is_a_warning() {
+    let hub = ready().await;
+    let id = watch(&hub, &[("model", "acme/model")]);
+    let checked = check(&hub, &[("REPOS", "acme/*")]).await;
+    checked.says("passed", &format!("webhook {id}"), &["delivered to"]);
+    checked.only("warning", "acme/*", &["no webhook", "all of it"]);
+    watch(&hub, &[("org", "acme")]);
+    assert_eq!(
+        check(&hub, &[("REPOS", "acme/* datasets/acme/*")]).await.wrong(),
+        [("failed", "datasets/acme/*")]
+    );
 }
 
 #[tokio::test]

@@ -146,8 +146,10 @@ async fn help_tells_of_every_command_and_how_it_is_used() {
 }
 
 #[tokio::test]
-async fn help_has_an_example_where_the_options_do_not_explain_themselves() {
-    for command in ["plan", "review", "list", "revoke", "export", "test", "completions", "webhook create"] {
+async fn help_has_an_example_of_every_command() {
+    let of_webhook = OF_WEBHOOK.map(|command| format!("webhook {command}"));
+    let commands = COMMANDS.iter().map(|command| (*command).to_owned()).chain(of_webhook);
+    for command in commands {
         let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = without_token(&arguments).await.out();
         let (_, examples) = help.split_once("\nExample").unwrap_or_else(|| panic!("no example: {help}"));

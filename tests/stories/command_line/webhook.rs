@@ -134,6 +134,7 @@ async fn the_secret_is_not_sent_where_everybody_can_read_it() {
     let hub = Hub::start().await;
     create(&hub, "acme/*", "http://doorman.example/").await.failed(2, &["--url", "not https"]);
     create(&hub, "acme/*", "doorman.example").await.failed(2, &["--url", "not a URL"]);
+    create(&hub, "acme/*", "https://me:hunter2@doorman.example/").await.failed(2, &["--url", "a password"]);
     assert_eq!(hub.calls(), [""; 0]);
 }
 
@@ -219,4 +220,22 @@ async fn what_is_no_id_is_not_sent_to_the_hub() {
     }
     doorman(&hub, "webhook delete").await.failed(2, &["<ID>"]);
     assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_may_be_a_secret_in_a_url_is_not_shown() {
+    let hub = Hub::start().await;
+    let url = "https://me:hunter2@doorman.example/hook?secret=hunter2#hunter2";
+    hub.model().webhooks.push(Webhook::new(url, &[("org", "acme")]));
+    for command in [&["webhook", "list"][..], &["webhook", "list", "--json"], &["check", "acme/*"]] {
+        let ended = doorman_in(&hub, &[], command).await;
+        assert!(ended.out.contains("https://doorman.example/hook"), "{}", ended.out);
+        assert!(
+            !ended.out.contains("hunter2") && !ended.err.contains("hunter2"),
+            "{}{}",
+            ended.out,
+            ended.err
+        );
+    }
+    create(&hub, "acme/*", "https://doorman.example/hook").await.failed(2, &["is delivered there already"]);
 }
