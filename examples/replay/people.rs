@@ -1,5 +1,7 @@
 //! A dozen people who wait, each for another reason to be let in or not, and some who come later.
 
+use serde_json::json;
+
 use crate::hub::{Hub, Person};
 
 /// The repos that people wait for here.
@@ -14,6 +16,7 @@ pub fn seed(hub: &Hub) {
     model.add(QUIET);
     for repo in REPOS {
         let repo = model.add(repo);
+        repo.card = json!({"extra_gated_fields": {"Country": "country", "Affiliation": "text"}});
         for person in dozen() {
             repo.ask(person);
         }
