@@ -19,6 +19,9 @@ pub struct AnswerUse {
     /// Whether the rule asks anywhere if there is such an answer, so that a form without the question is nothing
     /// unforeseen.
     pub may_be_absent: bool,
+    /// Whether each evaluation reads it. Behind `&&`, `||`, `?:` or in a macro, what else the rule asks may make it not
+    /// matter whether there is such an answer.
+    pub is_always_read: bool,
     /// The texts that the answer itself is compared with, by `==`, `!=` or `in`, where they are written outright.
     pub compared_with: BTreeSet<String>,
 }
@@ -35,7 +38,7 @@ impl Policy {
 }
 
 fn answers_of(rule: &Rule) -> impl Iterator<Item = AnswerUse> {
-    let mut search = Search { rule, found: BTreeMap::new() };
+    let mut search = Search { rule, found: BTreeMap::new(), is_conditional: false };
     search.look_into(rule.condition.expression());
     search.found.into_values()
 }
@@ -44,14 +47,21 @@ struct Search<'a> {
     rule: &'a Rule,
     /// By label.
     found: BTreeMap<&'a str, AnswerUse>,
+    /// Whether what is looked into may not matter.
+    is_conditional: bool,
 }
 
 impl<'a> Search<'a> {
     /// Recurses no deeper than the check of the expression did.
     fn look_into(&mut self, expression: &'a IdedExpr) {
         if let Some((label, is_test)) = label_in(expression) {
-            self.answer(label).may_be_absent |= is_test;
+            let is_conditional = self.is_conditional;
+            let answer = self.answer(label);
+            answer.may_be_absent |= is_test;
+            answer.is_always_read |= !is_test && !is_conditional;
         }
+        let was_conditional = self.is_conditional;
+        self.is_conditional |= is_condition(&expression.expr);
         match &expression.expr {
             Expr::Select(select) => self.look_into(&select.operand),
             Expr::Call(call) => {
@@ -76,6 +86,7 @@ impl<'a> Search<'a> {
             }
             Expr::Literal(_) | Expr::Ident(_) | Expr::Struct(_) | Expr::Unspecified => {}
         }
+        self.is_conditional = was_conditional;
     }
 
     fn look_into_all(&mut self, expressions: impl IntoIterator<Item = &'a IdedExpr>) {
@@ -110,8 +121,20 @@ impl<'a> Search<'a> {
             rule: Arc::clone(&self.rule.name),
             label: label.to_owned(),
             may_be_absent: false,
+            is_always_read: false,
             compared_with: BTreeSet::new(),
         })
+    }
+}
+
+/// Whether some of what is in it may not matter to what it gives.
+fn is_condition(expression: &Expr) -> bool {
+    match expression {
+        Expr::Call(call) => {
+            matches!(call.func_name.as_str(), op::LOGICAL_AND | op::LOGICAL_OR | op::CONDITIONAL)
+        }
+        Expr::Comprehension(_) => true,
+        _ => false,
     }
 }
 
@@ -234,5 +257,25 @@ mod tests {
     fn they_are_in_the_order_of_the_rules_and_then_of_the_labels() {
         let rules = ["fields.B == 'x' && 'A' in fields", "true", "fields.A == 'y' || fields.B in []"];
         assert_eq!(found(&rules), ["1 A?", "1 B x", "3 A y", "3 B"]);
+    }
+
+    #[test]
+    fn what_every_evaluation_reads_is_told_from_what_may_not_matter() {
+        let cases = [
+            ("fields['A'] == 'x'", true),
+            ("!(fields['A'] in ['x', 'y'])", true),
+            ("size(fields.A) > 3", true),
+            ("user.pro && fields['A'] == 'x'", false),
+            ("fields['A'] == 'x' || user.pro", false),
+            ("user.pro ? fields.A == 'x' : true", false),
+            ("user.orgs.exists(org, org == fields['A'])", false),
+            ("'A' in fields", false),
+            ("(user.pro && fields.A == 'x') == (fields.A == 'y')", true),
+        ];
+        for (condition, expected) in cases {
+            let rule = serde_json::json!({"name": "r", "then": "accept", "if": condition});
+            let policy = Policy::parse(&serde_json::json!({"rules": [rule]}).to_string()).expect(condition);
+            assert_eq!(policy.answers()[0].is_always_read, expected, "{condition}");
+        }
     }
 }

@@ -7,7 +7,7 @@ mod review;
 mod webhook;
 
 use std::collections::HashMap;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -47,6 +47,18 @@ impl Ended {
 /// Runs `doorman` with these arguments before this Hub, without a terminal and with nothing in its environment but what says
 /// where the Hub is, who gets in, and these variables besides or instead. An empty one is not set.
 pub async fn doorman_in(hub: &Hub, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    ended(command(hub, variables, arguments).output().await.expect("doorman runs"))
+}
+
+/// The same, where nobody reads what it writes but its complaints.
+pub async fn doorman_unread(hub: &Hub, arguments: &[&str]) -> Ended {
+    let mut command = command(hub, &[], arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("doorman starts");
+    drop(child.stdout.take());
+    ended(child.wait_with_output().await.expect("doorman runs"))
+}
+
+fn command(hub: &Hub, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
     let endpoint = hub.endpoint();
     let mut environment: HashMap<&str, &str> =
         HashMap::from([("HF_ENDPOINT", &*endpoint), ("HF_TOKEN", Hub::TOKEN), ("APPROVAL_POLICY", POLICY)]);
@@ -54,7 +66,10 @@ pub async fn doorman_in(hub: &Hub, variables: &[(&str, &str)], arguments: &[&str
     environment.retain(|_, value| !value.is_empty());
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorman"));
     command.env_clear().envs(environment).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await.expect("doorman runs");
+    command
+}
+
+fn ended(output: Output) -> Ended {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     let (out, err) = (text(output.stdout), text(output.stderr));
     for secret in [Hub::TOKEN, SECRET] {

@@ -51,7 +51,7 @@ Examples:
     Plan(Decide),
     /// Decide everybody who waits, and tell the Hub
     ///
-    /// Before it does so it shows on a terminal what will be done, in sums, and asks. Into a pipe it writes a line for everybody
+    /// On a terminal it shows first what will be done, in sums, and asks. Into a pipe it writes a line for everybody
     /// whose request was moved, or could not be: repo, user, when they asked, verdict, rule, why and outcome, with tabs between.
     ///
     /// Without REPO it reviews what REPOS names; in a Hugging Face Job that a webhook has started, the repo that the webhook is
@@ -196,7 +196,7 @@ Example:
     },
     /// Manage the webhooks of the token's owner
     ///
-    /// They tell a deployed doorman that something has happened. DRY_RUN is about access requests, and changes nothing here.
+    /// They tell a deployed doorman that something has happened. With DRY_RUN=true nothing is changed.
     #[command(
         subcommand,
         after_help = "\

@@ -13,6 +13,7 @@ use chrono::Utc;
 use hub_doorman::model::{Decision, Grounds};
 use hub_doorman::policy::Policy;
 
+use crate::environment::BYTE_ORDER_MARK;
 use crate::screen::clean;
 use file::{Because, Case, Expected, Told};
 
@@ -58,7 +59,8 @@ pub fn run(policy: &Path, cases: &Path, out: &mut impl Write) -> Result<bool, Bo
 fn load<T>(path: &Path, read: impl Fn(&str) -> Result<T, Vec<String>>) -> Result<T, Vec<String>> {
     let text = fs::read_to_string(path).map_err(|error| vec![format!("cannot be read: {error}")]);
     let with_path = |fault: String| clean(&format!("{}: {fault}", path.display()));
-    text.and_then(|text| read(&text)).map_err(|faults| faults.into_iter().map(with_path).collect())
+    text.and_then(|text| read(text.trim_start_matches(BYTE_ORDER_MARK)))
+        .map_err(|faults| faults.into_iter().map(with_path).collect())
 }
 
 fn is_met(expected: &Expected, decision: &Decision) -> bool {

@@ -13,7 +13,10 @@ use hub_doorman::policy::Policy;
 
 use crate::Ending;
 use crate::environment::{self, Lookup, deadline};
-use crate::screen::{Cell, Look, Screen, count};
+use crate::screen::{Cell, Look, Screen, count, grouped};
+
+/// What the template takes.
+const LONGEST_POLICY: usize = 3600;
 
 /// What was found, in the order in which it was looked for.
 #[derive(Default)]
@@ -52,7 +55,9 @@ impl Findings {
     fn fail(&mut self, faults: &[String]) {
         for fault in faults {
             let (about, text) = fault.split_once(": ").unwrap_or(("", fault));
-            self.add(Level::Failed, about, text);
+            let is_no_token = about == "HF_TOKEN" && text.starts_with("not set");
+            let hint = if is_no_token { ", or one that `hf auth login` has saved" } else { "" };
+            self.add(Level::Failed, about, format!("{text}{hint}"));
         }
     }
 
@@ -93,6 +98,15 @@ async fn look(named: &[RepoPattern], policy_file: Option<&Path>, findings: &mut 
     if let Some(policy) = &policy {
         let source = policy_file.map_or("APPROVAL_POLICY".to_owned(), |path| path.display().to_string());
         findings.add(Level::Passed, source, count(policy.rule_names().count() as u64, "rule"));
+    }
+    let written = policy_file
+        .map_or_else(|| std::env::var("APPROVAL_POLICY").ok(), |path| std::fs::read_to_string(path).ok());
+    if let Some(length) = written.map(|text| text.trim().len()).filter(|length| *length > LONGEST_POLICY) {
+        let length = grouped(length as u64);
+        let text = format!(
+            "{length} bytes; the Lambda function takes at most 3,600, for all its variables have 4 KB"
+        );
+        findings.add(Level::Warning, "APPROVAL_POLICY", text);
     }
     let repos = findings.variable(Variables::repos);
     let is_unset = matches!(repos, Some(None)) && named.is_empty();

@@ -3,6 +3,7 @@
 use std::env::{self, VarError};
 use std::error::Error;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,11 @@ use hub_doorman::model::RepoPattern;
 use hub_doorman::policy::Policy;
 use reqwest::{Client, Url};
 use tokio::time::Instant;
+
+use crate::screen::complain;
+
+/// What some editors put before a text.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Whoever started a command may stop it: nothing else limits how long it waits for the Hub.
 const LONGEST_RUN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -43,14 +49,25 @@ pub fn variables() -> Variables<Lookup> {
 
 fn saved_token() -> Result<String, VarError> {
     let directory = |name: &str| env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-    token_file(directory).and_then(|path| fs::read_to_string(path).ok()).ok_or(VarError::NotPresent)
+    let path = token_file(directory).ok_or(VarError::NotPresent)?;
+    fs::read_to_string(&path).map_err(|error| {
+        if error.kind() != ErrorKind::NotFound {
+            complain(&format!("doorman: the token in {} cannot be read: {error}", path.display()));
+        }
+        VarError::NotPresent
+    })
 }
 
 /// Where `huggingface_hub` keeps the token.
 fn token_file(directory: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let cache = || directory("XDG_CACHE_HOME").or_else(|| Some(directory("HOME")?.join(".cache")));
     let home = || directory("HF_HOME").or_else(|| Some(cache()?.join("huggingface")));
-    directory("HF_TOKEN_PATH").or_else(|| Some(home()?.join("token")))
+    let path = directory("HF_TOKEN_PATH").or_else(|| Some(home()?.join("token")))?;
+    // A shell does this where it is not quoted, and the Hub's own tools do it always.
+    match path.strip_prefix("~") {
+        Ok(rest) => Some(directory("HOME")?.join(rest)),
+        Err(_) => Some(path),
+    }
 }
 
 /// The Hub, for commands that need nothing else.
@@ -99,7 +116,7 @@ pub async fn doorman(policy_file: Option<&Path>) -> Result<Doorman, Box<dyn Erro
 pub fn read_policy(path: &Path) -> Result<Policy, ConfigError> {
     let named = |fault: String| format!("{}: {fault}", path.display());
     let json = fs::read_to_string(path).map_err(|error| vec![error.to_string()]);
-    let policy = json.and_then(|json| Policy::parse(&json));
+    let policy = json.and_then(|json| Policy::parse(json.trim_start_matches(BYTE_ORDER_MARK)));
     policy.map_err(|faults| ConfigError(faults.into_iter().map(named).collect()))
 }
 
@@ -127,6 +144,8 @@ mod tests {
             (&[("HOME", "/home/ada"), ("XDG_CACHE_HOME", "/cache")], Some("/cache/huggingface/token")),
             (&[("XDG_CACHE_HOME", "/cache"), ("HF_HOME", "/hf")], Some("/hf/token")),
             (&[("HF_HOME", "/hf"), ("HF_TOKEN_PATH", "/secret")], Some("/secret")),
+            (&[("HOME", "/home/ada"), ("HF_TOKEN_PATH", "~/secret")], Some("/home/ada/secret")),
+            (&[("HOME", "/home/ada"), ("HF_HOME", "~/hf")], Some("/home/ada/hf/token")),
             (&[], None),
         ];
         for (variables, expected) in cases {

@@ -17,12 +17,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use hub_doorman::config::ConfigError;
+use hub_doorman::hub::Answer;
 use hub_doorman::log;
 use hub_doorman::model::Verdict;
 
 use arguments::{Arguments, Command, Reason};
 use environment::Fault;
-use screen::Screen;
+use screen::{Screen, complain};
 use verdicts::{Order, carry_out};
 
 /// What a command came to.
@@ -73,15 +74,15 @@ async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
         Command::Accept(people) => carry_out(&people, &Order::new(Verdict::Accept, None), screen).await?,
         Command::Cancel(people) => carry_out(&people, &Order::new(Verdict::Hold, None), screen).await?,
         Command::Grant(people) => carry_out(&people, &Order::Grant, screen).await?,
-        Command::Reject { people, reason } => {
+        Command::Reject { people, reason } | Command::Revoke { people, reason, is_final: true } => {
             carry_out(&people, &decide(Verdict::Reject, reason), screen).await?
         }
         Command::Reset { people, reason } => {
             carry_out(&people, &decide(Verdict::Reset, reason), screen).await?
         }
-        Command::Revoke { people, reason, is_final } => {
-            let verdict = if is_final { Verdict::Reject } else { Verdict::Reset };
-            carry_out(&people, &decide(verdict, reason), screen).await?
+        Command::Revoke { people, reason: Reason { reason }, is_final: false } => {
+            let answer = Answer { verdict: Verdict::Reset, reason: reason.map(Into::into) };
+            carry_out(&people, &Order::Revoke(answer), screen).await?
         }
         Command::Export { repo, csv } => people::export(&repo, csv, screen).await?,
         Command::Check { repos, policy } => check::check(&repos, policy.as_deref(), screen).await?,
@@ -93,7 +94,9 @@ async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
         },
         Command::Webhook(command) => webhook::run(&command, screen).await?,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "doorman", screen);
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "doorman", &mut script);
+            screen.write_all(&script)?;
             Ending::Complete
         }
     };
@@ -103,13 +106,13 @@ async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
 
 /// Says what went wrong.
 fn explain(error: &(dyn Error + 'static)) -> Ending {
-    // Whoever reads this has seen enough.
-    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-        return Ending::Complete;
+    if error.is::<io::Error>() {
+        complain(&format!("doorman: what was found or done cannot be written down: {error}"));
+        return Ending::Failed;
     }
     let text = error.to_string();
     let hint =
         if text.contains("HF_TOKEN: not set") { "\nor one that `hf auth login` has saved" } else { "" };
-    let _ = writeln!(io::stderr(), "doorman: {text}{hint}");
+    complain(&format!("doorman: {text}{hint}"));
     if error.is::<ConfigError>() || error.is::<Fault>() { Ending::AtFault } else { Ending::Failed }
 }

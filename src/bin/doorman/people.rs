@@ -1,10 +1,10 @@
 //! `list` and `export`: who is on a repo's lists, and what they wrote.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::error::Error;
 
 use chrono::{DateTime, Utc};
-use hub_doorman::hub::Listed;
+use hub_doorman::hub::{HubError, Listed, RepoCalls};
 use hub_doorman::model::{AccessRequest, Identity, Repo, Status, User};
 use serde::Serialize;
 use serde_json::Value;
@@ -27,13 +27,7 @@ pub async fn list(
 ) -> Result<Ending, Box<dyn Error>> {
     let hub = hub().await?;
     let calls = hub.repo(repo, deadline());
-    let (mut people, next) = calls.list(status, search, None).await?;
-    let mut next = next;
-    while let Some(page) = next {
-        let listed;
-        (listed, next) = calls.list(status, search, Some(page)).await?;
-        people.extend(listed);
-    }
+    let people = read_list(&calls, status, search).await?;
     if format.json {
         screen.json(&people.iter().map(Row::of).collect::<Vec<_>>())?;
     } else if format.csv {
@@ -44,6 +38,23 @@ pub async fn list(
         screen.aside(&format!("\n{} {whom} {}", grouped(people.len() as u64), status.as_str()))?;
     }
     Ok(Ending::Complete)
+}
+
+/// Reads one of the lists of a repo to its end.
+pub async fn read_list(
+    calls: &RepoCalls<'_>,
+    status: Status,
+    search: Option<&str>,
+) -> Result<Vec<Listed>, HubError> {
+    let (mut people, mut next) = calls.list(status, search, None).await?;
+    let mut visited = HashSet::new();
+    // A list whose pages go in a circle has been read as well.
+    while let Some(page) = next.take_if(|page| visited.insert(page.clone())) {
+        let listed;
+        (listed, next) = calls.list(status, search, Some(page)).await?;
+        people.extend(listed);
+    }
+    Ok(people)
 }
 
 /// Writes the access report of a repo.

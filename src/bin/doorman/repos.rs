@@ -6,18 +6,22 @@ use hub_doorman::model::{Repo, RepoPattern};
 const HOSTS: [&str; 3] = ["huggingface.co", "www.huggingface.co", "hf.co"];
 
 /// What the Hub's pages begin with that are of no model.
-const OTHER_PAGES: [&str; 14] = [
+const OTHER_PAGES: [&str; 18] = [
     "api",
     "blog",
+    "buckets",
     "collections",
     "docs",
+    "enterprise",
     "join",
+    "kernels",
     "learn",
     "login",
     "models",
     "organizations",
     "papers",
     "posts",
+    "pricing",
     "settings",
     "spaces",
     "tasks",
@@ -67,6 +71,7 @@ fn page<'a>(text: &'a str, endpoint: Option<&'a str>) -> Result<Option<&'a str>,
         None => (None, text),
     };
     let (host, page) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = &*host.to_ascii_lowercase();
     let own_host = endpoint.and_then(|endpoint| endpoint.trim().split_once("://")?.1.split('/').next());
     match scheme {
         _ if HOSTS.contains(&host) || own_host == Some(host) => Ok(Some(page)),
@@ -92,6 +97,7 @@ mod tests {
             ("http://www.huggingface.co/acme/model/settings", "acme/model"),
             ("huggingface.co/datasets/acme/corpus/viewer", "datasets/acme/corpus"),
             ("hf.co/acme/model", "acme/model"),
+            ("https://HuggingFace.co/acme/model", "acme/model"),
             ("https://hub.acme.com/datasets/acme/corpus", "datasets/acme/corpus"),
         ];
         for (text, expected) in cases {

@@ -16,11 +16,12 @@ use hub_doorman::review::review as review_repo;
 use hub_doorman::sweep::{Memory, sweep};
 use hub_doorman::webhook::{self, Delivery};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
 use crate::Ending;
 use crate::arguments::Decide;
-use crate::environment::{Doorman, Fault, deadline, doorman};
-use crate::screen::{Screen, grouped};
+use crate::environment::{BYTE_ORDER_MARK, Doorman, Fault, deadline, doorman};
+use crate::screen::{Screen, complain, grouped};
 
 /// Somebody about whom was decided.
 struct Decided {
@@ -51,10 +52,12 @@ pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dy
         show::people(&run, screen)?;
         if screen.is_terminal() {
             show::sums(&run, screen)?;
-            screen.aside("\nNothing was changed; `doorman review` carries it out.")?;
+            if run.ending() != Ending::Failed {
+                screen.aside("\nNothing was changed; `doorman review` carries it out.")?;
+            }
         }
     }
-    show::failures(&run)?;
+    show::failures(&run);
     Ok(run.ending())
 }
 
@@ -65,22 +68,23 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
     let is_delivered = delivered.is_some();
     let patterns = match delivered {
         None => patterns(&decide.repos, &doorman)?,
-        Some(Delivery::Ignore(why)) => return nothing_to_do(why),
+        Some(Delivery::Ignore(why)) => return nothing_to_do(why, decide, screen),
         Some(Delivery::Review(repo)) => {
             let ours = doorman.repos.as_ref();
             if ours.is_some_and(|patterns| !patterns.iter().any(|pattern| pattern.covers(&repo))) {
-                return nothing_to_do(&format!("REPOS does not name {repo}"));
+                return nothing_to_do(&format!("REPOS does not name {repo}"), decide, screen);
             }
             vec![RepoPattern::One(repo)]
         }
     };
     let mut run = None;
-    if !yes && !doorman.dry_run && io::stdin().is_terminal() {
+    let is_on_terminal = io::stdin().is_terminal() || screen.is_terminal() || io::stderr().is_terminal();
+    if is_on_terminal && !yes && !doorman.dry_run {
         let plan = look(&doorman, &patterns, true).await;
         if !plan.moves_anybody() {
             run = Some(plan);
         } else if !is_agreed(&plan, screen)? {
-            writeln!(io::stderr(), "Nothing was changed.")?;
+            complain("Nothing was changed. With --yes it is done without a question.");
             return Ok(Ending::Failed);
         }
     }
@@ -90,7 +94,7 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
     };
     let is_open = |report: &RepoReport| report.hub_error().is_some_and(HubError::is_not_gated);
     if is_delivered && run.report.repos.iter().any(is_open) {
-        return nothing_to_do("the repo is not gated");
+        return nothing_to_do("the repo is not gated", decide, screen);
     }
     if decide.json {
         screen.json(&show::json(&run))?;
@@ -100,7 +104,7 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
             screen.aside("DRY_RUN is true, so nothing was changed.")?;
         }
     }
-    show::failures(&run)?;
+    show::failures(&run);
     Ok(run.ending())
 }
 
@@ -132,8 +136,13 @@ fn is_agreed(plan: &Run, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-fn nothing_to_do(why: &str) -> Result<Ending, Box<dyn Error>> {
-    writeln!(io::stderr(), "Nothing to do: {why}.")?;
+/// What a webhook is answered as well that asks for nothing.
+fn nothing_to_do(why: &str, decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
+    if decide.json {
+        screen.json(&json!({"status": "ignored", "reason": why}))?;
+    } else {
+        complain(&format!("Nothing to do: {why}."));
+    }
     Ok(Ending::Complete)
 }
 
@@ -151,6 +160,7 @@ fn patterns(named: &[RepoPattern], doorman: &Doorman) -> Result<Vec<RepoPattern>
 /// What the webhook asks for that has started this, if it is a Hugging Face Job that one has started.
 fn delivered() -> Result<Option<Delivery>, Fault> {
     let payload = std::env::var("WEBHOOK_PAYLOAD").unwrap_or_default();
+    let payload = payload.trim_start_matches(BYTE_ORDER_MARK);
     if payload.trim().is_empty() {
         return Ok(None);
     }
@@ -226,7 +236,10 @@ impl Run {
     }
 
     fn ending(&self) -> Ending {
-        let has_worked = |repo: &RepoReport| repo.complete || repo.counts.listed > repo.counts.failed;
+        let has_worked = |RepoReport { complete, counts, .. }: &RepoReport| {
+            let moved = counts.accepted + counts.rejected + counts.reset + counts.gone;
+            *complete || moved > 0 || counts.held > 0 && counts.failed == 0
+        };
         match &self.report {
             report if report.is_complete() && self.unmatched.is_empty() => Ending::Complete,
             report if report.repos.iter().any(has_worked) => Ending::Incomplete,

@@ -23,6 +23,8 @@ pub struct Screen {
 /// The longest that stands on one line in the first column of a table, however narrow the terminal.
 const LONGEST_NAME: u16 = 24;
 
+const NARROWEST_TABLE: u16 = 60;
+
 /// A cell of a table: a text, and how it looks where there are colours.
 pub struct Cell {
     text: String,
@@ -70,7 +72,7 @@ impl Screen {
         let width =
             terminal.size_checked().map(|(_, width)| width).filter(|width| *width >= 20).unwrap_or(80);
         let is_coloured = AutoStream::choice(&out) != ColorChoice::Never;
-        Self { is_terminal: out.is_terminal(), is_coloured, width, out: Box::new(out) }
+        Self { is_terminal: out.is_terminal(), is_coloured, width, out: Box::new(UntilClosed(Some(out))) }
     }
 
     pub fn is_terminal(&self) -> bool {
@@ -88,7 +90,8 @@ impl Screen {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(self.width);
+        // Narrower than this there is no table to read; the terminal breaks the lines then.
+        table.set_width(self.width.max(NARROWEST_TABLE));
         let has_header = header.iter().any(|text| !text.is_empty());
         let faint = |text: &&str| self.cell(Cell::new(text.to_uppercase(), Look::Faint));
         if has_header {
@@ -98,8 +101,13 @@ impl Screen {
             rows.into_iter().map(|row| row.into_iter().map(|cell| self.cell(cell)).collect::<Vec<_>>()),
         );
         // What is to be copied is in the first column, and mostly short.
-        let longest =
-            table.column_max_content_widths().first().copied().unwrap_or_default().min(LONGEST_NAME);
+        let longest = table
+            .column_max_content_widths()
+            .first()
+            .copied()
+            .unwrap_or_default()
+            .min(LONGEST_NAME)
+            .min(self.width / 3);
         if let Some(column) = table.column_mut(0) {
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
                 longest + column.padding_width(),
@@ -150,7 +158,8 @@ impl Screen {
             return writeln!(self.out, "{text}");
         }
         self.out.flush()?;
-        writeln!(io::stderr(), "{}", text.trim_start())
+        complain(text.trim_start());
+        Ok(())
     }
 
     /// A value for a program. What a terminal might take for an order is escaped, which to a program is the same.
@@ -175,6 +184,42 @@ impl Screen {
             writer.write_record(row.iter().map(|text| for_spreadsheet(text)))?;
         }
         writer.flush()
+    }
+}
+
+/// Says something to a person, who may not be listening.
+pub fn complain(text: &str) {
+    let lines: Vec<String> = text.lines().map(clean).collect();
+    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
+}
+
+/// Something that is written to until nobody reads it any more. What has to be done is done all the same.
+struct UntilClosed<W>(Option<W>);
+
+impl<W: Write> UntilClosed<W> {
+    fn unless_closed<T>(
+        &mut self,
+        write: impl FnOnce(&mut W) -> io::Result<T>,
+        if_closed: T,
+    ) -> io::Result<T> {
+        let Self(Some(out)) = self else { return Ok(if_closed) };
+        match write(out) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                *self = Self(None);
+                Ok(if_closed)
+            }
+            written => written,
+        }
+    }
+}
+
+impl<W: Write> Write for UntilClosed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_closed(|out| out.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_closed(Write::flush, ())
     }
 }
 

@@ -1,23 +1,25 @@
 //! `accept`, `reject`, `cancel`, `reset`, `grant` and `revoke`: what a person decides about people, one by one or many.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::Write;
 use std::mem::discriminant;
 
 use futures_util::future::join_all;
-use hub_doorman::hub::{Answer, Handled, HubError, MAX_BATCH, RepoCalls, Writer};
-use hub_doorman::model::{Identity, Verdict};
+use hub_doorman::hub::{Answer, Handled, HubError, Listed, MAX_BATCH, RepoCalls, Writer};
+use hub_doorman::model::{Identity, Status, Verdict};
 
 use crate::Ending;
 use crate::arguments::People;
 use crate::environment::{deadline, hub, is_dry_run};
-use crate::people::name;
-use crate::screen::{Cell, Look, Screen};
+use crate::people::{name, read_list};
+use crate::screen::{Cell, Look, Screen, complain};
 
 /// What is to become of people.
 pub enum Order {
     /// Their requests get another status.
     Decide(Answer),
+    /// The same, but who was turned away for good stays so.
+    Revoke(Answer),
     /// They are let in whether or not they asked.
     Grant,
 }
@@ -27,29 +29,30 @@ impl Order {
         Self::Decide(Answer { verdict, reason: reason.map(Into::into) })
     }
 
-    /// What has become of somebody.
-    fn done(&self) -> &'static str {
+    /// The list that people are on when it is carried out.
+    fn status(&self) -> Status {
         match self {
-            Self::Grant => "granted",
-            Self::Decide(Answer { verdict, .. }) => match verdict {
-                Verdict::Accept => "accepted",
-                Verdict::Hold => "pending",
-                Verdict::Reset => "reset",
-                Verdict::Reject => "rejected",
+            Self::Grant => Status::Accepted,
+            Self::Decide(Answer { verdict, .. }) | Self::Revoke(Answer { verdict, .. }) => match verdict {
+                Verdict::Accept => Status::Accepted,
+                Verdict::Hold => Status::Pending,
+                Verdict::Reset => Status::Reset,
+                Verdict::Reject => Status::Rejected,
             },
         }
     }
+}
 
-    /// Why nothing has become of somebody.
-    fn gone(&self) -> String {
-        match self {
-            Self::Grant => "has access already".to_owned(),
-            Self::Decide(Answer { verdict: Verdict::Accept, .. }) => {
-                "never asked, or is accepted already; `doorman grant` lets in who never asked".to_owned()
-            }
-            Self::Decide(_) => format!("never asked, or is {} already", self.done()),
-        }
-    }
+/// What has become of somebody.
+#[derive(Debug)]
+enum Became {
+    Done,
+    /// It was so already.
+    Already,
+    /// Nothing, and why.
+    Unchanged(String),
+    Failed(String),
+    Error(HubError),
 }
 
 /// Carries an order out, and says of everybody what became of it.
@@ -61,22 +64,30 @@ pub async fn carry_out(
     let People { repo, users } = people;
     let (dry_run, hub) = (is_dry_run()?, hub().await?);
     let calls = hub.repo(repo, deadline()).of_a_person();
-    let handled =
-        if dry_run { vec![Ok(Handled::Done); users.len()] } else { handle(&calls, users, order).await };
+    let became = if dry_run {
+        users.iter().map(|_| Became::Done).collect()
+    } else {
+        carry_out_each(&calls, users, order).await
+    };
     let (mut ending, mut errors) = (Ending::Complete, Vec::new());
-    let rows = users.iter().zip(handled).map(|(user, handled)| {
-        let (look, what, why) = match handled {
-            Ok(Handled::Done) if dry_run => (Look::Faint, "dry run", String::new()),
-            Ok(Handled::Done) => (Look::Good, order.done(), String::new()),
-            Ok(Handled::Gone) => (Look::Doubtful, "not changed", order.gone()),
-            Ok(Handled::NoUser) => (Look::Doubtful, "not changed", "no such user on the Hub".to_owned()),
-            Ok(Handled::Failed(why)) => (Look::Bad, "failed", format!("the Hub would not: {why}")),
-            Err(error) => {
-                let what = if error.may_be_done { "unknown" } else { "failed" };
+    let done = order.status().as_str();
+    let rows = users.iter().zip(became).map(|(user, became)| {
+        let (look, what, why) = match became {
+            Became::Done if dry_run => (Look::Faint, "dry run", String::new()),
+            Became::Done => (Look::Good, done, String::new()),
+            Became::Already => (Look::Good, done, "already".to_owned()),
+            Became::Unchanged(why) => (Look::Doubtful, "not changed", why),
+            Became::Failed(why) => (Look::Bad, "failed", why),
+            Became::Error(error) => {
+                let (what, why) = if error.may_be_done {
+                    ("unknown", "the answer was lost; `doorman list` tells")
+                } else {
+                    ("failed", "")
+                };
                 if !errors.contains(&error) {
                     errors.push(error);
                 }
-                (Look::Bad, what, String::new())
+                (Look::Bad, what, why.to_owned())
             }
         };
         if matches!(look, Look::Doubtful | Look::Bad) {
@@ -87,21 +98,79 @@ pub async fn carry_out(
     let rows: Vec<_> = rows.collect();
     screen.table(&["user", "outcome", ""], rows)?;
     screen.flush()?;
-    let mut err = io::stderr();
     for error in errors {
-        writeln!(err, "doorman: {repo}: {error}")?;
+        complain(&format!("doorman: {repo}: {error}"));
     }
     if dry_run {
-        writeln!(err, "DRY_RUN is true, so nothing was changed.")?;
+        complain("DRY_RUN is true, so nothing was changed.");
     }
     Ok(ending)
+}
+
+/// What has become of each of the users, in their order.
+async fn carry_out_each(calls: &RepoCalls<'_>, users: &[Identity], order: &Order) -> Vec<Became> {
+    if let Order::Revoke(answer) = order {
+        let are_rejected = join_all(users.iter().map(|user| is_on_list(calls, Status::Rejected, user))).await;
+        let (mut kept, mut became) = (Vec::new(), Vec::new());
+        for (user, is_rejected) in users.iter().zip(are_rejected) {
+            became.push(match is_rejected {
+                Ok(false) => None,
+                Ok(true) => Some(Became::Unchanged("has no access, and was turned away for good".to_owned())),
+                Err(error) => Some(Became::Error(error)),
+            });
+            if let Some(None) = became.last() {
+                kept.push(user.clone());
+            }
+        }
+        let order = Order::Decide(answer.clone());
+        let mut of_kept = Box::pin(carry_out_each(calls, &kept, &order)).await.into_iter();
+        return became.into_iter().filter_map(|became| became.or_else(|| of_kept.next())).collect();
+    }
+    let handled = handle(calls, users, order).await;
+    join_all(users.iter().zip(handled).map(|(user, handled)| async move {
+        match handled {
+            Ok(Handled::Done) => Became::Done,
+            Ok(Handled::NoUser) => Became::Unchanged("no such user on the Hub".to_owned()),
+            Ok(Handled::Failed(why)) => Became::Failed(format!("the Hub would not: {why}")),
+            Ok(Handled::Gone) if matches!(order, Order::Grant) => Became::Already,
+            // The Hub says the same of who never asked and of whom it has in that state.
+            Ok(Handled::Gone) => match is_on_list(calls, order.status(), user).await {
+                Ok(true) => Became::Already,
+                _ => Became::Unchanged(unchanged(order)),
+            },
+            Err(error) => Became::Error(error),
+        }
+    }))
+    .await
+}
+
+fn unchanged(order: &Order) -> String {
+    let status = order.status();
+    let hint = if status == Status::Accepted { "; `doorman grant` lets in who never asked" } else { "" };
+    format!("never asked, or is {} already{hint}", status.as_str())
+}
+
+/// Whether somebody is on a list, as far as it has caught up.
+async fn is_on_list(calls: &RepoCalls<'_>, status: Status, user: &Identity) -> Result<bool, HubError> {
+    let search = match user {
+        Identity::UserName(name) => Some(name.as_str()),
+        Identity::RequestId(_) | Identity::UserId(_) => None,
+    };
+    let is_user = |Listed { request, .. }: &Listed| match user {
+        Identity::UserName(name) => {
+            request.user.name.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(name))
+        }
+        Identity::RequestId(id) => request.request_id.as_ref() == Some(id),
+        Identity::UserId(id) => request.user.id.as_ref() == Some(id),
+    };
+    Ok(read_list(calls, status, search).await?.iter().any(is_user))
 }
 
 /// What the Hub made of it for each of the users, in their order.
 async fn handle(calls: &RepoCalls<'_>, users: &[Identity], order: &Order) -> Vec<Result<Handled, HubError>> {
     let answer = match order {
         Order::Grant => return join_all(users.iter().map(|user| calls.grant(user))).await,
-        Order::Decide(answer) => answer,
+        Order::Decide(answer) | Order::Revoke(answer) => answer,
     };
     let writer = Writer::new(calls);
     let mut batches: Vec<Vec<usize>> = Vec::new();

@@ -1,7 +1,7 @@
 //! `webhook`: the webhooks of the token's owner on the Hub.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 
 use hub_doorman::config::ConfigError;
@@ -13,10 +13,14 @@ use reqwest::Url;
 use crate::Ending;
 use crate::arguments;
 use crate::environment::{self, Fault, deadline};
-use crate::screen::{Cell, Look, Screen};
+use crate::screen::{Cell, Look, Screen, complain, count};
 
 /// Carries one of the commands out.
 pub async fn run(command: &arguments::Webhook, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
+    if !matches!(command, arguments::Webhook::List { .. }) && environment::is_dry_run()? {
+        complain("DRY_RUN is true, so nothing was changed.");
+        return Ok(Ending::Complete);
+    }
     match command {
         arguments::Webhook::List { json } => {
             let webhooks = environment::hub().await?.account(deadline()).webhooks().await?;
@@ -24,6 +28,7 @@ pub async fn run(command: &arguments::Webhook, screen: &mut Screen) -> Result<En
                 screen.json(&webhooks)?;
             } else {
                 show(&webhooks, screen)?;
+                screen.aside(&format!("\n{}", count(webhooks.len() as u64, "webhook")))?;
             }
             Ok(Ending::Complete)
         }
@@ -63,7 +68,7 @@ async fn change(ids: &[String], change: Change, screen: &mut Screen) -> Result<E
                 } else {
                     ""
                 };
-                writeln!(io::stderr(), "doorman: webhook {id}: {error}{hint}")?;
+                complain(&format!("doorman: webhook {id}: {error}{hint}"));
                 ending = Ending::Failed;
             }
         }

@@ -50,7 +50,7 @@ async fn whatever_the_hubs_own_client_can_do_with_a_gate_has_its_command() {
         assert_eq!(listed(&hub, repo, "reset").await, ["ada"]);
         assert_eq!(hub.model().repo(repo).request("ada").reason.as_deref(), Some("Say more."));
 
-        assert_eq!(doorman(&hub, &format!("grant {repo} guest")).await.out(), "guest\tgranted\t\n");
+        assert_eq!(doorman(&hub, &format!("grant {repo} guest")).await.out(), "guest\taccepted\t\n");
         assert_eq!(listed(&hub, repo, "accepted").await, ["bob", "eve", "guest"]);
 
         let command = ["revoke", repo, "bob", "--reason", "Broken."];
@@ -65,7 +65,8 @@ async fn whatever_the_hubs_own_client_can_do_with_a_gate_has_its_command() {
 #[tokio::test]
 async fn a_list_shows_people_and_their_answers_in_three_forms() {
     let hub = Hub::start().await;
-    let formula = staff("ada").answer("Country", "CH").answer("Why", "=1+1, \"so\"\tthere\u{1b}[2J");
+    let formula =
+        staff("ada").answer("Country", "CH").answer("Why", "=1+1, \"so\"\tthere\u{1b}[2J\u{9b}1m\u{202e}");
     ask(&hub, "acme/model", [formula, Person { email: None, ..stranger("eve") }]);
     hub.model().repo("acme/model").requests[1].requested_at = "2026-10-05T08:00:00Z".parse().expect("a time");
     hub.model().repo("acme/model").requests[0].requested_at =
@@ -73,21 +74,21 @@ async fn a_list_shows_people_and_their_answers_in_three_forms() {
 
     assert_eq!(
         doorman(&hub, "list acme/model").await.out(),
-        "ada\tada the Tester\tada@acme.com\t2026-10-05T08:00:00Z\tCountry: CH\tWhy: =1+1, \"so\" there\u{fffd}[2J\n\
+        "ada\tada the Tester\tada@acme.com\t2026-10-05T08:00:00Z\tCountry: CH\tWhy: =1+1, \"so\" there\u{fffd}[2J\u{fffd}1m\u{fffd}\n\
          eve\teve the Tester\t\t2026-10-05T08:00:00Z\n"
     );
     assert_eq!(
         doorman(&hub, "list acme/model --csv").await.out(),
         "user,fullname,email,request_id,requested_at,reviewed_at,granted_by,Country,Why\n\
-         ada,ada the Tester,ada@acme.com,request-ada,2026-10-05T08:00:00Z,,,CH,\"'=1+1, \"\"so\"\"\tthere[2J\"\n\
+         ada,ada the Tester,ada@acme.com,request-ada,2026-10-05T08:00:00Z,,,CH,\"'=1+1, \"\"so\"\"\tthere[2J1m\"\n\
          eve,eve the Tester,,request-eve,2026-10-05T08:00:00Z,,,,\n"
     );
     let people = doorman(&hub, "list acme/model --json").await;
-    assert!(!people.out.contains('\u{1b}'), "{}", people.out);
+    assert!(!people.out.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{}", people.out);
     let expected = json!([
         {"user": "ada", "fullname": "ada the Tester", "email": "ada@acme.com", "request_id": "request-ada",
             "requested_at": "2026-10-05T08:00:00.500Z", "reviewed_at": null, "granted_by": null,
-            "fields": {"Country": "CH", "Why": "=1+1, \"so\"\tthere\u{1b}[2J"}},
+            "fields": {"Country": "CH", "Why": "=1+1, \"so\"\tthere\u{1b}[2J\u{9b}1m\u{202e}"}},
         {"user": "eve", "fullname": "eve the Tester", "email": null, "request_id": "request-eve",
             "requested_at": "2026-10-05T08:00:00Z", "reviewed_at": null, "granted_by": null, "fields": {}},
     ]);
@@ -209,9 +210,52 @@ async fn an_answer_that_is_lost_is_asked_for_again() {
     hub.model().fault("handle", Fault::DropAfter);
     assert_eq!(doorman(&hub, "accept acme/model ada").await.out(), "ada\taccepted\t\n");
     hub.model().fault("grant", Fault::DropAfter);
-    assert_eq!(doorman(&hub, "grant acme/model guest").await.out(), "guest\tgranted\t\n");
+    assert_eq!(doorman(&hub, "grant acme/model guest").await.out(), "guest\taccepted\t\n");
     let ended = doorman(&hub, "grant acme/model guest").await;
-    assert_eq!((ended.status, &*ended.out), (1, "guest\tnot changed\thas access already\n"));
+    assert_eq!((ended.status, &*ended.out), (0, "guest\taccepted\talready\n"));
+}
+
+#[tokio::test]
+async fn what_is_said_twice_is_done_once_and_well_both_times() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", ["ada", "bob"].map(staff));
+    hub.model().repo("acme/model").hides_requesters = true;
+    for user in ["ada", "request:request-bob"] {
+        doorman(&hub, &format!("accept acme/model {user}")).await.out();
+    }
+    let again = doorman(&hub, "accept acme/model request:request-bob").await.out();
+    assert_eq!(again, "request:request-bob\taccepted\talready\n");
+    hub.model().repo("acme/model").hides_requesters = false;
+    assert_eq!(doorman(&hub, "accept acme/model ada").await.out(), "ada\taccepted\talready\n");
+    assert_eq!(hub.model().repo("acme/model").request("ada").writes, 1);
+}
+
+#[tokio::test]
+async fn who_was_turned_away_for_good_stays_so_when_access_is_revoked() {
+    for repo in REPOS {
+        let hub = Hub::start().await;
+        ask(&hub, repo, ["ada", "bob", "kim"].map(staff));
+        doorman(&hub, &format!("accept {repo} ada bob")).await.out();
+        doorman(&hub, &format!("reject {repo} kim")).await.out();
+        let ended = doorman(&hub, &format!("revoke {repo} ada kim bob")).await;
+        let expected =
+            "ada\treset\t\nkim\tnot changed\thas no access, and was turned away for good\nbob\treset\t\n";
+        assert_eq!((ended.status, &*ended.out), (1, expected));
+        assert_eq!(hub.users(repo, Status::Rejected), ["kim"]);
+        doorman(&hub, &format!("reset {repo} kim")).await.out();
+        assert_eq!(hub.users(repo, Status::Reset), ["ada", "bob", "kim"]);
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_pages_go_in_a_circle_ends() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", (0..15).map(|number| staff(&format!("user{number:02}"))));
+    hub.model().max_page = 10;
+    let page =
+        format!("{}/api/models/acme/model/user-access-request/pending?limit=1000&cursor=10", hub.endpoint());
+    hub.model().next_page = Some(page);
+    assert_eq!(listed(&hub, "acme/model", "pending").await.len(), 15);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Ended, doorman, doorman_in};
+use super::{Ended, doorman, doorman_in, doorman_unread};
 use crate::hub::{Fault, Gating, Hub, Role, Status};
 use crate::support::{ask, doorman_with, payload, report_on, staff, stranger, sweep};
 use crate::{crowd, support};
@@ -190,6 +190,46 @@ async fn the_exit_status_tells_complete_incomplete_and_failed() {
 }
 
 #[tokio::test]
+async fn a_token_that_may_look_but_not_write_fails_whoever_is_held() {
+    let hub = hub_with_three("acme/model").await;
+    hub.model().faults("POST", &Fault::Status(403), 10);
+    doorman(&hub, "review acme/model")
+        .await
+        .failed(1, &["3 listed, 1 held, 2 failed", "403", "give HF_TOKEN write access"]);
+    hub.model().heal();
+    hub.model().repo("acme/model").gating = Gating::Off;
+    doorman(&hub, "review acme/model")
+        .await
+        .failed(1, &["doorman: acme/model: ", "400 RepoNotGated", "(request id "]);
+}
+
+#[tokio::test]
+async fn what_nobody_reads_is_done_all_the_same_and_its_failure_is_told() {
+    let hub = hub_with_three("acme/model").await;
+    ask(&hub, "acme/other", [staff("ada")]);
+    hub.model().repo("acme/other").role = Role::Read;
+    let ended = doorman_unread(&hub, &["review", "acme/model", "acme/other"]).await;
+    ended.failed(3, &["acme/model: 3 listed, 1 accepted", "doorman: acme/other: ", "403"]);
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+    doorman_unread(&hub, &["accept", "acme/model", "nobody"]).await.failed(1, &[]);
+    doorman_unread(&hub, &["check", "acme/nowhere"]).await.failed(1, &["failed"]);
+    for command in [&["list", "acme/model"][..], &["completions", "bash"], &["plan", "acme/model", "--json"]]
+    {
+        let ended = doorman_unread(&hub, command).await;
+        assert_eq!(ended.status, 0, "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn a_model_and_a_dataset_of_one_name_are_told_apart() {
+    let hub = hub_with_three("acme/one").await;
+    ask(&hub, "datasets/acme/one", [staff("bob")]);
+    let plan = doorman(&hub, "plan acme/one datasets/acme/one --json").await.json();
+    let users = |place: usize| plan["repos"][place]["decisions"].as_array().map(Vec::len);
+    assert_eq!((users(0), users(1)), (Some(3), Some(1)));
+}
+
+#[tokio::test]
 async fn the_policy_may_be_in_a_file() {
     let hub = hub_with_three("acme/model").await;
     let directory =
@@ -199,12 +239,15 @@ async fn the_policy_may_be_in_a_file() {
     std::fs::write(&good, r#"{"rules": [], "default": "reject"}"#).expect("a file");
     std::fs::write(&bad, r#"{"rules": [{"name": "a", "then": "accept", "if": "user.emial == ''"}]}"#)
         .expect("a file");
+    let marked = directory.join("marked.json");
+    std::fs::write(&marked, "\u{feff}{\"rules\": [], \"default\": \"reject\"}").expect("a file");
     let run = async |policy: &std::path::Path| {
         let policy = policy.to_str().expect("UTF-8");
         doorman_in(&hub, &[("APPROVAL_POLICY", "")], &["plan", "acme/model", "--json", "--policy", policy])
             .await
     };
     assert_eq!(report_on(&run(&good).await.json(), "acme/model")["rejected"], 3);
+    assert_eq!(report_on(&run(&marked).await.json(), "acme/model")["rejected"], 3);
     run(&bad).await.failed(2, &["bad.json: rule `a`: `if`: `user` has no attribute `emial`"]);
     run(&directory.join("none.json")).await.failed(2, &["none.json: No such file"]);
     std::fs::remove_dir_all(&directory).expect("removed");
@@ -249,6 +292,11 @@ async fn a_job_has_nothing_to_do_where_the_function_has_not() {
     };
     let ended = run(&of_a_space.to_string(), &[]).await;
     assert_eq!((ended.status, &*ended.err), (0, "Nothing to do: a Space cannot be gated.\n"));
+    let ignored = run(&of_a_space.to_string(), &["--json"]).await;
+    assert_eq!(
+        (ignored.status, ignored.json()),
+        (0, json!({"status": "ignored", "reason": "a Space cannot be gated"}))
+    );
     run("{", &[]).await.failed(2, &["WEBHOOK_PAYLOAD is not what the Hub puts there"]);
     assert!(hub.calls().is_empty());
     hub.model().add("acme/open").gating = Gating::Off;
@@ -272,6 +320,10 @@ async fn the_token_is_the_one_that_the_hubs_own_tools_have_saved() {
     for variable in [("HOME", home_path), ("HF_TOKEN_PATH", &*file)] {
         doorman_in(&hub, &[("HF_TOKEN", ""), variable], &["plan", "acme/model"]).await.out();
     }
+    doorman_in(&hub, &[("HF_TOKEN", " "), ("HOME", home_path)], &["plan", "acme/model"]).await.out();
+    let ended =
+        doorman_in(&hub, &[("HF_TOKEN", ""), ("HF_TOKEN_PATH", home_path)], &["plan", "acme/model"]).await;
+    ended.failed(2, &[&format!("the token in {home_path} cannot be read: "), "HF_TOKEN: not set"]);
     let ended =
         doorman_in(&hub, &[("HF_TOKEN", "hf_wrong"), ("HOME", home_path)], &["plan", "acme/model"]).await;
     ended.failed(1, &["401"]);

@@ -223,6 +223,21 @@ async fn what_is_no_id_is_not_sent_to_the_hub() {
 }
 
 #[tokio::test]
+async fn in_a_dry_run_no_webhook_is_changed() {
+    let hub = Hub::start().await;
+    let variables = [("DRY_RUN", "true"), ("REPOS", "acme/*"), ("WEBHOOK_SECRET", SECRET)];
+    for command in [
+        &["webhook", "create", "--url", URL][..],
+        &["webhook", "delete", "1a"],
+        &["webhook", "disable", "1a"],
+    ] {
+        let ended = doorman_in(&hub, &variables, command).await;
+        assert_eq!((ended.status, &*ended.err), (0, "DRY_RUN is true, so nothing was changed.\n"));
+    }
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_may_be_a_secret_in_a_url_is_not_shown() {
     let hub = Hub::start().await;
     let url = "https://me:hunter2@doorman.example/hook?secret=hunter2#hunter2";

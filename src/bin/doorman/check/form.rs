@@ -15,19 +15,20 @@ const LIKENESS: f64 = 0.8;
 
 /// What is wrong with how a rule uses an answer, where these are the forms of the repos.
 pub fn problems(used: &AnswerUse, forms: &[(String, &Form)]) -> Vec<(Level, String)> {
-    let AnswerUse { rule: _, label, may_be_absent, compared_with } = used;
+    let AnswerUse { rule: _, label, may_be_absent, is_always_read, compared_with } = used;
     let (asked, not_asked): (Vec<_>, Vec<_>) = forms.iter().partition(|(_, form)| form.contains_key(label));
     if asked.is_empty() {
         let labels = forms.iter().flat_map(|(_, form)| form.keys());
-        let (level, verb, so) = if *may_be_absent {
-            (Level::Warning, "asks for", "so that it is never there")
-        } else {
-            (Level::Failed, "reads", "so that everybody is held")
+        let (meant, is_misspelt) = meant(label, labels);
+        let (level, verb, so) = match (may_be_absent, is_always_read) {
+            (true, _) => (Level::Warning, "asks for", "so that it is never there"),
+            (false, true) => (Level::Failed, "reads", "so that everybody is held"),
+            (false, false) if is_misspelt => {
+                (Level::Failed, "reads", "so that it holds whomever that matters for")
+            }
+            (false, false) => (Level::Warning, "reads", "so that it holds whomever that matters for"),
         };
-        return vec![(
-            level,
-            format!("{verb} fields['{label}'], which no form asks, {so}{}", meant(label, labels)),
-        )];
+        return vec![(level, format!("{verb} fields['{label}'], which no form asks, {so}{meant}"))];
     }
     let mut problems = Vec::new();
     if !not_asked.is_empty() && !may_be_absent {
@@ -69,24 +70,25 @@ fn comparison(label: &str, answer: &str, questions: &[&Question]) -> Option<(Lev
     if options.is_empty() || options.iter().any(|option| *option == answer) {
         return None;
     }
-    let meant = meant(answer, options.iter().copied());
+    let (meant, _) = meant(answer, options.iter().copied());
     Some((
         Level::Failed,
         format!("compares fields['{label}'] with '{answer}', which is none of its options{meant}"),
     ))
 }
 
-/// Which of these a text was meant to be, or what there is.
-fn meant<'a>(text: &str, all: impl Iterator<Item = &'a String>) -> String {
+/// Which of these a text was meant to be, or what there is; and whether it is one of them misspelt.
+fn meant<'a>(text: &str, all: impl Iterator<Item = &'a String>) -> (String, bool) {
     let all: BTreeSet<&str> = all.map(String::as_str).collect();
     let likeness = |one: &str| strsim::jaro_winkler(&one.to_lowercase(), &text.to_lowercase());
     let nearest = all.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
-        Some(nearest) if likeness(nearest) >= LIKENESS => format!("; is `{nearest}` meant?"),
+        Some(nearest) if likeness(nearest) >= LIKENESS => (format!("; is `{nearest}` meant?"), true),
         Some(_) => {
-            format!("; there is {}", several(&all.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>()))
+            let all: Vec<String> = all.iter().map(|one| format!("`{one}`")).collect();
+            (format!("; there is {}", several(&all)), false)
         }
-        None => String::new(),
+        None => (String::new(), false),
     }
 }
 
@@ -119,8 +121,15 @@ mod tests {
             .collect();
         let forms: Vec<(String, &Form)> = forms.iter().map(|(repo, form)| (repo.clone(), form)).collect();
         let compared_with = compared_with.iter().map(|text| (*text).to_owned()).collect();
+        let is_always_read = !may_be_absent;
         problems(
-            &AnswerUse { rule: "r".into(), label: label.to_owned(), may_be_absent, compared_with },
+            &AnswerUse {
+                rule: "r".into(),
+                label: label.to_owned(),
+                may_be_absent,
+                is_always_read,
+                compared_with,
+            },
             &forms,
         )
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Decided, Run};
 use crate::people::name;
-use crate::screen::{Cell, Look, Screen, count, grouped, time};
+use crate::screen::{Cell, Look, Screen, complain, count, grouped, time};
 
 /// A report with the decisions of each repo.
 #[derive(Serialize)]
@@ -117,17 +117,17 @@ pub fn sums(run: &Run, screen: &mut Screen) -> io::Result<()> {
 }
 
 /// What went wrong, a line each.
-pub fn failures(run: &Run) -> io::Result<()> {
-    let mut err = anstream::stderr().lock();
+pub fn failures(run: &Run) {
     for report in &run.report.repos {
         if let Some(error) = &report.error {
-            writeln!(err, "doorman: {}: {error}", report.full_name())?;
+            complain(&format!("doorman: {}: {error}", report.full_name()));
         }
     }
     for pattern in &run.unmatched {
-        writeln!(err, "doorman: {pattern}: no gated repo found; is it misspelt, or hidden from HF_TOKEN?")?;
+        complain(&format!(
+            "doorman: {pattern}: no gated repo found; is it misspelt, or hidden from HF_TOKEN?"
+        ));
     }
-    Ok(())
 }
 
 fn of_repo<'a>(run: &'a Run, report: &RepoReport) -> impl Iterator<Item = &'a Decided> {

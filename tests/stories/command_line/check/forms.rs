@@ -27,6 +27,13 @@ async fn a_misspelt_label_is_told_with_the_right_one() {
     let checked = check_form(asked.clone(), "'country' in fields && fields['country'] == 'CH'").await;
     checked.only("warning", "rule `only`", &["asks for fields['country']", "is `Country` meant?"]);
 
+    for condition in ["user.pro && fields['Purpose'] == 'x'", "fields['Purpose'] == 'x' || user.pro"] {
+        let checked = check_form(asked.clone(), condition).await;
+        checked.only("warning", "rule `only`", &["reads fields['Purpose'], which no form asks", "whomever"]);
+    }
+    let checked = check_form(asked.clone(), "user.pro && fields['Contry'] == 'CH'").await;
+    checked.only("failed", "rule `only`", &["is `Country` meant?"]);
+
     let checked = check_form(asked, "fields['Purpose'] != ''").await;
     checked.only("failed", "rule `only`", &["there is `Affiliation`, `Country`"]);
 
