@@ -111,6 +111,11 @@ impl Hub {
         self.budget.take_limit()
     }
 
+    /// How long the Hub wants no call, as far as it has told: until then all calls wait.
+    pub fn wait(&self) -> Option<Duration> {
+        self.budget.wait()
+    }
+
     /// The Hub as one review of `repo` sees it: its calls are counted, and none lasts longer than `deadline`.
     pub fn repo<'a>(&'a self, repo: &'a Repo, deadline: Instant) -> RepoCalls<'a> {
         RepoCalls { calls: Calls::new(self, deadline), repo, patience: Some(WRITE_PATIENCE) }

@@ -57,6 +57,7 @@ def check():
         sums = check_consent(hub)
         mails = {one["email"] for repo in REPOS for one in json.loads(piped(hub, "export", repo))} - {None}
     check_without_question(sums)
+    check_half_a_terminal(sums)
     check_redirected(sums)
     check_bar()
     check_secrets(hub.settings, mails)
@@ -134,22 +135,32 @@ def check_consent(hub):
     expect(is_well, f"review answered with y does what plan, sums and question say: {expected}", (expected, *seen))
     expect(before - waiting(hub) == sum(expected[:3]), "and so many wait no more", (before, waiting(hub)))
     shown = Terminal(hub, "review")
-    words = f"Nothing to do: {expected[3]} held for a person."
-    is_well = not shown.has_asked and shown.status == 0 and shown.lines[-1] == words
+    is_well = not shown.has_asked and shown.status == 0 and report(shown) == (0, 0, 0, expected[3])
     expect(is_well, "review does not ask if there is nothing to decide", shown.lines)
     return expected
 
 
 def check_without_question(sums):
-    """Each with people who wait as they did before, for they are the same every time."""
-    for what, arguments, streams in (
-        ("with --yes", ["review", "--yes"], {}),
-        ("without a terminal to answer on", ["review"], {"stdin": subprocess.DEVNULL}),
-    ):
-        with Hub("--crowd", "300") as hub:
-            shown = Terminal(hub, *arguments, **streams)
-            is_well = (shown.has_asked, report(shown), shown.status) == (False, sums, 0)
-            expect(is_well, f"review {what} does the same and does not ask", shown.lines)
+    """With people who wait as they did before, for they are the same every time."""
+    with Hub("--crowd", "300") as hub:
+        shown = Terminal(hub, "review", "--yes")
+        is_well = (shown.has_asked, report(shown), shown.status) == (False, sums, 0)
+        expect(is_well, "review with --yes does the same and does not ask", shown.lines)
+
+
+def check_half_a_terminal(sums):
+    """Whoever sees a terminal is asked, wherever the rest of it leads; who cannot answer has not agreed."""
+    with Hub("--crowd", "300") as hub, tempfile.TemporaryFile() as other:
+        before = pending(hub)
+        shown = Terminal(hub, "review", typed=b"", stdin=subprocess.DEVNULL)
+        is_well = asked(shown) == sums[:3] and shown.status == 1 and pending(hub) == before
+        expect(is_well, "review without a terminal to answer on changes nothing", shown.lines)
+        shown = Terminal(hub, "review", stdout=other, stderr=other)
+        is_well = shown.status == 2 and b"give --yes" in content(other) and pending(hub) == before
+        expect(is_well, "review that cannot be seen to ask changes nothing", shown.lines)
+        shown = Terminal(hub, "review", typed=b"y\r", stderr=other)
+        is_well = (shown.has_asked, asked(shown), shown.status) == (True, sums[:3], 0)
+        expect(is_well, "review with its errors in a file asks all the same", shown.lines)
 
 
 def check_redirected(sums):

@@ -203,6 +203,15 @@ impl Budget {
         }
     }
 
+    /// How long no call is to be made, as far as that is known.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let now = Instant::now();
+        match self.state().next(now) {
+            Next::WaitUntil(when) => Some(when - now),
+            Next::Go { .. } | Next::WaitForAnswer(_) => None,
+        }
+    }
+
     pub(super) fn take_limit(&self) -> Limit {
         let mut state = self.state();
         let left = match state.window {

@@ -3,9 +3,9 @@
 use std::env::{self, VarError};
 use std::error::Error;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hub_doorman::config::{ConfigError, Variables};
@@ -29,6 +29,9 @@ const LONGEST_RUN: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Fault(pub String);
+
+/// How long nothing may happen without a word.
+const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
 /// When a command has to end that begins now.
 pub fn deadline() -> Instant {
@@ -71,7 +74,7 @@ fn token_file(directory: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 }
 
 /// The Hub, for commands that need nothing else.
-pub async fn hub() -> Result<Hub, ConfigError> {
+pub async fn hub() -> Result<Arc<Hub>, ConfigError> {
     let variables = variables();
     let (token, endpoint, concurrency) = (variables.token(), variables.endpoint(), variables.concurrency());
     let (token, endpoint, concurrency) = variables.all(|| Ok((token?, endpoint?, concurrency?)))?;
@@ -88,7 +91,7 @@ pub fn is_dry_run() -> Result<bool, ConfigError> {
 /// The Hub, and what the doorman's policy is to be let at.
 pub struct Doorman {
     /// The Hub.
-    pub hub: Hub,
+    pub hub: Arc<Hub>,
     /// Who gets in.
     pub policy: Policy,
     /// `REPOS`.
@@ -121,11 +124,32 @@ pub fn read_policy(path: &Path) -> Result<Policy, ConfigError> {
 }
 
 /// The Hub at this endpoint. A token that AWS keeps is read.
-pub async fn connect(token: Source, endpoint: Url, concurrency: usize) -> Result<Hub, ConfigError> {
+pub async fn connect(token: Source, endpoint: Url, concurrency: usize) -> Result<Arc<Hub>, ConfigError> {
     let http = http()?;
     let sources = Sources { token, webhook: None, webhook_previous: None };
     let keyring = Keyring::read(sources, &http).await.map_err(ConfigError)?;
-    Ok(Hub::new(http, endpoint, Arc::new(keyring), concurrency))
+    let hub = Arc::new(Hub::new(http, endpoint, Arc::new(keyring), concurrency));
+    tokio::spawn(tell_waits(Arc::downgrade(&hub)));
+    Ok(hub)
+}
+
+/// Says once in each window of the Hub's limit that calls wait for the next one, or a person might think that nothing happens.
+async fn tell_waits(hub: Weak<Hub>) {
+    let mut is_told = false;
+    while let Some(wait) = hub.upgrade().map(|hub| hub.wait()) {
+        if let Some(wait) = wait.filter(|wait| !is_told && *wait > LONGEST_SILENCE) {
+            // A progress bar may be there, which is drawn again below.
+            if io::stderr().is_terminal() {
+                let _ = write!(io::stderr(), "\r\x1b[2K");
+            }
+            let seconds = wait.as_secs() + 1;
+            complain(&format!(
+                "doorman: the Hub wants no call with this HF_TOKEN for another {seconds} s; waiting"
+            ));
+        }
+        is_told = wait.is_some();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// The HTTP client.

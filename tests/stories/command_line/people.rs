@@ -199,7 +199,14 @@ async fn a_verdict_of_a_person_waits_for_the_hubs_limit() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     hub.model().quota = Quota { used: 1000, ..Quota::new(1000, Duration::from_secs(4)) };
-    assert_eq!(doorman(&hub, "accept acme/model ada").await.out(), "ada\taccepted\t\n");
+    let ended = doorman(&hub, "accept acme/model ada").await;
+    assert!(
+        ended.err.contains("the Hub wants no call with this HF_TOKEN for another ")
+            && ended.err.lines().count() == 1,
+        "{}",
+        ended.err
+    );
+    assert_eq!(ended.out(), "ada\taccepted\t\n");
 }
 
 #[tokio::test]
