@@ -325,6 +325,7 @@ fn user(text: &str) -> Result<Identity, String> {
         |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     match text.split_once(':') {
         Some(("request", id)) if is_id(id) => Ok(Identity::RequestId(id.to_owned())),
+        Some(("id", id)) if is_id(id) => Ok(Identity::UserId(id.to_owned())),
         None if is_id(text) => Ok(Identity::UserName(text.to_owned())),
         _ => Err("it is neither the name of a user nor `request:` with the id of a request".to_owned()),
     }
@@ -366,6 +367,22 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::people::name;
+
+    #[test]
+    fn whoever_is_shown_can_be_named_in_the_same_way() {
+        let all = [
+            Identity::UserName("ada-l_1.x".to_owned()),
+            Identity::RequestId("67f0".to_owned()),
+            Identity::UserId("65a1".to_owned()),
+        ];
+        for who in all {
+            assert_eq!(user(&name(&who)), Ok(who));
+        }
+        for text in ["", "request:", "id:a/b", "a:b", "a b", "@ada"] {
+            assert!(user(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
