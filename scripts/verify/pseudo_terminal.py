@@ -29,12 +29,12 @@ WRITTEN = []
 
 
 class Terminal:
-    """A command on a terminal, until it ends; if it asks, `typed` is typed.
+    """A command on a terminal, until it ends; if it asks, `typed` is typed, the first time after `meanwhile` was called.
 
     Its standard streams are the terminal, unless others are given.
     """
 
-    def __init__(self, hub, *arguments, width=80, typed=b"\x03", variables=None, **streams):
+    def __init__(self, hub, *arguments, width=80, typed=b"\x03", meanwhile=None, variables=None, **streams):
         self.width, self.has_asked, self.raw = width, False, b""
         # More than any command writes, so that nothing is lost that scrolls away.
         self.screen = pyte.HistoryScreen(width, HEIGHT, history=100_000)
@@ -50,7 +50,7 @@ class Terminal:
         )
         os.close(terminal)
         try:
-            self.follow(process, master, typed)
+            self.follow(process, master, typed, meanwhile)
         finally:
             stop(process)
             os.close(master)
@@ -61,7 +61,7 @@ class Terminal:
         self.lines = "\n".join(rows).rstrip("\n").split("\n")
         self.expect_no_orders(arguments)
 
-    def follow(self, process, master, typed):
+    def follow(self, process, master, typed, meanwhile):
         stream = pyte.ByteStream(self.screen)
         while True:
             if not select.select([master], [], [], 60)[0]:
@@ -74,6 +74,8 @@ class Terminal:
             self.raw += written
             stream.feed(written)
             if self.raw.endswith(QUESTION):
+                if meanwhile and not self.has_asked:
+                    meanwhile()
                 self.has_asked = True
                 os.write(master, typed)
         process.wait(60)

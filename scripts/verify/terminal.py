@@ -58,6 +58,7 @@ def check():
         mails = {one["email"] for repo in REPOS for one in json.loads(piped(hub, "export", repo))} - {None}
     check_without_question(sums)
     check_half_a_terminal(sums)
+    check_change_of_mind(sums)
     check_redirected(sums)
     check_bar()
     check_secrets(hub.settings, mails)
@@ -161,6 +162,19 @@ def check_half_a_terminal(sums):
         shown = Terminal(hub, "review", typed=b"y\r", stderr=other)
         is_well = (shown.has_asked, asked(shown), shown.status) == (True, sums[:3], 0)
         expect(is_well, "review with its errors in a file asks all the same", shown.lines)
+
+
+def check_change_of_mind(sums):
+    """Whoever asks while the question stands is not decided by its answer."""
+    with Hub("--crowd", "300") as hub:
+        planned = {line.split("\t")[1] for line in piped(hub, "plan", REPOS[0]).splitlines()}
+        # All who are in are asked about again, until somebody of them is let in by a rule.
+        accepted = [one["user"] for one in json.loads(piped(hub, "list", REPOS[0], "--status", "accepted", "--json"))]
+        shown = Terminal(hub, "review", typed=b"y\r", meanwhile=lambda: piped(hub, "cancel", REPOS[0], *accepted))
+        questions = [line for line in shown.lines if line.startswith("In all: ")]
+        is_well = accepted and not planned & set(accepted) and len(set(questions)) == 2 and shown.status == 0
+        expect(is_well, "review asks again if others have come meanwhile", shown.lines)
+        expect(sum(report(shown)[:3]) > sum(sums[:3]), "and does what it then said", (sums, report(shown)))
 
 
 def check_redirected(sums):

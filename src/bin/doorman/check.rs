@@ -130,7 +130,13 @@ async fn look(named: &[RepoPattern], policy_file: Option<&Path>, findings: &mut 
     if !look_at_token(&account, findings).await {
         return;
     }
-    let repos = repos.unwrap_or_default();
+    let mut patterns: Vec<RepoPattern> = Vec::new();
+    for pattern in repos.unwrap_or_default() {
+        if !patterns.contains(&pattern) {
+            patterns.push(pattern);
+        }
+    }
+    let repos = patterns;
     let forms = look_at_repos(&hub, &repos, findings).await;
     if let Some(policy) = &policy {
         look_at_forms(policy, &forms, findings);
@@ -292,16 +298,17 @@ async fn look_at_webhooks(account: &Account<'_>, patterns: &[RepoPattern], findi
     for webhook in webhooks.iter().filter(|webhook| patterns.iter().any(|pattern| concerns(webhook, pattern)))
     {
         let Webhook { id, url, domains, has_secret, disabled, watched: _ } = webhook;
-        let url = url.as_deref().unwrap_or("a Job");
         let about = format!("webhook {id}");
+        let is_job = url.is_none();
+        let url = url.as_deref().unwrap_or("a Job");
         if *disabled {
             let text =
                 format!("disabled, perhaps because it failed too often; `doorman webhook enable {id}`");
             findings.add(Level::Failed, about, text);
-        } else if !has_secret {
+        } else if !has_secret && !is_job {
             let text =
-                format!("{url} gets no secret, and will answer 401; delete it, and `doorman webhook create`");
-            findings.add(Level::Failed, about, text);
+                format!("{url} gets no secret; if that is the doorman, it answers 401 and decides nobody");
+            findings.add(Level::Warning, about, text);
         } else if !domains.iter().any(|domain| domain == "repo") {
             findings.add(Level::Warning, about, format!("{url} hears of discussions only"));
         } else {

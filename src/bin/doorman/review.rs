@@ -3,8 +3,9 @@
 
 mod show;
 
+use std::collections::BTreeSet;
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use serde_json::json;
 use crate::Ending;
 use crate::arguments::Decide;
 use crate::environment::{BYTE_ORDER_MARK, Doorman, Fault, deadline, doorman};
+use crate::people::name;
 use crate::screen::{Screen, complain, grouped};
 
 /// Somebody about whom was decided.
@@ -77,19 +79,31 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
             vec![RepoPattern::One(repo)]
         }
     };
-    let mut run = None;
     let is_on_terminal = io::stdin().is_terminal() || screen.is_terminal() || io::stderr().is_terminal();
+    let mut run = None;
     if is_on_terminal && !yes && !doorman.dry_run {
-        let plan = look(&doorman, &patterns, true).await;
-        if !plan.moves_anybody() {
+        let mut plan = look(&doorman, &patterns, true).await;
+        while plan.moves_anybody() {
+            if !is_agreed(&plan, screen)? {
+                complain("Nothing was changed. With --yes it is done without a question.");
+                return Ok(Ending::Failed);
+            }
+            // Whoever thinks about it for a while has not agreed to what has come up since.
+            let now = look(&doorman, &patterns, true).await;
+            if now.moves().is_subset(&plan.moves()) {
+                run = Some(look(&doorman, &patterns, false).await);
+                break;
+            }
+            complain("Meanwhile somebody else has asked, or is decided otherwise. Now it is:");
+            plan = now;
+        }
+        if run.is_none() {
+            plan.report.dry_run = false;
             run = Some(plan);
-        } else if !is_agreed(&plan, screen)? {
-            complain("Nothing was changed. With --yes it is done without a question.");
-            return Ok(Ending::Failed);
         }
     }
     let run = match run {
-        Some(plan) => plan,
+        Some(run) => run,
         None => look(&doorman, &patterns, doorman.dry_run).await,
     };
     let is_open = |report: &RepoReport| report.hub_error().is_some_and(HubError::is_not_gated);
@@ -129,10 +143,11 @@ fn is_agreed(plan: &Run, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
     show::sums(plan, asked)?;
     write!(asked, "\nIn all: {}.\nCarry this out? [y/N] ", sums.join(", "))?;
     asked.flush()?;
-    let mut answer = String::new();
-    if io::stdin().read_line(&mut answer)? == 0 {
+    let mut answer = Vec::new();
+    if io::stdin().lock().read_until(b'\n', &mut answer)? == 0 {
         writeln!(asked)?;
     }
+    let answer = String::from_utf8_lossy(&answer);
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
@@ -231,8 +246,17 @@ impl Run {
     }
 
     fn moves_anybody(&self) -> bool {
-        let Counts { accepted, rejected, reset, .. } = self.counts();
-        accepted + rejected + reset > 0
+        !self.moves().is_empty()
+    }
+
+    /// Who is moved where.
+    fn moves(&self) -> BTreeSet<(String, String, Verdict)> {
+        let moved = self.decided.iter().filter(|one| one.decision.verdict != Verdict::Hold);
+        let moved = moved.map(|one| {
+            let who = one.who.as_ref().map(name).unwrap_or_default();
+            (one.repo.to_string(), who, one.decision.verdict)
+        });
+        moved.collect()
     }
 
     fn ending(&self) -> Ending {

@@ -3,16 +3,20 @@
 use std::error::Error;
 use std::io::Write;
 use std::mem::discriminant;
+use std::slice;
 
-use futures_util::future::join_all;
-use hub_doorman::hub::{Answer, Handled, HubError, Listed, MAX_BATCH, RepoCalls, Writer};
-use hub_doorman::model::{Identity, Status, Verdict};
+use futures_util::future::{join_all, try_join_all};
+use hub_doorman::hub::{Answer, Handled, HubError, MAX_BATCH, RepoCalls, Writer};
+use hub_doorman::model::{AccessRequest, Identity, Status, Verdict};
 
 use crate::Ending;
 use crate::arguments::People;
-use crate::environment::{deadline, hub, is_dry_run};
+use crate::environment::{Fault, deadline, hub, is_dry_run};
 use crate::people::{name, read_list};
 use crate::screen::{Cell, Look, Screen, complain};
+
+/// The most people who are searched for one by one. For more the list is read.
+const MOST_SEARCHES: usize = 10;
 
 /// What is to become of people.
 pub enum Order {
@@ -62,6 +66,12 @@ pub async fn carry_out(
     screen: &mut Screen,
 ) -> Result<Ending, Box<dyn Error>> {
     let People { repo, users } = people;
+    if let (Order::Grant, Some(request)) =
+        (order, users.iter().find(|user| matches!(user, Identity::RequestId(_))))
+    {
+        let request = name(request);
+        return Err(Fault(format!("`{request}`: `grant` takes names; `accept` lets in who has asked")).into());
+    }
     let (dry_run, hub) = (is_dry_run()?, hub().await?);
     let calls = hub.repo(repo, deadline()).of_a_person();
     let became = if dry_run {
@@ -110,21 +120,18 @@ pub async fn carry_out(
 /// What has become of each of the users, in their order.
 async fn carry_out_each(calls: &RepoCalls<'_>, users: &[Identity], order: &Order) -> Vec<Became> {
     if let Order::Revoke(answer) = order {
-        let are_rejected = join_all(users.iter().map(|user| is_on_list(calls, Status::Rejected, user))).await;
-        let (mut kept, mut became) = (Vec::new(), Vec::new());
-        for (user, is_rejected) in users.iter().zip(are_rejected) {
-            became.push(match is_rejected {
-                Ok(false) => None,
-                Ok(true) => Some(Became::Unchanged("has no access, and was turned away for good".to_owned())),
-                Err(error) => Some(Became::Error(error)),
-            });
-            if let Some(None) = became.last() {
-                kept.push(user.clone());
-            }
-        }
+        let are_rejected = match are_on_list(calls, Status::Rejected, users).await {
+            Ok(are_rejected) => are_rejected,
+            Err(error) => return users.iter().map(|_| Became::Error(error.clone())).collect(),
+        };
+        let others = users.iter().zip(&are_rejected).filter(|(_, is_rejected)| !**is_rejected);
+        let others: Vec<Identity> = others.map(|(user, _)| user.clone()).collect();
         let order = Order::Decide(answer.clone());
-        let mut of_kept = Box::pin(carry_out_each(calls, &kept, &order)).await.into_iter();
-        return became.into_iter().filter_map(|became| became.or_else(|| of_kept.next())).collect();
+        let mut of_others = Box::pin(carry_out_each(calls, &others, &order)).await.into_iter();
+        let kept = || Some(Became::Unchanged("has no access, and was turned away for good".to_owned()));
+        let became =
+            are_rejected.into_iter().map(|is_rejected| if is_rejected { kept() } else { of_others.next() });
+        return became.flatten().collect();
     }
     let handled = handle(calls, users, order).await;
     join_all(users.iter().zip(handled).map(|(user, handled)| async move {
@@ -134,10 +141,12 @@ async fn carry_out_each(calls: &RepoCalls<'_>, users: &[Identity], order: &Order
             Ok(Handled::Failed(why)) => Became::Failed(format!("the Hub would not: {why}")),
             Ok(Handled::Gone) if matches!(order, Order::Grant) => Became::Already,
             // The Hub says the same of who never asked and of whom it has in that state.
-            Ok(Handled::Gone) => match is_on_list(calls, order.status(), user).await {
-                Ok(true) => Became::Already,
-                _ => Became::Unchanged(unchanged(order)),
-            },
+            Ok(Handled::Gone) => {
+                match are_on_list(calls, order.status(), slice::from_ref(user)).await.as_deref() {
+                    Ok([true]) => Became::Already,
+                    _ => Became::Unchanged(unchanged(order)),
+                }
+            }
             Err(error) => Became::Error(error),
         }
     }))
@@ -150,20 +159,31 @@ fn unchanged(order: &Order) -> String {
     format!("never asked, or is {} already{hint}", status.as_str())
 }
 
-/// Whether somebody is on a list, as far as it has caught up.
-async fn is_on_list(calls: &RepoCalls<'_>, status: Status, user: &Identity) -> Result<bool, HubError> {
-    let search = match user {
-        Identity::UserName(name) => Some(name.as_str()),
+/// Which of these are on a list, as far as it has caught up: searched for one by one if they are few and have names.
+async fn are_on_list(
+    calls: &RepoCalls<'_>,
+    status: Status,
+    users: &[Identity],
+) -> Result<Vec<bool>, HubError> {
+    let name = |user: &Identity| match user {
+        Identity::UserName(name) => Some(name.clone()),
         Identity::RequestId(_) | Identity::UserId(_) => None,
     };
-    let is_user = |Listed { request, .. }: &Listed| match user {
+    let names: Option<Vec<String>> = users.iter().map(name).collect();
+    let listed = match names.filter(|names| names.len() <= MOST_SEARCHES) {
+        Some(names) => {
+            try_join_all(names.iter().map(|name| read_list(calls, status, Some(name)))).await?.concat()
+        }
+        None => read_list(calls, status, None).await?,
+    };
+    let is = |user: &Identity, request: &AccessRequest| match user {
         Identity::UserName(name) => {
             request.user.name.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(name))
         }
         Identity::RequestId(id) => request.request_id.as_ref() == Some(id),
         Identity::UserId(id) => request.user.id.as_ref() == Some(id),
     };
-    Ok(read_list(calls, status, search).await?.iter().any(is_user))
+    Ok(users.iter().map(|user| listed.iter().any(|one| is(user, &one.request))).collect())
 }
 
 /// What the Hub made of it for each of the users, in their order.

@@ -358,7 +358,7 @@ async fn a_webhook_that_does_not_deliver_what_it_should_is_found() {
     check(&hub, &[]).await.only("warning", about, &["https://doorman.example/ hears of discussions only"]);
 
     hub.model().webhooks[0].secret = None;
-    check(&hub, &[]).await.only("failed", about, &["https://doorman.example/ gets no secret", "401"]);
+    check(&hub, &[]).await.only("warning", about, &["https://doorman.example/ gets no secret", "401"]);
 
     hub.model().webhooks[0].disabled = true;
     let checked = check(&hub, &[]).await;
@@ -412,8 +412,8 @@ async fn a_namespace_of_which_only_one_repo_is_watched_is_a_warning() {
 async fn a_webhook_may_start_a_job() {
     let hub = ready().await;
     let job = Some(json!({"command": ["doorman", "review"]}));
-    let starts =
-        Webhook { url: None, job, secret: Some(SECRET.to_owned()), ..Webhook::new("", &[("org", "acme")]) };
+    // It needs no secret: nobody but the Hub can start it.
+    let starts = Webhook { url: None, job, ..Webhook::new("", &[("org", "acme")]) };
     let id = starts.id.clone();
     hub.model().webhooks = vec![starts];
     check(&hub, &[]).await.says("passed", &format!("webhook {id}"), &["a Job"]);

@@ -198,7 +198,7 @@ async fn what_a_batch_that_is_refused_comes_to_is_told_of_the_right_people() {
 async fn a_verdict_of_a_person_waits_for_the_hubs_limit() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
-    hub.model().quota = Quota { used: 1000, ..Quota::new(1000, Duration::from_secs(4)) };
+    hub.model().quota = Quota { used: 1000, ..Quota::new(1000, Duration::from_secs(6)) };
     let ended = doorman(&hub, "accept acme/model ada").await;
     assert!(
         ended.err.contains("the Hub wants no call with this HF_TOKEN for another ")
@@ -249,6 +249,15 @@ async fn who_was_turned_away_for_good_stays_so_when_access_is_revoked() {
             "ada\treset\t\nkim\tnot changed\thas no access, and was turned away for good\nbob\treset\t\n";
         assert_eq!((ended.status, &*ended.out), (1, expected));
         assert_eq!(hub.users(repo, Status::Rejected), ["kim"]);
+        let before = hub.calls().len();
+        let requests: Vec<String> = (0..20).map(|_| "request:request-kim".to_owned()).collect();
+        let command: Vec<&str> =
+            ["revoke", repo].into_iter().chain(requests.iter().map(String::as_str)).collect();
+        assert_eq!(doorman_in(&hub, &[], &command).await.status, 1);
+        assert_eq!(
+            (hub.users(repo, Status::Rejected), hub.calls().len() - before),
+            (vec!["kim".to_owned()], 1)
+        );
         doorman(&hub, &format!("reset {repo} kim")).await.out();
         assert_eq!(hub.users(repo, Status::Reset), ["ada", "bob", "kim"]);
     }
@@ -303,13 +312,14 @@ async fn an_error_says_what_failed_where_what_the_hub_said_and_what_to_do() {
 async fn what_is_wrong_with_a_command_is_said_before_any_call() {
     let hub = Hub::start().await;
     let (long, longer) = ("x".repeat(201), "x".repeat(251));
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["reject", "acme/model", "ada", "--reason", &long], "201 characters; the Hub takes at most 200"),
         (&["reset", "acme/model", "ada", "--reason", " "], "leave it out or say something"),
         (&["accept", "acme/model", "ada", "--reason", "x"], "unexpected argument '--reason'"),
         (&["accept", "acme/model"], "<USER>"),
         (&["accept", "acme/model", "a/b"], "neither the name of a user"),
         (&["accept", "acme/*", "ada"], "name one repo"),
+        (&["grant", "acme/model", "ada", "request:r1"], "`request:r1`: `grant` takes names; `accept`"),
         (&["list", "acme/model", "--search", &longer], "251 characters; the Hub takes at most 250"),
         (&["list", "acme/model", "--json", "--csv"], "cannot be used with"),
         (&["list", "acme/model", "--status", "waiting"], "pending, accepted, rejected, reset"),

@@ -131,7 +131,11 @@ async fn neither_an_address_nor_an_answer_is_shown() {
     let secretive = stranger("eve").answer("Purpose", "hush-hush and more").answer("Country", "KP");
     ask(&hub, "acme/model", [staff("ada"), secretive]);
     for command in ["plan acme/model", "plan acme/model --json", "review acme/model", "check acme/model"] {
-        let Ended { out, err, .. } = doorman(&hub, command).await;
+        let Ended { out, err, status } = doorman(&hub, command).await;
+        assert!(
+            status < 2 && out.contains(if command.starts_with("check") { "passed" } else { "ada" }),
+            "{out}{err}"
+        );
         for private in ["@acme.com", "@example.org", "hush", "the Tester"] {
             assert!(!out.contains(private) && !err.contains(private), "{command}: {out}{err}");
         }
