@@ -80,31 +80,14 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
         }
     };
     let is_on_terminal = io::stdin().is_terminal() || screen.is_terminal() || io::stderr().is_terminal();
-    let mut run = None;
-    if is_on_terminal && !yes && !doorman.dry_run {
-        let mut plan = look(&doorman, &patterns, true).await;
-        while plan.moves_anybody() {
-            if !is_agreed(&plan, screen)? {
-                complain("Nothing was changed. With --yes it is done without a question.");
-                return Ok(Ending::Failed);
-            }
-            // Whoever thinks about it for a while has not agreed to what has come up since.
-            let now = look(&doorman, &patterns, true).await;
-            if now.moves().is_subset(&plan.moves()) {
-                run = Some(look(&doorman, &patterns, false).await);
-                break;
-            }
-            complain("Meanwhile somebody else has asked, or is decided otherwise. Now it is:");
-            plan = now;
-        }
-        if run.is_none() {
-            plan.report.dry_run = false;
-            run = Some(plan);
-        }
-    }
-    let run = match run {
-        Some(run) => run,
-        None => look(&doorman, &patterns, doorman.dry_run).await,
+    let run = if is_on_terminal && !yes && !doorman.dry_run {
+        let Some(run) = look_if_agreed(&doorman, &patterns, screen).await? else {
+            complain("Nothing was changed. With --yes it is done without a question.");
+            return Ok(Ending::Failed);
+        };
+        run
+    } else {
+        look(&doorman, &patterns, doorman.dry_run).await
     };
     let is_open = |report: &RepoReport| report.hub_error().is_some_and(HubError::is_not_gated);
     if is_delivered && run.report.repos.iter().any(is_open) {
@@ -120,6 +103,29 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
     }
     show::failures(&run);
     Ok(run.ending())
+}
+
+/// Carries out what was agreed to, if it was. If there is nothing to carry out, nobody is asked.
+async fn look_if_agreed(
+    doorman: &Doorman,
+    patterns: &[RepoPattern],
+    screen: &mut Screen,
+) -> Result<Option<Run>, Box<dyn Error>> {
+    let mut plan = look(doorman, patterns, true).await;
+    while !plan.moves().is_empty() {
+        if !is_agreed(&plan, screen)? {
+            return Ok(None);
+        }
+        // Whoever thinks about it for a while has not agreed to what has come up since.
+        let now = look(doorman, patterns, true).await;
+        if now.moves().is_subset(&plan.moves()) {
+            return Ok(Some(look(doorman, patterns, false).await));
+        }
+        complain("Meanwhile somebody else has asked, or is decided otherwise. Now it is:");
+        plan = now;
+    }
+    plan.report.dry_run = false;
+    Ok(Some(plan))
 }
 
 /// Shows what a plan comes to, and asks whether to carry it out: of whoever sits at the terminal, wherever that is.
@@ -243,10 +249,6 @@ impl Decided {
 impl Run {
     fn counts(&self) -> Counts {
         self.report.repos.iter().map(|repo| repo.counts).sum()
-    }
-
-    fn moves_anybody(&self) -> bool {
-        !self.moves().is_empty()
     }
 
     /// Who is moved where.
