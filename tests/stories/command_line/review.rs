@@ -201,6 +201,8 @@ async fn a_token_that_may_look_but_not_write_fails_whoever_is_held() {
         .await
         .failed(1, &["3 listed, 1 held, 2 failed", "403", "give HF_TOKEN write access"]);
     hub.model().heal();
+    hub.model().fault("POST", Fault::Status(400));
+    doorman(&hub, "review acme/model").await.failed(3, &["3 listed, 1 ", "1 held, 1 failed"]);
     hub.model().repo("acme/model").gating = Gating::Off;
     doorman(&hub, "review acme/model")
         .await
