@@ -213,7 +213,7 @@ async fn look(doorman: &Doorman, patterns: &[RepoPattern], dry_run: bool) -> Run
     let swept = sweep(hub, patterns, |_| true, &Memory::default(), deadline, review).await;
     bar.finish_and_clear();
     let mut decided = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
-    decided.sort_by(|a, b| a.order().cmp(&b.order()));
+    decided.sort_by_cached_key(Decided::order);
     Run { report: Report::new(dry_run, swept.reports), decided, unmatched: swept.unmatched }
 }
 
@@ -239,10 +239,11 @@ fn lengthen(bar: &ProgressBar, more: usize) {
 }
 
 impl Decided {
-    fn order(&self) -> impl Ord + '_ {
+    /// Repos as the report has them, and in each of them those who stay first.
+    fn order(&self) -> (Repo, bool, Verdict, String, Option<DateTime<Utc>>) {
         let Decision { verdict, grounds, .. } = &self.decision;
-        let first_held = *verdict != Verdict::Hold;
-        (self.repo.to_string(), first_held, *verdict, grounds.to_string(), self.requested_at)
+        let is_moved = *verdict != Verdict::Hold;
+        (self.repo.clone(), is_moved, *verdict, grounds.to_string(), self.requested_at)
     }
 }
 

@@ -130,9 +130,10 @@ pub fn failures(run: &Run) {
     }
 }
 
-fn of_repo<'a>(run: &'a Run, report: &RepoReport) -> impl Iterator<Item = &'a Decided> {
-    let repo = report.full_name();
-    run.decided.iter().filter(move |one| one.repo.to_string() == repo)
+fn of_repo<'a>(run: &'a Run, report: &'a RepoReport) -> impl Iterator<Item = &'a Decided> {
+    let RepoReport { repo, repo_type, .. } = report;
+    let is_meant = move |one: &&Decided| one.repo.name() == repo && one.repo.repo_type() == *repo_type;
+    run.decided.iter().filter(is_meant)
 }
 
 fn row(one: &Decided, is_terminal: bool, with_repo: bool) -> Vec<Cell> {
