@@ -80,6 +80,7 @@ Examples:
   doorman list acme/model --status accepted --csv > accepted.csv
   doorman list acme/model --search ada --json")]
     List {
+        /// A repo: `acme/model`, `datasets/acme/corpus`, or the address that the browser shows
         #[arg(value_parser = repos::parse_one)]
         repo: Repo,
         /// Which list
@@ -101,12 +102,7 @@ Examples:
     #[command(after_help = "\
 Example:
   doorman reject acme/model mallory --reason 'We cannot ship there.'")]
-    Reject {
-        #[command(flatten)]
-        people: People,
-        #[command(flatten)]
-        reason: Reason,
-    },
+    Reject(Told),
     /// Put requests back into the queue, as if they had not been decided
     ///
     /// Who was in has no access any more, until the request is decided again. A doorman with a policy does that in its next
@@ -119,12 +115,7 @@ Example:
     #[command(after_help = "\
 Example:
   doorman reset acme/model ada --reason 'Please tell us your affiliation and ask again.'")]
-    Reset {
-        #[command(flatten)]
-        people: People,
-        #[command(flatten)]
-        reason: Reason,
-    },
+    Reset(Told),
     /// Let people in who never asked
     #[command(after_help = "\
 Example:
@@ -144,9 +135,7 @@ Examples:
   doorman revoke acme/model mallory eve --final")]
     Revoke {
         #[command(flatten)]
-        people: People,
-        #[command(flatten)]
-        reason: Reason,
+        told: Told,
         /// For good: they cannot ask again
         #[arg(long = "final")]
         is_final: bool,
@@ -157,6 +146,7 @@ Examples:
   doorman export acme/model > report.json
   doorman export datasets/acme/corpus --csv > report.csv")]
     Export {
+        /// A repo: `acme/model`, `datasets/acme/corpus`, or the address that the browser shows
         #[arg(value_parser = repos::parse_one)]
         repo: Repo,
         /// Write CSV instead of JSON; what a spreadsheet would take for a formula gets a ' in front
@@ -227,6 +217,7 @@ pub struct Decide {
 
 #[derive(Debug, Args)]
 pub struct People {
+    /// A repo: `acme/model`, `datasets/acme/corpus`, or the address that the browser shows
     #[arg(value_parser = repos::parse_one)]
     pub repo: Repo,
     /// Names of users, or `request:…` as `list` shows those whom a repo does not share
@@ -234,8 +225,11 @@ pub struct People {
     pub users: Vec<Identity>,
 }
 
+/// People who are told something.
 #[derive(Debug, Args)]
-pub struct Reason {
+pub struct Told {
+    #[command(flatten)]
+    pub people: People,
     /// What the users are told, in at most 200 characters
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,

@@ -21,7 +21,7 @@ use hub_doorman::hub::Answer;
 use hub_doorman::log;
 use hub_doorman::model::Verdict;
 
-use arguments::{Arguments, Command, Reason};
+use arguments::{Arguments, Command};
 use environment::Fault;
 use screen::{Screen, complain};
 use verdicts::{Order, carry_out};
@@ -64,7 +64,6 @@ async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
         Ok(None) | Err(_) => {}
     }
     let screen = &mut Screen::output();
-    let decide = |verdict, Reason { reason }: Reason| Order::new(verdict, reason);
     let ending = match command {
         Command::Plan(decide) => review::plan(&decide, screen).await?,
         Command::Review { decide, yes } => review::review(&decide, yes, screen).await?,
@@ -74,15 +73,15 @@ async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
         Command::Accept(people) => carry_out(&people, &Order::new(Verdict::Accept, None), screen).await?,
         Command::Cancel(people) => carry_out(&people, &Order::new(Verdict::Hold, None), screen).await?,
         Command::Grant(people) => carry_out(&people, &Order::Grant, screen).await?,
-        Command::Reject { people, reason } | Command::Revoke { people, reason, is_final: true } => {
-            carry_out(&people, &decide(Verdict::Reject, reason), screen).await?
+        Command::Reject(told) | Command::Revoke { told, is_final: true } => {
+            carry_out(&told.people, &Order::new(Verdict::Reject, told.reason), screen).await?
         }
-        Command::Reset { people, reason } => {
-            carry_out(&people, &decide(Verdict::Reset, reason), screen).await?
+        Command::Reset(told) => {
+            carry_out(&told.people, &Order::new(Verdict::Reset, told.reason), screen).await?
         }
-        Command::Revoke { people, reason: Reason { reason }, is_final: false } => {
-            let answer = Answer { verdict: Verdict::Reset, reason: reason.map(Into::into) };
-            carry_out(&people, &Order::Revoke(answer), screen).await?
+        Command::Revoke { told, is_final: false } => {
+            let answer = Answer { verdict: Verdict::Reset, reason: told.reason.map(Into::into) };
+            carry_out(&told.people, &Order::Revoke(answer), screen).await?
         }
         Command::Export { repo, csv } => people::export(&repo, csv, screen).await?,
         Command::Check { repos, policy } => check::check(&repos, policy.as_deref(), screen).await?,

@@ -98,8 +98,8 @@ pub fn sums(run: &Run, screen: &mut Screen) -> io::Result<()> {
     for report in &run.report.repos {
         let mut sums: BTreeMap<_, usize> = BTreeMap::new();
         for Decided { decision, .. } in of_repo(run, report) {
-            let first_held = usize::from(decision.verdict != Verdict::Hold);
-            *sums.entry((first_held, decision.verdict, decision.grounds.to_string())).or_default() += 1;
+            let is_moved = decision.verdict != Verdict::Hold;
+            *sums.entry((is_moved, decision.verdict, decision.grounds.to_string())).or_default() += 1;
         }
         let listed = match report.counts.listed {
             0 if report.error.is_some() => continue,
