@@ -11,13 +11,14 @@ mod link;
 mod listing;
 mod people;
 mod told;
+mod transport;
 mod wire;
 mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::Url;
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -29,6 +30,7 @@ use calls::{Calls, Manner};
 pub use error::{HubError, Problem};
 pub use listing::Listing;
 pub use people::Listed;
+pub use transport::Transport;
 pub use writer::Writer;
 
 use crate::keyring::Keyring;
@@ -48,7 +50,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 /// the Hub's rate limit are shared.
 #[derive(Debug)]
 pub struct Hub {
-    http: Client,
+    transport: Box<dyn Transport>,
     endpoint: Url,
     keyring: Arc<Keyring>,
     concurrency: usize,
@@ -95,10 +97,16 @@ pub struct Answer {
 }
 
 impl Hub {
-    /// The Hub at this endpoint. No connection is made yet.
-    pub fn new(http: Client, endpoint: Url, keyring: Arc<Keyring>, concurrency: usize) -> Self {
+    /// The Hub at this endpoint, which `transport` reaches. No connection is made yet.
+    pub fn new(
+        transport: impl Transport + 'static,
+        endpoint: Url,
+        keyring: Arc<Keyring>,
+        concurrency: usize,
+    ) -> Self {
+        let transport = Box::new(transport);
         let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
-        Self { http, endpoint, keyring, concurrency, lanes, turns, budget: Budget::new() }
+        Self { transport, endpoint, keyring, concurrency, lanes, turns, budget: Budget::new() }
     }
 
     /// The most calls in flight at once.

@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use reqwest::{RequestBuilder, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, Request, Url};
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Hub, HubError, Problem, Turn, link, wire};
 use crate::retry;
@@ -24,6 +24,8 @@ const MAX_STALLS: u32 = 3;
 
 /// No call begins this shortly before the deadline: it would hardly be answered, and what it did would not be known.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How a call is made.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl<'a> Calls<'a> {
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<(T, Option<Url>), HubError> {
         let call = format!("GET {}", url.path());
-        let get = || self.hub.http.get(url.clone());
+        let get = || Request::new(Method::GET, url.clone());
         self.send(&call, &Manner::default(), get, |answered| {
             let next = link::next_of_list(&answered.headers, url)?;
             Ok((read(&answered.body).map_err(Problem::Unreadable)?, next))
@@ -108,7 +110,7 @@ impl<'a> Calls<'a> {
     ) -> Result<T, HubError> {
         let url = self.url(path)?;
         let read = |answered: &Answered| read(&answered.body).map_err(Problem::Unreadable);
-        self.send(&format!("GET {path}"), manner, || self.hub.http.get(url.clone()), read).await
+        self.send(&format!("GET {path}"), manner, || Request::new(Method::GET, url.clone()), read).await
     }
 
     /// Sends this as JSON.
@@ -122,8 +124,12 @@ impl<'a> Calls<'a> {
         let (url, call) = (self.url(path)?, format!("POST {path}"));
         let body = serde_json::to_vec(body)
             .map_err(|error| HubError::new(&call, Problem::Unreadable(wire::describe(&error))))?;
-        let http = &self.hub.http;
-        let request = || http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone());
+        let request = || {
+            let mut request = Request::new(Method::POST, url.clone());
+            request.headers_mut().insert(CONTENT_TYPE, JSON);
+            *request.body_mut() = Some(body.clone().into());
+            request
+        };
         let read = |answered: &Answered| read(&answered.body).map_err(Problem::Unreadable);
         self.send(&call, manner, request, read).await
     }
@@ -131,7 +137,7 @@ impl<'a> Calls<'a> {
     /// Deletes what is at a path.
     pub(super) async fn delete(&self, path: &str) -> Result<(), HubError> {
         let url = self.url(path)?;
-        let request = || self.hub.http.delete(url.clone());
+        let request = || Request::new(Method::DELETE, url.clone());
         self.send(&format!("DELETE {path}"), &Manner::default(), request, |_| Ok(())).await
     }
 
@@ -140,18 +146,18 @@ impl<'a> Calls<'a> {
         &self,
         call: &str,
         manner: &Manner,
-        request: impl Fn() -> RequestBuilder,
+        request: impl Fn() -> Request,
         read: impl Fn(&Answered) -> Result<T, Problem>,
     ) -> Result<T, HubError> {
         let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
         let attempt = || async {
-            let timeout = manner.timeout * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
+            let time = manner.timeout * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
             let token = self.hub.keyring.token();
-            let mut answered = self.send_once(call, manner.patience, request(), &token, timeout).await;
+            let mut answered = self.send_once(call, manner.patience, request(), &token, time).await;
             if answered.as_ref().is_err_and(HubError::is_about_the_token)
                 && let Some(token) = self.hub.keyring.newer_token(&token, self.last_moment()).await
             {
-                answered = self.send_once(call, manner.patience, request(), &token, timeout).await;
+                answered = self.send_once(call, manner.patience, request(), &token, time).await;
             }
             let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
             answered.and_then(read).map_err(|mut error| {
@@ -188,9 +194,9 @@ impl<'a> Calls<'a> {
         &self,
         call: &str,
         patience: Option<Duration>,
-        request: RequestBuilder,
+        mut request: Request,
         token: &Secret,
-        timeout: Duration,
+        time: Duration,
     ) -> Result<Answered, HubError> {
         let Hub { lanes, budget, .. } = self.hub;
         let fail = |problem| HubError::new(call, problem);
@@ -201,22 +207,34 @@ impl<'a> Calls<'a> {
         let mut under_way = budget.begin(self.last_moment(), postpone).await.map_err(fail)?;
         self.may_go_on(call)?;
         self.count.fetch_add(1, Ordering::Relaxed);
-        // `bearer_auth` marks the header as sensitive, so that no debug output shows it.
-        let request = request.bearer_auth(token.expose()).header(ACCEPT, "application/json");
+        request.headers_mut().insert(AUTHORIZATION, bearer(token).map_err(fail)?);
+        request.headers_mut().insert(ACCEPT, JSON);
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let lost = |error: reqwest::Error| match Problem::of(&error) {
-            Problem::TooSlow if left <= timeout => HubError { may_be_done: true, ..fail(Problem::OutOfTime) },
-            problem => fail(problem),
+        let exchange = async {
+            let response = self.hub.transport.carry(request).await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            under_way.answered(status, &headers);
+            let body = response.bytes().await.map_err(|error| Problem::of(&error))?;
+            Ok((status, headers, body))
         };
-        let response = request.timeout(timeout.min(left)).send().await.map_err(lost)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        under_way.answered(status, &headers);
-        let body = response.bytes().await.map_err(lost)?;
+        let (status, headers, body) = match timeout(time.min(left), exchange).await {
+            Ok(answered) => answered.map_err(fail)?,
+            Err(_) if left <= time => return Err(HubError { may_be_done: true, ..fail(Problem::OutOfTime) }),
+            Err(_) => return Err(fail(Problem::TooSlow)),
+        };
         if status.is_success() {
             return Ok(Answered { headers, body: body.into() });
         }
         Err(HubError::refused(call, status.as_u16(), &headers, &body, token))
     }
+}
+
+/// The header that shows a token; marked, so that no debug output shows it.
+fn bearer(token: &Secret) -> Result<HeaderValue, Problem> {
+    let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+    let mut bearer = bearer.map_err(|_| Problem::Unreachable("HF_TOKEN is no token".to_owned()))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }
 
 /// A successful answer, read to its end.
