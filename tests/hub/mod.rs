@@ -9,6 +9,7 @@
 
 mod api;
 mod entry;
+mod exchange;
 mod model;
 mod quota;
 mod server;
@@ -17,9 +18,11 @@ mod settings;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use api::Answer;
+pub use exchange::{Reply, exchange};
 pub use model::{AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Repo, Role, Status};
 pub use quota::Quota;
-pub use server::{Server, listen};
+pub use server::{Server, listen, read, respond, response};
 pub use settings::{Account, Scope, TokenRole, Webhook};
 
 /// A running stand-in; it ends when this is dropped.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::quota::Quota;
 use super::settings::{Account, Webhook};
@@ -125,6 +126,8 @@ pub struct AccessRequest {
     pub writes: u32,
     /// Its last change and what it was before, for a list that lags.
     pub before: Option<(Instant, Status)>,
+    /// Taken back by the requester.
+    pub withdrawn: bool,
 }
 
 impl AccessRequest {
@@ -176,6 +179,17 @@ impl Repo {
 
     /// Somebody asks for access. Who was rejected is silently ignored.
     pub fn ask_at(&mut self, person: Person, requested_at: DateTime<Utc>) {
+        if let Some(place) = self.places.get(&format!("userId {}", person.id)).copied()
+            && self.requests[place].withdrawn
+        {
+            let request = &mut self.requests[place];
+            self.places.remove(&format!("requestId {}", request.id));
+            request.id = format!("{}-again", request.id);
+            self.places.insert(format!("requestId {}", request.id), place);
+            (request.person, request.requested_at, request.withdrawn) = (person, requested_at, false);
+            request.set(Status::Pending, None);
+            return;
+        }
         if let Some(request) = self.find_mut("userId", &person.id) {
             if request.status == Status::Reset {
                 request.set(Status::Pending, None);
@@ -198,12 +212,26 @@ impl Repo {
             reason: None,
             writes: 0,
             before: None,
+            withdrawn: false,
         });
     }
 
-    /// The request that is named by this key of a body: `userId`, `user` or `requestId`.
-    pub fn find_mut(&mut self, key: &str, value: &str) -> Option<&mut AccessRequest> {
+    /// Somebody takes the request back. Who asks again makes a new one.
+    pub fn withdraw(&mut self, user: &str) {
+        if let Some(request) = self.find_mut("user", user) {
+            request.withdrawn = true;
+        }
+    }
+
+    /// The place of the request that is named by this key of a body: `userId`, `user` or `requestId`.
+    pub fn place(&self, key: &str, value: &str) -> Option<usize> {
         let place = *self.places.get(&format!("{key} {value}"))?;
+        (!self.requests[place].withdrawn).then_some(place)
+    }
+
+    /// The request at that place.
+    pub fn find_mut(&mut self, key: &str, value: &str) -> Option<&mut AccessRequest> {
+        let place = self.place(key, value)?;
         self.requests.get_mut(place)
     }
 
@@ -227,7 +255,7 @@ impl Repo {
         from: usize,
     ) -> impl Iterator<Item = (usize, &AccessRequest)> {
         let requests = self.requests.iter().enumerate().skip(from);
-        requests.filter(move |(_, request)| request.listed_as(lag) == status)
+        requests.filter(move |(_, request)| !request.withdrawn && request.listed_as(lag) == status)
     }
 }
 
@@ -246,6 +274,37 @@ pub enum Fault {
     Stall,
     /// It is done, but the answer is not what it should be.
     Garbage,
+    /// It is done, but somebody on the way answers with this status.
+    Lost(u16),
+    /// It is done, but the answer breaks off.
+    Cut,
+    /// A list shows, between the others, those who are decided.
+    Strays,
+    /// What a list says is in it twice.
+    Twice,
+    /// The next page of a list is said to be at another origin.
+    Elsewhere,
+    /// The next page of a list is said to be this one.
+    Circle,
+}
+
+impl Fault {
+    /// What it is called where faults are counted.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Status(status) | Self::Answer(status, ..) => format!("status {status}"),
+            Self::Lost(status) => format!("done, status {status}"),
+            Self::DropBefore => "no connection".to_owned(),
+            Self::DropAfter => "done, connection closed".to_owned(),
+            Self::Stall => "done, no answer".to_owned(),
+            Self::Garbage => "done, unreadable answer".to_owned(),
+            Self::Cut => "done, answer breaks off".to_owned(),
+            Self::Strays => "page with those who are decided".to_owned(),
+            Self::Twice => "answer with everything twice".to_owned(),
+            Self::Elsewhere => "next page at another origin".to_owned(),
+            Self::Circle => "next page is this page".to_owned(),
+        }
+    }
 }
 
 /// What the cursor to the next page is; of the real Hub nobody knows.
@@ -310,8 +369,10 @@ pub struct Model {
     /// How many calls there were.
     pub call_count: usize,
     faults: VecDeque<(String, Fault)>,
-    /// The share of calls that go wrong in some way, and what draws them.
-    flaky: Option<(f32, fastrand::Rng)>,
+    /// The share of calls that go wrong in some way, what draws them, and the ways.
+    flaky: Option<(f32, fastrand::Rng, Vec<Fault>)>,
+    /// How often each fault was met, by its name.
+    pub met: BTreeMap<String, u64>,
 }
 
 impl Model {
@@ -340,6 +401,7 @@ impl Model {
             call_count: 0,
             faults: VecDeque::new(),
             flaky: None,
+            met: BTreeMap::new(),
         }
     }
 
@@ -385,22 +447,35 @@ impl Model {
         (self.faults, self.flaky) = (VecDeque::new(), None);
     }
 
-    /// From now on this share of all calls goes wrong, each in a way that is drawn from all that there are.
+    /// From now on this share of all calls goes wrong, each in a way that is drawn from those that pass by themselves.
     pub fn flaky(&mut self, share: f32, seed: u64) {
-        self.flaky = Some((share, fastrand::Rng::with_seed(seed)));
+        let statuses = [408, 425, 429, 500, 502, 503, 504].map(Fault::Status);
+        let others = [Fault::DropBefore, Fault::DropAfter, Fault::Garbage, Fault::Stall];
+        // Each of the others is as likely as all statuses together.
+        let mut ways: Vec<Fault> = statuses.clone().into();
+        for _ in &statuses {
+            ways.extend(others.clone());
+        }
+        self.flaky_in(share, seed, ways);
+    }
+
+    /// The same, in these ways.
+    pub fn flaky_in(&mut self, share: f32, seed: u64, ways: Vec<Fault>) {
+        self.flaky = Some((share, fastrand::Rng::with_seed(seed), ways));
     }
 
     pub fn take_fault(&mut self, call: &Call) -> Option<Fault> {
+        let fault = self.draw_fault(call)?;
+        *self.met.entry(fault.name()).or_default() += 1;
+        Some(fault)
+    }
+
+    fn draw_fault(&mut self, call: &Call) -> Option<Fault> {
         let shown = call.to_string();
         if let Some(place) = self.faults.iter().position(|(part, _)| shown.contains(part)) {
             return self.faults.remove(place).map(|(_, fault)| fault);
         }
-        let (share, random) = self.flaky.as_mut()?;
-        if random.f32() >= *share {
-            return None;
-        }
-        let status = [408, 425, 429, 500, 502, 503, 504][random.usize(..7)];
-        let ways = [Fault::Status(status), Fault::DropBefore, Fault::DropAfter, Fault::Garbage, Fault::Stall];
-        random.choice(ways)
+        let (share, random, ways) = self.flaky.as_mut()?;
+        if random.f32() >= *share { None } else { random.choice(&*ways).cloned() }
     }
 }

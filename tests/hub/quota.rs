@@ -1,6 +1,8 @@
 //! How many calls the Hub allows.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// The Hub's limit on calls, in windows of a fixed length.
 #[derive(Clone, Debug)]

@@ -1,6 +1,5 @@
-//! The HTTP server before the model, and what goes wrong on purpose.
+//! The HTTP server before the model.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::api::{self, Answer};
-use super::model::{Call, Fault, Model};
+use super::api::Answer;
+use super::exchange::{Reply, exchange};
+use super::model::{Call, Model};
 
 /// Stops serving when it is dropped.
 pub struct Server(JoinHandle<()>);
@@ -74,6 +74,18 @@ impl Drop for InFlight {
 }
 
 async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+    let (call, token) = read(request).await?;
+    let _in_flight = InFlight::new(Arc::clone(&model));
+    let latency = lock(&model).latency;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let reply = exchange(&mut lock(&model), &call, token.as_deref());
+    respond(reply).await
+}
+
+/// A call as the model takes it, and the token that came with it.
+pub async fn read(request: Request<Incoming>) -> io::Result<(Call, Option<String>)> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
@@ -84,43 +96,23 @@ async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Resu
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     let token = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    Ok((call, token.map(str::to_owned)))
+}
 
-    let _in_flight = InFlight::new(Arc::clone(&model));
-    let latency = lock(&model).latency;
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
-    let (answer, fault, number) = {
-        let mut model = lock(&model);
-        model.call_count += 1;
-        if model.keeps_calls {
-            model.calls.push(call.clone());
-        }
-        let fault = model.take_fault(&call);
-        let answer = match &fault {
-            Some(Fault::Status(status)) => Answer::error(*status, None, "something went wrong on purpose"),
-            Some(Fault::Answer(status, headers, body)) => {
-                Answer { status: *status, headers: headers.clone(), body: body.clone() }
-            }
-            Some(Fault::DropBefore) => return Err(io::Error::other("dropped")),
-            _ => api::answer(&mut model, &call, token),
-        };
-        (answer, fault, model.call_count)
-    };
-    match fault {
-        Some(Fault::DropAfter) => Err(io::Error::other("dropped")),
-        Some(Fault::Stall) => std::future::pending::<Result<_, Infallible>>().await.map_err(io::Error::other),
-        Some(Fault::Garbage) => Ok(respond(Answer { body: "<html>\u{fffd}".to_owned(), ..answer }, number)),
-        _ => Ok(respond(answer, number)),
+/// Brings back over HTTP what became of a call.
+pub async fn respond(reply: Reply) -> io::Result<Response<Full<Bytes>>> {
+    match reply {
+        Reply::Answer(answer) => Ok(response(answer)),
+        // Only the length that was promised tells the two apart.
+        Reply::Cut(_) | Reply::Closed => Err(io::Error::other("dropped")),
+        Reply::Silence => std::future::pending().await,
     }
 }
 
-fn respond(answer: Answer, number: usize) -> Response<Full<Bytes>> {
-    let Answer { status, headers, body } = answer;
-    let mut response = Response::builder()
-        .status(status)
-        .header("Content-Type", "application/json; charset=utf-8")
-        .header("X-Request-Id", api::request_id(number));
+/// An answer as HTTP has it.
+pub fn response(Answer { status, headers, body }: Answer) -> Response<Full<Bytes>> {
+    let mut response =
+        Response::builder().status(status).header("Content-Type", "application/json; charset=utf-8");
     for (name, value) in headers {
         response = response.header(name, value);
     }
