@@ -1,11 +1,10 @@
 //! Carrying verdicts out: in batches where the Hub takes them, one by one where it does not.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 
-use super::{Answer, Handled, HubError, MAX_BATCH, RepoCalls};
+use super::{Answer, Handled, HubError, RepoCalls};
 use crate::model::Identity;
 
 /// Writes to one repo, and remembers what this Hub has turned out not to do.
@@ -28,14 +27,14 @@ impl<'a> Writer<'a> {
         Self { calls, no_batch: AtomicBool::new(false), no_batch_by_request_id: AtomicBool::new(false) }
     }
 
-    /// Gives up to [`MAX_BATCH`] requests the same new status, in one call, or one by one where the Hub does not take them as
+    /// Gives up to [`MAX_BATCH`](super::MAX_BATCH) requests the same new status, in one call, or one by one where the Hub does not take them as
     /// a batch. All of them are to be named in the same way. One result for each, in their order.
     pub async fn write(&self, identities: &[Identity], answer: &Answer) -> Vec<Result<Handled, HubError>> {
         let by_request_id = matches!(identities.first(), Some(Identity::RequestId(_)));
         let refused_before = self.no_batch.load(Ordering::Relaxed)
             || by_request_id && self.no_batch_by_request_id.load(Ordering::Relaxed);
         if identities.len() <= 1 || refused_before {
-            return self.write_each(identities, answer).await;
+            return self.write_each(identities, answer, false).await;
         }
         let error = match self.calls.batch(identities, answer).await {
             Ok(handled) => return handled.into_iter().map(Ok).collect(),
@@ -44,25 +43,36 @@ impl<'a> Writer<'a> {
         };
         // One request in it may be what the Hub objects to, or what all of them have in common, such as the reason. Which
         // ones are to tell is drawn anew in every run, so that a few that are always refused keep nobody out for ever.
-        let drawn = RandomState::new().hash_one(()) % MAX_BATCH as u64;
-        let middle = usize::try_from(drawn).unwrap_or_default() % identities.len();
+        let middle = fastrand::usize(..identities.len());
         let mut in_turn = identities.to_vec();
         in_turn.rotate_left(middle);
         let (probes, others) = in_turn.split_at(PROBES.min(in_turn.len()));
-        let mut written = self.write_each(probes, answer).await;
+        let mut written = self.write_each(probes, answer, error.may_be_done).await;
         if written.iter().all(Result::is_err) {
             written.extend(fail_each(others, &error));
         } else {
             self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
             self.no_batch_by_request_id.fetch_or(by_request_id, Ordering::Relaxed);
-            written.extend(self.write_each(others, answer).await);
+            written.extend(self.write_each(others, answer, error.may_be_done).await);
         }
         written.rotate_right(middle);
         written
     }
 
-    async fn write_each(&self, identities: &[Identity], answer: &Answer) -> Vec<Result<Handled, HubError>> {
-        join_all(identities.iter().map(|identity| self.calls.handle(identity, answer))).await
+    /// Writes them one by one. If they `may_be_done` already, by a batch whose answer was lost, that is what becomes of those
+    /// who are found to be, and nobody is taken for failed.
+    async fn write_each(
+        &self,
+        identities: &[Identity],
+        answer: &Answer,
+        may_be_done: bool,
+    ) -> Vec<Result<Handled, HubError>> {
+        let write = async |identity| match self.calls.handle(identity, answer).await {
+            Ok(Handled::Gone) if may_be_done => Ok(Handled::Done),
+            Err(error) => Err(HubError { may_be_done: error.may_be_done || may_be_done, ..error }),
+            written => written,
+        };
+        join_all(identities.iter().map(write)).await
     }
 }
 

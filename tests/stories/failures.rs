@@ -317,3 +317,21 @@ async fn a_hub_that_is_not_there_is_reported() {
     assert!(error(&report).contains("no connection to the Hub: "), "{report}");
     assert!(report["repos"][0]["calls"].as_u64() > Some(1), "it may come back: {report}");
 }
+
+#[tokio::test]
+async fn what_a_batch_has_done_whose_answer_was_lost_is_neither_failed_nor_gone() {
+    let hub = six_waiting().await;
+    hub.model().fault("/batch", Fault::DropAfter);
+    hub.model().fault("/batch", Fault::Status(404));
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let count = |name: &str| report["repos"][0][name].as_u64().expect("a number");
+    assert_eq!((status, count("accepted"), count("gone")), (200, 5, 0), "{report}");
+
+    let hub = six_waiting().await;
+    hub.model().fault("/batch", Fault::DropAfter);
+    hub.model().fault("/batch", Fault::Status(404));
+    hub.model().faults("/handle", &Fault::Status(418), 5);
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let count = |name: &str| report["repos"][0][name].as_u64().expect("a number");
+    assert_eq!((status, count("unknown"), count("failed")), (202, 5, 0), "{report}");
+}
