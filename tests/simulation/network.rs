@@ -1,0 +1,166 @@
+//! The way between a process and the Hub: in memory, where everything may take as long as it likes in no time, or HTTP.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hub_doorman::hub::{Problem, Transport};
+use hyper::body::{Bytes, Frame};
+use reqwest::{Request, Response};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use crate::hub::{self, Answer, Call, Reply, Server};
+use crate::world::World;
+
+/// The network as one process sees it.
+#[derive(Clone)]
+pub struct Network {
+    pub world: Arc<Mutex<World>>,
+    /// The run that goes on in the process.
+    pub run: Arc<AtomicUsize>,
+    /// The share of calls that are kept for long on their way.
+    pub late: f32,
+    random: Arc<Mutex<fastrand::Rng>>,
+    /// The Hub has said that it wants no call before.
+    not_before: Arc<Mutex<Option<Instant>>>,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().expect("no panic while it was held")
+}
+
+impl Network {
+    pub fn new(world: &Arc<Mutex<World>>, late: f32, seed: u64) -> Self {
+        let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
+        Self { world: Arc::clone(world), run: Arc::default(), late, random, not_before: Arc::default() }
+    }
+
+    /// Serves this process over HTTP, on a port of its own by which it is known.
+    pub async fn serve(&self) -> (String, Server) {
+        let this = self.clone();
+        let origin = Arc::new(Mutex::new(String::new()));
+        let of_calls = Arc::clone(&origin);
+        let answer = move |request| {
+            let (this, origin) = (this.clone(), Arc::clone(&of_calls));
+            async move {
+                let (call, token) = hub::read(request).await?;
+                let run = this.run.load(Ordering::Relaxed);
+                let reply = {
+                    let mut world = lock(&this.world);
+                    world.model.origin.clone_from(&lock(&origin));
+                    world.exchange(run, &call, token.as_deref())
+                };
+                hub::respond(reply).await
+            }
+        };
+        let (address, server) = hub::listen(answer).await;
+        *lock(&origin) = format!("http://{address}");
+        (format!("http://{address}"), server)
+    }
+
+    /// How long a call is on its way to the Hub, and its answer back.
+    fn ways(&self, run: usize) -> [Duration; 2] {
+        let mut random = lock(&self.random);
+        let mut world = lock(&self.world);
+        ["request late", "answer late"].map(|late| {
+            if random.f32() < self.late {
+                world.delay(run, late);
+                return Duration::from_millis(random.u64(1_000..40_000));
+            }
+            world.latency.mul_f32(random.f32())
+        })
+    }
+}
+
+impl Transport for Network {
+    fn carry(
+        &self,
+        request: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send + '_>> {
+        Box::pin(async move {
+            let run = self.run.load(Ordering::Relaxed);
+            if let Some(not_before) = *lock(&self.not_before)
+                && Instant::now() < not_before
+            {
+                lock(&self.world).break_rule(format!("run {run} calls although the Hub wants no call"));
+            }
+            if !lock(&self.world).call(run) {
+                return std::future::pending().await;
+            }
+            let (call, token) = read(&request);
+            let ([there, back], world) = (self.ways(run), Arc::clone(&self.world));
+            let (answer, answered) = oneshot::channel();
+            // What was sent arrives, whether or not somebody still waits for the answer.
+            tokio::spawn(async move {
+                sleep(there).await;
+                let reply = lock(&world).exchange(run, &call, token.as_deref());
+                sleep(back).await;
+                let _ = answer.send(reply);
+            });
+            match answered.await {
+                Ok(Reply::Answer(answer)) => {
+                    self.heed(&answer);
+                    Ok(response(answer))
+                }
+                Ok(Reply::Cut(answer)) => Ok(broken_off(answer)),
+                Ok(Reply::Closed) => Err(Problem::Unanswered("the connection was closed".to_owned())),
+                Ok(Reply::Silence) | Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Network {
+    /// Remembers how long the Hub wants no call.
+    fn heed(&self, answer: &Answer) {
+        if answer.status != 429 {
+            return;
+        }
+        let header =
+            |name: &str| answer.headers.iter().find(|(of, _)| *of == name).map(|(_, text)| text.as_str());
+        let after = header("Retry-After").and_then(|text| text.parse().ok());
+        let ends = header("RateLimit").and_then(|text| text.rsplit_once("t=")?.1.parse().ok());
+        if let Some(seconds) = after.or(ends) {
+            *lock(&self.not_before) = Some(Instant::now() + Duration::from_secs(seconds));
+        }
+    }
+}
+
+fn read(request: &Request) -> (Call, Option<String>) {
+    let url = request.url();
+    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+    let token = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let call = Call {
+        method: request.method().to_string(),
+        path,
+        user_agent: String::new(),
+        body: serde_json::from_slice(body).unwrap_or_default(),
+    };
+    (call, token.and_then(|token| token.strip_prefix("Bearer ")).map(str::to_owned))
+}
+
+fn response(answer: Answer) -> Response {
+    hub::response(answer).map(reqwest::Body::wrap).into()
+}
+
+/// The first half of an answer, and then an error.
+fn broken_off(answer: Answer) -> Response {
+    let half = answer.body.len() / 2;
+    let half = Bytes::copy_from_slice(&answer.body.as_bytes()[..half]);
+    let parts = [Ok(Frame::data(half)), Err(io::Error::other("the connection broke"))];
+    let body = StreamBody::new(stream::iter(parts)).boxed();
+    hub::response(answer).map(|_| reqwest::Body::wrap(body)).into()
+}

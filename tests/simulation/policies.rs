@@ -1,0 +1,140 @@
+//! Policies that are drawn, and what they mean, said once more without CEL and without the doorman's own code.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::hub::Status;
+
+/// A condition, and whether it holds for an entry of the Hub's list; nothing if that cannot be known.
+struct Condition {
+    cel: &'static str,
+    holds: fn(&Entry) -> Option<bool>,
+}
+
+/// An entry of the list of pending requests, as the Hub showed it.
+pub struct Entry<'a> {
+    pub shown: &'a Value,
+    pub is_dataset: bool,
+}
+
+impl Entry<'_> {
+    fn text(&self, keys: &[&str]) -> Option<&str> {
+        keys.iter().try_fold(self.shown, |value, key| value.get(key))?.as_str()
+    }
+
+    fn answer(&self, label: &str) -> Option<&str> {
+        self.text(&["fields", label])
+    }
+}
+
+const CONDITIONS: [Condition; 10] = [
+    Condition { cel: "true", holds: |_| Some(true) },
+    Condition {
+        cel: "user.domain == 'acme.com'",
+        holds: |entry| Some(entry.text(&["user", "email"])?.ends_with("@acme.com")),
+    },
+    Condition {
+        cel: "'epfl' in user.verified_orgs",
+        holds: |entry| {
+            let orgs = entry.shown.get("user")?.get("verifiedOrgNames")?.as_array()?;
+            Some(orgs.iter().any(|org| org == "epfl"))
+        },
+    },
+    Condition { cel: "user.pro", holds: |entry| entry.shown.get("user")?.get("isPro")?.as_bool() },
+    Condition {
+        cel: "user.name.startsWith('a')",
+        holds: |entry| Some(entry.text(&["user", "user"])?.starts_with('a')),
+    },
+    Condition { cel: "fields['Country'] == 'KP'", holds: |entry| Some(entry.answer("Country")? == "KP") },
+    Condition {
+        cel: "'Country' in fields && fields['Country'] == 'KP'",
+        holds: |entry| Some(entry.answer("Country") == Some("KP")),
+    },
+    Condition {
+        cel: "size(fields['Affiliation']) < 3",
+        holds: |entry| Some(entry.answer("Affiliation")?.chars().count() < 3),
+    },
+    Condition {
+        cel: "!('Affiliation' in fields)",
+        holds: |entry| Some(entry.answer("Affiliation").is_none()),
+    },
+    Condition { cel: "repo.type == 'dataset'", holds: |entry| Some(entry.is_dataset) },
+];
+
+/// What is to be done about a request: a new status and what the user is told, or nothing (hold).
+pub type Expected = Option<(Status, Option<String>)>;
+
+/// A policy.
+#[derive(Debug)]
+pub struct Policy {
+    pub text: String,
+    rules: Vec<(usize, &'static str, Option<String>)>,
+    default: &'static str,
+}
+
+/// From the strictest to the mildest.
+const VERDICTS: [&str; 4] = ["reject", "reset", "hold", "accept"];
+
+impl Policy {
+    /// One that accepts somebody more often than not.
+    pub fn draw(random: &mut fastrand::Rng) -> Self {
+        let verdicts = ["accept", "accept", "accept", "hold", "reset", "reject"];
+        let mut rules = Vec::new();
+        for number in 0..random.usize(0..6) {
+            let verdict = verdicts[random.usize(..verdicts.len())];
+            let may_say_why = matches!(verdict, "reject" | "reset") && random.bool();
+            rules.push((
+                random.usize(..CONDITIONS.len()),
+                verdict,
+                may_say_why.then(|| format!("Rule {number}.")),
+            ));
+        }
+        let default = ["hold", "hold", "accept", "reset", "reject"][random.usize(..5)];
+        let shown = rules.iter().enumerate().map(|(number, (condition, verdict, reason))| {
+            let mut rule =
+                json!({"name": format!("rule-{number}"), "then": verdict, "if": CONDITIONS[*condition].cel});
+            if let Some(reason) = reason {
+                rule["reason"] = json!(reason);
+            }
+            rule
+        });
+        let text = json!({"rules": shown.collect::<Vec<_>>(), "default": default}).to_string();
+        Self { text, rules, default }
+    }
+
+    /// What this policy makes of an entry.
+    pub fn expects(&self, entry: &Entry) -> Expected {
+        if entry.shown["status"] != "pending" {
+            return None;
+        }
+        let mut matching = Vec::new();
+        for (condition, verdict, reason) in &self.rules {
+            if (CONDITIONS[*condition].holds)(entry)? {
+                matching.push((*verdict, reason.clone()));
+            }
+        }
+        let strictest =
+            VERDICTS.iter().find_map(|strict| matching.iter().find(|(verdict, _)| verdict == strict));
+        let (verdict, reason) = strictest.cloned().unwrap_or((self.default, None));
+        let status = match verdict {
+            "reject" => Status::Rejected,
+            "reset" => Status::Reset,
+            "accept" => Status::Accepted,
+            _ => return None,
+        };
+        Some((status, reason))
+    }
+}
+
+/// How an expectation reads.
+pub fn shown(expected: &Expected) -> String {
+    let mut shown = String::new();
+    match expected {
+        None => shown.push_str("hold"),
+        Some((status, reason)) => {
+            let _ = write!(shown, "{}{}", status.as_str(), reason.as_deref().unwrap_or_default());
+        }
+    }
+    shown
+}

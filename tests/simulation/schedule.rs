@@ -1,0 +1,267 @@
+//! What happens in one simulation, all of it drawn from a seed.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+
+use crate::hub::{Batch, Cursor, Fault, Gating, Model, Person, Quota, Status};
+use crate::policies::Policy;
+
+/// Everything that is decided before it begins.
+#[derive(Debug)]
+pub struct Schedule {
+    pub seed: u64,
+    /// Over HTTP, and so in the time of the world: nothing in it takes long.
+    pub over_http: bool,
+    pub repos: Vec<String>,
+    pub concurrency: usize,
+    /// The longest that a call takes which is not late, and the share of those that are late.
+    pub latency: Duration,
+    pub late: f32,
+    /// From when on which share of calls goes wrong.
+    pub weather: Vec<(Duration, f32)>,
+    /// From when on which policy is in force.
+    pub policies: Vec<(Duration, Arc<Policy>)>,
+    /// What each process is woken for.
+    pub processes: Vec<Vec<Event>>,
+    /// What people do meanwhile.
+    pub acts: Vec<(Duration, Act)>,
+}
+
+/// Something that a process is woken for.
+#[derive(Debug)]
+pub struct Event {
+    pub at: Duration,
+    /// The repo of a webhook; nothing is a sweep.
+    pub repo: Option<String>,
+    /// How long Lambda gives it.
+    pub time: Duration,
+    pub stop: Option<Stop>,
+    pub dry_run: bool,
+}
+
+/// When a process is stopped in the middle.
+#[derive(Clone, Copy, Debug)]
+pub enum Stop {
+    /// At one of the places where it waits for something.
+    Await(u32),
+    After(Duration),
+}
+
+/// What somebody does to a repo; a number means one of its requests.
+#[derive(Debug)]
+pub enum Act {
+    Decides(String, usize, Status),
+    Asks(String, Box<Person>),
+    AsksAgain(String, usize),
+    Withdraws(String, usize),
+    Hides(String, bool),
+    Gates(String, Gating),
+}
+
+fn one_of<T: Clone>(random: &mut fastrand::Rng, all: &[T]) -> T {
+    all[random.usize(..all.len())].clone()
+}
+
+fn milliseconds(random: &mut fastrand::Rng, range: Range<u64>) -> Duration {
+    Duration::from_millis(random.u64(range))
+}
+
+/// Somebody, of whom all that rules look at is drawn.
+pub fn person(random: &mut fastrand::Rng, number: usize) -> Person {
+    let name = format!("{}{number}", one_of(random, &['a', 'b']));
+    let domain = one_of(random, &["acme.com", "acme.com", "example.org"]);
+    let mut person = Person::new(&name, &format!("{name}@{domain}"));
+    person.email = person.email.filter(|_| random.u8(..10) > 0);
+    person.pro = random.bool();
+    if random.bool() {
+        person = person.verified("epfl");
+    }
+    if random.bool() {
+        person = person.answer("Country", one_of(random, &["CH", "CH", "KP"]));
+    }
+    if random.bool() {
+        person = person.answer("Affiliation", one_of(random, &["", "x", "EPFL", "ACME"]));
+    }
+    person
+}
+
+/// All that may go wrong with a call and pass by itself, and some that only look like it.
+fn ways() -> Vec<Fault> {
+    let mut ways: Vec<Fault> =
+        [400, 401, 403, 404, 408, 413, 425, 429, 500, 502, 503, 504].map(Fault::Status).into();
+    ways.extend([408, 500, 502, 504].map(Fault::Lost));
+    for after in [0, 1, 7, 90] {
+        ways.push(Fault::Answer(429, vec![("Retry-After", after.to_string())], String::new()));
+    }
+    let many = [
+        Fault::DropBefore,
+        Fault::DropAfter,
+        Fault::Stall,
+        Fault::Garbage,
+        Fault::Cut,
+        Fault::Strays,
+        Fault::Twice,
+    ];
+    for _ in 0..4 {
+        ways.extend(many.clone());
+    }
+    ways.extend([Fault::Elsewhere, Fault::Circle]);
+    ways
+}
+
+/// Those of them that cost little time.
+fn quick_ways() -> Vec<Fault> {
+    let mut ways: Vec<Fault> = [404, 500, 502, 503].map(Fault::Status).into();
+    ways.extend([
+        Fault::Lost(502),
+        Fault::DropBefore,
+        Fault::DropAfter,
+        Fault::Garbage,
+        Fault::Strays,
+        Fault::Twice,
+    ]);
+    ways
+}
+
+impl Schedule {
+    /// The schedule of a seed, and the Hub at its beginning.
+    pub fn draw(seed: u64, over_http: bool) -> (Self, Model) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let random = &mut random;
+        let mut model = Model::new(crate::hub::Hub::TOKEN);
+        model.keeps_calls = false;
+        "http://hub".clone_into(&mut model.origin);
+        model.batch = one_of(random, &[Batch::Any, Batch::NoRequestId, Batch::Unknown]);
+        model.cursor = one_of(random, &[Cursor::Points, Cursor::Counts]);
+        model.max_page = one_of(random, &[10, 10, 25, 100, 1000]);
+        let lags: &[u64] = if over_http { &[0, 50] } else { &[0, 0, 1000, 3000] };
+        model.lag = Duration::from_millis(one_of(random, lags));
+        if !over_http && random.u8(..3) == 0 {
+            let window = Duration::from_secs(one_of(random, &[10, 60, 300]));
+            model.quota = Quota::new(random.u32(5..60), window);
+        }
+        model.tells_limits = random.u8(..4) > 0;
+        model.quota.tells_when = random.bool();
+        let repos: &[&str] = &["acme/model", "datasets/acme/corpus", "acme/other"];
+        let repos: Vec<String> =
+            repos[..one_of(random, &[1, 1, 2, 3])].iter().map(|&name| name.to_owned()).collect();
+        let long_ago = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        for name in &repos {
+            let people = match random.u8(..100) {
+                0..60 => random.usize(0..13),
+                60..85 => random.usize(13..60),
+                85..98 => random.usize(60..300),
+                _ if over_http => random.usize(60..300),
+                _ => random.usize(300..3000),
+            };
+            let repo = model.add(name);
+            repo.hides_requesters = random.u8(..6) == 0;
+            repo.has_request_ids = random.u8(..4) > 0;
+            for number in 0..people {
+                repo.ask_at(
+                    person(random, number),
+                    long_ago + TimeDelta::seconds(i64::try_from(number).unwrap_or_default()),
+                );
+                repo.requests[number].anonymous = random.u8(..50) == 0;
+            }
+        }
+        let horizon = if over_http { 300 } else { one_of(random, &[5_000, 60_000, 600_000]) };
+        let mut drawn = Self {
+            seed,
+            over_http,
+            concurrency: one_of(random, &[1, 2, 8]),
+            latency: Duration::from_millis(if over_http { 0 } else { one_of(random, &[0, 20, 300]) }),
+            late: if over_http { 0.0 } else { one_of(random, &[0.0, 0.0, 0.02, 0.1]) },
+            weather: Vec::new(),
+            policies: vec![(Duration::ZERO, Arc::new(Policy::draw(random)))],
+            processes: Vec::new(),
+            acts: Vec::new(),
+            repos,
+        };
+        drawn.draw_events(random, horizon);
+        drawn.draw_acts(random, horizon, &mut model);
+        (drawn, model)
+    }
+
+    fn draw_events(&mut self, random: &mut fastrand::Rng, horizon: u64) {
+        let shares: &[f32] = if self.over_http { &[0.0, 0.05] } else { &[0.0, 0.0, 0.02, 0.2, 0.5, 1.0] };
+        let mut changes: Vec<Duration> =
+            (0..random.usize(0..4)).map(|_| milliseconds(random, 0..horizon)).collect();
+        changes.sort();
+        self.weather =
+            std::iter::once(Duration::ZERO).chain(changes).map(|at| (at, one_of(random, shares))).collect();
+        if random.u8(..3) == 0 {
+            self.policies.push((milliseconds(random, 0..horizon), Arc::new(Policy::draw(random))));
+        }
+        for _ in 0..random.usize(1..4) {
+            let mut times: Vec<Duration> =
+                (0..random.usize(1..4)).map(|_| milliseconds(random, 0..horizon)).collect();
+            times.sort();
+            let events = times.into_iter().map(|at| self.draw_event(random, at)).collect();
+            self.processes.push(events);
+        }
+    }
+
+    fn draw_event(&self, random: &mut fastrand::Rng, at: Duration) -> Event {
+        let stop = match random.u8(..8) {
+            0 => Some(Stop::Await(1 << random.u32(0..12))),
+            1 => Some(Stop::Await(random.u32(1..60))),
+            2 => Some(Stop::After(milliseconds(random, 0..if self.over_http { 100 } else { 30_000 }))),
+            _ => None,
+        };
+        let time = match random.u8(..10) {
+            _ if self.over_http => Duration::from_secs(20),
+            0 => milliseconds(random, 0..3_000),
+            1..4 => Duration::from_secs(20),
+            4..7 => Duration::from_secs(60),
+            _ => Duration::from_secs(299),
+        };
+        let repo = one_of(random, &self.repos);
+        Event {
+            at,
+            repo: Some(repo).filter(|_| random.u8(..3) > 0),
+            time,
+            stop,
+            dry_run: random.u8(..20) == 0,
+        }
+    }
+
+    fn draw_acts(&mut self, random: &mut fastrand::Rng, horizon: u64, model: &mut Model) {
+        let most = one_of(random, &[1, 1, 4, 20]);
+        for _ in 0..random.usize(0..most) {
+            let name = one_of(random, &self.repos);
+            let people = model.repo(&name).requests.len();
+            let who = random.usize(..people.max(1));
+            let act = match random.u8(..12) {
+                0..4 => Act::Decides(
+                    name,
+                    who,
+                    one_of(random, &[Status::Accepted, Status::Rejected, Status::Reset, Status::Pending]),
+                ),
+                4..7 => {
+                    let number = random.usize(10_000..1_000_000);
+                    Act::Asks(name, Box::new(person(random, number)))
+                }
+                7 | 8 => Act::AsksAgain(name, who),
+                9 => Act::Withdraws(name, who),
+                10 => Act::Hides(name, random.bool()),
+                _ => Act::Gates(name, one_of(random, &[Gating::Off, Gating::Manual])),
+            };
+            self.acts.push((milliseconds(random, 0..horizon), act));
+        }
+        self.acts.sort_by_key(|(at, _)| *at);
+    }
+
+    /// The ways in which calls go wrong.
+    pub fn ways(&self) -> Vec<Fault> {
+        if self.over_http { quick_ways() } else { ways() }
+    }
+
+    /// The policy in force at a time: its number.
+    pub fn policy_at(&self, at: Duration) -> usize {
+        self.policies.iter().rposition(|(from, _)| *from <= at).unwrap_or_default()
+    }
+}

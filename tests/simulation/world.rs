@@ -1,0 +1,504 @@
+//! The Hub of a schedule, and what is watched while processes and people act on it: every call is seen here before the Hub
+//! takes it, and whatever must never happen is noted.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hub_doorman::model::{Decision, Identity, Outcome, Verdict};
+use hub_doorman::report::{Counts, RepoReport};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::hub::{self, Batch, Call, Gating, Model, Reply, Status};
+use crate::policies::{Entry, Expected, Policy, shown};
+
+/// The most calls of a run, for whatever reason; far more than any needs.
+const MOST_CALLS: u32 = 50_000;
+
+/// How long a decision may wait for the rate limit, as `hub.rs` has it.
+const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A request: its repo, and its place there.
+type Key = (String, usize);
+
+pub struct World {
+    pub model: Model,
+    runs: Vec<Run>,
+    /// The verdicts of people that stand.
+    of_people: HashMap<Key, Instant>,
+    /// All states that each request has come to, and when.
+    history: HashMap<Key, Vec<(Instant, Status)>>,
+    /// When something changed in a repo, and which run did it, if any.
+    changes: HashMap<String, Vec<(Instant, Option<usize>)>>,
+    /// Whether calls reach the Hub one for one: not if they may get lost on a real network.
+    pub counts_calls: bool,
+    /// The longest that a call takes which is not late.
+    pub latency: Duration,
+    /// What happened that must never happen.
+    pub broken: Vec<String>,
+    /// What happened to the schedule, by kind, besides the Hub's faults.
+    pub met: BTreeMap<String, u64>,
+    /// Everything that happens, if it is to be told.
+    pub story: Option<Vec<String>>,
+    began: Instant,
+}
+
+/// One run of a process: a review or a sweep, from its beginning until it ends or is stopped.
+struct Run {
+    policy: Arc<Policy>,
+    is_dry: bool,
+    concurrency: u32,
+    began: Instant,
+    shown: HashMap<Key, Vec<Shown>>,
+    /// What it did to whom.
+    landed: HashMap<Key, Vec<Status>>,
+    calls: u32,
+    lists: HashMap<String, u32>,
+    writes: HashMap<String, u32>,
+    /// How many of its calls met a fault.
+    faults: u32,
+    /// Whether the Hub's limit came near.
+    limited: bool,
+    /// How many were listed, and with how many of them it was done.
+    listed: usize,
+    concluded: usize,
+}
+
+/// What a page said of a request.
+struct Shown {
+    at: Instant,
+    /// How many calls the run had made by then.
+    calls: u32,
+    /// How a write names it.
+    identity: (&'static str, String),
+    expected: Expected,
+}
+
+/// A write to a request, before the Hub has taken it.
+struct Write {
+    key: Key,
+    status: Status,
+    writes: u32,
+    /// When a person decided it otherwise, and when it was last shown to this run, if both is so.
+    overrules: Option<(Instant, Instant)>,
+}
+
+impl World {
+    pub fn new(model: Model) -> Self {
+        Self {
+            model,
+            runs: Vec::new(),
+            of_people: HashMap::new(),
+            history: HashMap::new(),
+            changes: HashMap::new(),
+            counts_calls: true,
+            latency: Duration::ZERO,
+            broken: Vec::new(),
+            met: BTreeMap::new(),
+            story: None,
+            began: Instant::now(),
+        }
+    }
+
+    /// Adds a line to the story.
+    pub fn tell(&mut self, line: impl FnOnce() -> String) {
+        let at = self.began.elapsed();
+        if let Some(story) = &mut self.story {
+            story.push(format!("{at:?} {}", line()));
+        }
+    }
+
+    pub fn meet(&mut self, what: &str) {
+        *self.met.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// Something that must never happen has happened.
+    pub fn break_rule(&mut self, what: String) {
+        self.tell(|| format!("BROKEN: {what}"));
+        self.broken.push(what);
+    }
+
+    /// A run begins; its number.
+    pub fn begin(&mut self, policy: &Arc<Policy>, is_dry: bool, concurrency: usize) -> usize {
+        self.runs.push(Run {
+            policy: Arc::clone(policy),
+            is_dry,
+            concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
+            began: Instant::now(),
+            shown: HashMap::new(),
+            landed: HashMap::new(),
+            calls: 0,
+            lists: HashMap::new(),
+            writes: HashMap::new(),
+            faults: 0,
+            limited: false,
+            listed: 0,
+            concluded: 0,
+        });
+        let number = self.runs.len() - 1;
+        self.tell(|| format!("run {number} begins, dry run {is_dry}, with {}", policy.text));
+        number
+    }
+
+    /// A run makes a call. Whether it may.
+    pub fn call(&mut self, run: usize) -> bool {
+        self.runs[run].calls += 1;
+        if self.runs[run].calls == MOST_CALLS {
+            self.break_rule(format!("run {run} makes calls without an end"));
+        }
+        self.runs[run].calls < MOST_CALLS
+    }
+
+    /// The network keeps a call or its answer for long.
+    pub fn delay(&mut self, run: usize, what: &str) {
+        self.runs[run].faults += 1;
+        self.meet(what);
+    }
+
+    /// A call of a run reaches the Hub.
+    pub fn exchange(&mut self, run: usize, call: &Call, token: Option<&str>) -> Reply {
+        let repo = repo_of(call);
+        let writes = self.writes(run, call, repo.as_deref());
+        let (met, refused) = (self.model.met.values().sum::<u64>(), self.model.refused_by_quota);
+        let reply = hub::exchange(&mut self.model, call, token);
+        let (met, refused) =
+            (self.model.met.values().sum::<u64>() - met, self.model.refused_by_quota - refused);
+        self.tell(|| {
+            let became = match &reply {
+                Reply::Answer(answer) => answer.status.to_string(),
+                Reply::Cut(answer) => format!("{} and breaks off", answer.status),
+                Reply::Closed => "closed".to_owned(),
+                Reply::Silence => "silence".to_owned(),
+            };
+            let fault = if met > 0 { ", a fault" } else { "" };
+            format!("run {run}: {call} {} -> {became}{fault}", call.body)
+        });
+        let of_run = &mut self.runs[run];
+        of_run.faults += u32::from(met > 0);
+        let quota = &self.model.quota;
+        of_run.limited |= refused > 0 || quota.calls - quota.used < quota.calls / 10 + of_run.concurrency;
+        if let Some(repo) = repo {
+            if call.method == "GET" {
+                *of_run.lists.entry(repo.clone()).or_default() += 1;
+                if let Reply::Answer(answer) = &reply
+                    && answer.status == 200
+                    && call.path.contains("/user-access-request/pending")
+                {
+                    let entries = serde_json::from_str(&answer.body).unwrap_or_default();
+                    self.show(run, &repo, entries);
+                }
+            } else {
+                *of_run.writes.entry(repo).or_default() += 1;
+            }
+        }
+        if refused > 0 {
+            self.meet("refused by the quota");
+        }
+        for write in writes {
+            self.land(run, write);
+        }
+        reply
+    }
+
+    /// A page is shown to a run.
+    fn show(&mut self, run: usize, repo: &str, entries: Vec<Value>) {
+        let (now, calls) = (Instant::now(), self.runs[run].calls);
+        for shown in entries {
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let by_user = text(&shown["user"]["_id"]).map(|id| ("userId", id));
+            let Some(identity) = by_user.or_else(|| Some(("requestId", text(&shown["requestId"])?))) else {
+                continue;
+            };
+            let Some(place) = self.model.repo(repo).place(identity.0, &identity.1) else { continue };
+            let entry = Entry { shown: &shown, is_dataset: repo.starts_with("datasets/") };
+            let expected = self.runs[run].policy.expects(&entry);
+            let all = self.runs[run].shown.entry((repo.to_owned(), place)).or_default();
+            match all.iter_mut().find(|one| one.identity == identity && one.expected == expected) {
+                Some(one) => (one.at, one.calls) = (now, calls),
+                None => all.push(Shown { at: now, calls, identity, expected }),
+            }
+        }
+    }
+
+    /// What a call is about to write, each of which has to be as the policy in force has it.
+    fn writes(&mut self, run: usize, call: &Call, repo: Option<&str>) -> Vec<Write> {
+        let Some(repo) = repo.filter(|_| call.method == "POST") else { return Vec::new() };
+        let body = &call.body;
+        let Some(status) = body["status"].as_str().and_then(Status::parse) else {
+            self.break_rule(format!("run {run} writes {body}"));
+            return Vec::new();
+        };
+        let reason = [&body["rejectionReason"], &body["resetReason"]].into_iter().find_map(Value::as_str);
+        let wanted = Some((status, reason.map(str::to_owned)));
+        let named = match body["requests"].as_array() {
+            Some(requests) => requests.iter().collect(),
+            None => vec![body],
+        };
+        if self.runs[run].is_dry {
+            self.break_rule(format!("run {run} is dry and writes {body}"));
+        }
+        let mut writes = Vec::new();
+        for one in named {
+            let identity = ["userId", "requestId", "user"]
+                .into_iter()
+                .find_map(|key| Some((key, one[key].as_str()?.to_owned())));
+            let Some(identity) = identity else { continue };
+            let Some(place) = self.model.repo(repo).place(identity.0, &identity.1) else { continue };
+            let key = (repo.to_owned(), place);
+            let at = self.judge(run, &key, &identity, &wanted);
+            let request = &self.model.repo(repo).requests[place];
+            let (before, writes_before) = (request.status, request.writes);
+            let by_person = self.of_people.get(&key).filter(|_| before != status);
+            let overrules = by_person.copied().zip(at);
+            writes.push(Write { key, status, writes: writes_before, overrules });
+        }
+        writes
+    }
+
+    /// Whether a run may give this verdict to this request; and when it was shown it.
+    fn judge(
+        &mut self,
+        run: usize,
+        key: &Key,
+        identity: &(&'static str, String),
+        wanted: &Expected,
+    ) -> Option<Instant> {
+        let of_run = &self.runs[run];
+        let of_identity = of_run.shown.get(key).into_iter().flatten().filter(|one| one.identity == *identity);
+        let all: Vec<&Shown> = of_identity.collect();
+        let Some(latest) = all.iter().max_by_key(|one| one.at) else {
+            self.break_rule(format!(
+                "run {run} writes to {} {}, who was never shown to it",
+                identity.0, identity.1
+            ));
+            return None;
+        };
+        let (at, calls_since) = (latest.at, of_run.calls - latest.calls);
+        let age = at.elapsed();
+        // Each call may wait for the limit, and takes its time; one call may go before another.
+        let longest = (WRITE_PATIENCE + 2 * self.latency) * (calls_since + 1) + WRITE_PATIENCE;
+        let too_old = of_run.faults == 0 && self.counts_calls && age > longest;
+        let told = || format!("run {run}, {} {}", identity.0, identity.1);
+        let broken = if all.iter().any(|one| one.expected == *wanted) {
+            too_old.then(|| format!("{}: written {age:?} after it was read, without a fault", told()))
+        } else if all.iter().all(|one| one.expected.is_none()) {
+            Some(format!("{}: is to be held, and gets {}", told(), shown(wanted)))
+        } else {
+            let expected: Vec<String> = all.iter().map(|one| shown(&one.expected)).collect();
+            Some(format!("{}: gets {}, the policy has {expected:?}", told(), shown(wanted)))
+        };
+        if let Some(broken) = broken {
+            self.break_rule(broken);
+        }
+        Some(at)
+    }
+
+    /// The Hub has taken a write, or not.
+    fn land(&mut self, run: usize, Write { key, status, writes, overrules }: Write) {
+        let lag = self.model.lag;
+        if self.model.repo(&key.0).requests[key.1].writes == writes {
+            return;
+        }
+        if let Some((decided, shown)) = overrules {
+            self.meet("verdict of a person overruled that was made after the list was read");
+            if decided + lag <= shown {
+                self.break_rule(format!(
+                    "run {run} overrules a person about {key:?}, made before it was read"
+                ));
+            }
+        }
+        self.changed(&key, status, Some(run));
+        let landed = self.runs[run].landed.entry(key.clone()).or_default();
+        landed.push(status);
+        let allowed = 1 + self.runs[run].faults as usize;
+        if self.runs[run].landed[&key].len() > allowed {
+            self.break_rule(format!("run {run} writes to {key:?} again and again"));
+        }
+    }
+
+    fn changed(&mut self, key: &Key, status: Status, by: Option<usize>) {
+        self.of_people.remove(key);
+        self.history.entry(key.clone()).or_default().push((Instant::now(), status));
+        self.touch(&key.0, by);
+    }
+
+    /// Something changes in a repo.
+    pub fn touch(&mut self, repo: &str, by: Option<usize>) {
+        self.changes.entry(repo.to_owned()).or_default().push((Instant::now(), by));
+    }
+
+    /// A person gives a request another status.
+    pub fn person_sets(&mut self, repo: &str, place: usize, status: Status) {
+        let request = &mut self.model.repo(repo).requests[place];
+        if request.status == status || request.withdrawn {
+            return;
+        }
+        request.set(status, None);
+        let key = (repo.to_owned(), place);
+        self.changed(&key, status, None);
+        if status != Status::Pending {
+            self.of_people.insert(key.clone(), Instant::now());
+        }
+        self.tell(|| format!("a person makes {key:?} {}", status.as_str()));
+    }
+
+    /// A requester asks once more, where the Hub allows it.
+    pub fn asks_again(&mut self, repo: &str, place: usize) {
+        if self.model.repo(repo).requests[place].status == Status::Pending {
+            self.changed(&(repo.to_owned(), place), Status::Pending, None);
+        }
+    }
+
+    /// So many more were listed to a run.
+    pub fn listed(&mut self, run: usize, number: usize) {
+        self.runs[run].listed += number;
+        let Run { listed, concluded, concurrency, .. } = self.runs[run];
+        // What is read ahead, a page, and what is on its way; as `review.rs` has it.
+        let ahead = 2000.min(concurrency as usize * 250);
+        let of_one = ahead + self.model.max_page.min(1000) + concurrency as usize * 100;
+        if listed - concluded > of_one * self.model.repos.len() {
+            self.break_rule(format!("run {run} has {} in hand", listed - concluded));
+        }
+    }
+
+    /// A run says what became of a request.
+    pub fn concluded(
+        &mut self,
+        run: usize,
+        repo: &str,
+        who: Option<&Identity>,
+        decision: &Decision,
+        outcome: Outcome,
+    ) {
+        self.runs[run].concluded = (self.runs[run].concluded + 1).min(self.runs[run].listed);
+        let identity = match who {
+            Some(Identity::UserId(id)) => ("userId", id),
+            Some(Identity::RequestId(id)) => ("requestId", id),
+            Some(Identity::UserName(name)) => ("user", name),
+            None => return,
+        };
+        let Some(place) = self.model.repo(repo).place(identity.0, identity.1) else { return };
+        let key = (repo.to_owned(), place);
+        let of_run = &self.runs[run];
+        let status = match decision.verdict {
+            Verdict::Accept => Some(Status::Accepted),
+            Verdict::Reject => Some(Status::Rejected),
+            Verdict::Reset => Some(Status::Reset),
+            Verdict::Hold => None,
+        };
+        let said = status.map(|status| (status, decision.reason.as_deref().map(str::to_owned)));
+        let all = of_run.shown.get(&key).map(Vec::as_slice).unwrap_or_default();
+        if !all.iter().any(|one| one.expected == said) {
+            self.break_rule(format!(
+                "run {run} decides {key:?} as {}, which the policy does not",
+                shown(&said)
+            ));
+        }
+        let Some(status) = status else { return };
+        let of_run = &self.runs[run];
+        let was_done = of_run.landed.get(&key).is_some_and(|landed| landed.contains(&status));
+        let since = |(at, one): &(Instant, Status)| *at + self.model.lag >= of_run.began && *one == status;
+        let was_so = self.history.get(&key).is_some_and(|history| history.iter().any(since));
+        let broken = match outcome {
+            Outcome::Done if !was_so => "done, and it is not",
+            Outcome::Failed if was_done => "failed, and it is done",
+            _ => return,
+        };
+        self.break_rule(format!("run {run} says that {} for {key:?} was {broken}", status.as_str()));
+    }
+
+    /// A run has ended by itself, with these reports.
+    pub fn ended(&mut self, run: usize, reports: &[RepoReport], calls_besides: u32) {
+        self.tell_end(run, reports);
+        let told: u32 = reports.iter().map(|report| report.counts.calls).sum::<u32>() + calls_besides;
+        let made = self.runs[run].calls;
+        if self.counts_calls && told != made {
+            self.break_rule(format!("run {run} made {made} calls and says {told}"));
+        }
+        for report in reports {
+            let counts = &report.counts;
+            let sum = counts.accepted + counts.rejected + counts.reset + counts.held + counts.gone;
+            if counts.listed != sum + counts.failed + counts.unknown {
+                self.break_rule(format!("run {run} lists {} and tells of others: {counts:?}", counts.listed));
+            }
+            let name = match report.repo_type.as_str() {
+                "dataset" => format!("datasets/{}", report.repo),
+                _ => report.repo.clone(),
+            };
+            if self.model.repos.contains_key(&name) {
+                self.judge_report(run, &name, report.complete);
+            }
+        }
+    }
+
+    fn tell_end(&mut self, run: usize, reports: &[RepoReport]) {
+        let shown = |report: &RepoReport| {
+            // How old something is would be told by the clock of the world.
+            let counts = Counts { oldest_pending_s: None, ..report.counts };
+            format!("{}: complete {}, {counts:?}, {:?}", report.repo, report.complete, report.error)
+        };
+        let reports: Vec<String> = reports.iter().filter(|_| self.story.is_some()).map(shown).collect();
+        self.tell(|| format!("run {run} ends: {reports:#?}"));
+    }
+
+    /// What a run that nobody came between has to have done, and with how many calls.
+    fn judge_report(&mut self, run: usize, repo: &str, complete: bool) {
+        let Run { began, is_dry, faults, limited, .. } = self.runs[run];
+        let changes = self.changes.get(repo).map(Vec::as_slice).unwrap_or_default();
+        let by_others =
+            |(at, by): &(Instant, Option<usize>)| *by != Some(run) && *at + self.model.lag >= began;
+        if changes.iter().any(by_others) {
+            return;
+        }
+        if complete && !is_dry {
+            for who in self.undecided(repo, &Arc::clone(&self.runs[run].policy)) {
+                self.break_rule(format!("run {run} says that {repo} is complete, and {who} waits"));
+            }
+        }
+        if faults > 0 || limited || self.model.repo(repo).gating == Gating::Off {
+            return;
+        }
+        let of_run = &self.runs[run];
+        let of_repo = of_run.shown.iter().filter(|((of, _), _)| of == repo).flat_map(|(_, all)| all);
+        let to_write: Vec<&Shown> = of_repo.filter(|one| one.expected.is_some()).collect();
+        let kinds: HashSet<_> = to_write.iter().map(|one| (shown(&one.expected), one.identity.0)).collect();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (to_write, kinds) = (number(to_write.len()), number(kinds.len()));
+        let seen = number(self.model.repo(repo).requests.len());
+        let pages = seen.div_ceil(number(self.model.max_page.min(1000))).max(1);
+        let passes = if pages == 1 { 1 } else { 3 + seen.max(1).ilog2() };
+        let looks = if pages > 1 && !self.model.lag.is_zero() { 10 } else { 0 };
+        let most_lists = pages * (passes + looks);
+        let lists = of_run.lists.get(repo).copied().unwrap_or_default();
+        let writes = of_run.writes.get(repo).copied().unwrap_or_default();
+        let one_by_one = if self.model.batch == Batch::Any { to_write / 100 } else { to_write };
+        let most_writes =
+            one_by_one + (kinds + if one_by_one > 0 { of_run.concurrency } else { 0 }) * (lists + 1);
+        if lists > most_lists || writes > most_writes {
+            self.break_rule(format!(
+                "run {run} of {repo} reads {lists} pages and writes {writes} times; {most_lists} and {most_writes} are enough"
+            ));
+        }
+    }
+
+    /// Those who are to be decided by this policy and still wait.
+    pub fn undecided(&mut self, repo: &str, policy: &Policy) -> Vec<String> {
+        let is_dataset = repo.starts_with("datasets/");
+        let repo = self.model.repo(repo);
+        let waiting = repo.requests.iter().filter(|one| one.status == Status::Pending && !one.withdrawn);
+        let is_left = |shown: &Value| {
+            let is_named = shown["user"]["_id"].is_string() || shown["requestId"].is_string();
+            is_named && policy.expects(&Entry { shown, is_dataset }).is_some()
+        };
+        let shown =
+            waiting.map(|one| (one, serde_json::to_value(repo.entry(one, Status::Pending)).expect("JSON")));
+        shown.filter(|(_, shown)| is_left(shown)).map(|(one, _)| one.person.name.clone()).collect()
+    }
+}
+
+/// The repo that a call is about, `acme/model` or `datasets/acme/corpus`, if it is about access requests.
+fn repo_of(call: &Call) -> Option<String> {
+    let (repo, _) = call.path.strip_prefix("/api/")?.split_once("/user-access-request/")?;
+    Some(repo.strip_prefix("models/").unwrap_or(repo).to_owned())
+}
