@@ -84,9 +84,11 @@ impl Play {
             sleep_until(self.began + event.at).await;
             let policy = self.schedule.policy_at(self.began.elapsed());
             // Another policy is another deployment.
-            let process = match warm.take().filter(|(of, _)| *of == policy) {
-                Some((_, process)) => process,
-                None => self.start(policy, self.schedule.seed ^ (number << 32) ^ (turn << 48)).await,
+            let process = if let Some((_, process)) = warm.take().filter(|(of, _)| *of == policy) {
+                process
+            } else {
+                let seed = self.schedule.seed ^ (number << 32) ^ (turn << 48);
+                self.start(policy, self.schedule.late, seed).await
             };
             let stopped = self.run(&process, event).await.is_none();
             warm = (!stopped).then_some((policy, process));
@@ -94,8 +96,8 @@ impl Play {
     }
 
     /// Starts a process.
-    async fn start(&self, policy: usize, seed: u64) -> Process {
-        let network = Network::new(&self.world, self.schedule.late, seed);
+    async fn start(&self, policy: usize, late: f32, seed: u64) -> Process {
+        let network = Network::new(&self.world, late, seed);
         let (endpoint, server) = if self.schedule.over_http {
             let (endpoint, server) = network.serve().await;
             (endpoint, Some(server))
@@ -121,9 +123,10 @@ impl Play {
 
     /// Has a process do what an event asks for, with all that it reports. Nothing comes of it if it is stopped.
     async fn run(&self, process: &Process, event: &Event) -> Option<Vec<RepoReport>> {
-        let run = lock(&self.world).begin(&process.meant, event.dry_run, self.schedule.concurrency);
-        process.network.run.store(run, Ordering::Relaxed);
         let deadline = Instant::now() + event.time;
+        let concurrency = self.schedule.concurrency;
+        let run = lock(&self.world).begin(&process.meant, event.dry_run, concurrency, deadline);
+        process.network.run.store(run, Ordering::Relaxed);
         let of_one = async |repo: Repo| {
             let name = name_of(&repo);
             let mut tell = |step: Step| match step {
@@ -236,13 +239,17 @@ impl Play {
             }
         }
         let last = self.schedule.policies.len() - 1;
-        let calm = self.start(last, self.schedule.seed).await;
+        let calm = self.start(last, 0.0, self.schedule.seed).await;
         let time = Duration::from_secs(if self.schedule.over_http { 20 } else { 890 });
         let event = Event { at: Duration::ZERO, repo: None, time, stop: None, dry_run: false };
         for _ in 0..MOST_SWEEPS {
             let reports = self.run(&calm, &event).await.unwrap_or_default();
             if reports.iter().all(|report| report.complete) {
                 break;
+            }
+            let mut world = lock(&self.world);
+            if !world.was_limited(calm.network.run.load(Ordering::Relaxed)) {
+                world.break_rule("nothing is in the way, and a sweep leaves something undone".to_owned());
             }
         }
         let mut world = lock(&self.world);

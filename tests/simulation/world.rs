@@ -50,6 +50,7 @@ struct Run {
     is_dry: bool,
     concurrency: u32,
     began: Instant,
+    deadline: Instant,
     shown: HashMap<Key, Vec<Shown>>,
     /// What it did to whom.
     landed: HashMap<Key, Vec<Status>>,
@@ -120,12 +121,19 @@ impl World {
     }
 
     /// A run begins; its number.
-    pub fn begin(&mut self, policy: &Arc<Policy>, is_dry: bool, concurrency: usize) -> usize {
+    pub fn begin(
+        &mut self,
+        policy: &Arc<Policy>,
+        is_dry: bool,
+        concurrency: usize,
+        deadline: Instant,
+    ) -> usize {
         self.runs.push(Run {
             policy: Arc::clone(policy),
             is_dry,
             concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
             began: Instant::now(),
+            deadline,
             shown: HashMap::new(),
             landed: HashMap::new(),
             calls: 0,
@@ -144,6 +152,9 @@ impl World {
     /// A run makes a call. Whether it may.
     pub fn call(&mut self, run: usize) -> bool {
         self.runs[run].calls += 1;
+        if Instant::now() >= self.runs[run].deadline {
+            self.break_rule(format!("run {run} makes a call after its deadline"));
+        }
         if self.runs[run].calls == MOST_CALLS {
             self.break_rule(format!("run {run} makes calls without an end"));
         }
@@ -411,6 +422,10 @@ impl World {
     /// A run has ended by itself, with these reports.
     pub fn ended(&mut self, run: usize, reports: &[RepoReport], calls_besides: u32) {
         self.tell_end(run, reports);
+        let late = Instant::now().saturating_duration_since(self.runs[run].deadline);
+        if !late.is_zero() && self.counts_calls {
+            self.break_rule(format!("run {run} ends {late:?} after its deadline"));
+        }
         let told: u32 = reports.iter().map(|report| report.counts.calls).sum::<u32>() + calls_besides;
         let made = self.runs[run].calls;
         if self.counts_calls && told != made {
@@ -480,6 +495,11 @@ impl World {
                 "run {run} of {repo} reads {lists} pages and writes {writes} times; {most_lists} and {most_writes} are enough"
             ));
         }
+    }
+
+    /// Whether the Hub's limit was a reason for a run to do less than it might have.
+    pub fn was_limited(&self, run: usize) -> bool {
+        self.runs[run].limited
     }
 
     /// Those who are to be decided by this policy and still wait.
