@@ -39,6 +39,10 @@ verify *parts:
 test:
     cargo test
 
+# So many schedules of faults, stops and people, drawn from their numbers; `SCHEDULE=17 just simulate` tells of one alone.
+simulate schedules="100000":
+    SCHEDULES={{ schedules }} cargo test --profile simulation --test simulation whatever -- --nocapture
+
 # Ours, Python's and a bare function's speed side by side; half an hour, or four minutes with --quick.
 bench *arguments:
     python3 bench/run.py {{ arguments }}

@@ -2,8 +2,8 @@
 //! sizes, what goes wrong, when processes are stopped, who does what meanwhile. Time is simulated. Whatever happens, nobody
 //! is let in whom the policy in force does not accept, and in the end nobody is forgotten.
 //!
-//! `SCHEDULES=100000 cargo test --release --test simulation -- --nocapture` plays so many; `SCHEDULE=17` plays that one alone,
-//! and tells everything that happens in it.
+//! With `SCHEDULES=100000` in the environment it plays so many; with `SCHEDULE=17` that one alone, and it tells everything that
+//! happens in it (with `-- --nocapture`).
 
 // A panic is how a test says that something is wrong, and what was met is to be read.
 #![allow(clippy::expect_used, clippy::print_stdout)]

@@ -1,23 +1,20 @@
 //! The Hub of a schedule, and what is watched while processes and people act on it: every call is seen here before the Hub
 //! takes it, and whatever must never happen is noted.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod judge;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub_doorman::model::{Decision, Identity, Outcome, Verdict};
-use hub_doorman::report::{Counts, RepoReport};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::hub::{self, Batch, Call, Gating, Model, Reply, Status};
-use crate::policies::{Entry, Expected, Policy, shown};
+use crate::hub::{self, Call, Model, Reply, Status};
+use crate::policies::{Entry, Expected, Policy};
 
 /// The most calls of a run, for whatever reason; far more than any needs.
 const MOST_CALLS: u32 = 50_000;
-
-/// How long a decision may wait for the rate limit, as `hub.rs` has it.
-const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A request: its repo, and its place there.
 type Key = (String, usize);
@@ -267,44 +264,6 @@ impl World {
         writes
     }
 
-    /// Whether a run may give this verdict to this request; and when it was shown it.
-    fn judge(
-        &mut self,
-        run: usize,
-        key: &Key,
-        identity: &(&'static str, String),
-        wanted: &Expected,
-    ) -> Option<Instant> {
-        let of_run = &self.runs[run];
-        let of_identity = of_run.shown.get(key).into_iter().flatten().filter(|one| one.identity == *identity);
-        let all: Vec<&Shown> = of_identity.collect();
-        let Some(latest) = all.iter().max_by_key(|one| one.at) else {
-            self.break_rule(format!(
-                "run {run} writes to {} {}, who was never shown to it",
-                identity.0, identity.1
-            ));
-            return None;
-        };
-        let (at, calls_since) = (latest.at, of_run.calls - latest.calls);
-        let age = at.elapsed();
-        // Each call may wait for the limit, and takes its time; one call may go before another.
-        let longest = (WRITE_PATIENCE + 2 * self.latency) * (calls_since + 1) + WRITE_PATIENCE;
-        let too_old = of_run.faults == 0 && self.counts_calls && age > longest;
-        let told = || format!("run {run}, {} {}", identity.0, identity.1);
-        let broken = if all.iter().any(|one| one.expected == *wanted) {
-            too_old.then(|| format!("{}: written {age:?} after it was read, without a fault", told()))
-        } else if all.iter().all(|one| one.expected.is_none()) {
-            Some(format!("{}: is to be held, and gets {}", told(), shown(wanted)))
-        } else {
-            let expected: Vec<String> = all.iter().map(|one| shown(&one.expected)).collect();
-            Some(format!("{}: gets {}, the policy has {expected:?}", told(), shown(wanted)))
-        };
-        if let Some(broken) = broken {
-            self.break_rule(broken);
-        }
-        Some(at)
-    }
-
     /// The Hub has taken a write, or not.
     fn land(&mut self, run: usize, Write { key, status, writes, overrules }: Write) {
         let lag = self.model.lag;
@@ -371,149 +330,6 @@ impl World {
         if listed - concluded > of_one * self.model.repos.len() {
             self.break_rule(format!("run {run} has {} in hand", listed - concluded));
         }
-    }
-
-    /// A run says what became of a request.
-    pub fn concluded(
-        &mut self,
-        run: usize,
-        repo: &str,
-        who: Option<&Identity>,
-        decision: &Decision,
-        outcome: Outcome,
-    ) {
-        self.runs[run].concluded = (self.runs[run].concluded + 1).min(self.runs[run].listed);
-        let identity = match who {
-            Some(Identity::UserId(id)) => ("userId", id),
-            Some(Identity::RequestId(id)) => ("requestId", id),
-            Some(Identity::UserName(name)) => ("user", name),
-            None => return,
-        };
-        let Some(place) = self.model.repo(repo).place(identity.0, identity.1) else { return };
-        let key = (repo.to_owned(), place);
-        let of_run = &self.runs[run];
-        let status = match decision.verdict {
-            Verdict::Accept => Some(Status::Accepted),
-            Verdict::Reject => Some(Status::Rejected),
-            Verdict::Reset => Some(Status::Reset),
-            Verdict::Hold => None,
-        };
-        let said = status.map(|status| (status, decision.reason.as_deref().map(str::to_owned)));
-        let all = of_run.shown.get(&key).map(Vec::as_slice).unwrap_or_default();
-        if !all.iter().any(|one| one.expected == said) {
-            self.break_rule(format!(
-                "run {run} decides {key:?} as {}, which the policy does not",
-                shown(&said)
-            ));
-        }
-        let Some(status) = status else { return };
-        let of_run = &self.runs[run];
-        let was_done = of_run.landed.get(&key).is_some_and(|landed| landed.contains(&status));
-        let since = |(at, one): &(Instant, Status)| *at + self.model.lag >= of_run.began && *one == status;
-        let was_so = self.history.get(&key).is_some_and(|history| history.iter().any(since));
-        let broken = match outcome {
-            Outcome::Done if !was_so => "done, and it is not",
-            Outcome::Failed if was_done => "failed, and it is done",
-            _ => return,
-        };
-        self.break_rule(format!("run {run} says that {} for {key:?} was {broken}", status.as_str()));
-    }
-
-    /// A run has ended by itself, with these reports.
-    pub fn ended(&mut self, run: usize, reports: &[RepoReport], calls_besides: u32) {
-        self.tell_end(run, reports);
-        let late = Instant::now().saturating_duration_since(self.runs[run].deadline);
-        if !late.is_zero() && self.counts_calls {
-            self.break_rule(format!("run {run} ends {late:?} after its deadline"));
-        }
-        let told: u32 = reports.iter().map(|report| report.counts.calls).sum::<u32>() + calls_besides;
-        let made = self.runs[run].calls;
-        if self.counts_calls && told != made {
-            self.break_rule(format!("run {run} made {made} calls and says {told}"));
-        }
-        for report in reports {
-            let counts = &report.counts;
-            let sum = counts.accepted + counts.rejected + counts.reset + counts.held + counts.gone;
-            if counts.listed != sum + counts.failed + counts.unknown {
-                self.break_rule(format!("run {run} lists {} and tells of others: {counts:?}", counts.listed));
-            }
-            let name = match report.repo_type.as_str() {
-                "dataset" => format!("datasets/{}", report.repo),
-                _ => report.repo.clone(),
-            };
-            if self.model.repos.contains_key(&name) {
-                self.judge_report(run, &name, report.complete);
-            }
-        }
-    }
-
-    fn tell_end(&mut self, run: usize, reports: &[RepoReport]) {
-        let shown = |report: &RepoReport| {
-            // How old something is would be told by the clock of the world.
-            let counts = Counts { oldest_pending_s: None, ..report.counts };
-            format!("{}: complete {}, {counts:?}, {:?}", report.repo, report.complete, report.error)
-        };
-        let reports: Vec<String> = reports.iter().filter(|_| self.story.is_some()).map(shown).collect();
-        self.tell(|| format!("run {run} ends: {reports:#?}"));
-    }
-
-    /// What a run that nobody came between has to have done, and with how many calls.
-    fn judge_report(&mut self, run: usize, repo: &str, complete: bool) {
-        let Run { began, is_dry, faults, limited, .. } = self.runs[run];
-        let changes = self.changes.get(repo).map(Vec::as_slice).unwrap_or_default();
-        let by_others =
-            |(at, by): &(Instant, Option<usize>)| *by != Some(run) && *at + self.model.lag >= began;
-        if changes.iter().any(by_others) {
-            return;
-        }
-        if complete && !is_dry {
-            for who in self.undecided(repo, &Arc::clone(&self.runs[run].policy)) {
-                self.break_rule(format!("run {run} says that {repo} is complete, and {who} waits"));
-            }
-        }
-        if faults > 0 || limited || self.model.repo(repo).gating == Gating::Off {
-            return;
-        }
-        let of_run = &self.runs[run];
-        let of_repo = of_run.shown.iter().filter(|((of, _), _)| of == repo).flat_map(|(_, all)| all);
-        let to_write: Vec<&Shown> = of_repo.filter(|one| one.expected.is_some()).collect();
-        let kinds: HashSet<_> = to_write.iter().map(|one| (shown(&one.expected), one.identity.0)).collect();
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let (to_write, kinds) = (number(to_write.len()), number(kinds.len()));
-        let seen = number(self.model.repo(repo).requests.len());
-        let pages = seen.div_ceil(number(self.model.max_page.min(1000))).max(1);
-        let passes = if pages == 1 { 1 } else { 3 + seen.max(1).ilog2() };
-        let looks = if pages > 1 && !self.model.lag.is_zero() { 10 } else { 0 };
-        let most_lists = pages * (passes + looks);
-        let lists = of_run.lists.get(repo).copied().unwrap_or_default();
-        let writes = of_run.writes.get(repo).copied().unwrap_or_default();
-        let one_by_one = if self.model.batch == Batch::Any { to_write / 100 } else { to_write };
-        let most_writes =
-            one_by_one + (kinds + if one_by_one > 0 { of_run.concurrency } else { 0 }) * (lists + 1);
-        if lists > most_lists || writes > most_writes {
-            self.break_rule(format!(
-                "run {run} of {repo} reads {lists} pages and writes {writes} times; {most_lists} and {most_writes} are enough"
-            ));
-        }
-    }
-
-    /// Whether the Hub's limit was a reason for a run to do less than it might have.
-    pub fn was_limited(&self, run: usize) -> bool {
-        self.runs[run].limited
-    }
-
-    /// Those who are to be decided by this policy and still wait.
-    pub fn undecided(&mut self, repo: &str, policy: &Policy) -> Vec<String> {
-        let is_dataset = repo.starts_with("datasets/");
-        let repo = self.model.repo(repo);
-        let waiting = repo.requests.iter().filter(|one| one.status == Status::Pending && !one.withdrawn);
-        let is_left = |shown: &Value| {
-            let is_named = shown["user"]["_id"].is_string() || shown["requestId"].is_string();
-            is_named && policy.expects(&Entry { shown, is_dataset }).is_some()
-        };
-        let shown =
-            waiting.map(|one| (one, serde_json::to_value(repo.entry(one, Status::Pending)).expect("JSON")));
-        shown.filter(|(_, shown)| is_left(shown)).map(|(one, _)| one.person.name.clone()).collect()
     }
 }
 
