@@ -1,11 +1,10 @@
 //! The binary itself, as Lambda runs it: a process that knows its environment variables and asks a Runtime API for
 //! events. The Runtime API here is a stand-in too, as AWS documents it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full};
@@ -13,48 +12,53 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::hub::{Hub, Server, Status, listen};
 use crate::support::{POLICY, staff};
 
 const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
-/// A Runtime API with events to hand out. What the function posts to it comes out of `posts`: the last part of the path,
-/// and the body.
-struct RuntimeApi {
+/// A Runtime API that hands out events, one when the one before is answered. What the function posts to it comes out of
+/// `posts`: the last part of the path, and the body.
+pub struct RuntimeApi {
     address: String,
+    events: mpsc::UnboundedSender<String>,
     posts: mpsc::UnboundedReceiver<(String, Value)>,
     _server: Server,
 }
 
 impl RuntimeApi {
-    async fn start(events: impl IntoIterator<Item = String>) -> Self {
-        let events: Arc<Mutex<VecDeque<String>>> = Arc::new(Mutex::new(events.into_iter().collect()));
+    pub async fn start(events: impl IntoIterator<Item = String>) -> Self {
+        let (event, waiting) = mpsc::unbounded_channel();
         let (post, posts) = mpsc::unbounded_channel();
+        let waiting = Arc::new(Mutex::new(waiting));
         let (address, server) =
-            listen(move |request| answer(Arc::clone(&events), post.clone(), request)).await;
-        Self { address: address.to_string(), posts, _server: server }
+            listen(move |request| answer(Arc::clone(&waiting), post.clone(), request)).await;
+        let api = Self { address: address.to_string(), events: event, posts, _server: server };
+        events.into_iter().for_each(|event| api.hand_over(event));
+        api
     }
 
-    async fn next_post(&mut self) -> (String, Value) {
+    pub fn hand_over(&self, event: String) {
+        self.events.send(event).expect("the Runtime API is there");
+    }
+
+    pub async fn next_post(&mut self) -> (String, Value) {
         let post = tokio::time::timeout(Duration::from_secs(30), self.posts.recv()).await;
         post.expect("the function says something within 30 s").expect("the Runtime API is there")
     }
 }
 
 async fn answer(
-    events: Arc<Mutex<VecDeque<String>>>,
+    events: Arc<Mutex<mpsc::UnboundedReceiver<String>>>,
     post: mpsc::UnboundedSender<(String, Value)>,
     request: Request<Incoming>,
 ) -> io::Result<Response<Full<Bytes>>> {
     let path = request.uri().path().to_owned();
     if path.ends_with("/invocation/next") {
-        let event = events.lock().expect("no panic").pop_front();
-        let Some(event) = event else {
-            // As Lambda does: the answer comes with the next event.
-            return std::future::pending().await;
-        };
+        // As Lambda does: the answer comes with the next event.
+        let event = events.lock().await.recv().await.ok_or_else(|| io::Error::other("the test is over"))?;
         let deadline =
             SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + Duration::from_secs(30);
         let response = Response::builder()
@@ -78,7 +82,7 @@ async fn answer(
 }
 
 /// One of the sample events.
-fn event(name: &str) -> String {
+pub fn event(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(format!("{name}.json"));
     std::fs::read_to_string(path).expect(name)
 }
@@ -100,7 +104,7 @@ fn start(api: &RuntimeApi, variables: &[(&str, &str)]) -> Child {
 }
 
 /// Starts it with the settings that go with the sample events and this Hub.
-fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
+pub fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
     let variables = [
         ("HF_ENDPOINT", &*hub.endpoint()),
         ("HF_TOKEN", Hub::TOKEN),

@@ -22,6 +22,7 @@ mod discovery;
 mod events;
 mod failures;
 mod limits;
+mod load;
 mod metrics;
 mod people;
 mod python_client;
