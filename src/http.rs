@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, redirect};
+use reqwest::{Client, ClientBuilder, Response, redirect};
 
 use crate::secret::shown;
 
@@ -33,6 +33,31 @@ pub fn client_builder() -> ClientBuilder {
 /// The HTTP client. Fails only if TLS cannot be set up. No connection is made yet.
 pub fn client() -> reqwest::Result<Client> {
     client_builder().build()
+}
+
+/// Why an answer was not read to its end.
+pub(crate) enum Unread {
+    /// It is longer than it may be.
+    TooLarge,
+    /// It broke off.
+    Lost(reqwest::Error),
+}
+
+/// Reads an answer to its end, if that comes within so many bytes. Of one that promises more nothing is read, and of one
+/// that turns out longer no more than that; its connection is closed.
+pub(crate) async fn read_within(limit: usize, mut answer: Response) -> Result<Vec<u8>, Unread> {
+    let promised = answer.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if promised > limit {
+        return Err(Unread::TooLarge);
+    }
+    let mut body = Vec::with_capacity(promised);
+    while let Some(chunk) = answer.chunk().await.map_err(Unread::Lost)? {
+        if chunk.len() > limit - body.len() {
+            return Err(Unread::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// What lies at the bottom of an error of the client, which is mostly what there is to know of it. Its URL is left out.

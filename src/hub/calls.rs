@@ -10,7 +10,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Hub, HubError, Problem, Turn, link, wire};
+use super::{Hub, HubError, PAGE, Problem, Turn, link, wire};
+use crate::http::{self, Unread};
 use crate::retry;
 use crate::secret::Secret;
 
@@ -25,6 +26,13 @@ const MAX_STALLS: u32 = 3;
 /// No call begins this shortly before the deadline: it would hardly be answered, and what it did would not be known.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
+/// The longest answer that is read, in bytes. The longest that are expected are pages, of about a kilobyte an entry, and what
+/// is longer may be had in smaller ones. Eight of them may be in hand at once, which leaves half of the function's 128 MB.
+const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// The least entries that the Hub gives in one page, if it is asked for so few.
+const SMALLEST_PAGE: usize = 10;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How a call is made.
@@ -34,13 +42,15 @@ pub(super) struct Manner {
     pub(super) patience: Option<Duration>,
     /// How long the first attempt may take.
     pub(super) timeout: Duration,
+    /// The most bytes that its answer may have.
+    pub(super) largest: usize,
     /// What was done already is not done twice. Else a call whose answer was lost is not made again.
     pub(super) may_be_repeated: bool,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { patience: None, timeout: CALL_TIMEOUT, may_be_repeated: true }
+        Self { patience: None, timeout: CALL_TIMEOUT, largest: LARGEST_ANSWER, may_be_repeated: true }
     }
 }
 
@@ -87,18 +97,31 @@ impl<'a> Calls<'a> {
     }
 
     /// Reads one page of a list, and where the next one is: that has to be of the same list.
+    ///
+    /// One that is too large to be read is asked for in smaller ones, so that what some have written into their forms keeps
+    /// nobody from being reached who comes after them. Those that follow may be longer again.
     pub(super) async fn page<T>(
         &self,
         url: &Url,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<(T, Option<Url>), HubError> {
         let call = format!("GET {}", url.path());
-        let get = || Request::new(Method::GET, url.clone());
-        self.send(&call, &Manner::default(), get, |answered| {
-            let next = link::next_of_list(&answered.headers, url)?;
-            Ok((read(&answered.body).map_err(Problem::Unreadable)?, next))
-        })
-        .await
+        let (manner, mut url) = (Manner::default(), url.clone());
+        loop {
+            let limit = link::limit(&url).unwrap_or(PAGE);
+            let get = || Request::new(Method::GET, url.clone());
+            let page = self.send(&call, &manner, get, |answered| {
+                let next = link::next_of_list(&answered.headers, &url)?;
+                let longer = |next| if limit < PAGE { link::with_limit(&next, limit * 10) } else { next };
+                Ok((read(&answered.body).map_err(Problem::Unreadable)?, next.map(longer)))
+            });
+            match page.await {
+                Err(HubError { problem: Problem::TooLarge(_), .. }) if limit > SMALLEST_PAGE => {
+                    url = link::with_limit(&url, limit / 10);
+                }
+                page => return page,
+            }
+        }
     }
 
     /// Reads what is at a path.
@@ -153,11 +176,11 @@ impl<'a> Calls<'a> {
         let attempt = || async {
             let time = manner.timeout * (attempts.fetch_add(1, Ordering::Relaxed) + 1);
             let token = self.hub.keyring.token();
-            let mut answered = self.send_once(call, manner.patience, request(), &token, time).await;
+            let mut answered = self.send_once(call, manner, request(), &token, time).await;
             if answered.as_ref().is_err_and(HubError::is_about_the_token)
                 && let Some(token) = self.hub.keyring.newer_token(&token, self.last_moment()).await
             {
-                answered = self.send_once(call, manner.patience, request(), &token, time).await;
+                answered = self.send_once(call, manner, request(), &token, time).await;
             }
             let read = |answered| read(&answered).map_err(|problem| HubError::new(call, problem));
             answered.and_then(read).map_err(|mut error| {
@@ -193,7 +216,7 @@ impl<'a> Calls<'a> {
     async fn send_once(
         &self,
         call: &str,
-        patience: Option<Duration>,
+        manner: &Manner,
         mut request: Request,
         token: &Secret,
         time: Duration,
@@ -203,7 +226,7 @@ impl<'a> Calls<'a> {
         let lane = async { (self.line.acquire().await, lanes.acquire().await) };
         let _lane = timeout_at(self.last_moment(), lane).await.map_err(|_| fail(Problem::OutOfTime))?;
         self.may_go_on(call)?;
-        let postpone = patience.map_or(self.deadline, |patience| Instant::now() + patience);
+        let postpone = manner.patience.map_or(self.deadline, |patience| Instant::now() + patience);
         let mut under_way = budget.begin(self.last_moment(), postpone).await.map_err(fail)?;
         self.may_go_on(call)?;
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -214,7 +237,13 @@ impl<'a> Calls<'a> {
             let response = self.hub.transport.carry(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
             under_way.answered(status, &headers);
-            let body = response.bytes().await.map_err(|error| Problem::of(&error))?;
+            let body = match http::read_within(manner.largest, response).await {
+                Ok(body) => body,
+                // That it is an error says enough.
+                Err(Unread::TooLarge) if !status.is_success() => Vec::new(),
+                Err(Unread::TooLarge) => return Err(Problem::TooLarge(manner.largest)),
+                Err(Unread::Lost(error)) => return Err(Problem::of(&error)),
+            };
             Ok((status, headers, body))
         };
         let (status, headers, body) = match timeout(time.min(left), exchange).await {
@@ -223,7 +252,7 @@ impl<'a> Calls<'a> {
             Err(_) => return Err(fail(Problem::TooSlow)),
         };
         if status.is_success() {
-            return Ok(Answered { headers, body: body.into() });
+            return Ok(Answered { headers, body });
         }
         Err(HubError::refused(call, status.as_u16(), &headers, &body, token))
     }

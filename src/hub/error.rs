@@ -53,6 +53,8 @@ pub enum Problem {
     Postponed,
     /// The next page is said to be here, which is another origin or another list.
     ForeignPage(String),
+    /// The answer is longer than so many bytes, and was not read.
+    TooLarge(usize),
     /// There was an answer, but not of the form that is documented.
     Unreadable(String),
 }
@@ -71,7 +73,7 @@ impl Problem {
 impl HubError {
     pub(super) fn new(call: &str, problem: Problem) -> Self {
         let may_be_done = match &problem {
-            Problem::TooSlow | Problem::Unanswered(_) | Problem::Unreadable(_) => true,
+            Problem::TooSlow | Problem::Unanswered(_) | Problem::TooLarge(_) | Problem::Unreadable(_) => true,
             Problem::Refused { status, .. } => matches!(status, 408 | 500 | 502 | 504),
             _ => false,
         };
@@ -119,6 +121,8 @@ impl HubError {
             Problem::OutOfTime
             | Problem::RateLimited { .. }
             | Problem::Postponed
+            // It would be as large again.
+            | Problem::TooLarge(_)
             | Problem::ForeignPage(_) => false,
         }
     }
@@ -231,6 +235,9 @@ impl fmt::Display for HubError {
             Problem::Postponed => f.write_str("put off, for the Hub wants no call for a while"),
             Problem::ForeignPage(place) => {
                 write!(f, "the next page is said to be {place}, which is not of the same list")
+            }
+            Problem::TooLarge(limit) => {
+                write!(f, "the Hub's answer is larger than {} MB, and was not read", limit / (1024 * 1024))
             }
             Problem::Unreadable(what) => write!(f, "the Hub's answer cannot be read: {what}"),
         }

@@ -18,6 +18,19 @@ pub(super) fn next_of_list(answer: &HeaderMap, page: &Url) -> Result<Option<Url>
     Ok(next)
 }
 
+/// How many entries a page of a list is to have, where its URL says so.
+pub(super) fn limit(page: &Url) -> Option<usize> {
+    page.query_pairs().find_map(|(name, value)| (name == "limit").then(|| value.parse().ok())?)
+}
+
+/// The same page with so many entries.
+pub(super) fn with_limit(page: &Url, limit: usize) -> Url {
+    let mut changed = page.clone();
+    let others = page.query_pairs().filter(|(name, _)| name != "limit");
+    changed.query_pairs_mut().clear().extend_pairs(others).append_pair("limit", &limit.to_string());
+    changed
+}
+
 /// Where the next page is, if these headers say that there is one. A target may be relative to `page`.
 fn next<'a>(headers: impl IntoIterator<Item = &'a HeaderValue>, page: &Url) -> Result<Option<Url>, Problem> {
     for header in headers {

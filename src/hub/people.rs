@@ -17,6 +17,9 @@ use crate::model::{AccessRequest, Identity, Status};
 /// How long the access report may take, which is one answer however many people are in it.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The most bytes that it may have: half a million people, on the machine of whoever asks for it.
+const LARGEST_REPORT: usize = 256 * 1024 * 1024;
+
 /// Somebody on a list, with what is known of how they came there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -66,7 +69,7 @@ impl RepoCalls<'_> {
 
     /// Reads the Hub's access report: everybody in any of the lists, with what the Hub tells of each.
     pub async fn access_report(&self) -> Result<Vec<BTreeMap<String, Value>>, HubError> {
-        let manner = Manner { timeout: REPORT_TIMEOUT, ..Manner::default() };
+        let manner = Manner { timeout: REPORT_TIMEOUT, largest: LARGEST_REPORT, ..Manner::default() };
         let path = format!("/{}/user-access-report", self.repo);
         let read = |body: &[u8]| serde_json::from_slice(body).map_err(|error| wire::describe(&error));
         self.calls.get(&path, &manner, read).await.map_err(|error| self.heed(error))

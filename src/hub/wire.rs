@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Answer, Handled};
+use super::{Answer, Handled, PAGE};
 use crate::model::{AccessRequest, Identity, Status, User, Verdict};
 use crate::secret::shown;
 
@@ -21,7 +21,12 @@ pub(super) fn page(body: &[u8], status: Status) -> Result<Vec<AccessRequest>, St
 pub(super) fn entries(body: &[u8]) -> Result<Vec<&RawValue>, String> {
     // Each by itself: what no JSON parser can read in one of them (half a surrogate pair, a number without bounds) must
     // not keep out all the others.
-    serde_json::from_slice(body).map_err(|error| describe(&error))
+    let entries: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
+    // What is read of an entry may take more memory than the entry itself. Far more of them than a page has are no page.
+    if entries.len() > 10 * PAGE {
+        return Err(format!("it lists {} entries", entries.len()));
+    }
+    Ok(entries)
 }
 
 /// Reads the names of the gated repos of a page of repos. What cannot be read is an empty name.

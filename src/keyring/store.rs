@@ -18,11 +18,15 @@ use reqwest::Client;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use crate::http::{self, Unread};
 use crate::retry;
 use crate::secret::{Secret, shown};
 
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The longest answer that is read, in bytes: a secret has up to 64 KB, and each of them may be written as six.
+const LARGEST_ANSWER: usize = 1024 * 1024;
 
 /// A secret that AWS keeps, and all that it takes to read it.
 #[derive(Clone, Debug)]
@@ -127,11 +131,15 @@ impl Stored {
         let left = deadline.saturating_duration_since(Instant::now());
         *request.timeout_mut() = Some(CALL_TIMEOUT.min(left));
         let lost = |error: reqwest::Error| {
-            let why = format!("{} cannot be reached: {}", self.endpoint, crate::http::cause(&error));
+            let why = format!("{} cannot be reached: {}", self.endpoint, http::cause(&error));
             Failed { why, is_transient: true }
         };
         let response = http.execute(request).await.map_err(lost)?;
-        let (status, body) = (response.status(), response.bytes().await.map_err(lost)?);
+        let status = response.status();
+        let body = http::read_within(LARGEST_ANSWER, response).await.map_err(|unread| match unread {
+            Unread::TooLarge => failed("AWS's answer is larger than 1 MB, and was not read".to_owned()),
+            Unread::Lost(error) => lost(error),
+        })?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if !status.is_success() {
             let field =

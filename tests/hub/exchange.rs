@@ -1,5 +1,9 @@
 //! A call in, and what becomes of it: the model's answer, or what goes wrong on purpose.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::api::{self, Answer};
@@ -11,10 +15,24 @@ pub enum Reply {
     Answer(Answer),
     /// The beginning of this.
     Cut(Answer),
+    /// White space for ever.
+    Endless(Endless),
     /// Nothing, and the connection is closed.
     Closed,
     /// Nothing, ever.
     Silence,
+}
+
+/// An answer without an end.
+pub struct Endless {
+    pub status: u16,
+    /// How long it says it is, in bytes.
+    pub promised: Option<u64>,
+    /// So many bytes at a time, and so long before each.
+    pub chunk: usize,
+    pub pause: Duration,
+    /// The bytes that went out.
+    pub streamed: Arc<AtomicUsize>,
 }
 
 /// Has the model take a call of whoever shows this token.
@@ -31,6 +49,10 @@ pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> Reply {
     let fault = model.take_fault(call);
     let mut answer = match &fault {
         Some(Fault::DropBefore) => return Reply::Closed,
+        &Some(Fault::Endless { status, promised, chunk, pause }) => {
+            let streamed = Arc::clone(&model.streamed);
+            return Reply::Endless(Endless { status, promised, chunk, pause, streamed });
+        }
         Some(Fault::Status(status)) => Answer::error(*status, None, "something went wrong on purpose"),
         Some(Fault::Answer(status, headers, body)) => {
             Answer { status: *status, headers: headers.clone(), body: body.clone() }
@@ -47,7 +69,7 @@ pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> Reply {
         Some(Fault::Twice) => twice(&mut answer),
         Some(Fault::Elsewhere) => link_to(&mut answer, "https://elsewhere.example/api/models"),
         Some(Fault::Circle) => link_to(&mut answer, &format!("{}{}", model.origin, call.path)),
-        Some(Fault::DropBefore | Fault::Status(_) | Fault::Answer(..)) | None => {}
+        Some(Fault::DropBefore | Fault::Endless { .. } | Fault::Status(_) | Fault::Answer(..)) | None => {}
     }
     Reply::Answer(numbered(answer))
 }

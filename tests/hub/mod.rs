@@ -22,7 +22,7 @@ pub use api::Answer;
 pub use exchange::{Reply, exchange};
 pub use model::{AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Repo, Role, Status};
 pub use quota::Quota;
-pub use server::{Server, listen, read, respond, response};
+pub use server::{Server, listen, read, respond};
 pub use settings::{Account, Scope, TokenRole, Webhook};
 
 /// A running stand-in; it ends when this is dropped.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -286,6 +288,9 @@ pub enum Fault {
     Elsewhere,
     /// The next page of a list is said to be this one.
     Circle,
+    /// An answer that never ends, with nothing done: this status, how long it says it is, and then so many bytes at a time
+    /// with so long before each.
+    Endless { status: u16, promised: Option<u64>, chunk: usize, pause: Duration },
 }
 
 impl Fault {
@@ -303,6 +308,7 @@ impl Fault {
             Self::Twice => "answer with everything twice".to_owned(),
             Self::Elsewhere => "next page at another origin".to_owned(),
             Self::Circle => "next page is this page".to_owned(),
+            Self::Endless { .. } => "answer without an end".to_owned(),
         }
     }
 }
@@ -368,6 +374,8 @@ pub struct Model {
     pub keeps_calls: bool,
     /// How many calls there were.
     pub call_count: usize,
+    /// The bytes of answers without an end that went out.
+    pub streamed: Arc<AtomicUsize>,
     faults: VecDeque<(String, Fault)>,
     /// The share of calls that go wrong in some way, what draws them, and the ways.
     flaky: Option<(f32, fastrand::Rng, Vec<Fault>)>,
@@ -399,6 +407,7 @@ impl Model {
             calls: Vec::new(),
             keeps_calls: true,
             call_count: 0,
+            streamed: Arc::default(),
             faults: VecDeque::new(),
             flaky: None,
             met: BTreeMap::new(),

@@ -1,11 +1,15 @@
 //! The HTTP server before the model.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use futures_util::stream;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -14,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::api::Answer;
-use super::exchange::{Reply, exchange};
+use super::exchange::{Endless, Reply, exchange};
 use super::model::{Call, Model};
 
 /// Stops serving when it is dropped.
@@ -27,10 +31,11 @@ impl Drop for Server {
 }
 
 /// Answers HTTP on a free port. An error closes the connection without an answer.
-pub async fn listen<F, A>(answer: F) -> (SocketAddr, Server)
+pub async fn listen<F, A, B>(answer: F) -> (SocketAddr, Server)
 where
     F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
-    A: Future<Output = io::Result<Response<Full<Bytes>>>> + Send + 'static,
+    A: Future<Output = io::Result<Response<B>>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -73,7 +78,10 @@ impl Drop for InFlight {
     }
 }
 
-async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+/// The body of an answer, of which some have no end, and some break off.
+pub type AnyBody = BoxBody<Bytes, io::Error>;
+
+async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Result<Response<AnyBody>> {
     let (call, token) = read(request).await?;
     let _in_flight = InFlight::new(Arc::clone(&model));
     let latency = lock(&model).latency;
@@ -99,22 +107,42 @@ pub async fn read(request: Request<Incoming>) -> io::Result<(Call, Option<String
     Ok((call, token.map(str::to_owned)))
 }
 
-/// Brings back over HTTP what became of a call.
-pub async fn respond(reply: Reply) -> io::Result<Response<Full<Bytes>>> {
+/// Brings back what became of a call; an error is a connection that was closed.
+pub async fn respond(reply: Reply) -> io::Result<Response<AnyBody>> {
     match reply {
-        Reply::Answer(answer) => Ok(response(answer)),
-        // Only the length that was promised tells the two apart.
-        Reply::Cut(_) | Reply::Closed => Err(io::Error::other("dropped")),
+        Reply::Answer(answer) => {
+            let body = Full::from(answer.body.clone()).map_err(|never| match never {});
+            Ok(response(&answer, body.boxed()))
+        }
+        Reply::Cut(answer) => {
+            let half = Bytes::copy_from_slice(&answer.body.as_bytes()[..answer.body.len() / 2]);
+            let parts = [Ok(Frame::data(half)), Err(io::Error::other("broken off"))];
+            Ok(response(&answer, StreamBody::new(stream::iter(parts)).boxed()))
+        }
+        Reply::Endless(endless) => Ok(without_end(endless)),
+        Reply::Closed => Err(io::Error::other("closed")),
         Reply::Silence => std::future::pending().await,
     }
 }
 
-/// An answer as HTTP has it.
-pub fn response(Answer { status, headers, body }: Answer) -> Response<Full<Bytes>> {
-    let mut response =
-        Response::builder().status(status).header("Content-Type", "application/json; charset=utf-8");
-    for (name, value) in headers {
-        response = response.header(name, value);
-    }
-    response.body(Full::new(Bytes::from(body))).expect("a response")
+fn response(Answer { status, headers, .. }: &Answer, body: AnyBody) -> Response<AnyBody> {
+    let response =
+        Response::builder().status(*status).header("Content-Type", "application/json; charset=utf-8");
+    let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, value));
+    response.body(body).expect("a response")
+}
+
+/// White space for ever.
+fn without_end(Endless { status, promised, chunk, pause, streamed }: Endless) -> Response<AnyBody> {
+    let chunks = stream::unfold(streamed, move |streamed| async move {
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        streamed.fetch_add(chunk, Ordering::Relaxed);
+        Some((Ok(Frame::data(vec![b' '; chunk].into())), streamed))
+    });
+    let response = Response::builder().status(status);
+    let response =
+        promised.iter().fold(response, |response, length| response.header("Content-Length", *length));
+    response.body(StreamBody::new(chunks).boxed()).expect("a response")
 }

@@ -1,16 +1,12 @@
 //! The way between a process and the Hub: in memory, where everything may take as long as it likes in no time, or HTTP.
 
 use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::stream;
-use http_body_util::{BodyExt, StreamBody};
 use hub_doorman::hub::{Problem, Transport};
-use hyper::body::{Bytes, Frame};
 use reqwest::{Request, Response};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -109,14 +105,13 @@ impl Transport for Network {
                 sleep(back).await;
                 let _ = answer.send(reply);
             });
-            match answered.await {
-                Ok(Reply::Answer(answer)) => {
-                    self.heed(&answer);
-                    Ok(response(answer))
-                }
-                Ok(Reply::Cut(answer)) => Ok(broken_off(answer)),
-                Ok(Reply::Closed) => Err(Problem::Unanswered("the connection was closed".to_owned())),
-                Ok(Reply::Silence) | Err(_) => std::future::pending().await,
+            let Ok(reply) = answered.await else { return std::future::pending().await };
+            if let Reply::Answer(answer) = &reply {
+                self.heed(answer);
+            }
+            match hub::respond(reply).await {
+                Ok(response) => Ok(response.map(reqwest::Body::wrap).into()),
+                Err(error) => Err(Problem::Unanswered(error.to_string())),
             }
         })
     }
@@ -150,17 +145,4 @@ fn read(request: &Request) -> (Call, Option<String>) {
         body: serde_json::from_slice(body).unwrap_or_default(),
     };
     (call, token.and_then(|token| token.strip_prefix("Bearer ")).map(str::to_owned))
-}
-
-fn response(answer: Answer) -> Response {
-    hub::response(answer).map(reqwest::Body::wrap).into()
-}
-
-/// The first half of an answer, and then an error.
-fn broken_off(answer: Answer) -> Response {
-    let half = answer.body.len() / 2;
-    let half = Bytes::copy_from_slice(&answer.body.as_bytes()[..half]);
-    let parts = [Ok(Frame::data(half)), Err(io::Error::other("the connection broke"))];
-    let body = StreamBody::new(stream::iter(parts)).boxed();
-    hub::response(answer).map(|_| reqwest::Body::wrap(body)).into()
 }

@@ -108,7 +108,8 @@ fn ways() -> Vec<Fault> {
     for _ in 0..4 {
         ways.extend(many.clone());
     }
-    ways.extend([Fault::Elsewhere, Fault::Circle]);
+    let endless = Fault::Endless { status: 200, promised: None, chunk: 1 << 20, pause: Duration::ZERO };
+    ways.extend([Fault::Elsewhere, Fault::Circle, endless]);
     ways
 }
 

@@ -176,6 +176,7 @@ impl World {
             let became = match &reply {
                 Reply::Answer(answer) => answer.status.to_string(),
                 Reply::Cut(answer) => format!("{} and breaks off", answer.status),
+                Reply::Endless(_) => "no end".to_owned(),
                 Reply::Closed => "closed".to_owned(),
                 Reply::Silence => "silence".to_owned(),
             };

@@ -12,6 +12,7 @@ mod hub;
 #[path = "../logs/mod.rs"]
 mod logs;
 
+mod answers;
 mod audit;
 mod backlog;
 mod binary;

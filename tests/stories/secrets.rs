@@ -248,6 +248,18 @@ async fn what_aws_refuses_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn an_answer_of_aws_that_is_too_large_is_not_swallowed() {
+    let (hub, aws) = (Hub::start().await, Aws::start().await);
+    aws.keep(KEPT, &"x".repeat(2 * 1024 * 1024));
+    let error = start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect_err("too large");
+    assert!(error.to_string().contains("AWS's answer is larger than 1 MB, and was not read"), "{error}");
+    assert_eq!(aws.model().asked.len(), 1, "it would be as large again");
+    // Secrets Manager keeps up to 64 KB, and however it writes them they are read.
+    aws.keep(KEPT, &json!({"token": Hub::TOKEN, "other": "\u{1}".repeat(65_000)}).to_string());
+    start(&hub, &aws, &[("HF_TOKEN", &format!("{KEPT}#token"))]).await.expect("a token");
+}
+
+#[tokio::test]
 async fn an_aws_that_cannot_be_reached_is_named() {
     let hub = Hub::start().await;
     let aws = Aws::start().await;
