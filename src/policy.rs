@@ -5,6 +5,7 @@
 mod answers;
 mod condition;
 mod kinds;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,15 @@ const MAX_REASON: usize = 200;
 /// The longest list that a rule may go through, which the requester may have made: two macros within each other go through
 /// its square.
 const MAX_LIST: usize = 300;
+
+/// The longest text of a request, in bytes, that a rule may make something of: far more than anybody writes into a form.
+const MAX_TEXT: usize = 100_000;
+
+/// The same for the name of an organization, of which there may be many; the Hub allows 42.
+const MAX_NAME: usize = 200;
+
+/// The longest policy, in bytes. The environment of a Lambda function takes less, the command line reads files.
+const MAX_POLICY: usize = 256 * 1024;
 
 /// What to say after a fault in the JSON itself.
 const LOOKS: &str =
@@ -77,6 +87,9 @@ impl Policy {
     /// Reads and compiles a policy, or tells everything that is wrong with it: a list of sentences, each of which
     /// names the rule that it is about.
     pub fn parse(json: &str) -> Result<Self, Vec<String>> {
+        if json.len() > MAX_POLICY {
+            return Err(vec![format!("the policy has {} bytes; at most {MAX_POLICY} are taken", json.len())]);
+        }
         if !json.trim_start().starts_with('{') {
             return Err(vec![format!("a policy is a JSON object{LOOKS}")]);
         }
@@ -123,11 +136,7 @@ impl Policy {
     /// A rule that cannot be evaluated holds the request whatever the others say: it might have rejected.
     #[must_use]
     pub fn decide(&self, request: &AccessRequest, repo: &Repo, now: DateTime<Utc>) -> Decision {
-        let AccessRequest { user, fields, .. } = request;
-        let lists = [&user.verified_orgs, &user.orgs].into_iter().flatten().map(Vec::len);
-        let too_long = lists.chain([fields.len()]).any(|length| length > MAX_LIST);
-        let doubt = request.doubt.or(too_long.then_some("it lists more than a policy can go through"));
-        if let Some(doubt) = doubt {
+        if let Some(doubt) = request.doubt.or_else(|| too_much(request)) {
             return Decision { verdict: Verdict::Hold, reason: None, grounds: Grounds::Doubt(doubt) };
         }
         let facts = facts(&self.env, request, repo, now);
@@ -159,6 +168,21 @@ impl fmt::Debug for Policy {
             .field("default", &self.default)
             .finish_non_exhaustive()
     }
+}
+
+/// What there is more of in a request than the check of the rules at start-up has reckoned with.
+fn too_much(request: &AccessRequest) -> Option<&'static str> {
+    let AccessRequest { request_id: _, user, requested_at: _, fields, doubt: _ } = request;
+    let User { id, name, fullname, email, pro: _, verified_orgs, orgs } = user;
+    let lists = || [verified_orgs, orgs].into_iter().flatten();
+    if lists().map(Vec::len).chain([fields.len()]).any(|length| length > MAX_LIST) {
+        return Some("it lists more than a policy can go through");
+    }
+    let texts = [id, name, fullname, email].into_iter().flatten();
+    let mut texts = texts.chain(fields.iter().flat_map(|(label, answer)| [label, answer]));
+    let is_too_long =
+        texts.any(|text| text.len() > MAX_TEXT) || lists().flatten().any(|name| name.len() > MAX_NAME);
+    is_too_long.then_some("it says more than a policy can go through")
 }
 
 /// The name of a rule, if that much of it can be read.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cel::parser::{Expression, ParseError, PrattParser};
 use cel::{Context, Env, ExecutionError, Value};
 
-use super::kinds;
+use super::{kinds, size};
 
 /// The most bytes that an expression may have: enough for a long list of names, and few enough to bound what parsing
 /// one costs in time and stack.
@@ -34,6 +34,7 @@ impl Condition {
         })?;
         // This parser takes a text that breaks over the line, which CEL does not: most likely a quote is missing.
         let names = kinds::check_condition(&expression, env, source.contains(kinds::BREAKS))?;
+        size::check(&expression)?;
         Ok(Self { expression, names })
     }
 
@@ -79,7 +80,8 @@ impl Condition {
 fn describe(error: &ParseError) -> String {
     let (line, column) = error.pos;
     let message = error.msg.lines().next().unwrap_or_default();
-    let message =
-        if message.contains("Recursion limit") { "too many brackets within brackets" } else { message };
+    if message.contains("recursion limit") {
+        return "more than 96 brackets within brackets".to_owned();
+    }
     format!("line {line}, column {column}: {message}")
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod parser;
+mod shapes;
 
 use chrono::{DateTime, Utc};
 

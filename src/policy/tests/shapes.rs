@@ -1,0 +1,170 @@
+//! Expressions that are as long, as deep or as large as they can be, on the small stack of a thread: at each limit they are
+//! taken and evaluated, and over it they are refused with what was wrong.
+
+use std::thread;
+
+use super::{Policy, ada, answer, decide, rules};
+use crate::model::{Grounds, Verdict};
+
+/// What the threads of tokio have, and of tests.
+const STACK: usize = 2 * 1024 * 1024;
+
+/// What is wrong with an expression; if nothing is, it is evaluated.
+fn fault(expression: &str) -> Option<String> {
+    let rule = serde_json::json!({"name": "shape", "then": "accept", "if": expression});
+    let tried = move || match Policy::parse(&serde_json::json!({ "rules": [rule] }).to_string()) {
+        Ok(policy) => {
+            let decision = decide(&policy, &ada());
+            assert!(!matches!(decision.grounds, Grounds::Unknown { .. }), "{decision:?}");
+            None
+        }
+        Err(faults) => Some(faults.join("; ")),
+    };
+    let thread = thread::Builder::new().stack_size(STACK).spawn(tried).expect("a thread");
+    thread.join().expect("neither a panic nor the end of the stack")
+}
+
+fn nested(before: &str, times: usize, middle: &str, after: &str) -> String {
+    format!("{}{middle}{}", before.repeat(times), after.repeat(times))
+}
+
+#[test]
+fn an_expression_is_taken_up_to_each_limit_and_refused_beyond_it_without_exhausting_the_stack() {
+    type Shape = fn(usize) -> String;
+    let brackets = "more than 96 brackets within brackets";
+    let depth = "it nests more than 200 deep";
+    let too_long = "bytes; at most 4096 are taken";
+    let shapes: [(Shape, usize, &str); 16] = [
+        (|n| nested("(1 + ", n, "1", ")") + " > 0", 96, brackets),
+        (|n| nested("int(", n, "1", ")") + " > 0", 96, brackets),
+        (|n| nested("'1'.contains(string(", n, "1", "))"), 48, brackets),
+        (|n| nested("[", n, "1", "]") + " != []", 96, brackets),
+        (|n| nested("{1: ", n, "1", "}") + " != {}", 96, brackets),
+        (|n| nested("[0][", n, "0", "]") + " == 0", 96, brackets),
+        (|n| nested("user.pro ? (", n, "true", ") : false"), 96, brackets),
+        (|n| nested("(true || ", n, "true", ")"), 96, brackets),
+        (|n| "user.pro ? true : ".repeat(n) + "true", 198, depth),
+        (|n| vec!["1"; n].join(" + ") + " > 0", 199, depth),
+        (|n| format!("user.orgs{} == []", ".filter(o, o == '')".repeat(n)), 195, depth),
+        (|n| vec!["true"; n].join("&&"), 683, too_long),
+        (|n| nested("(", n, "true", ")"), 2046, too_long),
+        (|n| format!("'{}' == ''", "\\\\".repeat(n)), 2044, too_long),
+        (|n| format!("'{}' == ''", "é".repeat(n)), 2044, too_long),
+        (|n| format!("user.name.matches('(a{{1000}}){{{n}}}')"), 327, "exceeds size limit of 10485760 bytes"),
+    ];
+    for (shape, limit, expected) in shapes {
+        let shown: String = shape(3);
+        assert_eq!(fault(&shape(limit)), None, "{limit} of {shown}");
+        let fault = fault(&shape(limit + 1)).unwrap_or_else(|| panic!("{limit} of {shown}"));
+        assert!(fault.starts_with("rule `shape`: `if`: ") && fault.contains(expected), "{shown}: {fault}");
+    }
+}
+
+#[test]
+fn whatever_is_repeated_to_the_full_length_ends_neither_stack_nor_memory() {
+    let pieces = "( ) [ { - ! !- -! $ ' ` \\ 1? 1?( 1?1: (1+ {1: {1:1}. [1][ [0] a. .a .a() a( a.a( A{a: 1+ 1||1&& 1< 1, 'a' \
+                  has( .map(a,a) [1].map(a, [1].all(a,[1].all(b, .filter(a,a==a) 1. 1e 0x é \n // && ||true ?true:";
+    let mut taken = Vec::new();
+    for piece in pieces.split(' ') {
+        for (first, last) in
+            [("", ""), ("", "1"), ("", "true"), ("user.pro", ""), ("user.pro", "true"), ("[1]", "")]
+        {
+            match fault(&format!("{first}{}{last}", piece.repeat(4080 / piece.len()))) {
+                Some(fault) => assert!(fault.starts_with("rule `shape`: `if`: "), "{piece}: {fault}"),
+                None => taken.push((first, piece, last)),
+            }
+        }
+    }
+    // What cancels itself out, says nothing, or is only said again.
+    let harmless = [
+        ("", "-", "true"),
+        ("", "!", "true"),
+        ("", "\n", "true"),
+        ("user.pro", "\n", ""),
+        ("user.pro", "//", ""),
+        ("user.pro", "//", "true"),
+        ("user.pro", "||true", ""),
+    ];
+    assert_eq!(taken, harmless);
+}
+
+#[test]
+fn what_may_become_too_large_is_refused_however_small_the_rule_is() {
+    let chain = |letters: &str, times: usize| {
+        format!("size(['x']{}) == 1", format!(".map(a, {letters})").repeat(times))
+    };
+    let (sum, list) = ("a + a + a + a + a + a + a + a + a + a", "[a, a, a, a, a, a, a, a, a, a]");
+    let large = [
+        chain(sum, 8),
+        chain(sum, 40),
+        chain(list, 8),
+        chain("{1: a, 2: a}", 30),
+        "user.orgs.map(a, user.orgs.map(b, user.orgs)) == []".to_owned(),
+        "fields.map(a, fields.map(b, fields[b])) == []".to_owned(),
+        "fields.map(a, user.pro, user.orgs.map(b, user.name)) == []".to_owned(),
+        "size(user.pro ? user.orgs.map(a, fields.filter(l, true)) : []) == 1".to_owned(),
+        "fields.map(l, fields[l]) == fields.map(l, fields[l])".to_owned(),
+    ];
+    for expression in large {
+        let fault = fault(&expression).unwrap_or_else(|| panic!("{expression} is taken"));
+        let expected = "rule `shape`: `if`: what it makes of a request may become larger than 48 MB";
+        assert_eq!(fault, expected, "{expression}");
+    }
+    let small = [
+        chain(sum, 7),
+        chain(list, 4),
+        "fields.map(l, fields[l]).exists(answer, answer == 'x')".to_owned(),
+        "user.orgs.map(a, user.verified_orgs.map(b, a + b)).exists(o, o == [])".to_owned(),
+        "user.orgs.filter(o, o in user.verified_orgs).map(o, size(o)).exists_one(n, n == 1)".to_owned(),
+        "(fields['Country'] + ' ' + fields['Age'] + ' ' + user.name).contains('x')".to_owned(),
+        "user.orgs.all(a, fields.exists(l, (fields[l] + a + a).contains(user.email + a)))".to_owned(),
+    ];
+    for expression in small {
+        assert_eq!(fault(&expression), None, "{expression}");
+    }
+}
+
+#[test]
+fn a_policy_is_taken_up_to_its_full_length_and_refused_beyond_it() {
+    let rule = |number: usize| format!(r#"{{"name": "{number}", "then": "reset", "if": "!user.pro"}}"#);
+    let longest: Vec<String> = (0..4000).map(rule).collect();
+    let json = format!(r#"{{"rules": [{}]}}"#, longest.join(","));
+    let padding = " ".repeat(256 * 1024 - json.len());
+    let policy = Policy::parse(&format!("{json}{padding}")).expect("a policy");
+    assert_eq!(decide(&policy, &ada()).verdict, Verdict::Hold);
+    let faults = Policy::parse(&format!("{json}{padding} ")).expect_err("too long");
+    assert_eq!(faults, ["the policy has 262145 bytes; at most 262144 are taken"]);
+    let deep = format!(r#"{{"rules": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(Policy::parse(&deep).expect_err("no rule"), ["rule number 1: a rule is a JSON object"]);
+    let deep = format!(r#"{{"rules": [], "default": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(Policy::parse(&deep).expect_err("no verdict").len(), 1);
+}
+
+#[test]
+fn who_writes_more_than_a_rule_reckons_with_is_held() {
+    let policy = rules(&["accept: user.pro"]);
+    let mut long = ada();
+    long.fields.insert("Why".to_owned(), "x".repeat(100_000));
+    long.user.orgs = Some(vec!["o".repeat(200)]);
+    assert_eq!(decide(&policy, &long).verdict, Verdict::Accept);
+    let mut answer = long.clone();
+    answer.fields.insert("Why".to_owned(), "x".repeat(100_001));
+    let mut label = long.clone();
+    label.fields.insert("x".repeat(100_001), String::new());
+    let mut name = long.clone();
+    name.user.fullname = Some("x".repeat(100_001));
+    let mut org = long;
+    org.user.verified_orgs = Some(vec!["o".repeat(201)]);
+    for request in [answer, label, name, org] {
+        let decision = decide(&policy, &request);
+        assert_eq!(decision.grounds, Grounds::Doubt("it says more than a policy can go through"));
+        assert_eq!(decision.verdict, Verdict::Hold);
+    }
+}
+
+#[test]
+fn the_longest_chains_that_are_taken_can_be_evaluated() {
+    assert_eq!(answer(&(vec!["1"; 190].join(" + ") + " == 190"), &ada()), "yes");
+    assert_eq!(answer(&vec!["true"; 500].join(" && "), &ada()), "yes");
+    assert_eq!(answer(&format!("{}true", "!".repeat(4000)), &ada()), "yes");
+}
