@@ -19,9 +19,13 @@ lint:
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
-# Licences, sources and banned crates; `cargo deny check advisories` as well where its database can be reached.
+# Licences, sources, banned crates and crates of two versions.
 deny:
     cargo deny check --hide-inclusion-graph bans licenses sources
+
+# Known faults of what it is built of, where their database can be reached; not part of `check`.
+advisories:
+    cargo deny check --hide-inclusion-graph advisories
 
 # Sample webhooks, through the real handler, to the stand-in Hub.
 replay *arguments:
