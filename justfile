@@ -39,9 +39,9 @@ lambda:
 verify *parts:
     scripts/verify.sh {{ parts }}
 
-# All tests.
-test:
-    cargo test
+# All tests, and a search of all that they print, log and answer for what must never be seen.
+test *arguments:
+    python3 scripts/test.py {{ arguments }}
 
 # So many schedules of faults, stops and people, drawn from their numbers; `SCHEDULE=17 just simulate` tells of one alone.
 simulate schedules="100000":

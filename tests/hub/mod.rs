@@ -10,6 +10,7 @@
 mod api;
 mod entry;
 mod exchange;
+pub mod kept;
 mod model;
 mod quota;
 mod server;

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::kept;
 use super::quota::Quota;
 use super::settings::{Account, Webhook};
 
@@ -181,6 +182,7 @@ impl Repo {
 
     /// Somebody asks for access. Who was rejected is silently ignored.
     pub fn ask_at(&mut self, person: Person, requested_at: DateTime<Utc>) {
+        person.email.iter().for_each(|address| kept::seeded(address));
         if let Some(place) = self.places.get(&format!("userId {}", person.id)).copied()
             && self.requests[place].withdrawn
         {

@@ -14,6 +14,8 @@ use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
 use lambda_runtime::tracing::subscriber::prelude::*;
 use serde_json::Value;
 
+use crate::hub::kept;
+
 /// Everything that is logged on this thread until it is dropped.
 #[derive(Clone, Default)]
 pub struct Logs(Arc<Mutex<Vec<u8>>>);
@@ -39,6 +41,7 @@ impl Logs {
 
 impl io::Write for Logs {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        kept::output(bytes);
         self.0.lock().expect("no panic").write(bytes)
     }
 

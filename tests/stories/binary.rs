@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::hub::{Fault, Hub, Server, Status, listen};
+use crate::hub::{Fault, Hub, Server, Status, kept, listen};
 use crate::support::{POLICY, error, staff};
 
 const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
@@ -118,7 +118,10 @@ pub fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
 
 async fn stop(mut child: Child) -> Output {
     let _ = child.start_kill();
-    child.wait_with_output().await.expect("its output")
+    let output = child.wait_with_output().await.expect("its output");
+    kept::output(&output.stdout);
+    kept::output(&output.stderr);
+    output
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, kept};
 use crate::support::{POLICY, SECRET};
 
 /// What a command came to.
@@ -75,6 +75,8 @@ fn ended(output: Output) -> Ended {
     for secret in [Hub::TOKEN, SECRET] {
         assert!(!out.contains(secret) && !err.contains(secret), "a secret is in: {out}{err}");
     }
+    // What it writes to standard output is what its owner has asked for, addresses and all.
+    kept::output(&err);
     Ended { status: output.status.code().expect("no signal"), out, err }
 }
 

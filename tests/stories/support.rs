@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::env::VarError;
-use std::io;
+use std::io::{self, Write};
+use std::sync::Once;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use hub_doorman::config::Config;
 use hub_doorman::handler::{Doorman, InvocationError};
+use hub_doorman::log;
 use hub_doorman::metrics::Metrics;
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use serde_json::{Value, json};
 
-use crate::hub::{Hub, Person};
+use crate::hub::{Hub, Person, kept};
 
 pub const SECRET: &str = "sesame-that-must-never-be-seen";
 
@@ -32,13 +34,28 @@ pub fn config_with(hub: &Hub, variables: &[(&str, &str)]) -> Config {
         ("APPROVAL_POLICY", POLICY),
     ]);
     environment.extend(variables.iter().copied());
+    keep_output(&environment);
     let get = |name: &str| environment.get(name).map(|value| (*value).to_owned()).ok_or(VarError::NotPresent);
     Config::from_lookup(get).expect("a configuration without faults")
 }
 
+/// Where output is kept, all that is ever logged is kept, and what must not be in it.
+fn keep_output(environment: &HashMap<&str, &str>) {
+    static STARTED: Once = Once::new();
+    let Some(file) = kept::writer() else { return };
+    STARTED.call_once(|| log::start("trace", file));
+    for name in ["HF_TOKEN", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"] {
+        environment.get(name).into_iter().for_each(|secret| kept::seeded(secret));
+    }
+}
+
 /// A doorman with it.
 pub fn doorman_with(hub: &Hub, variables: &[(&str, &str)]) -> Doorman {
-    let ready = Doorman::new(config_with(hub, variables), Metrics::new(io::sink())).now_or_never();
+    let metrics: Box<dyn Write + Send> = match kept::writer() {
+        Some(file) => Box::new(file),
+        None => Box::new(io::sink()),
+    };
+    let ready = Doorman::new(config_with(hub, variables), Metrics::new(metrics)).now_or_never();
     ready.expect("no secret that has to be read first").expect("a client")
 }
 
@@ -175,6 +192,7 @@ pub async fn answer(doorman: &Doorman, request: Request) -> (u16, Value) {
 }
 
 pub fn read(response: &Response<Body>) -> (u16, Value) {
+    kept::output(response.body());
     let body = match response.body() {
         Body::Empty => Value::Null,
         body => serde_json::from_slice(body).expect("a JSON body"),
