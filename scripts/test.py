@@ -37,8 +37,8 @@ def main(arguments):
 
 def run(arguments):
     """Cargo's exit code; what it prints is shown and kept."""
-    command = ["cargo", "test", *arguments, *([] if "--" in arguments else ["--"]), "--nocapture"]
-    environment = os.environ | {"KEEP_OUTPUT": str(KEPT)}
+    command = ["cargo", "test", *arguments]
+    environment = os.environ | {"KEEP_OUTPUT": str(KEPT), "RUST_TEST_NOCAPTURE": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     with (KEPT / "console").open("wb") as console:
         for line in process.stdout:
