@@ -3,7 +3,7 @@
 
 mod judge;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,8 +49,11 @@ struct Run {
     began: Instant,
     deadline: Instant,
     shown: HashMap<Key, Vec<Shown>>,
-    /// What it did to whom.
+    /// What it did to whom, and of which it has not said so yet.
     landed: HashMap<Key, Vec<Status>>,
+    untold: HashSet<Key>,
+    /// Of whom it has said that it does not know what it did.
+    unknown: HashSet<Key>,
     calls: u32,
     lists: HashMap<String, u32>,
     writes: HashMap<String, u32>,
@@ -133,6 +136,8 @@ impl World {
             deadline,
             shown: HashMap::new(),
             landed: HashMap::new(),
+            untold: HashSet::new(),
+            unknown: HashSet::new(),
             calls: 0,
             lists: HashMap::new(),
             writes: HashMap::new(),
@@ -280,8 +285,8 @@ impl World {
             }
         }
         self.changed(&key, status, Some(run));
-        let landed = self.runs[run].landed.entry(key.clone()).or_default();
-        landed.push(status);
+        self.runs[run].untold.insert(key.clone());
+        self.runs[run].landed.entry(key.clone()).or_default().push(status);
         let allowed = 1 + self.runs[run].faults as usize;
         if self.runs[run].landed[&key].len() > allowed {
             self.break_rule(format!("run {run} writes to {key:?} again and again"));
@@ -325,9 +330,9 @@ impl World {
     pub fn listed(&mut self, run: usize, number: usize) {
         self.runs[run].listed += number;
         let Run { listed, concluded, concurrency, .. } = self.runs[run];
-        // What is read ahead, a page, and what is on its way; as `review.rs` has it.
+        // What is read ahead, a page, what is on its way and what has come back; as `review.rs` has it.
         let ahead = 2000.min(concurrency as usize * 250);
-        let of_one = ahead + self.model.max_page.min(1000) + concurrency as usize * 100;
+        let of_one = ahead + self.model.max_page.min(1000) + 2 * concurrency as usize * 100;
         if listed - concluded > of_one * self.model.repos.len() {
             self.break_rule(format!("run {run} has {} in hand", listed - concluded));
         }

@@ -90,9 +90,13 @@ impl World {
         }
         let Some(status) = status else { return };
         let of_run = &self.runs[run];
-        let was_done = of_run.landed.get(&key).is_some_and(|landed| landed.contains(&status));
+        let was_done = of_run.untold.contains(&key) && !of_run.unknown.contains(&key);
         let since = |(at, one): &(Instant, Status)| *at + self.model.lag >= of_run.began && *one == status;
         let was_so = self.history.get(&key).is_some_and(|history| history.iter().any(since));
+        self.runs[run].untold.remove(&key);
+        if outcome == Outcome::Unknown {
+            self.runs[run].unknown.insert(key.clone());
+        }
         let broken = match outcome {
             Outcome::Done if !was_so => "done, and it is not",
             Outcome::Failed if was_done => "failed, and it is done",
