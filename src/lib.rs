@@ -41,6 +41,8 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod policy;
+#[cfg(test)]
+mod properties;
 pub mod report;
 pub mod retry;
 pub mod review;

@@ -345,7 +345,11 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
     use super::*;
+    use crate::properties::often;
 
     #[test]
     fn names_within_the_grammar_are_taken() {
@@ -415,5 +419,73 @@ mod tests {
         request.fields.insert("Purpose".to_owned(), "world peace".to_owned());
         let debug = format!("{request:?}");
         assert!(!debug.contains("acme.com") && !debug.contains("Ada") && !debug.contains("peace"), "{debug}");
+    }
+    /// The grammar of names, letter by letter.
+    fn is_within_the_grammar(name: &str) -> bool {
+        let (mut previous, mut length, mut slashes) = (b'/', 0, 0);
+        for letter in name.bytes().chain([b'/']) {
+            let follows_a_letter = previous.is_ascii_alphanumeric() || previous == b'_';
+            let fits = match letter {
+                b'-' | b'.' => previous != b'/' && previous != letter,
+                b'/' => follows_a_letter && length <= 96,
+                other => other.is_ascii_alphanumeric() || other == b'_',
+            };
+            if !fits {
+                return false;
+            }
+            slashes += u32::from(letter == b'/');
+            length = if letter == b'/' { 0 } else { length + 1 };
+            previous = letter;
+        }
+        slashes <= 2 && !matches!(name.as_bytes(), [.., b'.', b'g', b'i', b't'])
+    }
+
+    /// Anything, what looks much like a name, and names with one letter changed.
+    fn name() -> impl Strategy<Value = String> {
+        let one = "[a-zA-Z0-9_]([a-zA-Z0-9_]|[-.][a-zA-Z0-9_]){0,6}(\\.git)?";
+        let letter = select(&["", "-", ".", "/", "é", "%", "\n", "\0"][..]);
+        let changed = (
+            proptest::string::string_regex(&format!("{one}/{one}")).expect("a pattern"),
+            any::<Index>(),
+            letter,
+        );
+        prop_oneof![
+            any::<String>(),
+            "[ab0_./?#%@ -]{0,8}",
+            "[a-z]{90,100}(/[a-z]{90,100})?",
+            changed.prop_map(|(mut name, place, letter)| {
+                name.insert_str(place.index(name.len() + 1), letter);
+                name
+            }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(often())]
+
+        #[test]
+        fn any_text_is_a_name_within_the_grammar_or_refused(name in name()) {
+            let repo = Repo::new(RepoType::Dataset, &name);
+            prop_assert_eq!(repo.is_ok(), is_within_the_grammar(&name));
+            if let Ok(repo) = repo {
+                let url = reqwest::Url::parse(&format!("https://hub/api/datasets/{name}/x")).expect("a URL");
+                prop_assert_eq!(url.path(), format!("/api/datasets/{name}/x"), "a path is made of it as it is");
+                let pattern: RepoPattern = repo.to_string().parse().expect("how it is written");
+                prop_assert_eq!(pattern, RepoPattern::One(repo));
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_pattern_of_names_within_the_grammar_or_refused(
+            (before, name, after) in (select(&["", "datasets/", "spaces/"][..]), name(), select(&["", "/*", "*"][..])),
+        ) {
+            let text = format!("{before}{name}{after}");
+            let rest = text.strip_prefix("datasets/").unwrap_or(&text);
+            let named = match rest.strip_suffix("/*") {
+                Some(owner) => is_within_the_grammar(&format!("{owner}/x")) && !owner.contains('/'),
+                None => is_within_the_grammar(rest),
+            };
+            prop_assert_eq!(text.parse::<RepoPattern>().is_ok(), named && !text.starts_with("spaces/"), "{}", text);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod parser;
 mod shapes;
+mod properties;
 
 use chrono::{DateTime, Utc};
 

@@ -1,0 +1,231 @@
+//! What holds for any policy and any request, of rules that a machine makes up.
+
+use std::fmt;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::{at, policy};
+use crate::model::{AccessRequest, Decision, Grounds, Repo, RepoType, User, Verdict};
+use crate::policy::Policy;
+use crate::properties::often;
+
+/// Takes one thing away of what there is to know.
+type Removal = fn(&mut AccessRequest, &mut Repo);
+
+/// All that a rule can read and a request may lack: how it is taken away, and conditions that read it and nothing else.
+const READ: [(&str, Removal, &[&str]); 12] = [
+    ("id", |request, _| request.user.id = None, &["user.id == 'u-1'", "user['id'] != 'u-1'"]),
+    (
+        "name",
+        |request, _| request.user.name = None,
+        &["user.name == 'ada'", "user.name.startsWith('b')", "size(user.name) > 3"],
+    ),
+    (
+        "fullname",
+        |request, _| request.user.fullname = None,
+        &["user.fullname.contains('L')", "user.fullname.matches('^A.*e$')"],
+    ),
+    ("email", |request, _| request.user.email = None, &["user.email.endsWith('acme.com')"]),
+    (
+        "domain",
+        |request, _| request.user.email = Some("nowhere".to_owned()),
+        &["user.domain == 'acme.com'", "user.domain in ['epfl.ch', 'acme.com']"],
+    ),
+    ("pro", |request, _| request.user.pro = None, &["user.pro", "user.pro == false"]),
+    (
+        "verified_orgs",
+        |request, _| request.user.verified_orgs = None,
+        &[
+            "'epfl' in user.verified_orgs",
+            "user.verified_orgs.exists(o, o == 'acme')",
+            "user.verified_orgs[0] == 'acme'",
+        ],
+    ),
+    (
+        "orgs",
+        |request, _| request.user.orgs = None,
+        &["size(user.orgs) == 1", "user.orgs.all(o, o != 'epfl')"],
+    ),
+    (
+        "requested_at",
+        |request, _| request.requested_at = None,
+        &["requested_at < now", "now - requested_at > duration('24h')"],
+    ),
+    (
+        "Country",
+        |request, _| drop(request.fields.remove("Country")),
+        &["fields['Country'] == 'CH'", "fields.Country in ['KP', 'CH']"],
+    ),
+    (
+        "Age",
+        |request, _| drop(request.fields.remove("Age")),
+        &["int(fields['Age']) >= 18", "fields['Age'] < '5'"],
+    ),
+    (
+        "owner",
+        |_, repo| *repo = Repo::new(RepoType::Model, "bare").expect("a name"),
+        &["repo.owner == 'acme'", "repo.owner > 'b'"],
+    ),
+];
+
+/// Conditions that are about nothing, or only about whether something is there.
+const OTHERS: [&str; 6] =
+    ["true", "false", "has(user.email)", "'Country' in fields", "'orgs' in user", "repo.type == 'dataset'"];
+
+/// A rule before it has a name.
+#[derive(Clone)]
+struct Rule {
+    then: Verdict,
+    condition: String,
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.then.as_str(), self.condition)
+    }
+}
+
+/// Rules and a default as a policy. Each is named after what it is, and has a reason if its verdict can have one.
+fn compile(rules: &[Rule], default: Verdict) -> Policy {
+    let written: Vec<_> = rules
+        .iter()
+        .enumerate()
+        .map(|(index, Rule { then, condition })| {
+            let mut rule = serde_json::json!({"name": index.to_string(), "then": then, "if": condition});
+            if matches!(then, Verdict::Reject | Verdict::Reset) {
+                rule["reason"] = format!("because of {index}").into();
+            }
+            rule
+        })
+        .collect();
+    policy(&serde_json::json!({"rules": written, "default": default}).to_string())
+}
+
+fn decide(rules: &[Rule], default: Verdict, (request, repo): &(AccessRequest, Repo)) -> Decision {
+    compile(rules, default).decide(request, repo, at("2026-11-22T12:00:00Z"))
+}
+
+/// What rules decide together if each is asked alone: this is the whole of what a policy means.
+fn expected(rules: &[Rule], default: Verdict, asked: &(AccessRequest, Repo)) -> (Verdict, Option<usize>) {
+    let alone = |rule: &Rule| decide(std::slice::from_ref(rule), Verdict::Hold, asked).grounds;
+    let grounds: Vec<Grounds> = rules.iter().map(alone).collect();
+    if let Some(unknown) = grounds.iter().position(|grounds| matches!(grounds, Grounds::Unknown { .. })) {
+        return (Verdict::Hold, Some(unknown));
+    }
+    let matched = || (0..rules.len()).filter(|index| matches!(grounds[*index], Grounds::Rule(_)));
+    let strictest = matched().map(|index| rules[index].then).max();
+    let first = matched().find(|index| Some(rules[*index].then) == strictest);
+    (strictest.unwrap_or(default), first)
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    select(&[Verdict::Accept, Verdict::Hold, Verdict::Reset, Verdict::Reject][..])
+}
+
+/// Conditions within conditions, from these on.
+fn nested(leaf: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = String> {
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let two = (inner.clone(), inner.clone());
+        prop_oneof![
+            two.clone().prop_map(|(a, b)| format!("({a} && {b})")),
+            two.prop_map(|(a, b)| format!("({a} || {b})")),
+            inner.clone().prop_map(|a| format!("!({a})")),
+            (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+        ]
+    })
+}
+
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    let all: Vec<&str> = READ.iter().flat_map(|(_, _, reads)| *reads).chain(&OTHERS).copied().collect();
+    let rule = (verdict(), nested(select(all).prop_map(str::to_owned)));
+    prop::collection::vec(rule.prop_map(|(then, condition)| Rule { then, condition }), 0..5)
+}
+
+/// Somebody of whom some things are known, and the repo that they ask for.
+fn asked() -> impl Strategy<Value = (AccessRequest, Repo)> {
+    let text = |texts: &'static [&'static str]| mostly(select(texts).prop_map(str::to_owned));
+    let names =
+        || mostly(prop::collection::vec(select(&["acme", "epfl", "x"][..]).prop_map(str::to_owned), 0..3));
+    let user = (
+        text(&["u-1", "u-2"]),
+        text(&["ada", "bob"]),
+        text(&["Ada Lovelace", ""]),
+        text(&["ada@acme.com", "bob@EPFL.ch", "@", "no address"]),
+        mostly(any::<bool>()),
+        names(),
+        names(),
+    );
+    let at = mostly(select(&["2026-11-22T11:00:00Z", "2026-11-01T00:00:00Z", "2027-01-01T00:00:00Z"][..]));
+    let answers = (text(&["CH", "KP", ""]), text(&["36", "7", "old"]));
+    let repo = select(&["acme/corpus", "zoo/corpus", "bare"][..]);
+    (user, at, answers, repo).prop_map(|(user, requested_at, (country, age), repo)| {
+        let mut request = AccessRequest { request_id: Some("r-1".to_owned()), ..AccessRequest::default() };
+        let User { id, name, fullname, email, pro, verified_orgs, orgs } = &mut request.user;
+        (*id, *name, *fullname, *email, *pro, *verified_orgs, *orgs) = user;
+        request.requested_at = requested_at.map(super::at);
+        request.fields.extend(country.map(|answer| ("Country".to_owned(), answer)));
+        request.fields.extend(age.map(|answer| ("Age".to_owned(), answer)));
+        (request, Repo::new(RepoType::Dataset, repo).expect("a name"))
+    })
+}
+
+fn mostly<T: fmt::Debug + Clone>(known: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+    prop::option::weighted(0.9, known)
+}
+
+proptest! {
+    #![proptest_config(often())]
+
+    #[test]
+    fn rules_decide_together_what_they_decide_alone_in_whatever_order(
+        (rules, shuffled) in rules().prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle())),
+        default in verdict(),
+        asked in asked(),
+    ) {
+        let (first, second) = (decide(&rules, default, &asked), decide(&shuffled, default, &asked));
+        prop_assert_eq!(first.verdict, second.verdict);
+        for (rules, decision) in [(rules, first), (shuffled, second)] {
+            let (verdict, rule) = expected(&rules, default, &asked);
+            let rule = rule.map(|index| index.to_string());
+            prop_assert_eq!((decision.verdict, decision.grounds.rule()), (verdict, rule.as_deref()));
+            let is_told = matches!(verdict, Verdict::Reset | Verdict::Reject);
+            let reason = rule.filter(|_| is_told).map(|rule| format!("because of {rule}"));
+            prop_assert_eq!(decision.reason.as_deref(), reason.as_deref());
+        }
+    }
+
+    #[test]
+    fn who_lacks_what_some_rule_reads_is_held_whatever_the_others_say(
+        (removal, condition) in select(&READ[..]).prop_flat_map(|(_, removal, reads)| {
+            (Just(removal), nested(select(reads).prop_map(str::to_owned)))
+        }),
+        mut rules in rules(),
+        (then, place) in (verdict(), any::<Index>()),
+        default in verdict(),
+        mut asked in asked(),
+    ) {
+        rules.insert(place.index(rules.len() + 1), Rule { then, condition });
+        let (request, repo) = &mut asked;
+        removal(request, repo);
+        let decision = decide(&rules, default, &asked);
+        prop_assert_eq!(decision.verdict, Verdict::Hold);
+        prop_assert!(matches!(decision.grounds, Grounds::Unknown { .. }), "{:?}", decision);
+    }
+
+    #[test]
+    fn one_more_rule_that_does_not_accept_lets_nobody_in(
+        rules in rules(),
+        (then, condition) in (select(&[Verdict::Hold, Verdict::Reset, Verdict::Reject][..]), self::rules()),
+        place in any::<Index>(),
+        default in verdict(),
+        asked in asked(),
+    ) {
+        let mut more = rules.clone();
+        let added = condition.into_iter().map(|rule| Rule { then, ..rule });
+        let place = place.index(rules.len() + 1);
+        more.splice(place..place, added);
+        let (before, after) = (decide(&rules, default, &asked).verdict, decide(&more, default, &asked).verdict);
+        prop_assert!(after != Verdict::Accept || before == Verdict::Accept, "{:?} became {:?}", before, after);
+    }
+}
