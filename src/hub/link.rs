@@ -34,13 +34,12 @@ pub(super) fn with_limit(page: &Url, limit: usize) -> Url {
 /// Where the next page is, if these headers say that there is one. A target may be relative to `page`.
 fn next<'a>(headers: impl IntoIterator<Item = &'a HeaderValue>, page: &Url) -> Result<Option<Url>, Problem> {
     for header in headers {
-        let text =
-            header.to_str().map_err(|_| Problem::Unreadable("a `Link` header is not ASCII".to_owned()))?;
-        if let Some(target) = target_of_next(text) {
-            let url = page.join(target);
-            return url
-                .map(Some)
-                .map_err(|_| Problem::Unreadable("the next page's URL is not one".to_owned()));
+        // What is not ASCII may stand within quotes, where nothing of it matters here.
+        if let Some(target) = target_of_next(&String::from_utf8_lossy(header.as_bytes())) {
+            let url =
+                Some(target).filter(|target| target.is_ascii()).and_then(|target| page.join(target).ok());
+            let no_url = || Problem::Unreadable("the next page's URL is not one".to_owned());
+            return url.ok_or_else(no_url).map(Some);
         }
     }
     Ok(None)
@@ -51,8 +50,9 @@ fn target_of_next(mut header: &str) -> Option<&str> {
     while let Some((_, rest)) = header.split_once('<') {
         let (target, rest) = rest.split_once('>')?;
         let end = end_of_parameters(rest);
-        if parameters(&rest[..end]).any(|(name, value)| name.eq_ignore_ascii_case("rel") && names_next(value))
-        {
+        // Of several `rel` only the first one counts.
+        let relations = parameters(&rest[..end]).find(|(name, _)| name.eq_ignore_ascii_case("rel"));
+        if relations.is_some_and(|(_, relations)| names_next(&relations)) {
             return Some(target.trim());
         }
         header = &rest[end..];
@@ -65,18 +65,34 @@ fn end_of_parameters(text: &str) -> usize {
     split_outside_quotes(text, ',').next().map_or(text.len(), str::len)
 }
 
-/// The parameters `name=value` of one of the members of a header, without the quotes of their values.
-pub(super) fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    split_outside_quotes(text, ';').filter_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        Some((name.trim(), value.trim().trim_matches('"')))
+/// The parameters `name=value` of one of the members of a header. One without a value has an empty one.
+pub(super) fn parameters(text: &str) -> impl Iterator<Item = (&str, String)> {
+    split_outside_quotes(text, ';').map(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        (name.trim(), unquoted(value.trim()))
     })
 }
 
+/// A value without its quotes, and without what marks a character within them as one that is meant.
+fn unquoted(value: &str) -> String {
+    let Some(quoted) = value.strip_prefix('"') else { return value.to_owned() };
+    let (mut text, mut characters) = (String::new(), quoted.chars());
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => break,
+            '\\' => text.extend(characters.next()),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
 pub(super) fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
-        quoted ^= c == '"';
+        let is_meant = escaped;
+        escaped = quoted && !is_meant && c == '\\';
+        quoted ^= c == '"' && !is_meant;
         c == separator && !quoted
     })
 }
@@ -88,7 +104,11 @@ fn names_next(relations: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
     use super::*;
+    use crate::properties::often;
 
     #[test]
     fn the_next_page_is_found_however_the_header_is_written() {
@@ -104,6 +124,12 @@ mod tests {
                 Some("https://hub/p?c=3"),
             ),
             (r#"<https://hub/p?c=1,2;3>; rel="next""#, Some("https://hub/p?c=1,2;3")),
+            (r#"<https://hub/p?c=2>; title="\"; rel=prev"; rel="ne\xt""#, Some("https://hub/p?c=2")),
+            (r#"<https://hub/p?c=2>; title="\\"; rel=next"#, Some("https://hub/p?c=2")),
+            (r#"<https://hub/p?c=1>; title="\", <https://hub/p?c=2>; rel=next"#, None),
+            ("<https://hub/p?c=1>; rel=prev; rel=next", None),
+            ("<https://hub/p?c=1>; rel; rel=next", None),
+            ("<https://hub/p?c=2>; crossorigin; rel=next", Some("https://hub/p?c=2")),
             (r#"</p?c=2>; rel="next""#, Some("https://hub/p?c=2")),
             (r#"<?c=2>; rel="next""#, Some("https://hub/list?c=2")),
             (r#"<https://hub/p?c=1>; rel="prev""#, None),
@@ -137,8 +163,84 @@ mod tests {
 
     #[test]
     fn a_target_that_is_no_url_is_an_error() {
-        let header = HeaderValue::from_static("<http://[>; rel=next");
         let page = Url::parse("https://hub/list").expect("a URL");
-        assert!(next([&header], &page).is_err());
+        for header in ["<http://[>; rel=next".as_bytes(), b"<https://hub/p?c=\xe9>; rel=next"] {
+            let header = HeaderValue::from_bytes(header).expect("a header");
+            assert!(next([&header], &page).is_err(), "{header:?}");
+        }
+    }
+
+    /// A piece of a header, and what it means.
+    fn parameter() -> impl Strategy<Value = (String, Option<String>)> {
+        let relation = select(&["next", "prev", "NEXT", "https://rels.example/next", "nextish"][..]);
+        let relations = prop::collection::vec(relation, 1..4).prop_map(|relations| relations.join(" "));
+        let other =
+            "(title|type|x\\*?)( ?= ?([a-z!#$&+.^_`|~-]{1,5}|\"([ !#-\\[\\]-~\t\u{e9}]|\\\\[ -~]){0,8}\"))?";
+        prop_oneof![
+            (relations, select(&["rel", "REL", "Rel"][..]), any::<bool>(), any::<Index>()).prop_map(
+                |(meant, name, quoted, escaped)| {
+                    let place = escaped.index(meant.len());
+                    let value = if quoted || meant.contains([' ', ':']) {
+                        format!("\"{}\\{}\"", &meant[..place], &meant[place..])
+                    } else {
+                        meant.clone()
+                    };
+                    (format!("{name}={value}"), Some(meant))
+                }
+            ),
+            other.prop_map(|text| (text, None)),
+            Just((String::new(), None)),
+        ]
+    }
+
+    /// A link as RFC 8288 has it, and its target if that is the next page.
+    fn link() -> impl Strategy<Value = (String, Option<String>)> {
+        let target = "(https://hub/list|/list|/other|)\\?[a-z0-9=&,;%]{0,6}";
+        let space = || select(&["", " ", "\t", "  "][..]);
+        let parameters = prop::collection::vec((space(), space(), parameter()), 0..5);
+        (target, parameters, space()).prop_map(|(target, parameters, end)| {
+            let relations = parameters.iter().find_map(|(_, _, (_, relations))| relations.as_deref());
+            let is_next = relations.is_some_and(|relations| {
+                relations.split(' ').any(|relation| matches!(relation, "next" | "NEXT"))
+            });
+            let written =
+                parameters.iter().map(|(before, after, (text, _))| format!("{before};{after}{text}"));
+            let text = format!("<{target}>{}{end}", written.collect::<String>());
+            (text, is_next.then_some(target))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(often())]
+
+        #[test]
+        fn what_rfc_8288_allows_is_read_as_it_is_meant(
+            headers in prop::collection::vec(prop::collection::vec(link(), 0..4), 0..3),
+            separator in select(&[",", ", ", " ,\t", ",,"][..]),
+        ) {
+            let page = Url::parse("https://hub/list?c=1").expect("a URL");
+            let expected = headers.iter().flatten().find_map(|(_, next)| next.as_deref());
+            let expected = expected.map(|target| page.join(target).expect("a URL"));
+            let headers: Vec<_> = headers
+                .iter()
+                .map(|links| links.iter().map(|(text, _)| &**text).collect::<Vec<_>>().join(separator))
+                .map(|text| HeaderValue::from_bytes(text.as_bytes()).expect("a header"))
+                .collect();
+            prop_assert_eq!(next(&headers, &page).expect("a URL or none"), expected);
+        }
+
+        #[test]
+        fn whatever_else_is_in_it_is_survived_and_leads_to_no_other_list(
+            text in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..60),
+                "[<>;,=\"\\\\ relnxthub:/?\u{e9}]{0,60}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let page = Url::parse("https://hub/list?c=1").expect("a URL");
+            let headers = HeaderValue::from_bytes(&text).into_iter().map(|value| (LINK, value)).collect();
+            if let Ok(Some(next)) = next_of_list(&headers, &page) {
+                prop_assert!(next.as_str().starts_with("https://hub/list"), "{}", next);
+            }
+        }
     }
 }

@@ -53,8 +53,9 @@ impl Told {
 
 /// The value of a parameter; one that is too large to be a number is very large.
 fn number(parameters_text: &str, name: &str) -> Option<u32> {
-    let (_, value) = parameters(parameters_text).find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-    digits(value)
+    // Of several the last one counts, unlike in a `Link`.
+    let (_, value) = parameters(parameters_text).filter(|(key, _)| key.eq_ignore_ascii_case(name)).last()?;
+    digits(&value)
 }
 
 fn digits(text: &str) -> Option<u32> {
@@ -73,7 +74,11 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
     use super::*;
+    use crate::properties::often;
 
     pub(in crate::hub) const LIMIT: &str = "ratelimit";
     pub(in crate::hub) const POLICY: &str = "ratelimit-policy";
@@ -102,6 +107,8 @@ pub(super) mod tests {
             (r#""api";r=7"#, Some(7), Some(300)),
             (r#""api";r=50;t=9, "pages";r=3;t=20"#, Some(3), Some(20)),
             (r#""a;r=1;t=1,b";r=50;t=9"#, Some(50), Some(9)),
+            (r#""a\";r=1;t=1,b\\";r=50;t=9"#, Some(50), Some(9)),
+            (r#""api";r=1;r=50;reset;t=9"#, Some(50), Some(9)),
             (r#""api";r=99999999999999999999;t=99999999999999999999"#, Some(u32::MAX), Some(3600)),
             (r#""api";r=-1;t=5"#, None, Some(300)),
             (r#""api";r=1.5;t=5"#, None, Some(300)),
@@ -140,6 +147,93 @@ pub(super) mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(told(&[("retry-after", text)]).retry_after, expected.map(seconds), "{text}");
+        }
+    }
+    /// The name of a limit: a string, as structured fields have it.
+    const NAME: &str = "\"([ !#-\\[\\]-~]|\\\\[\"\\\\]){0,8}\"";
+
+    /// What a limit says, and how it may be written: a string with parameters, of which the IETF's draft lets there be others.
+    fn limit() -> impl Strategy<Value = (String, u32, Option<u32>)> {
+        let other =
+            select(&["pk=:cj0xO3Q9Mg==:", "x", "y=\"a;r=1,b\\\"c;t=1\"", "z=?1", "k=tok/en:r", "d=-0.5"][..]);
+        let others = prop::collection::vec((any::<Index>(), other), 0..3);
+        let times = prop_oneof![any::<u32>(), 0..4000_u32];
+        (NAME, any::<u32>(), prop::option::of(times), others, any::<bool>()).prop_map(
+            |(name, r, t, others, turned)| {
+                let mut parameters = vec![format!("r={r}")];
+                parameters.extend(t.map(|t| format!("t={t}")));
+                if turned {
+                    parameters.reverse();
+                }
+                for (place, other) in others {
+                    parameters.insert(place.index(parameters.len() + 1), other.to_owned());
+                }
+                let separator = if turned { "; " } else { ";" };
+                (format!("{name}{separator}{}", parameters.join(separator)), r, t)
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(often())]
+
+        #[test]
+        fn what_the_draft_of_the_ietf_allows_is_read_as_it_is_meant(
+            limits in prop::collection::vec(limit(), 1..4),
+            separator in select(&[",", ", ", " ,\t"][..]),
+            in_one in any::<bool>(),
+        ) {
+            let nearest = limits.iter().map(|(_, r, t)| (*r, Reverse(t.map(seconds)))).min();
+            let (left, Reverse(ends_in)) = nearest.expect("a limit");
+            let texts: Vec<&str> = limits.iter().map(|(text, ..)| &**text).collect();
+            let one = texts.join(separator);
+            let given: Vec<_> = if in_one {
+                vec![(LIMIT, &*one)]
+            } else {
+                texts.into_iter().map(|text| (LIMIT, text)).collect()
+            };
+            let expected = (Some(left), Some(ends_in.unwrap_or(SHORTEST_PAUSE)));
+            let told = told(&given);
+            prop_assert_eq!((told.left, told.ends_in), expected);
+        }
+
+        #[test]
+        fn a_policy_is_read_wherever_its_numbers_stand(
+            name in NAME,
+            (q, w) in any::<(u32, u32)>(),
+            turned in any::<bool>(),
+        ) {
+            let policy = if turned { format!("{name};w={w};q={q}") } else { format!("{name}; q={q}; w={w}") };
+            prop_assert_eq!(told(&[(POLICY, &policy)]).quota, Some((q, seconds(w))));
+        }
+
+        #[test]
+        fn every_date_that_http_allows_is_read_in_all_of_its_forms(passed in -1_000_000_000..1_000_000_000_i64) {
+            let now = httpdate::parse_http_date("Sun, 22 Nov 2026 12:00:00 GMT").expect("a date");
+            let date = chrono::DateTime::<chrono::Utc>::from(now) + chrono::TimeDelta::seconds(passed);
+            let expected = seconds(u32::try_from(passed).unwrap_or_default());
+            for form in ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"] {
+                let text = date.format(form).to_string();
+                prop_assert_eq!(told(&[("retry-after", &text)]).retry_after, Some(expected), "{}", text);
+            }
+            let text = passed.unsigned_abs().to_string();
+            let expected = seconds(u32::try_from(passed.unsigned_abs()).expect("few enough"));
+            prop_assert_eq!(told(&[("retry-after", &text)]).retry_after, Some(expected));
+        }
+
+        #[test]
+        fn whatever_else_is_told_is_survived(
+            name in select(&[LIMIT, POLICY, "retry-after"][..]),
+            text in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..60),
+                "[;,=\"\\\\ rtqw0-9:.GMTSun-]{0,60}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let value = reqwest::header::HeaderValue::from_bytes(&text).into_iter();
+            let headers = value.map(|value| (name.parse().expect("a name"), value)).collect();
+            let told = Told::by(&headers, SystemTime::now());
+            let longest = [told.ends_in, told.retry_after, told.quota.map(|(_, window)| window)];
+            prop_assert!(longest.into_iter().flatten().all(|time| time <= LONGEST_PAUSE), "{:?}", told);
         }
     }
 }
