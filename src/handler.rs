@@ -1,13 +1,15 @@
 //! A Lambda event in, a response out: the only place that knows status codes.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_http::http::{Method, StatusCode, header};
-use lambda_http::request::RequestContext;
-use lambda_http::{Body, Request, RequestExt, Response};
-use lambda_runtime::Diagnostic;
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Adapter, Body, IntoResponse, Request, RequestExt, Response, Service, TransformResponse};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use reqwest::Client;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -15,14 +17,14 @@ use tracing::Instrument;
 
 use crate::config::{Config, ConfigError};
 use crate::http;
-use crate::hub::{Hub, HubError};
+use crate::hub::{Hub, HubError, Transport};
 use crate::keyring::Keyring;
 use crate::metrics::{Event, Metrics, Values};
 use crate::model::{Repo, RepoPattern};
 use crate::policy::Policy;
 use crate::report::{self, Counts, RepoReport, Report, Step};
 use crate::review::review;
-use crate::schedule::{self, Sweep};
+use crate::schedule::{self, NoPrompt, Sweep};
 use crate::secret::WebhookSecrets;
 use crate::sweep::{Memory, sweep};
 use crate::webhook::{self, Delivery, Verified};
@@ -38,6 +40,9 @@ const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
 
 /// What is left of Lambda's time to write the report.
 const TIME_TO_REPORT: Duration = Duration::from_secs(1);
+
+/// What comes as HTTP and cannot be read is told this, whoever sent it.
+const NO_REQUEST: &str = "this is no HTTP request that can be read";
 
 /// Everything that outlives an event.
 #[derive(Debug)]
@@ -55,12 +60,47 @@ impl Doorman {
     /// Sets up the one client that all events share, and reads the secrets that AWS keeps; without any it makes no call.
     /// `metrics` is where metrics are written to.
     pub async fn new(config: Config, metrics: Metrics) -> Result<Self, ConfigError> {
-        let Config { secrets, endpoint, policy, repos, dry_run, concurrency } = config;
         let http =
             http::client().map_err(|error| ConfigError(vec![format!("HTTPS cannot be set up: {error}")]))?;
-        let keyring = Arc::new(Keyring::read(secrets, &http).await.map_err(ConfigError)?);
-        let hub = Hub::new(http, endpoint, Arc::clone(&keyring), concurrency);
+        Self::with_transport(config, metrics, &http, http.clone()).await
+    }
+
+    /// The same, where something else than the HTTP client may carry the calls to the Hub. Those to AWS are carried by `http`.
+    pub async fn with_transport(
+        config: Config,
+        metrics: Metrics,
+        http: &Client,
+        transport: impl Transport + 'static,
+    ) -> Result<Self, ConfigError> {
+        let Config { secrets, endpoint, policy, repos, dry_run, concurrency } = config;
+        let keyring = Arc::new(Keyring::read(secrets, http).await.map_err(ConfigError)?);
+        let hub = Hub::new(transport, endpoint, Arc::clone(&keyring), concurrency);
         Ok(Self { keyring, metrics, repos, policy, hub, memory: Memory::default(), dry_run })
+    }
+
+    /// Answers an event of the runtime. What comes as HTTP is always answered: an invocation that fails raises an alarm, and
+    /// anybody may send what is no request.
+    pub fn answer(
+        self: &Arc<Self>,
+        event: LambdaEvent<LambdaRequest>,
+    ) -> TransformResponse<'static, Response<Body>, InvocationError> {
+        let (origin, context, doorman) =
+            (event.payload.request_origin(), event.context.clone(), Arc::clone(self));
+        let handle = service_fn(move |request| {
+            let doorman = Arc::clone(&doorman);
+            async move { doorman.handle(request).await }
+        });
+        // lambda_http panics where it cannot make a URL or a body of what it is given.
+        catch_unwind(AssertUnwindSafe(|| Adapter::from(handle).call(event))).unwrap_or_else(|_| {
+            let response = self.answer_no_request(&Event::of("webhook", Some(&context)));
+            TransformResponse::Response(origin, response.into_response())
+        })
+    }
+
+    /// Counted as one without the secret, which nobody has read.
+    fn answer_no_request(&self, event: &Event) -> Response<Body> {
+        self.metrics.write(event, &Values::one("RejectedWebhooks"));
+        not_understood(StatusCode::BAD_REQUEST, NO_REQUEST)
     }
 
     /// Does what an event asks for: a webhook's review, or a sweep. A webhook never fails, and neither does a sweep that
@@ -152,8 +192,19 @@ impl Doorman {
         request: &Request,
         event: &Event,
     ) -> Result<Response<Body>, InvocationError> {
-        let order = schedule::parse(str::from_utf8(request.body()).unwrap_or_default());
-        let order = order.map_err(InvocationError::UnknownEvent)?;
+        let order = match schedule::parse(str::from_utf8(request.body()).unwrap_or_default()) {
+            Ok(order) => order,
+            // What lambda_http does not know is answered as it is: so the answer here is that of HTTP, spelt out.
+            Err(NoPrompt::Http) => {
+                let response = self.answer_no_request(&Event { name: "webhook", ..event.clone() });
+                let (status, body) = (response.status().as_u16(), str::from_utf8(response.body()));
+                let headers = json!({"content-type": "application/json"});
+                let spelt_out =
+                    json!({"statusCode": status, "headers": headers, "body": body.unwrap_or_default()});
+                return Ok(respond(StatusCode::OK, &spelt_out));
+            }
+            Err(NoPrompt::Unknown(why)) => return Err(InvocationError::UnknownEvent(why)),
+        };
         let is_all = matches!(order, Sweep::All);
         let patterns = match (order, &self.repos) {
             (Sweep::All, None) => return Err(InvocationError::NothingToSweep),
@@ -308,14 +359,7 @@ fn event(request: &Request, name: &'static str) -> Event {
         |id: &&str| id.len() <= 100 && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let delivery_id = request.headers().get(webhook::DELIVERY_HEADER).and_then(|id| id.to_str().ok());
     let delivery_id = delivery_id.filter(is_id).map(str::to_owned);
-    let context = request.lambda_context_ref();
-    Event {
-        name,
-        function: context.map(|context| context.env_config.function_name.clone()).unwrap_or_default(),
-        request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
-        delivery_id,
-        repo: None,
-    }
+    Event { delivery_id, ..Event::of(name, request.lambda_context_ref()) }
 }
 
 fn not_understood(status: StatusCode, error: &str) -> Response<Body> {

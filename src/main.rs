@@ -7,7 +7,6 @@ use hub_doorman::config::{Config, ConfigError};
 use hub_doorman::handler::{Doorman, report_init_error};
 use hub_doorman::log;
 use hub_doorman::metrics::Metrics;
-use lambda_http::Request;
 use lambda_runtime::tracing::error;
 use lambda_runtime::{Error, service_fn};
 
@@ -29,11 +28,7 @@ async fn main() -> Result<ExitCode, Error> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    lambda_http::run(service_fn(move |request: Request| {
-        let doorman = Arc::clone(&doorman);
-        async move { doorman.handle(request).await }
-    }))
-    .await?;
+    lambda_runtime::run(service_fn(move |event| doorman.answer(event))).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,7 +12,7 @@
 //! | `ReviewDuration`, `SweepDuration` | milliseconds | from the event to the answer, of a webhook and of a sweep |
 //! | `SweepFinished` | count | a sweep over all that is looked after found something for each name in `REPOS`, and left nothing undone |
 //! | `TokenRefused` | count | the Hub did not accept the token |
-//! | `RejectedWebhooks` | count | a webhook did not show the secret |
+//! | `RejectedWebhooks` | count | a webhook did not show the secret, or was no request that can be read |
 //!
 //! Each metric is billed by its name and its dimensions, for the hours in which there is a line with it. So there is one
 //! dimension, the name of the function; and what is zero is left out, unless it is a level whose zero says something.
@@ -27,6 +27,7 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lambda_runtime::Context;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -59,6 +60,20 @@ pub struct Event {
     /// The repo that a webhook is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repo: Option<String>,
+}
+
+impl Event {
+    /// An event of which no more is known than its invocation.
+    #[must_use]
+    pub fn of(name: &'static str, context: Option<&Context>) -> Self {
+        Self {
+            name,
+            function: context.map(|context| context.env_config.function_name.clone()).unwrap_or_default(),
+            request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
+            delivery_id: None,
+            repo: None,
+        }
+    }
 }
 
 /// Metrics with their units and values.

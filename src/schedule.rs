@@ -16,26 +16,38 @@ pub enum Sweep {
     Some(Vec<RepoPattern>),
 }
 
+/// Why an event is no prompt to sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoPrompt {
+    /// It came as HTTP. Of what form it is, or what in it cannot be read, is not known.
+    Http,
+    /// What is wrong with it and what was expected; nothing of the event is in it but the name of a repo that is none.
+    Unknown(String),
+}
+
 /// What an event has to be.
 const EXPECTED: &str = "expected an HTTP event (of a Function URL, an API Gateway or a load balancer), an event of \
     EventBridge (an object with `source` or `detail-type`), or an order to sweep: `{\"sweep\": [\"acme/model\", \
     \"datasets/acme/corpus\", \"acme/*\"]}`, or `{\"sweep\": true}` for all that REPOS names";
 
-/// Reads an event that is not a webhook. An error says what is wrong with it and what was expected; nothing of the event is
-/// in it but the name of a repo that is none.
+/// Reads an event that is not a webhook.
 ///
 /// A schedule of `EventBridge` sends `{"source": "aws.scheduler", "detail-type": "Scheduled Event", …}`, a rule on a timer the
 /// same with `aws.events`, and a rule on anything else has both keys too. Where a schedule or a rule has an input of its
 /// own, that is all that arrives.
-pub fn parse(event: &str) -> Result<Sweep, String> {
+pub fn parse(event: &str) -> Result<Sweep, NoPrompt> {
     let Ok(event) = serde_json::from_str::<Map<String, Value>>(event) else {
-        return Err(format!("the event is not a JSON object; {EXPECTED}"));
+        return Err(NoPrompt::Unknown(format!("the event is not a JSON object; {EXPECTED}")));
     };
+    if event.contains_key("requestContext") {
+        return Err(NoPrompt::Http);
+    }
+    sweep(&event).map_err(NoPrompt::Unknown)
+}
+
+fn sweep(event: &Map<String, Value>) -> Result<Sweep, String> {
     let is_text = |key: &str| event.get(key).is_some_and(Value::is_string);
     match event.get("sweep") {
-        _ if event.contains_key("requestContext") => {
-            Err(format!("the event is of HTTP, but of none of the known forms; {EXPECTED}"))
-        }
         Some(Value::Bool(true)) => Ok(Sweep::All),
         Some(Value::Array(names)) if !names.is_empty() => {
             names.iter().map(pattern).collect::<Result<_, _>>().map(Sweep::Some)
@@ -92,13 +104,25 @@ mod tests {
             (r#"{"sweep": false, "source": "aws.scheduler"}"#, "`sweep` is neither"),
             (r#"{"sweep": "acme/one"}"#, "`sweep` is neither"),
             (r#"{"sweep": [1]}"#, "`sweep` lists what is not a text"),
-            (r#"{"sweep": true, "requestContext": {}}"#, "of HTTP, but of none"),
         ];
+        let error_of = |event| match parse(event) {
+            Err(NoPrompt::Unknown(why)) => why,
+            other => panic!("{event}: {other:?}"),
+        };
         for (event, expected) in events {
-            let error = parse(event).expect_err(event);
+            let error = error_of(event);
             assert!(error.contains(expected) && error.contains("expected an HTTP event"), "{event}: {error}");
         }
-        let error = parse(r#"{"sweep": ["acme/one", "spaces/acme/app"]}"#).expect_err("a Space");
+        let error = error_of(r#"{"sweep": ["acme/one", "spaces/acme/app"]}"#);
         assert!(error.starts_with("`sweep`: `spaces/acme/app` is not the name of a repo"), "{error}");
+    }
+
+    #[test]
+    fn what_came_as_http_orders_no_sweep_whatever_is_in_it() {
+        for event in
+            [r#"{"requestContext": {}}"#, r#"{"sweep": true, "source": "x", "requestContext": null}"#]
+        {
+            assert_eq!(parse(event), Err(NoPrompt::Http), "{event}");
+        }
     }
 }

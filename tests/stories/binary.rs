@@ -248,6 +248,22 @@ async fn as_many_of_the_longest_answers_as_may_be_in_hand_at_once_fit_into_the_m
 }
 
 #[tokio::test]
+async fn what_lambda_http_panics_at_is_answered_and_leaves_nothing_of_it_in_the_log() {
+    let hub = Hub::start().await;
+    let event =
+        event("discussion-opened").replace(r#""rawQueryString": """#, r#""rawQueryString": "<unseen""#);
+    assert!(event.contains("<unseen"), "{event}");
+    let mut api = RuntimeApi::start([event]).await;
+    let child = start_before(&hub, &api, "debug");
+    let (kind, response) = api.next_post().await;
+    assert_eq!((kind.as_str(), &response["statusCode"]), ("response", &json!(400)), "{response}");
+    let output = stop(child).await;
+    let log = String::from_utf8(output.stdout).expect("UTF-8") + &String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("webhook not understood") && log.contains(r#""RejectedWebhooks":1"#), "{log}");
+    assert!(!log.contains("unseen") && !log.contains("sample-webhook-secret"), "{log}");
+}
+
+#[tokio::test]
 async fn a_faulty_configuration_is_an_init_error_that_lists_every_fault() {
     let mut api = RuntimeApi::start([]).await;
     let child = start(

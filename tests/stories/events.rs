@@ -1,9 +1,14 @@
 //! Every file of `events/`, as Lambda would hand it over.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
-use lambda_http::request;
+use hub_doorman::handler::{Doorman, InvocationError};
+use lambda_http::request::{self, LambdaRequest};
+use lambda_http::{Context, LambdaEvent};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use crate::hub::{Hub, Status};
@@ -100,4 +105,114 @@ async fn a_load_balancer_may_send_headers_of_several_values() {
     fields.insert("multiValueHeaders".to_owned(), Value::Object(several.collect()));
     let (status, _, hub) = replay(&event).await;
     assert_eq!((status, hub.users("acme/gated-model", Status::Accepted).len()), (200, 1));
+}
+
+/// What the runtime is given for an event, in the way that the binary goes; nothing, if it cannot be an event at all.
+async fn invoke(doorman: &Arc<Doorman>, event: &[u8]) -> Option<Result<Value, InvocationError>> {
+    let request: LambdaRequest = serde_json::from_slice(event).ok()?;
+    let answer = doorman.answer(LambdaEvent::new(request, Context::default())).await;
+    Some(answer.map(|answer| serde_json::to_value(answer).expect("JSON")))
+}
+
+/// A Hub on which ada waits, and a doorman before it that goes with the sample events.
+async fn hub_and_doorman() -> (Hub, Arc<Doorman>) {
+    let hub = Hub::start().await;
+    hub.model().add("acme/gated-model").ask(staff("ada"));
+    let settings = [("WEBHOOK_SECRET", "sample-webhook-secret"), ("REPOS", "acme/*")];
+    let doorman = doorman_with(&hub, &settings);
+    (hub, Arc::new(doorman))
+}
+
+/// Events that `lambda_http` makes no request of, or panics at; each sample with something else at one place.
+const NO_REQUESTS: [(&str, &str, &str); 11] = [
+    ("discussion-opened.json", "/rawQueryString", "a=<"),
+    ("discussion-opened.json", "/rawQueryString", "a b"),
+    ("discussion-opened.json", "/rawQueryString", "70 KB"),
+    ("discussion-opened.json", "/headers/host", "doorman.example:70000"),
+    ("discussion-opened.json", "/headers/host", "a b"),
+    ("discussion-opened.json", "/headers/x-forwarded-proto", "no scheme"),
+    ("discussion-opened.json", "/headers/user-agent", "a\u{1}b"),
+    ("base64-body.json", "/body", "!"),
+    ("http-api.json", "/headers/host", ":"),
+    ("rest-api.json", "/headers/Host", "["),
+    ("alb.json", "/headers/host", "a:b"),
+];
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_by_400_and_never_fails_the_invocation() {
+    let (hub, doorman) = hub_and_doorman().await;
+    for (name, place, text) in NO_REQUESTS {
+        let text = if text == "70 KB" { "x".repeat(70_000) } else { text.to_owned() };
+        let (parent, key) = place.rsplit_once('/').expect("a place");
+        let mut event = event(name);
+        event.pointer_mut(parent).expect("its parent")[key] = text.into();
+        let answer =
+            invoke(&doorman, event.to_string().as_bytes()).await.expect("an event").expect("no failure");
+        assert_eq!(answer["statusCode"], 400, "{name} {place}: {answer}");
+        let body = json!({"error": "this is no HTTP request that can be read"}).to_string();
+        assert_eq!(answer["body"], body, "{name} {place}");
+    }
+    assert_eq!(hub.calls(), [""; 0]);
+}
+
+/// Anything at all.
+fn value() -> impl Strategy<Value = Value> {
+    let hostile =
+        select(&["<", "a b", "%", "[::1", ":99999", "//", "\u{e9}", "\u{0}", "=", "acme/quiet-model"][..]);
+    let leaf = prop_oneof![
+        any::<String>().prop_map(Value::from),
+        hostile.prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-z]{1,6}", inner, 0..3).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+/// All places in a value, as JSON pointers.
+fn places(value: &Value, here: &str) -> Vec<String> {
+    let children: Vec<_> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.replace('/', "~1"), value)).collect(),
+        Value::Array(list) => list.iter().enumerate().map(|(key, value)| (key.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    let below = children.into_iter().flat_map(|(key, value)| places(value, &format!("{here}/{key}")));
+    [here.to_owned()].into_iter().chain(below).collect()
+}
+
+/// Any bytes, or a sample event with anything at some places.
+fn any_event() -> impl Strategy<Value = Vec<u8>> {
+    let changes = prop::collection::vec((any::<Index>(), value()), 1..4);
+    let samples = (select(&EVENTS[..]), changes).prop_map(|((name, ..), changes)| {
+        let mut event = event(name);
+        for (place, value) in changes {
+            let places = places(&event, "");
+            *event.pointer_mut(place.get::<String>(&places)).expect("a place") = value;
+        }
+        event.to_string().into_bytes()
+    });
+    prop_oneof![1 => prop::collection::vec(any::<u8>(), 0..200), 9 => samples]
+}
+
+#[test]
+fn no_event_whatever_is_in_it_makes_an_invocation_panic() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (hub, doorman) = runtime.block_on(hub_and_doorman());
+    let often = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(often, |(event in any_event())| {
+        let calls = hub.calls().len();
+        let answer = runtime.block_on(invoke(&doorman, &event));
+        let event: Value = serde_json::from_slice(&event).unwrap_or_default();
+        if event.get("requestContext").is_some() {
+            let answer = answer.expect("an event").expect("what comes as HTTP is answered");
+            prop_assert!(answer["statusCode"].is_u64(), "{}", answer);
+            let shows_it = event.to_string().contains("sample-webhook-secret");
+            prop_assert!(shows_it || hub.calls().len() == calls, "a call for whoever does not know the secret");
+        }
+    });
 }
