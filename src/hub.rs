@@ -191,7 +191,8 @@ impl<'a> RepoCalls<'a> {
     pub async fn batch(&self, identities: &[Identity], answer: &Answer) -> Result<Vec<Handled>, HubError> {
         let requests = identities.iter().map(Into::into).collect();
         let body = wire::BatchBody { answer: answer.into(), requests };
-        let handled = self.post("batch", &body, |body| wire::batch(body, identities));
+        let token = self.calls.hub.keyring.token();
+        let handled = self.post("batch", &body, |body| wire::batch(body, identities, &token));
         handled.await.map_err(|error| self.heed(error))
     }
 

@@ -111,7 +111,7 @@ impl<'a> Calls<'a> {
             let limit = link::limit(&url).unwrap_or(PAGE);
             let get = || Request::new(Method::GET, url.clone());
             let page = self.send(&call, &manner, get, |answered| {
-                let next = link::next_of_list(&answered.headers, &url)?;
+                let next = link::next_of_list(&answered.headers, &url, &self.hub.keyring.token())?;
                 let longer = |next| if limit < PAGE { link::with_limit(&next, limit * 10) } else { next };
                 Ok((read(&answered.body).map_err(Problem::Unreadable)?, next.map(longer)))
             });

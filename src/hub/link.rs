@@ -4,16 +4,16 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, LINK};
 
 use super::Problem;
-use crate::secret::shown;
+use crate::secret::{Secret, shown};
 
 /// Where the next page is, if an answer says that there is one. It has to be of the same list as `page`: the token is for
-/// one origin, and the policy was asked about one repo.
-pub(super) fn next_of_list(answer: &HeaderMap, page: &Url) -> Result<Option<Url>, Problem> {
+/// one origin, and the policy was asked about one repo. An error shows where it is said to be, but not `token`.
+pub(super) fn next_of_list(answer: &HeaderMap, page: &Url, token: &Secret) -> Result<Option<Url>, Problem> {
     let next = next(answer.get_all(LINK), page)?;
     let is_foreign = |next: &&Url| next.origin() != page.origin() || next.path() != page.path();
     if let Some(next) = next.as_ref().filter(is_foreign) {
         let place = format!("{}{}", next.origin().ascii_serialization(), next.path());
-        return Err(Problem::ForeignPage(shown(&place, None)));
+        return Err(Problem::ForeignPage(shown(&place, Some(token))));
     }
     Ok(next)
 }
@@ -170,6 +170,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn where_another_list_is_said_to_be_is_told_without_the_token() {
+        let page = Url::parse("https://hub/list").expect("a URL");
+        let header = HeaderValue::from_static("<https://hub/other/hf_token>; rel=next");
+        let headers = [(LINK, header)].into_iter().collect();
+        let told = next_of_list(&headers, &page, &Secret::new("hf_token"));
+        assert_eq!(told, Err(Problem::ForeignPage("https://hub/other/[redacted]".to_owned())));
+    }
+
     /// A piece of a header, and what it means.
     fn parameter() -> impl Strategy<Value = (String, Option<String>)> {
         let relation = select(&["next", "prev", "NEXT", "https://rels.example/next", "nextish"][..]);
@@ -238,7 +247,7 @@ mod tests {
         ) {
             let page = Url::parse("https://hub/list?c=1").expect("a URL");
             let headers = HeaderValue::from_bytes(&text).into_iter().map(|value| (LINK, value)).collect();
-            if let Ok(Some(next)) = next_of_list(&headers, &page) {
+            if let Ok(Some(next)) = next_of_list(&headers, &page, &Secret::new("hf_token")) {
                 prop_assert!(next.as_str().starts_with("https://hub/list"), "{}", next);
             }
         }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Answer, Handled, PAGE};
 use crate::model::{AccessRequest, Identity, Status, User, Verdict};
-use crate::secret::shown;
+use crate::secret::{Secret, shown};
 
 /// Reads the requests of a page of the list of this status. The Hub's lists lag behind its writes: an entry that says of
 /// itself that it is in another state by now is none of them.
@@ -237,8 +237,8 @@ pub(super) fn handled(body: &[u8]) -> Result<(), String> {
 }
 
 /// Reads the answer to a batch: one result for each of the requests, in their order. An answer that does not fit what was
-/// asked is an error, for then nothing in it can be relied upon.
-pub(super) fn batch(body: &[u8], asked: &[Identity]) -> Result<Vec<Handled>, String> {
+/// asked is an error, for then nothing in it can be relied upon. Whatever it says of a failure is shown without `token`.
+pub(super) fn batch(body: &[u8], asked: &[Identity], token: &Secret) -> Result<Vec<Handled>, String> {
     let results: Vec<Map<String, Value>> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
     if results.len() != asked.len() {
         return Err(format!("{} results for {} requests", results.len(), asked.len()));
@@ -252,7 +252,7 @@ pub(super) fn batch(body: &[u8], asked: &[Identity]) -> Result<Vec<Handled>, Str
             (Some(Value::Bool(false)), Some("user_not_found")) => Ok(Handled::NoUser),
             (Some(Value::Bool(false)), Some("request_not_found")) => Ok(Handled::Gone),
             (Some(Value::Bool(false)), error) => {
-                Ok(Handled::Failed(shown(error.unwrap_or("no reason given"), None)))
+                Ok(Handled::Failed(shown(error.unwrap_or("no reason given"), Some(token))))
             }
             _ => Err("a result does not say whether it is ok".to_owned()),
         }
@@ -420,10 +420,10 @@ mod tests {
     fn each_result_of_a_batch_is_told() {
         let asked = ["a", "b", "c", "d"].map(|id| Identity::UserId(id.to_owned()));
         let body = r#"[{"userId": "a", "user": null, "ok": true}, {"userId": null, "ok": false, "error": "user_not_found"},
-            {"userId": "c", "ok": false, "error": "request_not_found"}, {"userId": "d", "ok": false, "error": "a@b c"}]"#;
-        let failed = Handled::Failed("[redacted] c".to_owned());
+            {"userId": "c", "ok": false, "error": "request_not_found"}, {"userId": "d", "ok": false, "error": "a@b c hf_t"}]"#;
+        let failed = Handled::Failed("[redacted] c [redacted]".to_owned());
         assert_eq!(
-            batch(body.as_bytes(), &asked),
+            batch(body.as_bytes(), &asked, &Secret::new("hf_t")),
             Ok(vec![Handled::Done, Handled::NoUser, Handled::Gone, failed])
         );
     }
@@ -451,7 +451,7 @@ mod tests {
             "",
         ];
         for body in bodies {
-            assert!(batch(body.as_bytes(), &asked).is_err(), "{body}");
+            assert!(batch(body.as_bytes(), &asked, &Secret::new("hf_t")).is_err(), "{body}");
         }
     }
 }

@@ -2,8 +2,8 @@
 
 mod faults;
 mod parser;
-mod shapes;
 mod properties;
+mod shapes;
 
 use chrono::{DateTime, Utc};
 
