@@ -211,11 +211,10 @@ impl<'a> Checker<'a> {
 
     /// `exists`, `all`, `exists_one`, `map` and `filter` after the parser has spelt them out.
     fn comprehension(&mut self, c: &'a ComprehensionExpr) -> Result<Kind, String> {
-        let (first, second) = match self.kind_of(&c.iter_range)? {
-            List(element) if c.iter_var2.is_some() => (Int, *element),
-            List(element) => (*element, Any),
-            Answers => (Text, Text),
-            Map(key, value) => (*key, *value),
+        let each = match self.kind_of(&c.iter_range)? {
+            List(element) => *element,
+            Answers => Text,
+            Map(key, _) => *key,
             other => return Err(format!("one can go over a list or over `fields`, not over {other}")),
         };
         let accumulator = self.kind_of(&c.accu_init)?;
@@ -226,8 +225,7 @@ impl<'a> Checker<'a> {
             );
         }
         let outer = self.bound.len();
-        self.bound.push((&c.iter_var, first));
-        self.bound.extend(c.iter_var2.as_deref().map(|name| (name, second)));
+        self.bound.push((&c.iter_var, each));
         self.bound.push((&c.accu_var, accumulator));
         self.kind_of(&c.loop_cond)?;
         // A list that starts empty gets its kind from what is added to it.
@@ -454,8 +452,7 @@ impl Kind {
     }
 
     fn is_ordered(&self, other: &Kind) -> bool {
-        let has_order = |kind: &Kind| !matches!(kind, Null | List(_) | Map(..) | Answers | User | Repo);
-        has_order(self) && has_order(other) && self.is_comparable(other)
+        !matches!(self, List(_) | Map(..) | Answers) && self.is_comparable(other)
     }
 }
 

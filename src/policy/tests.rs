@@ -4,6 +4,7 @@ mod faults;
 mod parser;
 mod properties;
 mod shapes;
+mod uses;
 
 use chrono::{DateTime, Utc};
 
@@ -414,6 +415,13 @@ fn the_fingerprint_tells_policies_apart() {
     assert_ne!(one.fingerprint(), other.fingerprint());
     let laid_out = policy("{\"rules\": [],\n  \"default\":   \"accept\"}");
     assert_eq!(laid_out.fingerprint(), policy(r#"{"rules":[],"default":"accept"}"#).fingerprint());
+}
+
+#[test]
+fn a_policy_tells_the_names_of_its_rules_and_not_what_they_say() {
+    let policy = rules(&["accept: user.name == 'ada'", "reject: false"]);
+    assert_eq!(policy.rule_names().collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(format!("{policy:?}"), r#"Policy { rules: ["1", "2"], default: Hold, .. }"#);
 }
 
 #[test]
