@@ -194,6 +194,12 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_another_of_ours_if_it_is_the_same_text() {
+        let token = Secret::new("hf_token");
+        assert!(token.is(&Secret::new("hf_token")) && !token.is(&Secret::new("hf_other")));
+    }
+
+    #[test]
     fn debug_output_is_redacted() {
         assert_eq!(
             format!("{:?} {:?}", Secret::new("hf_token"), secrets(&["hook"])),

@@ -269,6 +269,7 @@ mod tests {
             ("fields['A'] == 'x' || user.pro", false),
             ("user.pro ? fields.A == 'x' : true", false),
             ("user.orgs.exists(org, org == fields['A'])", false),
+            ("user.orgs.map(org, org + fields['A']) == []", false),
             ("'A' in fields", false),
             ("(user.pro && fields.A == 'x') == (fields.A == 'y')", true),
         ];

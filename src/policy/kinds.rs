@@ -110,7 +110,7 @@ struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     fn kind_of(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
-        if self.depth == MAX_DEPTH {
+        if self.depth >= MAX_DEPTH {
             return Err(format!("it nests more than {MAX_DEPTH} deep"));
         }
         self.depth += 1;
