@@ -4,6 +4,8 @@
 //! still in it for the next one, and to repeat a run is harmless.
 
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -67,8 +69,7 @@ pub async fn review(
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
     loop {
         // As much is begun as there may be calls in flight. The next page goes first: it is what takes longest.
-        let in_flight = writing.len() + usize::from(reading.is_some());
-        if reading.is_none() && in_flight < hub.concurrency() {
+        if reading.is_none() && writing.len() < hub.concurrency() {
             // To stand in line for a turn while having one would be to wait for each other.
             let turn = calls.turn_now();
             if turn.is_some() || review.turns.is_empty() {
@@ -367,115 +368,5 @@ impl<'a> Review<'a> {
 
     fn fail(&mut self, why: &str) {
         self.report.fail(Failure::Other(why.to_owned()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::RepoType;
-
-    fn with_review<T>(test: impl FnOnce(&mut Review) -> T) -> T {
-        let repo = Repo::new(RepoType::Model, "acme/model").expect("a name");
-        let policy = Policy::parse(r#"{"rules": []}"#).expect("a policy");
-        let deadline = Instant::now() + Duration::from_secs(3600);
-        let mut tell = |_: Step| ();
-        let mut review = Review::new(&repo, &policy, false, deadline, &mut tell);
-        review.passes = 1;
-        test(&mut review)
-    }
-
-    /// How long to wait before the list is read again after passes over so many pages, each of which wrote or not and
-    /// still listed so many of those who had been written before.
-    fn waits(pages: usize, passes: &[(bool, u64)]) -> Vec<Option<u128>> {
-        with_review(|review| {
-            let mut wait = |&(wrote, still_listed)| {
-                review.pass = Pass { pages, wrote, still_listed, ..Pass::default() };
-                review.look_again().map(|wait| wait.as_millis())
-            };
-            passes.iter().map(&mut wait).collect()
-        })
-    }
-
-    #[test]
-    fn the_list_is_read_again_until_nobody_can_have_been_skipped() {
-        assert_eq!(waits(1, &[(true, 9)]), [None], "a page shows everybody at once");
-        assert_eq!(waits(2, &[(false, 0)]), [None], "nobody left");
-        assert_eq!(waits(2, &[(true, 0), (false, 0)]), [Some(0), None], "nobody is left to leave");
-        assert_eq!(
-            waits(2, &[(true, 0), (false, 5), (false, 0)]),
-            [Some(0), Some(100), None],
-            "it has caught up"
-        );
-        assert_eq!(
-            waits(2, &[(true, 5), (false, 5), (false, 5)]),
-            [Some(0), Some(100), None],
-            "it stands still"
-        );
-        let moves = [(true, 0), (false, 5), (false, 4), (false, 3), (true, 3), (false, 3), (false, 2)];
-        let expected = [Some(0), Some(100), Some(200), Some(400), Some(0), Some(100), Some(200)];
-        assert_eq!(waits(2, &moves), expected, "it moves");
-    }
-
-    #[test]
-    fn a_list_that_never_stands_still_is_given_up() {
-        let restless: Vec<(bool, u64)> = (1..20).map(|listed| (false, listed)).collect();
-        let waits = waits(2, &restless);
-        assert_eq!(waits[..6], [100, 200, 400, 800, 1600, 2000].map(Some));
-        assert_eq!((waits[9], waits[10]), (Some(2000), None));
-    }
-
-    #[test]
-    fn what_was_postponed_is_looked_at_again_but_nothing_is_after_a_failure() {
-        with_review(|review| {
-            review.postponed = true;
-            assert_eq!(review.look_again(), Some(Duration::ZERO));
-            assert_eq!(review.look_again(), None);
-            (review.postponed, review.report.error) = (true, Some(Failure::Other("no".to_owned())));
-            assert_eq!(review.look_again(), None);
-        });
-    }
-
-    #[test]
-    fn nobody_is_decided_twice_unless_they_have_asked_again() {
-        with_review(|review| {
-            let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
-            review.decide(&request);
-            review.decide(&request);
-            assert_eq!(review.report.counts.held, 1);
-            request.requested_at = Some(Utc::now());
-            review.decide(&request);
-            assert_eq!(review.report.counts.held, 2);
-        });
-    }
-
-    #[test]
-    fn no_wait_goes_past_the_deadline() {
-        with_review(|review| {
-            review.deadline = Instant::now() + FIRST_PATIENCE / 2;
-            review.pass = Pass { pages: 2, still_listed: 1, ..Pass::default() };
-            assert_eq!(review.look_again(), None);
-            assert!(
-                review
-                    .report
-                    .error
-                    .as_ref()
-                    .is_some_and(|error| error.to_string().contains("has not caught up"))
-            );
-        });
-    }
-
-    #[test]
-    fn the_next_pass_begins_early_only_if_what_is_left_fits_a_page() {
-        let begins = |held: u64, unwritten| {
-            with_review(|review| {
-                review.pass = Pass { pages: 2, wrote: true, ..Pass::default() };
-                review.held = (0..held).collect();
-                review.unwritten = unwritten;
-                review.next_page(0).is_some()
-            })
-        };
-        assert!(begins(0, 999) && begins(500, 499) && begins(5000, 0));
-        assert!(!begins(0, 1000) && !begins(500, 500) && !begins(5000, 1));
     }
 }
