@@ -153,6 +153,23 @@ async fn how_many_wait_is_told_once_and_deciding_a_page_may_take_half_of_the_tim
     assert_eq!(listed, [3], "those of the second pass were seen before");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_decided_in_time_is_left_to_the_next_run() {
+    with_review(|review| {
+        let nobody = AccessRequest::default;
+        (review.undecided, review.decide_until) = ([nobody(), nobody()].into(), Instant::now());
+        review.decide_some();
+        assert_eq!((review.report.counts.held, review.report.error.is_none()), (2, true), "just in time");
+
+        (review.undecided, review.next) = ([nobody(), nobody()].into(), "https://hub/page".parse().ok());
+        review.decide_until -= Duration::from_nanos(1);
+        review.decide_some();
+        assert_eq!((review.report.counts.held, review.undecided.len(), &review.next), (2, 0, &None));
+        let error = review.report.error.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert!(error.contains("deciding takes too long"), "{error}");
+    });
+}
+
 /// A Hub whose list, two pages long, shows Ada for ever, whatever is made of her request.
 #[derive(Debug)]
 struct Lagging;
