@@ -68,8 +68,8 @@ pub async fn review(
     let mut review = Review::new(repo, policy, dry_run, deadline, tell);
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
     loop {
-        // As much is begun as there may be calls in flight. The next page goes first: it is what takes longest.
-        if reading.is_none() && writing.len() < hub.concurrency() {
+        // The next page goes first: it is what takes longest. Then as much is written as there may be calls in flight.
+        if reading.is_none() {
             // To stand in line for a turn while having one would be to wait for each other.
             let turn = calls.turn_now();
             if turn.is_some() || review.turns.is_empty() {

@@ -27,8 +27,8 @@ impl<'a> Writer<'a> {
         Self { calls, no_batch: AtomicBool::new(false), no_batch_by_request_id: AtomicBool::new(false) }
     }
 
-    /// Gives up to [`MAX_BATCH`](super::MAX_BATCH) requests the same new status, in one call, or one by one where the Hub does not take them as
-    /// a batch. All of them are to be named in the same way. One result for each, in their order.
+    /// Gives up to [`MAX_BATCH`](super::MAX_BATCH) requests the same new status, in one call, or one by one where the Hub does
+    /// not take them as a batch. All of them are to be named in the same way. One result for each, in their order.
     pub async fn write(&self, identities: &[Identity], answer: &Answer) -> Vec<Result<Handled, HubError>> {
         let by_request_id = matches!(identities.first(), Some(Identity::RequestId(_)));
         let refused_before = self.no_batch.load(Ordering::Relaxed)
