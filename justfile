@@ -47,6 +47,10 @@ test *arguments:
 simulate schedules="100000":
     SCHEDULES={{ schedules }} cargo test --profile simulation --test simulation whatever -- --nocapture
 
+# Breaks the code that decides in hundreds of ways, one at a time, each of which a test has to notice; an hour or more.
+mutants *arguments:
+    CARGO_PROFILE_DEV_DEBUG=0 cargo mutants {{ arguments }}
+
 # Ours, Python's and a bare function's speed side by side; half an hour, or four minutes with --quick.
 bench *arguments:
     python3 bench/run.py {{ arguments }}
