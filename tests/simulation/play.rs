@@ -131,9 +131,7 @@ impl Play {
             let name = name_of(&repo);
             let mut tell = |step: Step| match step {
                 Step::Listed(number) => lock(&self.world).listed(run, number),
-                Step::Concluded { who, decision, outcome, .. } => {
-                    lock(&self.world).concluded(run, &name, who, decision, outcome);
-                }
+                Step::Concluded { .. } => lock(&self.world).concluded(run, &name, step),
             };
             review(&repo, &process.policy, &process.hub, event.dry_run, deadline, &mut tell).await
         };

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -61,9 +62,10 @@ struct Run {
     faults: u32,
     /// Whether the Hub's limit came near.
     limited: bool,
-    /// How many were listed, and with how many of them it was done.
+    /// How many were listed, and with how many of them it was done; who that was, with the time of asking.
     listed: usize,
     concluded: usize,
+    told: HashSet<(Key, String, Option<DateTime<Utc>>)>,
 }
 
 /// What a page said of a request.
@@ -145,6 +147,7 @@ impl World {
             limited: false,
             listed: 0,
             concluded: 0,
+            told: HashSet::new(),
         });
         let number = self.runs.len() - 1;
         self.tell(|| format!("run {number} begins, dry run {is_dry}, with {}", policy.text));

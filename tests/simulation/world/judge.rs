@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub_doorman::model::{Decision, Identity, Outcome, Verdict};
-use hub_doorman::report::{Counts, RepoReport};
+use hub_doorman::model::{Identity, Outcome, Verdict};
+use hub_doorman::report::{Counts, RepoReport, Step};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -56,14 +56,8 @@ impl World {
     }
 
     /// A run says what became of a request.
-    pub fn concluded(
-        &mut self,
-        run: usize,
-        repo: &str,
-        who: Option<&Identity>,
-        decision: &Decision,
-        outcome: Outcome,
-    ) {
+    pub fn concluded(&mut self, run: usize, repo: &str, step: Step) {
+        let Step::Concluded { who, requested_at, decision, outcome } = step else { return };
         self.runs[run].concluded = (self.runs[run].concluded + 1).min(self.runs[run].listed);
         let identity = match who {
             Some(Identity::UserId(id)) => ("userId", id),
@@ -73,6 +67,9 @@ impl World {
         };
         let Some(place) = self.model.repo(repo).place(identity.0, identity.1) else { return };
         let key = (repo.to_owned(), place);
+        if !self.runs[run].told.insert((key.clone(), identity.1.clone(), requested_at)) {
+            self.break_rule(format!("run {run} tells twice what became of {key:?}"));
+        }
         let of_run = &self.runs[run];
         let status = match decision.verdict {
             Verdict::Accept => Some(Status::Accepted),
