@@ -54,3 +54,7 @@ mutants *arguments:
 # Ours, Python's and a bare function's speed side by side; half an hour, or four minutes with --quick.
 bench *arguments:
     python3 bench/run.py {{ arguments }}
+
+# Events, payloads, answers and policies made up by a machine, for so many seconds each; needs cargo-fuzz.
+fuzz *arguments:
+    scripts/fuzz.sh {{ arguments }}
