@@ -17,11 +17,11 @@ mod schedule;
 mod world;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::{env, fs};
 
 use tokio::runtime::Builder;
 
@@ -43,14 +43,26 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
-/// Plays all schedules up to a seed, as many at once as there are processors, and shows what they met. What goes wrong is told with the seeds.
+/// The memory of this process, in MB; 0 where the system does not tell.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim_end_matches("kB").trim().parse::<u64>().unwrap_or_default() / 1024
+}
+
+/// Plays all schedules up to a seed, as many at once as there are processors, and shows what they met. What goes wrong is told
+/// with the seeds.
 fn play_all(count: u64, over_http: bool) -> BTreeMap<String, u64> {
     let (next, met, broken) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
+    let after_a_tenth = AtomicU64::new(0);
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= count || broken.lock().expect("no panic").len() >= 5 {
                 return;
+            }
+            if seed == count / 10 {
+                after_a_tenth.store(resident(), Ordering::Relaxed);
             }
             match catch_unwind(|| play(seed, over_http, false)) {
                 Ok(world) => {
@@ -81,6 +93,10 @@ fn play_all(count: u64, over_http: bool) -> BTreeMap<String, u64> {
         })
         .collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
+    let (before, after) = (after_a_tenth.into_inner(), resident());
+    println!("{before} MB after a tenth of {count} schedules, {after} MB after all of them");
+    // As much again is for the largest of them, two at once.
+    assert!(after <= 2 * before + 64, "memory grows with every schedule: {before} MB, {after} MB");
     met.into_inner().expect("no panic")
 }
 
