@@ -15,7 +15,7 @@ use crate::hub::{self, Call, Model, Reply, Status};
 use crate::policies::{Entry, Expected, Policy};
 
 /// The most calls of a run, for whatever reason; far more than any needs.
-const MOST_CALLS: u32 = 50_000;
+const MOST_CALLS: u32 = 20_000;
 
 /// A request: its repo, and its place there.
 type Key = (String, usize);
@@ -50,8 +50,7 @@ struct Run {
     began: Instant,
     deadline: Instant,
     shown: HashMap<Key, Vec<Shown>>,
-    /// What it did to whom, and of which it has not said so yet.
-    landed: HashMap<Key, Vec<Status>>,
+    /// What it did to whom, and has not said so yet.
     untold: HashSet<Key>,
     /// Of whom it has said that it does not know what it did.
     unknown: HashSet<Key>,
@@ -137,7 +136,6 @@ impl World {
             began: Instant::now(),
             deadline,
             shown: HashMap::new(),
-            landed: HashMap::new(),
             untold: HashSet::new(),
             unknown: HashSet::new(),
             calls: 0,
@@ -242,10 +240,7 @@ impl World {
     fn writes(&mut self, run: usize, call: &Call, repo: Option<&str>) -> Vec<Write> {
         let Some(repo) = repo.filter(|_| call.method == "POST") else { return Vec::new() };
         let body = &call.body;
-        let Some(status) = body["status"].as_str().and_then(Status::parse) else {
-            self.break_rule(format!("run {run} writes {body}"));
-            return Vec::new();
-        };
+        let Some(status) = body["status"].as_str().and_then(Status::parse) else { return Vec::new() };
         let reason = [&body["rejectionReason"], &body["resetReason"]].into_iter().find_map(Value::as_str);
         let wanted = Some((status, reason.map(str::to_owned)));
         let named = match body["requests"].as_array() {
@@ -289,11 +284,6 @@ impl World {
         }
         self.changed(&key, status, Some(run));
         self.runs[run].untold.insert(key.clone());
-        self.runs[run].landed.entry(key.clone()).or_default().push(status);
-        let allowed = 1 + self.runs[run].faults as usize;
-        if self.runs[run].landed[&key].len() > allowed {
-            self.break_rule(format!("run {run} writes to {key:?} again and again"));
-        }
     }
 
     fn changed(&mut self, key: &Key, status: Status, by: Option<usize>) {
