@@ -7,7 +7,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use crate::hub::{Handled, Hub, HubError, MAX_BATCH, PAGE, Page, Turn, Writer};
-use crate::model::{AccessRequest, Decision, Identity, Outcome, Repo, Verdict};
+use crate::model::{AccessRequest, Decision, Grounds, Identity, Outcome, Repo, Verdict};
 use crate::policy::Policy;
 use crate::report::{Failure, RepoReport, Step};
 use queue::{Decided, Group, Queue};
@@ -145,8 +145,16 @@ struct Review<'a> {
     /// The hashes of those whom this run has decided: none is decided twice, even if the list still has them. Those who
     /// stay where they are, and those who are to leave the list.
     held: HashSet<u64>,
-    leaving: HashSet<u64>,
+    leaving: HashMap<u64, Leaving>,
     hasher: RandomState,
+}
+
+/// What is known of somebody who is to leave the list.
+struct Leaving {
+    /// The hash of the request that was decided.
+    request: u64,
+    /// The Hub has done it. Who is listed with another request after that has asked again, and is new.
+    is_written: bool,
 }
 
 /// One reading of the list from its first page to its last.
@@ -189,7 +197,7 @@ impl<'a> Review<'a> {
             unwritten: 0,
             written: VecDeque::new(),
             held: HashSet::new(),
-            leaving: HashSet::new(),
+            leaving: HashMap::new(),
             hasher: RandomState::new(),
         }
     }
@@ -297,23 +305,33 @@ impl<'a> Review<'a> {
     /// Decides one request. What is held is done with; what is to be written is queued.
     fn decide(&mut self, request: &AccessRequest) {
         let identity = request.identity();
-        // Who was reset and has asked again since is new.
-        let hash = identity.as_ref().map(|identity| self.hasher.hash_one((identity, request.requested_at)));
-        match hash {
-            Some(hash) if self.leaving.contains(&hash) => {
-                self.pass.still_listed = self.pass.still_listed.wrapping_add(hash);
+        let hash = identity.as_ref().map(|identity| self.hasher.hash_one(identity));
+        if let Some(hash) = hash {
+            let of_request = self.hasher.hash_one((hash, request.requested_at));
+            let is_known = |known: &&Leaving| known.request == of_request || !known.is_written;
+            if let Some(known) = self.leaving.get(&hash).filter(is_known) {
+                if known.request != of_request
+                    && let Some(unwritten) = self.queue.withdraw(hash)
+                {
+                    self.doubt(unwritten);
+                } else {
+                    self.pass.still_listed = self.pass.still_listed.wrapping_add(of_request);
+                }
                 return;
             }
-            Some(hash) if self.held.contains(&hash) => return,
-            None if self.passes > 1 => return,
-            _ => {}
+            if self.held.contains(&hash) {
+                return;
+            }
+        } else if self.passes > 1 {
+            return;
         }
         let now = Utc::now();
         let decision = self.policy.decide(request, self.repo, now);
         let (who, requested_at) = (request.who(), request.requested_at);
         match identity.zip(hash) {
             Some((identity, hash)) if decision.verdict != Verdict::Hold && !self.dry_run => {
-                self.leaving.insert(hash);
+                let request = self.hasher.hash_one((hash, requested_at));
+                self.leaving.insert(hash, Leaving { request, is_written: false });
                 self.pass.wrote = true;
                 self.unwritten += 1;
                 self.queue.push(Decided { identity, hash, who, requested_at, decision });
@@ -325,6 +343,18 @@ impl<'a> Review<'a> {
                 self.conclude(who.as_ref(), requested_at, &decision, outcome);
             }
         }
+    }
+
+    /// Holds somebody of whom the list shows another request before the decision was written: which of the two stands, only
+    /// the next run can tell.
+    fn doubt(&mut self, Decided { hash, who, requested_at, .. }: Decided) {
+        let grounds = Grounds::Doubt("the Hub lists more than one request of this user");
+        let decision = Decision { verdict: Verdict::Hold, reason: None, grounds };
+        self.leaving.remove(&hash);
+        self.held.insert(hash);
+        self.unwritten -= 1;
+        self.report.counts.still_pending(requested_at, Utc::now());
+        self.conclude(who.as_ref(), requested_at, &decision, Outcome::Held);
     }
 
     fn account_for(&mut self, written: Written) {
@@ -347,6 +377,11 @@ impl<'a> Review<'a> {
                     if may_be_done { Outcome::Unknown } else { Outcome::Failed }
                 }
             };
+            if let (Outcome::Done | Outcome::Gone, Some(left)) =
+                (outcome, self.leaving.get_mut(&decided.hash))
+            {
+                left.is_written = true;
+            }
             if matches!(outcome, Outcome::Failed | Outcome::Unknown) {
                 self.report.counts.still_pending(decided.requested_at, Utc::now());
             }

@@ -1,6 +1,6 @@
 //! How the Hub writes requests and results, and how it wants to be written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,25 @@ use crate::secret::{Secret, shown};
 /// Reads the requests of a page of the list of this status. The Hub's lists lag behind its writes: an entry that says of
 /// itself that it is in another state by now is none of them.
 pub(super) fn page(body: &[u8], status: Status) -> Result<Vec<AccessRequest>, String> {
-    Ok(entries(body)?.into_iter().filter_map(|entry| request(entry, status)).collect())
+    let mut requests: Vec<_> =
+        entries(body)?.into_iter().filter_map(|entry| request(entry, status)).collect();
+    doubt_contradictions(&mut requests);
+    Ok(requests)
+}
+
+/// Whoever is listed more than once, and not the same each time, is doubtful: which of them stands, nobody knows.
+fn doubt_contradictions(requests: &mut [AccessRequest]) {
+    let mut first = HashMap::new();
+    for place in 0..requests.len() {
+        let Some(identity) = requests[place].identity() else { continue };
+        let first = *first.entry(identity).or_insert(place);
+        if requests[first] != requests[place] {
+            for contradicting in [first, place] {
+                requests[contradicting].doubt =
+                    Some("the Hub lists this user more than once, and not the same");
+            }
+        }
+    }
 }
 
 /// Takes a list apart.
@@ -414,6 +432,17 @@ mod tests {
         let body = BatchBody { answer: (&answer).into(), requests: ids.iter().map(Into::into).collect() };
         let expected = r#"{"status":"accepted","requests":[{"userId":"u"}]}"#;
         assert_eq!(serde_json::to_string(&body).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn who_is_listed_more_than_once_and_not_the_same_is_doubtful_however_often() {
+        let ada =
+            |country: &str| format!(r#"{{"user": {{"_id": "ada"}}, "fields": {{"Country": "{country}"}}}}"#);
+        let bob = r#"{"user": {"_id": "bob"}}"#;
+        let body = format!("[{}, {bob}, {}, {bob}, {}]", ada("CH"), ada("KP"), ada("CH"));
+        let page = page(body.as_bytes(), Status::Pending).expect("a page");
+        let doubtful: Vec<bool> = page.iter().map(|request| request.doubt.is_some()).collect();
+        assert_eq!(doubtful, [true, false, true, false, true]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::model::{Decision, Identity};
 /// A decision that is to be written.
 pub(super) struct Decided {
     pub(super) identity: Identity,
-    /// What the review knows the request by.
+    /// What the review knows the user by.
     pub(super) hash: u64,
     pub(super) who: Option<Identity>,
     pub(super) requested_at: Option<DateTime<Utc>>,
@@ -54,6 +54,17 @@ impl Queue {
         });
         self.kinds[place].waiting.push_back((self.arrivals, decided));
         self.arrivals += 1;
+    }
+
+    /// Takes out the decision about one user, if it is still here.
+    pub(super) fn withdraw(&mut self, hash: u64) -> Option<Decided> {
+        let place = |kind: &Kind| kind.waiting.iter().position(|(_, decided)| decided.hash == hash);
+        let (kind, place) = self.kinds.iter().enumerate().find_map(|(at, kind)| Some((at, place(kind)?)))?;
+        let (_, withdrawn) = self.kinds[kind].waiting.remove(place)?;
+        if self.kinds[kind].waiting.is_empty() {
+            self.kinds.swap_remove(kind);
+        }
+        Some(withdrawn)
     }
 
     /// Takes out a group with the one who has waited longest, among the full groups if it has to be full.

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::hub::{Problem, Transport};
 use crate::keyring::{Keyring, Source, Sources};
-use crate::model::{Grounds, RepoType};
+use crate::model::RepoType;
 use crate::secret::Secret;
 
 fn repo() -> Repo {
@@ -18,8 +18,12 @@ fn repo() -> Repo {
 }
 
 fn with_review<T>(test: impl FnOnce(&mut Review) -> T) -> T {
+    with_review_by(r#"{"rules": []}"#, test)
+}
+
+fn with_review_by<T>(policy: &str, test: impl FnOnce(&mut Review) -> T) -> T {
     let repo = repo();
-    let policy = Policy::parse(r#"{"rules": []}"#).expect("a policy");
+    let policy = Policy::parse(policy).expect("a policy");
     let deadline = Instant::now() + Duration::from_secs(3600);
     let mut tell = |_: Step| ();
     let mut review = Review::new(&repo, &policy, false, deadline, &mut tell);
@@ -75,15 +79,43 @@ fn what_was_postponed_is_looked_at_again_but_nothing_is_after_a_failure() {
 }
 
 #[test]
-fn nobody_is_decided_twice_unless_they_have_asked_again() {
+fn who_was_held_is_not_decided_again_in_this_run_not_even_with_another_request() {
     with_review(|review| {
         let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
         review.decide(&request);
         review.decide(&request);
-        assert_eq!(review.report.counts.held, 1);
         request.requested_at = Some(Utc::now());
         review.decide(&request);
-        assert_eq!(review.report.counts.held, 2);
+        assert_eq!(review.report.counts.held, 1);
+    });
+}
+
+#[test]
+fn who_is_listed_with_another_request_before_anything_was_written_is_held() {
+    with_review_by(r#"{"rules": [], "default": "accept"}"#, |review| {
+        let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
+        review.decide(&request);
+        assert_eq!((review.queue.len(), review.unwritten), (1, 1));
+        request.requested_at = Some(Utc::now());
+        review.decide(&request);
+        review.decide(&request);
+        assert_eq!((review.queue.len(), review.unwritten, review.report.counts.held), (0, 0, 1));
+    });
+}
+
+#[test]
+fn who_has_asked_again_is_new_once_the_first_request_is_written_and_not_before() {
+    with_review_by(r#"{"rules": [], "default": "accept"}"#, |review| {
+        let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
+        review.decide(&request);
+        let decided = review.queue.take(false).expect("a group").decided;
+        request.requested_at = Some(Utc::now());
+        review.decide(&request);
+        assert_eq!(review.queue.len(), 0, "the first is on its way");
+        review.account_for(decided.into_iter().map(|one| (one, Ok(Handled::Done))).collect());
+        review.decide(&request);
+        review.decide(&request);
+        assert_eq!((review.queue.len(), review.report.counts.accepted), (1, 1));
     });
 }
 

@@ -83,6 +83,24 @@ async fn who_can_be_named_in_a_batch_is_not_kept_out_of_it_by_who_cannot() {
 }
 
 #[tokio::test]
+async fn who_is_listed_twice_and_not_the_same_is_left_to_a_person() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", ["ada", "bob"].map(staff));
+    let entry = |name: &str, email: &str| json!({"user": {"_id": name, "email": email}, "status": "pending"});
+    let entries = json!([
+        entry("id-ada", "ada@acme.com"),
+        entry("id-bob", "bob@acme.com"),
+        entry("id-ada", "ada@example.org"),
+        entry("id-bob", "bob@acme.com"),
+    ]);
+    hub.model().repo("acme/model").raw_page = Some(entries.to_string());
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let count = |name: &str| report["repos"][0][name].as_u64().expect("a number");
+    assert_eq!((status, count("accepted"), count("held")), (200, 1, 1), "{report}");
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["bob"]);
+}
+
+#[tokio::test]
 async fn what_batch_cannot_do_is_found_out_once_and_not_forgotten() {
     for (batch, hides_requesters) in [(Batch::NoRequestId, true), (Batch::Unknown, false)] {
         let hub = Hub::start().await;
