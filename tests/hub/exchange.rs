@@ -57,6 +57,7 @@ pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> Reply {
         Some(Fault::Answer(status, headers, body)) => {
             Answer { status: *status, headers: headers.clone(), body: body.clone() }
         }
+        Some(Fault::Half(_)) => half(model, call, token),
         _ => api::answer(model, call, token),
     };
     match fault {
@@ -67,9 +68,18 @@ pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> Reply {
         Some(Fault::Garbage) => "<html>\u{fffd}".clone_into(&mut answer.body),
         Some(Fault::Strays) => with_strays(model, call, &mut answer),
         Some(Fault::Twice) => twice(&mut answer),
+        Some(Fault::Older) => with_older_ones(call, &mut answer),
+        Some(Fault::Half(Some(status))) => answer = Answer::error(status, None, "half of it is done"),
         Some(Fault::Elsewhere) => link_to(&mut answer, "https://elsewhere.example/api/models"),
         Some(Fault::Circle) => link_to(&mut answer, &format!("{}{}", model.origin, call.path)),
-        Some(Fault::DropBefore | Fault::Endless { .. } | Fault::Status(_) | Fault::Answer(..)) | None => {}
+        Some(
+            Fault::DropBefore
+            | Fault::Endless { .. }
+            | Fault::Half(None)
+            | Fault::Status(_)
+            | Fault::Answer(..),
+        )
+        | None => {}
     }
     Reply::Answer(numbered(answer))
 }
@@ -100,6 +110,37 @@ fn twice(answer: &mut Answer) {
     if let Some(entries) = entries(answer) {
         answer.body = Value::from([entries.clone(), entries].concat()).to_string();
     }
+}
+
+/// Some as they were before they asked again: a day earlier, with nothing filled in.
+fn with_older_ones(call: &Call, answer: &mut Answer) {
+    let Some(mut entries) = entries(answer).filter(|_| call.path.contains("/pending")) else { return };
+    for place in (0..entries.len()).step_by(4) {
+        let mut older = entries[place].clone();
+        older["timestamp"] = Value::from("2024-10-03T00:00:00.000Z");
+        older["fields"] = Value::Null;
+        entries.push(older);
+    }
+    answer.body = Value::from(entries).to_string();
+}
+
+/// Does the first half of a batch.
+fn half(model: &mut Model, call: &Call, token: Option<&str>) -> Answer {
+    let mut first = call.clone();
+    let Some(requests) = first.body["requests"].as_array_mut().filter(|requests| requests.len() > 1) else {
+        return api::answer(model, call, token);
+    };
+    let others = requests.split_off(requests.len() / 2);
+    let mut answer = api::answer(model, &first, token);
+    if let Some(mut results) = entries(&answer) {
+        results.extend(others.into_iter().map(|mut one| {
+            one["ok"] = Value::Bool(false);
+            one["error"] = Value::from("internal_error");
+            one
+        }));
+        answer.body = Value::from(results).to_string();
+    }
+    answer
 }
 
 fn link_to(answer: &mut Answer, url: &str) {

@@ -286,6 +286,10 @@ pub enum Fault {
     Strays,
     /// What a list says is in it twice.
     Twice,
+    /// A list shows some in an older version as well.
+    Older,
+    /// Only the first half of a batch is done; of the others it is said that it failed, or nothing, with this status.
+    Half(Option<u16>),
     /// The next page of a list is said to be at another origin.
     Elsewhere,
     /// The next page of a list is said to be this one.
@@ -308,6 +312,9 @@ impl Fault {
             Self::Cut => "done, answer breaks off".to_owned(),
             Self::Strays => "page with those who are decided".to_owned(),
             Self::Twice => "answer with everything twice".to_owned(),
+            Self::Older => "page with older versions of some".to_owned(),
+            Self::Half(None) => "half of a batch done, the other said to have failed".to_owned(),
+            Self::Half(Some(status)) => format!("half of a batch done, status {status}"),
             Self::Elsewhere => "next page at another origin".to_owned(),
             Self::Circle => "next page is this page".to_owned(),
             Self::Endless { .. } => "answer without an end".to_owned(),

@@ -119,7 +119,7 @@ fn whatever_happens_nobody_is_let_in_by_mistake_and_nobody_is_forgotten() {
 #[test]
 fn the_same_holds_over_http() {
     let met = play_all(OVER_HTTP, true);
-    assert!(met.contains_key("done, connection closed"), "{met:?}");
+    assert!(met.keys().any(|what| what.starts_with("done, ")), "{met:?}");
 }
 
 #[test]

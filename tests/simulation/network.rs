@@ -21,7 +21,7 @@ pub struct Network {
     /// The run that goes on in the process.
     pub run: Arc<AtomicUsize>,
     /// The share of calls that are kept for long on their way.
-    pub late: f32,
+    late: Arc<Mutex<f32>>,
     random: Arc<Mutex<fastrand::Rng>>,
     /// The Hub has said that it wants no call before.
     not_before: Arc<Mutex<Option<Instant>>>,
@@ -40,7 +40,13 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Network {
     pub fn new(world: &Arc<Mutex<World>>, late: f32, seed: u64) -> Self {
         let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
-        Self { world: Arc::clone(world), run: Arc::default(), late, random, not_before: Arc::default() }
+        Self {
+            world: Arc::clone(world),
+            run: Arc::default(),
+            late: Arc::new(Mutex::new(late)),
+            random,
+            not_before: Arc::default(),
+        }
     }
 
     /// Serves this process over HTTP, on a port of its own by which it is known.
@@ -66,12 +72,17 @@ impl Network {
         (format!("http://{address}"), server)
     }
 
+    /// From now on nothing is kept for long.
+    pub fn calm_down(&self) {
+        *lock(&self.late) = 0.0;
+    }
+
     /// How long a call is on its way to the Hub, and its answer back.
     fn ways(&self, run: usize) -> [Duration; 2] {
         let mut random = lock(&self.random);
         let mut world = lock(&self.world);
         ["request late", "answer late"].map(|late| {
-            if random.f32() < self.late {
+            if random.f32() < *lock(&self.late) {
                 world.delay(run, late);
                 return Duration::from_millis(random.u64(1_000..40_000));
             }
@@ -92,10 +103,10 @@ impl Transport for Network {
             {
                 lock(&self.world).break_rule(format!("run {run} calls although the Hub wants no call"));
             }
-            if !lock(&self.world).call(run) {
+            let (call, token) = read(&request);
+            if !lock(&self.world).call(run, &call) {
                 return std::future::pending().await;
             }
-            let (call, token) = read(&request);
             let ([there, back], world) = (self.ways(run), Arc::clone(&self.world));
             let (answer, answered) = oneshot::channel();
             // What was sent arrives, whether or not somebody still waits for the answer.
@@ -118,18 +129,24 @@ impl Transport for Network {
 }
 
 impl Network {
-    /// Remembers how long the Hub wants no call.
+    /// Remembers how long the Hub wants no call: it says so, or that none is left. Of the latter answers may overtake each
+    /// other, and seconds are rounded up.
     fn heed(&self, answer: &Answer) {
-        if answer.status != 429 {
-            return;
-        }
         let header =
             |name: &str| answer.headers.iter().find(|(of, _)| *of == name).map(|(_, text)| text.as_str());
         let after = header("Retry-After").and_then(|text| text.parse().ok());
-        let ends = header("RateLimit").and_then(|text| text.rsplit_once("t=")?.1.parse().ok());
-        if let Some(seconds) = after.or(ends) {
-            *lock(&self.not_before) = Some(Instant::now() + Duration::from_secs(seconds));
-        }
+        let limit = header("RateLimit");
+        let ends: Option<u64> = limit.and_then(|text| text.rsplit_once("t=")?.1.parse().ok());
+        let wait = match answer.status {
+            429 => after.or(ends),
+            _ if limit.is_some_and(|text| text.contains(";r=0;")) => {
+                ends.and_then(|ends| ends.checked_sub(3))
+            }
+            _ => None,
+        };
+        let not_before = wait.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let mut known = lock(&self.not_before);
+        *known = not_before.max(*known);
     }
 }
 

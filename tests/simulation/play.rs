@@ -66,8 +66,8 @@ pub async fn play(seed: u64, over_http: bool, is_told: bool) -> World {
     let everything = async {
         let events = play.schedule.processes.iter().zip(1..);
         let processes = join_all(events.map(|(events, number)| play.process(number, events)));
-        tokio::join!(processes, play.weather(), play.people());
-        play.calm_down().await;
+        let (warm, ..) = tokio::join!(processes, play.weather(), play.people());
+        play.calm_down(warm.into_iter().flatten()).await;
     };
     if timeout(Duration::from_secs(24 * 60 * 60), everything).await.is_err() {
         lock(&play.world).break_rule("it does not come to an end".to_owned());
@@ -78,7 +78,8 @@ pub async fn play(seed: u64, over_http: bool, is_told: bool) -> World {
 
 impl Play {
     /// One process after another in the place where one may run, each woken for its events.
-    async fn process(&self, number: u64, events: &[Event]) {
+    /// The one that is there in the end, with the number of its policy.
+    async fn process(&self, number: u64, events: &[Event]) -> Option<(usize, Process)> {
         let mut warm: Option<(usize, Process)> = None;
         for (event, turn) in events.iter().zip(0..) {
             sleep_until(self.began + event.at).await;
@@ -93,6 +94,7 @@ impl Play {
             let stopped = self.run(&process, event).await.is_none();
             warm = (!stopped).then_some((policy, process));
         }
+        warm
     }
 
     /// Starts a process.
@@ -222,8 +224,9 @@ impl Play {
         world.meet(what);
     }
 
-    /// Nothing goes wrong any more, and nobody does anything: what the next sweeps leave undone is undone for ever.
-    async fn calm_down(&self) {
+    /// Nothing goes wrong any more, and nobody does anything: what the next sweeps leave undone is undone for ever. Whatever
+    /// the processes that are `warm` have been through, each of them has to be as good as a new one.
+    async fn calm_down(&self, warm: impl Iterator<Item = (usize, Process)>) {
         if !self.schedule.over_http {
             sleep(Duration::from_secs(180)).await;
         }
@@ -237,24 +240,32 @@ impl Play {
             }
         }
         let last = self.schedule.policies.len() - 1;
-        let calm = self.start(last, 0.0, self.schedule.seed).await;
-        let time = Duration::from_secs(if self.schedule.over_http { 20 } else { 890 });
-        let event = Event { at: Duration::ZERO, repo: None, time, stop: None, dry_run: false };
-        for _ in 0..MOST_SWEEPS {
-            let reports = self.run(&calm, &event).await.unwrap_or_default();
-            if reports.iter().all(|report| report.complete) {
-                break;
-            }
-            let mut world = lock(&self.world);
-            if !world.was_limited(calm.network.run.load(Ordering::Relaxed)) {
-                world.break_rule("nothing is in the way, and a sweep leaves something undone".to_owned());
-            }
+        let warm = warm.filter(|(policy, _)| *policy == last).map(|(_, process)| process);
+        let fresh = self.start(last, 0.0, self.schedule.seed).await;
+        for process in warm.chain([fresh]) {
+            process.network.calm_down();
+            self.sweep_to_the_end(&process).await;
         }
         let mut world = lock(&self.world);
         let policy = Arc::clone(&self.schedule.policies[last].1);
         for name in &self.schedule.repos {
-            for who in world.undecided(name, &policy) {
+            for (_, who) in world.undecided(name, &policy) {
                 world.break_rule(format!("{who} is forgotten in {name}"));
+            }
+        }
+    }
+
+    async fn sweep_to_the_end(&self, process: &Process) {
+        let time = Duration::from_secs(if self.schedule.over_http { 20 } else { 890 });
+        let event = Event { at: Duration::ZERO, repo: None, time, stop: None, dry_run: false };
+        for _ in 0..MOST_SWEEPS {
+            let reports = self.run(process, &event).await.unwrap_or_default();
+            if reports.iter().all(|report| report.complete) {
+                break;
+            }
+            let mut world = lock(&self.world);
+            if !world.was_limited(process.network.run.load(Ordering::Relaxed)) {
+                world.break_rule("nothing is in the way, and a sweep leaves something undone".to_owned());
             }
         }
     }

@@ -28,7 +28,7 @@ impl Entry<'_> {
     }
 }
 
-const CONDITIONS: [Condition; 10] = [
+const CONDITIONS: [Condition; 12] = [
     Condition { cel: "true", holds: |_| Some(true) },
     Condition {
         cel: "user.domain == 'acme.com'",
@@ -41,7 +41,7 @@ const CONDITIONS: [Condition; 10] = [
             Some(orgs.iter().any(|org| org == "epfl"))
         },
     },
-    Condition { cel: "user.pro", holds: |entry| entry.shown.get("user")?.get("isPro")?.as_bool() },
+    Condition { cel: "user.pro", holds: is_pro },
     Condition {
         cel: "user.name.startsWith('a')",
         holds: |entry| Some(entry.text(&["user", "user"])?.starts_with('a')),
@@ -59,8 +59,35 @@ const CONDITIONS: [Condition; 10] = [
         cel: "!('Affiliation' in fields)",
         holds: |entry| Some(entry.answer("Affiliation").is_none()),
     },
+    Condition {
+        cel: "user.pro || fields['Country'] == 'KP'",
+        holds: |entry| either(is_pro(entry), entry.answer("Country").map(|answer| answer == "KP")),
+    },
+    Condition {
+        cel: "user.pro ? size(fields['Affiliation']) < 3 : 'Country' in fields",
+        holds: |entry| {
+            if is_pro(entry)? {
+                Some(entry.answer("Affiliation")?.chars().count() < 3)
+            } else {
+                Some(entry.answer("Country").is_some())
+            }
+        },
+    },
     Condition { cel: "repo.type == 'dataset'", holds: |entry| Some(entry.is_dataset) },
 ];
+
+fn is_pro(entry: &Entry) -> Option<bool> {
+    entry.shown.get("user")?.get("isPro")?.as_bool()
+}
+
+/// As CEL has it: what is true makes up for what is not known.
+fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
+}
 
 /// What is to be done about a request: a new status and what the user is told, or nothing (hold).
 pub type Expected = Option<(Status, Option<String>)>;

@@ -97,6 +97,9 @@ fn ways() -> Vec<Fault> {
         ways.push(Fault::Answer(429, vec![("Retry-After", after.to_string())], String::new()));
     }
     let many = [
+        Fault::Older,
+        Fault::Half(None),
+        Fault::Half(Some(500)),
         Fault::DropBefore,
         Fault::DropAfter,
         Fault::Stall,
@@ -146,12 +149,14 @@ impl Schedule {
         }
         model.tells_limits = random.u8(..4) > 0;
         model.quota.tells_when = random.bool();
-        let repos: &[&str] = &["acme/model", "datasets/acme/corpus", "acme/other"];
+        let few = ["acme/model", "datasets/acme/corpus", "acme/other"].map(str::to_owned);
+        let many = (0..15).map(|number| format!("acme/one-of-many-{number:02}"));
         let repos: Vec<String> =
-            repos[..one_of(random, &[1, 1, 2, 3])].iter().map(|&name| name.to_owned()).collect();
+            few.into_iter().chain(many).take(one_of(random, &[1, 1, 2, 3, 3, 18])).collect();
         let long_ago = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         for name in &repos {
             let people = match random.u8(..100) {
+                _ if repos.len() > 3 => random.usize(0..13),
                 0..60 => random.usize(0..13),
                 60..85 => random.usize(13..60),
                 85..98 => random.usize(60..300),

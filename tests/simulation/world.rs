@@ -8,11 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hub_doorman::report::Counts;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::hub::{self, Call, Model, Reply, Status};
+use crate::hub::{self, Answer, Call, Model, Reply, Status};
 use crate::policies::{Entry, Expected, Policy};
+
+/// How often a call is made that is never answered well, as `retry.rs` has it.
+const MOST_ATTEMPTS: u32 = 8;
 
 /// The most calls of a run, for whatever reason; far more than any needs.
 const MOST_CALLS: u32 = 20_000;
@@ -65,6 +69,10 @@ struct Run {
     listed: usize,
     concluded: usize,
     told: HashSet<(Key, String, Option<DateTime<Utc>>)>,
+    /// How many it was done with in which way, by repo.
+    counts: HashMap<String, Counts>,
+    /// How often a call was made since it was last answered well.
+    attempts: HashMap<String, u32>,
 }
 
 /// What a page said of a request.
@@ -74,6 +82,8 @@ struct Shown {
     calls: u32,
     /// How a write names it.
     identity: (&'static str, String),
+    /// When access was requested, as it was shown.
+    asked: String,
     expected: Expected,
 }
 
@@ -146,6 +156,8 @@ impl World {
             listed: 0,
             concluded: 0,
             told: HashSet::new(),
+            counts: HashMap::new(),
+            attempts: HashMap::new(),
         });
         let number = self.runs.len() - 1;
         self.tell(|| format!("run {number} begins, dry run {is_dry}, with {}", policy.text));
@@ -153,8 +165,13 @@ impl World {
     }
 
     /// A run makes a call. Whether it may.
-    pub fn call(&mut self, run: usize) -> bool {
+    pub fn call(&mut self, run: usize, call: &Call) -> bool {
         self.runs[run].calls += 1;
+        let attempts = self.runs[run].attempts.entry(format!("{call} {}", call.body)).or_default();
+        *attempts += 1;
+        if *attempts > MOST_ATTEMPTS {
+            self.break_rule(format!("run {run} makes the same call again and again: {call}"));
+        }
         if Instant::now() >= self.runs[run].deadline {
             self.break_rule(format!("run {run} makes a call after its deadline"));
         }
@@ -174,8 +191,13 @@ impl World {
     pub fn exchange(&mut self, run: usize, call: &Call, token: Option<&str>) -> Reply {
         let repo = repo_of(call);
         let writes = self.writes(run, call, repo.as_deref());
+        let halves = |model: &Model| {
+            model.met.iter().filter(|(name, _)| name.starts_with("half")).map(|(_, met)| met).sum::<u64>()
+        };
+        let halves_before = halves(&self.model);
         let (met, refused) = (self.model.met.values().sum::<u64>(), self.model.refused_by_quota);
         let reply = hub::exchange(&mut self.model, call, token);
+        let half = halves(&self.model) > halves_before;
         let (met, refused) =
             (self.model.met.values().sum::<u64>() - met, self.model.refused_by_quota - refused);
         self.tell(|| {
@@ -191,6 +213,13 @@ impl World {
         });
         let of_run = &mut self.runs[run];
         of_run.faults += u32::from(met > 0);
+        let is_good = |answer: &Answer| answer.status < 400 && answer.body.starts_with(['[', '{']);
+        // One that is too large is not asked for again as it was.
+        let is_over =
+            matches!(&reply, Reply::Answer(answer) if is_good(answer)) || matches!(reply, Reply::Endless(_));
+        if is_over {
+            of_run.attempts.remove(&format!("{call} {}", call.body));
+        }
         let quota = &self.model.quota;
         of_run.limited |= refused > 0 || quota.calls - quota.used < quota.calls / 10 + of_run.concurrency;
         if let Some(repo) = repo {
@@ -200,8 +229,8 @@ impl World {
                     && answer.status == 200
                     && call.path.contains("/user-access-request/pending")
                 {
-                    let entries = serde_json::from_str(&answer.body).unwrap_or_default();
-                    self.show(run, &repo, entries);
+                    let entries: Vec<Value> = serde_json::from_str(&answer.body).unwrap_or_default();
+                    self.show(run, &repo, &entries);
                 }
             } else {
                 *of_run.writes.entry(repo).or_default() += 1;
@@ -211,27 +240,44 @@ impl World {
             self.meet("refused by the quota");
         }
         for write in writes {
+            // What it is told of a batch that was done by half does not say what became of a call before.
+            if half {
+                self.runs[run].unknown.insert(write.key.clone());
+            }
             self.land(run, write);
         }
         reply
     }
 
     /// A page is shown to a run.
-    fn show(&mut self, run: usize, repo: &str, entries: Vec<Value>) {
+    fn show(&mut self, run: usize, repo: &str, entries: &[Value]) {
         let (now, calls) = (Instant::now(), self.runs[run].calls);
-        for shown in entries {
-            let text = |value: &Value| value.as_str().map(str::to_owned);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let identity = |shown: &Value| {
             let by_user = text(&shown["user"]["_id"]).map(|id| ("userId", id));
-            let Some(identity) = by_user.or_else(|| Some(("requestId", text(&shown["requestId"])?))) else {
-                continue;
-            };
+            by_user.or_else(|| Some(("requestId", text(&shown["requestId"])?)))
+        };
+        // Of whom it shows two different things nothing is known.
+        let mut first = HashMap::new();
+        let mut contradictory = HashSet::new();
+        for shown in entries.iter().filter(|shown| shown["status"] == "pending") {
+            if *first.entry(identity(shown)).or_insert(shown) != shown {
+                contradictory.insert(identity(shown));
+            }
+        }
+        for shown in entries {
+            let Some(identity) = identity(shown) else { continue };
             let Some(place) = self.model.repo(repo).place(identity.0, &identity.1) else { continue };
-            let entry = Entry { shown: &shown, is_dataset: repo.starts_with("datasets/") };
+            let entry = Entry { shown, is_dataset: repo.starts_with("datasets/") };
             let expected = self.runs[run].policy.expects(&entry);
+            let expected = expected.filter(|_| !contradictory.contains(&Some(identity.clone())));
+            let asked = text(&shown["timestamp"]).unwrap_or_default();
             let all = self.runs[run].shown.entry((repo.to_owned(), place)).or_default();
-            match all.iter_mut().find(|one| one.identity == identity && one.expected == expected) {
+            let is_same =
+                |one: &&mut Shown| one.identity == identity && one.expected == expected && one.asked == asked;
+            match all.iter_mut().find(is_same) {
                 Some(one) => (one.at, one.calls) = (now, calls),
-                None => all.push(Shown { at: now, calls, identity, expected }),
+                None => all.push(Shown { at: now, calls, identity, asked, expected }),
             }
         }
     }
@@ -322,11 +368,12 @@ impl World {
     /// So many more were listed to a run.
     pub fn listed(&mut self, run: usize, number: usize) {
         self.runs[run].listed += number;
-        let Run { listed, concluded, concurrency, .. } = self.runs[run];
+        let Run { listed, concluded, concurrency, faults, .. } = self.runs[run];
         // What is read ahead, a page, what is on its way and what has come back; as `review.rs` has it.
         let ahead = 2000.min(concurrency as usize * 250);
         let of_one = ahead + self.model.max_page.min(1000) + 2 * concurrency as usize * 100;
-        if listed - concluded > of_one * self.model.repos.len() {
+        // A page may list the same people twice, who are told of once.
+        if faults == 0 && listed - concluded > of_one * self.model.repos.len() {
             self.break_rule(format!("run {run} has {} in hand", listed - concluded));
         }
     }

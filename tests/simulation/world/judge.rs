@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use hub_doorman::model::{Identity, Outcome, Verdict};
 use hub_doorman::report::{Counts, RepoReport, Step};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Key, Run, Shown, World};
@@ -58,6 +57,7 @@ impl World {
     /// A run says what became of a request.
     pub fn concluded(&mut self, run: usize, repo: &str, step: Step) {
         let Step::Concluded { who, requested_at, decision, outcome } = step else { return };
+        self.runs[run].counts.entry(repo.to_owned()).or_default().count(decision.verdict, outcome);
         self.runs[run].concluded = (self.runs[run].concluded + 1).min(self.runs[run].listed);
         let identity = match who {
             Some(Identity::UserId(id)) => ("userId", id),
@@ -79,7 +79,8 @@ impl World {
         };
         let said = status.map(|status| (status, decision.reason.as_deref().map(str::to_owned)));
         let all = of_run.shown.get(&key).map(Vec::as_slice).unwrap_or_default();
-        if !all.iter().any(|one| one.expected == said) {
+        let has_asked_again = || all.iter().any(|one| one.asked != all[0].asked);
+        if !(all.iter().any(|one| one.expected == said) || said.is_none() && has_asked_again()) {
             self.break_rule(format!(
                 "run {run} decides {key:?} as {}, which the policy does not",
                 shown(&said)
@@ -115,15 +116,15 @@ impl World {
             self.break_rule(format!("run {run} made {made} calls and says {told}"));
         }
         for report in reports {
-            let counts = &report.counts;
-            let sum = counts.accepted + counts.rejected + counts.reset + counts.held + counts.gone;
-            if counts.listed != sum + counts.failed + counts.unknown {
-                self.break_rule(format!("run {run} lists {} and tells of others: {counts:?}", counts.listed));
-            }
             let name = match report.repo_type.as_str() {
                 "dataset" => format!("datasets/{}", report.repo),
                 _ => report.repo.clone(),
             };
+            let counts = Counts { calls: 0, oldest_pending_s: None, ..report.counts };
+            let told = self.runs[run].counts.get(&name).copied().unwrap_or_default();
+            if counts != told {
+                self.break_rule(format!("run {run} has told of {told:?} in {name}, and reports {counts:?}"));
+            }
             if self.model.repos.contains_key(&name) {
                 self.judge_report(run, &name, report.complete);
             }
@@ -150,7 +151,12 @@ impl World {
             return;
         }
         if complete && !is_dry {
-            for who in self.undecided(repo, &Arc::clone(&self.runs[run].policy)) {
+            for (place, who) in self.undecided(repo, &Arc::clone(&self.runs[run].policy)) {
+                // Of whom it was shown two different things it could not know.
+                let shown = self.runs[run].shown.get(&(repo.to_owned(), place));
+                if shown.is_some_and(|all| all.iter().any(|one| one.expected.is_none())) {
+                    continue;
+                }
                 self.break_rule(format!("run {run} says that {repo} is complete, and {who} waits"));
             }
         }
@@ -185,17 +191,18 @@ impl World {
         self.runs[run].limited
     }
 
-    /// Those who are to be decided by this policy and still wait.
-    pub fn undecided(&mut self, repo: &str, policy: &Policy) -> Vec<String> {
+    /// Those who are to be decided by this policy and still wait, with their places.
+    pub fn undecided(&mut self, repo: &str, policy: &Policy) -> Vec<(usize, String)> {
         let is_dataset = repo.starts_with("datasets/");
         let repo = self.model.repo(repo);
-        let waiting = repo.requests.iter().filter(|one| one.status == Status::Pending && !one.withdrawn);
-        let is_left = |shown: &Value| {
+        let requests = repo.requests.iter().enumerate();
+        let waiting = requests.filter(|(_, one)| one.status == Status::Pending && !one.withdrawn);
+        let is_left = |one| {
+            let shown = &serde_json::to_value(repo.entry(one, Status::Pending)).expect("JSON");
             let is_named = shown["user"]["_id"].is_string() || shown["requestId"].is_string();
             is_named && policy.expects(&Entry { shown, is_dataset }).is_some()
         };
-        let shown =
-            waiting.map(|one| (one, serde_json::to_value(repo.entry(one, Status::Pending)).expect("JSON")));
-        shown.filter(|(_, shown)| is_left(shown)).map(|(one, _)| one.person.name.clone()).collect()
+        let left = waiting.filter(|(_, one)| is_left(one));
+        left.map(|(place, one)| (place, one.person.name.clone())).collect()
     }
 }
