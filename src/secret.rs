@@ -100,13 +100,19 @@ pub(crate) fn shown(text: &str, token: Option<&Secret>) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(if word.contains('@') { "[redacted]" } else { word });
+        line.push_str(if may_be_address(word) { "[redacted]" } else { word });
     }
     if let Some((end, _)) = line.char_indices().nth(300) {
         line.truncate(end);
         line.push('…');
     }
     line
+}
+
+/// Whether there is an `@` in it, as it is or as URLs and HTML write it.
+fn may_be_address(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["@", "%40", "&#64;", "&#x40;", "&commat;"].iter().any(|at| word.contains(at))
 }
 
 #[cfg(test)]
@@ -197,6 +203,14 @@ mod tests {
     fn a_secret_is_another_of_ours_if_it_is_the_same_text() {
         let token = Secret::new("hf_token");
         assert!(token.is(&Secret::new("hf_token")) && !token.is(&Secret::new("hf_other")));
+    }
+
+    #[test]
+    fn an_address_is_redacted_however_its_at_sign_is_written() {
+        for at in ["@", "%40", "&#64;", "&#x40;", "&#X40;", "&commat;"] {
+            assert_eq!(shown(&format!("no ada{at}acme.com here"), None), "no [redacted] here", "{at}");
+        }
+        assert_eq!(shown("40% of #64 commat 40", None), "40% of #64 commat 40");
     }
 
     #[test]
