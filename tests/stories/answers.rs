@@ -2,7 +2,7 @@
 //! in for it, and nobody has to wait for ever.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -76,10 +76,8 @@ async fn an_answer_that_drips_is_given_up_before_lambda_gives_us_up() {
         let hub = six_waiting().await;
         let drip = Fault::Endless { status: 200, promised: None, chunk: 1, pause: Duration::from_millis(10) };
         hub.model().faults(call, &drip, 100);
-        let started = Instant::now();
         let (status, report) =
             deliver_within(&doorman(&hub), &payload("acme/model"), Duration::from_millis(1500)).await;
-        assert!(started.elapsed() < Duration::from_millis(1500), "{call}");
         assert_eq!((status, &report["repos"][0]["complete"]), (202, &json!(false)), "{call}");
         assert!(error(&report["repos"][0]).contains("the time for this run was up"), "{report}");
         assert!(hub.model().streamed.load(Ordering::Relaxed) > 1, "it did drip");
