@@ -114,7 +114,8 @@ pub fn with_time_left(request: Request, left: Duration) -> Request {
 /// What comes of an event that is not HTTP, when Lambda gives so much time.
 pub async fn invoke(doorman: &Doorman, event: &Value, time: Duration) -> Result<Value, InvocationError> {
     let event = lambda_http::request::from_str(&event.to_string()).expect("passed through");
-    doorman.handle(with_time_left(event, time)).await.map(|response| read(&response).1)
+    let handled = doorman.handle(with_time_left(event, time)).await;
+    handled.inspect_err(|error| kept::output(format!("{error}\n"))).map(|response| read(&response).1)
 }
 
 /// Time enough for a sweep.
