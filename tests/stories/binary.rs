@@ -73,6 +73,7 @@ async fn answer(
         return Ok(response.expect("a response"));
     }
     let body = request.into_body().collect().await.expect("a body").to_bytes();
+    kept::output([&*body, b"\n"].concat());
     let kind = path.trim_start_matches("/2018-06-01/runtime/").rsplit('/').take(2).collect::<Vec<_>>();
     let kind = if kind == ["error", "init"] { "init/error" } else { kind[0] };
     let _ = post.send((kind.to_owned(), serde_json::from_slice(&body).unwrap_or_default()));
@@ -87,8 +88,10 @@ pub fn event(name: &str) -> String {
     std::fs::read_to_string(path).expect(name)
 }
 
-/// Starts the binary with nothing in its environment but this and what Lambda sets.
-fn start(api: &RuntimeApi, variables: &[(&str, &str)]) -> Child {
+/// The binary with nothing in its environment but this and what Lambda sets.
+fn command(api: &RuntimeApi, variables: &[(&str, &str)]) -> Command {
+    let secrets = variables.iter().filter(|(name, _)| ["HF_TOKEN", "WEBHOOK_SECRET"].contains(name));
+    secrets.for_each(|(_, secret)| kept::seeded(secret));
     let mut command = Command::new(env!("CARGO_BIN_EXE_hub-doorman"));
     command
         .env_clear()
@@ -97,14 +100,12 @@ fn start(api: &RuntimeApi, variables: &[(&str, &str)]) -> Child {
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
         .envs(variables.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .kill_on_drop(true);
-    command.spawn().expect("the binary starts")
+    command
 }
 
-/// Starts it with the settings that go with the sample events and this Hub.
-pub fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
+/// It with the settings that go with the sample events and this Hub.
+fn command_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Command {
     let variables = [
         ("HF_ENDPOINT", &*hub.endpoint()),
         ("HF_TOKEN", Hub::TOKEN),
@@ -113,7 +114,22 @@ pub fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
         ("REPOS", "acme/*"),
         ("RUST_LOG", rust_log),
     ];
-    start(api, &variables)
+    command(api, &variables)
+}
+
+fn start(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+}
+
+fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
+    start(command_before(hub, api, rust_log))
+}
+
+/// Starts it for a test that does not read what it writes.
+pub fn start_unread(hub: &Hub, api: &RuntimeApi) -> Child {
+    let output =
+        || kept::writer().map_or_else(Stdio::null, |file| file.try_clone().expect("the same file").into());
+    command_before(hub, api, "info").stdout(output()).stderr(output()).spawn().expect("the binary starts")
 }
 
 async fn stop(mut child: Child) -> Output {
@@ -266,10 +282,10 @@ async fn what_lambda_http_panics_at_is_answered_and_leaves_nothing_of_it_in_the_
 #[tokio::test]
 async fn a_faulty_configuration_is_an_init_error_that_lists_every_fault() {
     let mut api = RuntimeApi::start([]).await;
-    let child = start(
+    let child = start(command(
         &api,
         &[("HF_TOKEN", "hf_unseen"), ("APPROVAL_POLICY", "{}"), ("DRY_RUN", "perhaps"), ("RUST_LOG", "inof")],
-    );
+    ));
     let (kind, error) = api.next_post().await;
     assert_eq!(kind, "init/error");
     let message = error["errorMessage"].as_str().expect("a message");

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::process::Child;
 
-use crate::binary::{RuntimeApi, event, start_before};
+use crate::binary::{RuntimeApi, event, start_unread};
 use crate::hub::{Hub, Person, Quota, Status};
 use crate::support::{ask, staff, stranger};
 
@@ -34,7 +34,7 @@ const AT_ONCE: Duration = Duration::from_secs(15);
 /// A process of the function. It ends when this is dropped.
 struct Process {
     api: RuntimeApi,
-    running: JoinHandle<()>,
+    _running: Child,
     is_new: bool,
 }
 
@@ -51,10 +51,8 @@ struct Answer {
 impl Process {
     async fn start(hub: &Hub) -> Self {
         let api = RuntimeApi::start([]).await;
-        let process = start_before(hub, &api, "info");
-        // Somebody has to read what it writes, or it would wait for that.
-        let running = tokio::spawn(async { drop(process.wait_with_output().await) });
-        Self { api, running, is_new: true }
+        let running = start_unread(hub, &api);
+        Self { api, _running: running, is_new: true }
     }
 
     /// A webhook, from its arrival until it is answered; the first one waits for the start of the process, too.
@@ -74,12 +72,6 @@ impl Process {
         };
         assert!(answer.took < HUBS_PATIENCE, "{:?}: {}", answer.took, answer.repo);
         answer
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.running.abort();
     }
 }
 
