@@ -129,24 +129,22 @@ impl Transport for Network {
 }
 
 impl Network {
-    /// Remembers how long the Hub wants no call: it says so, or that none is left. Of the latter answers may overtake each
-    /// other, and seconds are rounded up.
+    /// Remembers how long the Hub wants no call: it says so, or that none is left.
     fn heed(&self, answer: &Answer) {
         let header =
             |name: &str| answer.headers.iter().find(|(of, _)| *of == name).map(|(_, text)| text.as_str());
         let after = header("Retry-After").and_then(|text| text.parse().ok());
         let limit = header("RateLimit");
         let ends: Option<u64> = limit.and_then(|text| text.rsplit_once("t=")?.1.parse().ok());
-        let wait = match answer.status {
-            429 => after.or(ends),
-            _ if limit.is_some_and(|text| text.contains(";r=0;")) => {
-                ends.and_then(|ends| ends.checked_sub(3))
-            }
-            _ => None,
-        };
-        let not_before = wait.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let in_seconds = |seconds| Instant::now() + Duration::from_secs(seconds);
         let mut known = lock(&self.not_before);
-        *known = not_before.max(*known);
+        if answer.status == 429 {
+            // It may know better than what was told before; if it does not say, one call may find out.
+            *known = after.or(ends).map(in_seconds);
+        } else if limit.is_some_and(|text| text.contains(";r=0;")) && *lock(&self.late) == 0.0 {
+            // Answers may overtake each other a little, and seconds are rounded up.
+            *known = ends.and_then(|ends| ends.checked_sub(3)).map(in_seconds).max(*known);
+        }
     }
 }
 

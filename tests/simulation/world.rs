@@ -55,9 +55,9 @@ struct Run {
     deadline: Instant,
     shown: HashMap<Key, Vec<Shown>>,
     /// What it did to whom, and has not said so yet.
-    untold: HashSet<Key>,
+    untold: HashSet<(Key, String)>,
     /// Of whom it has said that it does not know what it did.
-    unknown: HashSet<Key>,
+    unknown: HashSet<(Key, String)>,
     calls: u32,
     lists: HashMap<String, u32>,
     writes: HashMap<String, u32>,
@@ -90,6 +90,8 @@ struct Shown {
 /// A write to a request, before the Hub has taken it.
 struct Write {
     key: Key,
+    /// What names it.
+    name: String,
     status: Status,
     writes: u32,
     /// When a person decided it otherwise, and when it was last shown to this run, if both is so.
@@ -229,6 +231,8 @@ impl World {
                     && answer.status == 200
                     && call.path.contains("/user-access-request/pending")
                 {
+                    // What is decided of it is decided anew.
+                    of_run.attempts.retain(|call, _| call.starts_with("GET"));
                     let entries: Vec<Value> = serde_json::from_str(&answer.body).unwrap_or_default();
                     self.show(run, &repo, &entries);
                 }
@@ -242,7 +246,7 @@ impl World {
         for write in writes {
             // What it is told of a batch that was done by half does not say what became of a call before.
             if half {
-                self.runs[run].unknown.insert(write.key.clone());
+                self.runs[run].unknown.insert((write.key.clone(), write.name.clone()));
             }
             self.land(run, write);
         }
@@ -309,13 +313,13 @@ impl World {
             let (before, writes_before) = (request.status, request.writes);
             let by_person = self.of_people.get(&key).filter(|_| before != status);
             let overrules = by_person.copied().zip(at);
-            writes.push(Write { key, status, writes: writes_before, overrules });
+            writes.push(Write { key, name: identity.1, status, writes: writes_before, overrules });
         }
         writes
     }
 
     /// The Hub has taken a write, or not.
-    fn land(&mut self, run: usize, Write { key, status, writes, overrules }: Write) {
+    fn land(&mut self, run: usize, Write { key, name, status, writes, overrules }: Write) {
         let lag = self.model.lag;
         if self.model.repo(&key.0).requests[key.1].writes == writes {
             return;
@@ -329,7 +333,7 @@ impl World {
             }
         }
         self.changed(&key, status, Some(run));
-        self.runs[run].untold.insert(key.clone());
+        self.runs[run].untold.insert((key.clone(), name));
     }
 
     fn changed(&mut self, key: &Key, status: Status, by: Option<usize>) {

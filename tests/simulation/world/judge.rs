@@ -88,12 +88,13 @@ impl World {
         }
         let Some(status) = status else { return };
         let of_run = &self.runs[run];
-        let was_done = of_run.untold.contains(&key) && !of_run.unknown.contains(&key);
+        let named = (key.clone(), identity.1.clone());
+        let was_done = of_run.untold.contains(&named) && !of_run.unknown.contains(&named);
         let since = |(at, one): &(Instant, Status)| *at + self.model.lag >= of_run.began && *one == status;
         let was_so = self.history.get(&key).is_some_and(|history| history.iter().any(since));
-        self.runs[run].untold.remove(&key);
+        self.runs[run].untold.remove(&named);
         if outcome == Outcome::Unknown {
-            self.runs[run].unknown.insert(key.clone());
+            self.runs[run].unknown.insert(named);
         }
         let broken = match outcome {
             Outcome::Done if !was_so => "done, and it is not",
