@@ -104,6 +104,8 @@ fn what_may_become_too_large_is_refused_however_small_the_rule_is() {
         "fields.map(a, user.pro, user.orgs.map(b, user.name)) == []".to_owned(),
         "size(user.pro ? user.orgs.map(a, fields.filter(l, true)) : []) == 1".to_owned(),
         "fields.map(l, fields[l]) == fields.map(l, fields[l])".to_owned(),
+        "size(fields.map(l, string(fields[l]) + string(fields[l]))) == 1".to_owned(),
+        "size(fields.map(l, fields.orgs + fields.orgs)) == 1".to_owned(),
     ];
     for expression in large {
         let fault = fault(&expression).unwrap_or_else(|| panic!("{expression} is taken"));
@@ -116,6 +118,7 @@ fn what_may_become_too_large_is_refused_however_small_the_rule_is() {
         "fields.map(l, fields[l]).exists(answer, answer == 'x')".to_owned(),
         "user.orgs.map(a, user.verified_orgs.map(b, a + b)).exists(o, o == [])".to_owned(),
         "user.orgs.filter(o, o in user.verified_orgs).map(o, size(o)).exists_one(n, n == 1)".to_owned(),
+        "size(fields.map(l, user['orgs'] + user['orgs'])) < 301".to_owned(),
         "(fields['Country'] + ' ' + fields['Age'] + ' ' + user.name).contains('x')".to_owned(),
         "user.orgs.all(a, fields.exists(l, (fields[l] + a + a).contains(user.email + a)))".to_owned(),
     ];
