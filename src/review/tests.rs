@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use lambda_http::http;
 use reqwest::{Request, Response};
 use tokio::sync::Semaphore;
@@ -94,12 +95,16 @@ fn who_was_held_is_not_decided_again_in_this_run_not_even_with_another_request()
 fn who_is_listed_with_another_request_before_anything_was_written_is_held() {
     with_review_by(r#"{"rules": [], "default": "accept"}"#, |review| {
         let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
+        request.requested_at = Some(Utc::now() - TimeDelta::seconds(60));
         review.decide(&request);
         assert_eq!((review.queue.len(), review.unwritten), (1, 1));
         request.requested_at = Some(Utc::now());
         review.decide(&request);
         review.decide(&request);
         assert_eq!((review.queue.len(), review.unwritten, review.report.counts.held), (0, 0, 1));
+        assert!(review.queue.take(false).is_none());
+        assert_eq!(review.pass.still_listed, 0);
+        assert!(review.report.counts.oldest_pending_s.is_some_and(|age| age >= 60));
     });
 }
 
