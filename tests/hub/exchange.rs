@@ -35,21 +35,25 @@ pub struct Endless {
     pub streamed: Arc<AtomicUsize>,
 }
 
-/// Has the model take a call of whoever shows this token.
-pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> Reply {
+/// Has the model take a call of whoever shows this token: what comes back, and what went wrong on purpose.
+pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> (Reply, Option<Fault>) {
     model.call_count += 1;
     if model.keeps_calls {
         model.calls.push(call.clone());
     }
+    let fault = model.take_fault(call);
+    (reply(model, call, token, fault.as_ref()), fault)
+}
+
+fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fault>) -> Reply {
     let number = model.call_count;
     let numbered = |mut answer: Answer| {
         answer.headers.push(("X-Request-Id", api::request_id(number)));
         answer
     };
-    let fault = model.take_fault(call);
-    let mut answer = match &fault {
+    let mut answer = match fault {
         Some(Fault::DropBefore) => return Reply::Closed,
-        &Some(Fault::Endless { status, promised, chunk, pause }) => {
+        Some(&Fault::Endless { status, promised, chunk, pause }) => {
             let streamed = Arc::clone(&model.streamed);
             return Reply::Endless(Endless { status, promised, chunk, pause, streamed });
         }
@@ -64,12 +68,12 @@ pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> Reply {
         Some(Fault::DropAfter) => return Reply::Closed,
         Some(Fault::Stall) => return Reply::Silence,
         Some(Fault::Cut) => return Reply::Cut(numbered(answer)),
-        Some(Fault::Lost(status)) => answer = Answer::error(status, None, "lost on the way"),
+        Some(&Fault::Lost(status)) => answer = Answer::error(status, None, "lost on the way"),
         Some(Fault::Garbage) => "<html>\u{fffd}".clone_into(&mut answer.body),
         Some(Fault::Strays) => with_strays(model, call, &mut answer),
         Some(Fault::Twice) => twice(&mut answer),
         Some(Fault::Older) => with_older_ones(call, &mut answer),
-        Some(Fault::Half(Some(status))) => answer = Answer::error(status, None, "half of it is done"),
+        Some(&Fault::Half(Some(status))) => answer = Answer::error(status, None, "half of it is done"),
         Some(Fault::Elsewhere) => link_to(&mut answer, "https://elsewhere.example/api/models"),
         Some(Fault::Circle) => link_to(&mut answer, &format!("{}{}", model.origin, call.path)),
         Some(

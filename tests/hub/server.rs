@@ -88,7 +88,7 @@ async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Resu
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let reply = exchange(&mut lock(&model), &call, token.as_deref());
+    let (reply, _) = exchange(&mut lock(&model), &call, token.as_deref());
     respond(reply).await
 }
 

@@ -12,7 +12,7 @@ use hub_doorman::report::Counts;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::hub::{self, Answer, Call, Model, Reply, Status};
+use crate::hub::{self, Answer, Call, Fault, Model, Reply, Status};
 use crate::policies::{Entry, Expected, Policy};
 
 /// How often a call is made that is never answered well, as `retry.rs` has it.
@@ -193,15 +193,9 @@ impl World {
     pub fn exchange(&mut self, run: usize, call: &Call, token: Option<&str>) -> Reply {
         let repo = repo_of(call);
         let writes = self.writes(run, call, repo.as_deref());
-        let halves = |model: &Model| {
-            model.met.iter().filter(|(name, _)| name.starts_with("half")).map(|(_, met)| met).sum::<u64>()
-        };
-        let halves_before = halves(&self.model);
-        let (met, refused) = (self.model.met.values().sum::<u64>(), self.model.refused_by_quota);
-        let reply = hub::exchange(&mut self.model, call, token);
-        let half = halves(&self.model) > halves_before;
-        let (met, refused) =
-            (self.model.met.values().sum::<u64>() - met, self.model.refused_by_quota - refused);
+        let refused = self.model.refused_by_quota;
+        let (reply, fault) = hub::exchange(&mut self.model, call, token);
+        let refused = self.model.refused_by_quota > refused;
         self.tell(|| {
             let became = match &reply {
                 Reply::Answer(answer) => answer.status.to_string(),
@@ -210,11 +204,11 @@ impl World {
                 Reply::Closed => "closed".to_owned(),
                 Reply::Silence => "silence".to_owned(),
             };
-            let fault = if met > 0 { ", a fault" } else { "" };
+            let fault = fault.as_ref().map(|fault| format!(" ({})", fault.name())).unwrap_or_default();
             format!("run {run}: {call} {} -> {became}{fault}", call.body)
         });
         let of_run = &mut self.runs[run];
-        of_run.faults += u32::from(met > 0);
+        of_run.faults += u32::from(fault.is_some());
         let is_good = |answer: &Answer| answer.status < 400 && answer.body.starts_with(['[', '{']);
         // One that is too large is not asked for again as it was.
         let is_over =
@@ -223,7 +217,7 @@ impl World {
             of_run.attempts.remove(&format!("{call} {}", call.body));
         }
         let quota = &self.model.quota;
-        of_run.limited |= refused > 0 || quota.calls - quota.used < quota.calls / 10 + of_run.concurrency;
+        of_run.limited |= refused || quota.calls - quota.used < quota.calls / 10 + of_run.concurrency;
         if let Some(repo) = repo {
             if call.method == "GET" {
                 *of_run.lists.entry(repo.clone()).or_default() += 1;
@@ -240,12 +234,12 @@ impl World {
                 *of_run.writes.entry(repo).or_default() += 1;
             }
         }
-        if refused > 0 {
+        if refused {
             self.meet("refused by the quota");
         }
         for write in writes {
             // What it is told of a batch that was done by half does not say what became of a call before.
-            if half {
+            if matches!(fault, Some(Fault::Half(_))) {
                 self.runs[run].unknown.insert((write.key.clone(), write.name.clone()));
             }
             self.land(run, write);
