@@ -367,9 +367,9 @@ impl World {
     pub fn listed(&mut self, run: usize, number: usize) {
         self.runs[run].listed += number;
         let Run { listed, concluded, concurrency, faults, .. } = self.runs[run];
-        // What is read ahead, a page, what is on its way and what has come back; as `review.rs` has it.
+        // What is read ahead, a page, what is on its way and what has come back; as `review.rs` has it, and as much again.
         let ahead = 2000.min(concurrency as usize * 250);
-        let of_one = ahead + self.model.max_page.min(1000) + 2 * concurrency as usize * 100;
+        let of_one = ahead + self.model.max_page.min(1000) + 4 * concurrency as usize * 100;
         // A page may list the same people twice, who are told of once.
         if faults == 0 && listed - concluded > of_one * self.model.repos.len() {
             self.break_rule(format!("run {run} has {} in hand", listed - concluded));
