@@ -34,7 +34,7 @@ pub use transport::Transport;
 pub use writer::Writer;
 
 use crate::keyring::Keyring;
-use crate::model::{AccessRequest, Identity, Repo, RepoType, Status, Verdict};
+use crate::model::{AccessRequest, Identity, Name, Repo, RepoType, Status, Verdict};
 
 /// The most requests that the Hub takes in one batch.
 pub const MAX_BATCH: usize = 100;
@@ -130,7 +130,7 @@ impl Hub {
     }
 
     /// Finds the gated repos of one type that a user or an organization has, private ones included where the token sees them.
-    pub async fn gated_repos(&self, owner: &str, repo_type: RepoType, deadline: Instant) -> Listing {
+    pub async fn gated_repos(&self, owner: &Name, repo_type: RepoType, deadline: Instant) -> Listing {
         listing::read(&Calls::new(self, deadline), owner, repo_type).await
     }
 }

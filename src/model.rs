@@ -1,6 +1,7 @@
 //! The words of this project as plain data: a repo, an access request, a verdict, a decision and what became of it.
 //! No I/O, and nothing here knows how the Hub or Lambda writes any of it.
 
+mod name;
 mod pattern;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use name::Name;
 pub use pattern::RepoPattern;
 
 /// The kinds of repo that the Hub can gate. Spaces and buckets cannot be.
@@ -34,10 +36,12 @@ impl RepoType {
 }
 
 /// A repo whose name has been found to be within the Hub's grammar, so that it is safe to build a URL with.
+///
+/// It is a [`Name`]: two repos are equal if only the case of their names differs, and each keeps its own spelling.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repo {
     repo_type: RepoType,
-    name: String,
+    name: Name,
 }
 
 /// A name that no repo on the Hub can have.
@@ -69,7 +73,7 @@ impl Repo {
             && parts.iter().all(|part| is_name(part))
             && !matches!(name.rsplit_once('.'), Some((_, "git")));
         if well_formed {
-            Ok(Self { repo_type, name: name.to_owned() })
+            Ok(Self { repo_type, name: name.into() })
         } else {
             Err(InvalidRepoName(name.to_owned()))
         }
@@ -81,16 +85,22 @@ impl Repo {
         self.repo_type
     }
 
-    /// `namespace/name`, or one bare name.
+    /// `namespace/name`, or one bare name, as it was spelled.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
     }
 
     /// The user or organization it belongs to; a few old repos have none.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
-        self.name.split_once('/').map(|(owner, _)| owner)
+        self.name().split_once('/').map(|(owner, _)| owner)
+    }
+
+    /// Whether it belongs to this user or organization.
+    #[must_use]
+    pub fn is_owned_by(&self, owner: &Name) -> bool {
+        self.owner().is_some_and(|namespace| *owner == *namespace)
     }
 }
 
@@ -109,7 +119,7 @@ fn is_name(part: &str) -> bool {
 impl fmt::Display for Repo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.repo_type {
-            RepoType::Model => f.write_str(&self.name),
+            RepoType::Model => self.name.fmt(f),
             RepoType::Dataset => write!(f, "datasets/{}", self.name),
         }
     }

@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use crate::hub::Hub;
-use crate::model::{Repo, RepoPattern, RepoType};
+use crate::model::{Name, Repo, RepoPattern, RepoType};
 use crate::report::{Failure, RepoReport};
 pub use memory::Memory;
 
@@ -32,7 +32,7 @@ pub struct Swept {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Task {
     /// To find the gated repos of one type that a user or an organization has.
-    Search(String, RepoType),
+    Search(Name, RepoType),
     /// To review a repo.
     Review(Repo),
 }
@@ -59,13 +59,15 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         (task, report, found)
     };
     let is_meant = |repo: &Repo| are_ours(repo) && patterns.iter().any(|pattern| pattern.covers(repo));
-    let mut tasks: BTreeSet<Task> = patterns.iter().flat_map(tasks_for).collect();
-    tasks.extend(memory.left().into_iter().filter(&is_meant).map(Task::Review));
+    // Of a repo in two spellings the first one stays, and what a search has found is spelled as the Hub does.
+    let mut tasks: BTreeSet<Task> = memory.left().into_iter().filter(&is_meant).map(Task::Review).collect();
+    tasks.extend(patterns.iter().flat_map(tasks_for));
     // All that is known begins at once and in this order, and gets its turns first come, first served.
     let mut work: FuturesUnordered<_> = memory.in_order(tasks.clone()).into_iter().map(carry_out).collect();
-    let mut reports = BTreeMap::new();
+    let (mut reports, mut spellings) = (BTreeMap::new(), BTreeSet::new());
     while let Some((task, report, found)) = work.next().await {
         let found = memory.found(&task, found, !report.complete);
+        spellings.extend(found.iter().cloned());
         reports.insert(task, report);
         let found = found.into_iter().filter(&is_meant).map(Task::Review);
         let new: BTreeSet<Task> = found.filter(|task| !tasks.contains(task)).collect();
@@ -75,6 +77,12 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     memory.take_note(&reports);
     let mut calls = 0;
     reports.retain(|task, report| {
+        if let Task::Review(repo) = task
+            && let Some(found) = spellings.get(repo)
+        {
+            // A repo that is named outright was not to wait for the search that tells how the Hub spells it.
+            found.name().clone_into(&mut report.repo);
+        }
         let has_succeeded = matches!(task, Task::Search(..)) && report.complete;
         calls += if has_succeeded { report.counts.calls } else { 0 };
         !has_succeeded
@@ -100,14 +108,14 @@ fn tasks_for(pattern: &RepoPattern) -> Vec<Task> {
     }
 }
 
-async fn search(hub: &Hub, owner: &str, repo_type: RepoType, deadline: Instant) -> (RepoReport, Vec<Repo>) {
+async fn search(hub: &Hub, owner: &Name, repo_type: RepoType, deadline: Instant) -> (RepoReport, Vec<Repo>) {
     let listing = hub.gated_repos(owner, repo_type, deadline).await;
     let mut report = RepoReport::new(&format!("{owner}/*"), repo_type);
     report.counts.calls = listing.calls;
     match listing.error {
         None => report.complete = true,
         Some(error) => {
-            tracing::warn!(owner, r#type = repo_type.as_str(), %error, "search failed");
+            tracing::warn!(%owner, r#type = repo_type.as_str(), %error, "search failed");
             report.fail(error);
         }
     }

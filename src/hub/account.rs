@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::calls::{Calls, Manner};
 use super::{Hub, HubError, wire};
-use crate::model::{Repo, RepoPattern, RepoType};
+use crate::model::{Name, Repo, RepoPattern, RepoType};
 use crate::secret::Secret;
 
 /// The calls that are about the account, and about what a repo is rather than who waits for it.
@@ -21,7 +21,7 @@ pub struct Account<'a>(Calls<'a>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhoAmI {
     /// The user, or the organization.
-    pub name: String,
+    pub name: Name,
     /// `write`, `read` or `fineGrained`, as far as the Hub tells.
     pub role: Option<String>,
 }
@@ -91,7 +91,7 @@ pub struct Watched {
     #[serde(rename = "type")]
     pub kind: String,
     /// The name of the repo, the user or the organization.
-    pub name: String,
+    pub name: Name,
 }
 
 impl Webhook {
@@ -123,7 +123,7 @@ impl Watched {
 
     /// The repos that it is about, if any of them can be gated.
     fn repos(&self) -> Option<RepoPattern> {
-        let repo = |repo_type| Repo::new(repo_type, &self.name).ok().map(RepoPattern::One);
+        let repo = |repo_type| Repo::new(repo_type, self.name.as_str()).ok().map(RepoPattern::One);
         match self.kind.as_str() {
             "user" | "org" => Some(RepoPattern::Namespace { owner: self.name.clone(), only: None }),
             "model" => repo(RepoType::Model),
@@ -146,7 +146,7 @@ impl Account<'_> {
         self.get("/api/whoami-v2", |value| {
             let name = value["name"].as_str().ok_or("it does not say whose the token is")?;
             Ok(WhoAmI {
-                name: name.to_owned(),
+                name: name.into(),
                 role: value["auth"]["accessToken"]["role"].as_str().map(str::to_owned),
             })
         })

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::calls::Calls;
 use super::{HubError, PAGE, Problem, wire};
-use crate::model::{Repo, RepoType};
+use crate::model::{Name, Repo, RepoType};
 use crate::secret::shown;
 
 /// What was found, and what went wrong meanwhile: half a list is better than none.
@@ -19,7 +19,7 @@ pub struct Listing {
 }
 
 /// Reads `GET /api/models?author=…&gated=true`, or the same of datasets, page by page.
-pub(super) async fn read(calls: &Calls<'_>, owner: &str, repo_type: RepoType) -> Listing {
+pub(super) async fn read(calls: &Calls<'_>, owner: &Name, repo_type: RepoType) -> Listing {
     let mut listing = Listing::default();
     if let Err(error) = read_pages(calls, owner, repo_type, &mut listing).await {
         listing.error = Some(error);
@@ -30,7 +30,7 @@ pub(super) async fn read(calls: &Calls<'_>, owner: &str, repo_type: RepoType) ->
 
 async fn read_pages(
     calls: &Calls<'_>,
-    owner: &str,
+    owner: &Name,
     repo_type: RepoType,
     listing: &mut Listing,
 ) -> Result<(), HubError> {
@@ -49,13 +49,13 @@ async fn read_pages(
         let (names, following) = calls.page(&url, wire::repos).await?;
         for name in names {
             match Repo::new(repo_type, &name) {
-                Ok(repo) if repo.owner() == Some(owner) => listing.repos.push(repo),
+                Ok(repo) if repo.is_owned_by(owner) => listing.repos.push(repo),
                 // Never reviewed: whoever names `acme/*` has said nothing about the repos of others.
                 _ => {
                     let name = shown(&name, Some(&calls.hub.keyring.token()));
                     let what = match &*name {
                         "" => "it lists a repo without a name".to_owned(),
-                        name => format!("it lists `{name}` as a repo of `{owner}`; case matters"),
+                        name => format!("it lists `{name}` as a repo of `{owner}`"),
                     };
                     listing.error.get_or_insert_with(|| unreadable(what));
                 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{InvalidRepoName, Repo, RepoType, is_name};
+use super::{InvalidRepoName, Name, Repo, RepoType, is_name};
 
-/// Which repos are looked after: one of them, or all gated ones of a namespace.
+/// Which repos are looked after: one of them, or all gated ones of a namespace. The case of names does not matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepoPattern {
     /// `acme/model` or `datasets/acme/corpus`.
@@ -13,26 +13,24 @@ pub enum RepoPattern {
     /// `acme/*`: models and datasets; `datasets/acme/*`: datasets only.
     Namespace {
         /// The user or organization.
-        owner: String,
+        owner: Name,
         /// The only type that is meant, where one is said.
         only: Option<RepoType>,
     },
 }
 
 impl RepoPattern {
-    /// Whether `repo` is meant. Names are compared as they are written: case matters.
+    /// Whether `repo` is meant.
     #[must_use]
     pub fn covers(&self, repo: &Repo) -> bool {
         match self {
             Self::One(one) => one == repo,
             Self::Namespace { owner, only } => {
-                repo.owner() == Some(owner) && only.is_none_or(|only| only == repo.repo_type())
+                repo.is_owned_by(owner) && only.is_none_or(|only| only == repo.repo_type())
             }
         }
     }
-}
 
-impl RepoPattern {
     /// Whether some repo may be meant by both.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
@@ -70,7 +68,7 @@ impl FromStr for RepoPattern {
         match name.strip_suffix("/*") {
             Some(owner) if is_name(owner) => {
                 let only = (repo_type == RepoType::Dataset).then_some(repo_type);
-                Ok(Self::Namespace { owner: owner.to_owned(), only })
+                Ok(Self::Namespace { owner: owner.into(), only })
             }
             Some(_) => Err(InvalidRepoName(text.to_owned())),
             None => Ok(Self::One(Repo::new(repo_type, name)?)),
@@ -94,7 +92,10 @@ mod tests {
             ("acme/o", false, false),
             ("acm/*", false, false),
             ("one", false, false),
-            ("Acme/one", false, false),
+            ("Acme/ONE", true, false),
+            ("datasets/ACME/one", false, true),
+            ("ACME/*", true, true),
+            ("datasets/Acme/*", false, true),
         ];
         for (pattern, covers_model, covers_dataset) in cases {
             let pattern: RepoPattern = pattern.parse().expect(pattern);
@@ -110,6 +111,9 @@ mod tests {
     fn patterns_overlap_where_some_repo_may_be_meant_by_both() {
         let cases = [
             ("acme/one", "acme/one", true),
+            ("acme/one", "ACME/One", true),
+            ("acme/one", "Acme/*", true),
+            ("acme/*", "datasets/ACME/*", true),
             ("acme/one", "acme/two", false),
             ("acme/one", "datasets/acme/one", false),
             ("acme/*", "acme/one", true),
@@ -124,7 +128,7 @@ mod tests {
             let [a, b]: [RepoPattern; 2] = [a, b].map(|pattern| pattern.parse().expect("a pattern"));
             assert_eq!((a.overlaps(&b), b.overlaps(&a)), (expected, expected), "{a} {b}");
         }
-        let of_type = |only| RepoPattern::Namespace { owner: "acme".to_owned(), only: Some(only) };
+        let of_type = |only| RepoPattern::Namespace { owner: "acme".into(), only: Some(only) };
         assert!(!of_type(RepoType::Model).overlaps(&of_type(RepoType::Dataset)));
     }
 

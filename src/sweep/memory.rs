@@ -46,12 +46,14 @@ impl Memory {
     pub(super) fn found(&self, search: &Task, repos: Vec<Repo>, failed: bool) -> Vec<Repo> {
         let Task::Search(owner, repo_type) = search else { return repos };
         let mut sweeps = self.sweeps();
-        let is_of_search =
-            |repo: &Repo| repo.owner() == Some(owner.as_str()) && repo.repo_type() == *repo_type;
+        let is_of_search = |repo: &Repo| repo.is_owned_by(owner) && repo.repo_type() == *repo_type;
         if !failed {
             sweeps.found.retain(|repo| !is_of_search(repo));
         }
-        sweeps.found.extend(repos);
+        for repo in repos {
+            // The Hub may spell it otherwise by now.
+            sweeps.found.replace(repo);
+        }
         sweeps.found.iter().filter(|repo| is_of_search(repo)).cloned().collect()
     }
 

@@ -88,9 +88,9 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
                     None => (rest, &[][..]),
                 };
             let name = name.join("/");
-            let key = if *kind == "datasets" { format!("datasets/{name}") } else { name };
-            let known = model.repos.get(&key).filter(|repo| repo.role != Role::None);
-            let Some(role) = known.map(|repo| repo.role) else {
+            let asked = if *kind == "datasets" { format!("datasets/{name}") } else { name };
+            let known = model.find(&asked).filter(|(_, repo)| repo.role != Role::None);
+            let Some((key, role)) = known.map(|(key, repo)| (key.to_owned(), repo.role)) else {
                 return Answer::error(404, Some("RepoNotFound"), "Repository not found");
             };
             match (call.method.as_str(), rest) {
@@ -228,7 +228,7 @@ fn named<'a>(model: &'a mut Model, key: &str, body: &Value) -> Result<&'a mut Ac
     };
     let is_known = match name {
         "userId" => model.people.iter().any(|person| person.id == value),
-        "user" => model.people.iter().any(|person| person.name == value),
+        "user" => model.people.iter().any(|person| person.name.eq_ignore_ascii_case(value)),
         _ => true,
     };
     let missing = if is_known { Missing::Request } else { Missing::User };
@@ -309,8 +309,10 @@ fn grant(model: &mut Model, key: &str, body: &Value) -> Answer {
         request.set(Status::Accepted, None);
         return Answer::ok(&json!({}));
     }
-    let is_meant =
-        |person: &&Person| if name == "userId" { person.id == value } else { person.name == value };
+    let is_meant = |person: &&Person| match name {
+        "userId" => person.id == value,
+        _ => person.name.eq_ignore_ascii_case(value),
+    };
     let Some(person) = model.people.iter().find(is_meant).cloned() else {
         return Answer::error(404, None, "User not found");
     };
@@ -324,9 +326,9 @@ fn grant(model: &mut Model, key: &str, body: &Value) -> Answer {
     Answer::ok(&json!({}))
 }
 
-fn report(model: &mut Model, key: &str, signed_in: bool) -> Answer {
-    match model.repos.get(key) {
-        Some(repo) if signed_in && repo.role == Role::Write && model.account.role.may_write(key) => {
+fn report(model: &Model, asked: &str, signed_in: bool) -> Answer {
+    match model.find(asked) {
+        Some((key, repo)) if signed_in && repo.role == Role::Write && model.account.role.may_write(key) => {
             let mut answer = Answer::ok(&repo.report());
             answer
                 .headers
@@ -357,7 +359,7 @@ fn gated(repo: &Repo) -> Value {
 
 fn repo_info(repo: &Repo) -> Value {
     json!({
-        "_id": format!("id-{}", repo.name), "id": repo.name, "author": repo.name.split('/').next(),
+        "_id": format!("id-{}", repo.name), "id": repo.name, "author": repo.owner(),
         "private": repo.private, "disabled": false, "gated": gated(repo), "cardData": repo.card,
         "tags": [], "downloads": 0, "likes": 0, "siblings": [], "createdAt": "2026-01-01T00:00:00.000Z",
     })
@@ -370,7 +372,7 @@ fn list_repos(model: &Model, kind: &str, query: &str, paging: &Paging, signed_in
         format!("{}s", repo.kind) == kind
             && repo.role != Role::None
             && (signed_in || !repo.private)
-            && author.as_deref().is_none_or(|author| repo.name.split('/').next() == Some(author))
+            && author.as_deref().is_none_or(|author| repo.owner().eq_ignore_ascii_case(author))
             && (!only_gated || repo.gating != Gating::Off)
     });
     let limit = paging.limit.min(model.max_page);

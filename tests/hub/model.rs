@@ -168,13 +168,25 @@ pub struct Repo {
     pub has_request_ids: bool,
     /// In the order of asking.
     pub requests: Vec<AccessRequest>,
-    /// The places of the requests by `userId …`, `user …` and `requestId …`.
+    /// The places of the requests by what [`index`] makes of a key and its value.
     places: HashMap<String, usize>,
     /// Answered instead of the first page of the pending list, if set.
     pub raw_page: Option<String>,
 }
 
+/// What a request is found by: one of the keys `userId`, `user` and `requestId` of a body, and its value. The case of a user's
+/// name does not matter.
+fn index(key: &str, value: &str) -> String {
+    let value = if key == "user" { &*value.to_ascii_lowercase() } else { value };
+    format!("{key} {value}")
+}
+
 impl Repo {
+    /// The user or organization that it belongs to.
+    pub fn owner(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+
     /// Somebody asks for access, an hour ago.
     pub fn ask(&mut self, person: Person) {
         self.ask_at(person, Utc::now() - Duration::from_secs(3600));
@@ -183,13 +195,13 @@ impl Repo {
     /// Somebody asks for access. Who was rejected is silently ignored.
     pub fn ask_at(&mut self, person: Person, requested_at: DateTime<Utc>) {
         person.email.iter().for_each(|address| kept::seeded(address));
-        if let Some(place) = self.places.get(&format!("userId {}", person.id)).copied()
+        if let Some(place) = self.places.get(&index("userId", &person.id)).copied()
             && self.requests[place].withdrawn
         {
             let request = &mut self.requests[place];
-            self.places.remove(&format!("requestId {}", request.id));
+            self.places.remove(&index("requestId", &request.id));
             request.id = format!("{}-again", request.id);
-            self.places.insert(format!("requestId {}", request.id), place);
+            self.places.insert(index("requestId", &request.id), place);
             (request.person, request.requested_at, request.withdrawn) = (person, requested_at, false);
             request.set(Status::Pending, None);
             return;
@@ -202,9 +214,9 @@ impl Repo {
             return;
         }
         let (id, place) = (format!("request-{}", person.name), self.requests.len());
-        self.places.insert(format!("userId {}", person.id), place);
-        self.places.insert(format!("user {}", person.name), place);
-        self.places.insert(format!("requestId {id}"), place);
+        self.places.insert(index("userId", &person.id), place);
+        self.places.insert(index("user", &person.name), place);
+        self.places.insert(index("requestId", &id), place);
         self.requests.push(AccessRequest {
             id,
             person,
@@ -229,7 +241,7 @@ impl Repo {
 
     /// The place of the request that is named by this key of a body: `userId`, `user` or `requestId`.
     pub fn place(&self, key: &str, value: &str) -> Option<usize> {
-        let place = *self.places.get(&format!("{key} {value}"))?;
+        let place = *self.places.get(&index(key, value))?;
         (!self.requests[place].withdrawn).then_some(place)
     }
 
@@ -240,7 +252,7 @@ impl Repo {
     }
 
     pub fn request(&self, user: &str) -> &AccessRequest {
-        let place = self.places.get(&format!("user {user}"));
+        let place = self.places.get(&index("user", user));
         &self.requests[*place.unwrap_or_else(|| panic!("{user} never asked"))]
     }
 
@@ -446,8 +458,18 @@ impl Model {
         self.repo(repo)
     }
 
+    /// A repo by its name in any case, with the key that it is kept under. "Repo ids are case insensitive across the Hub" (a
+    /// maintainer, `huggingface_hub#2090`); three spellings of one name gave the same repo (#1453). Whether a user's name may be
+    /// written in any case in every call was not seen.
+    pub fn find(&self, repo: &str) -> Option<(&str, &Repo)> {
+        let is_meant = |(key, _): &(&String, &Repo)| key.eq_ignore_ascii_case(repo);
+        let found = self.repos.get_key_value(repo).or_else(|| self.repos.iter().find(is_meant));
+        found.map(|(key, repo)| (key.as_str(), repo))
+    }
+
     pub fn repo(&mut self, repo: &str) -> &mut Repo {
-        self.repos.get_mut(repo).unwrap_or_else(|| panic!("no repo {repo} here"))
+        let key = self.find(repo).map(|(key, _)| key.to_owned());
+        key.and_then(|key| self.repos.get_mut(&key)).unwrap_or_else(|| panic!("no repo {repo} here"))
     }
 
     /// The next call whose `METHOD /path` contains `part` goes wrong like this.

@@ -56,8 +56,10 @@ impl Scope {
     fn covers(&self, repo: &str) -> bool {
         let (kind, name) = repo.strip_prefix("datasets/").map_or(("model", repo), |name| ("dataset", name));
         match self.kind.as_str() {
-            "user" | "org" => name.split('/').next() == Some(&self.name),
-            of_repo => of_repo == kind && self.name == name,
+            "user" | "org" => {
+                name.split('/').next().is_some_and(|owner| owner.eq_ignore_ascii_case(&self.name))
+            }
+            of_repo => of_repo == kind && self.name.eq_ignore_ascii_case(name),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The owner's command line, `doorman`, as a process with its own environment.
 
 mod check;
+mod names;
 mod people;
 mod policies;
 mod review;

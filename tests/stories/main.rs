@@ -25,6 +25,7 @@ mod failures;
 mod limits;
 mod load;
 mod metrics;
+mod names;
 mod people;
 mod python_client;
 mod secrets;

@@ -98,6 +98,31 @@ async fn handle_takes_exactly_one_identity_of_somebody_who_asked() {
 }
 
 #[tokio::test]
+async fn names_are_taken_in_any_case_and_shown_in_their_own() {
+    let hub = hub_with_ada(Status::Pending).await;
+    let info = json_of(call(&hub, "GET", "/api/models/ACME/Model", None).await).await;
+    let listed = json_of(call(&hub, "GET", "/api/models?author=Acme&gated=true", None).await).await;
+    assert_eq!([&info["id"], &listed[0]["id"]], ["acme/model"; 2]);
+    let requests = REQUESTS.replace("acme/model", "Acme/MODEL");
+    let pending = json_of(call(&hub, "GET", &format!("{requests}/pending"), None).await).await;
+    assert_eq!(pending[0]["user"]["user"], "ada");
+
+    let accept = json!({"status": "accepted", "user": "ADA"});
+    assert_eq!(call(&hub, "POST", &format!("{requests}/handle"), Some(accept)).await.status(), 200);
+    let reset = json!({"status": "reset", "requests": [{"user": "Ada"}]});
+    let results = json_of(call(&hub, "POST", &format!("{requests}/batch"), Some(reset)).await).await;
+    assert_eq!(results, json!([{"user": "Ada", "ok": true}]));
+    for user in ["aDA", "IDLE"] {
+        let grant = Some(json!({"user": user}));
+        assert_eq!(call(&hub, "POST", &format!("{requests}/grant"), grant).await.status(), 200, "{user}");
+    }
+    assert_eq!(hub.users("ACME/model", Status::Accepted), ["ada", "idle"]);
+    let report = json_of(call(&hub, "GET", "/Acme/Model/user-access-report", None).await).await;
+    assert_eq!(report[1]["user"], "idle");
+    assert!(hub.calls().contains(&"GET /Acme/Model/user-access-report".to_owned()), "recorded as made");
+}
+
+#[tokio::test]
 async fn batch_answers_for_each_and_says_again_what_is_so_already() {
     let hub = hub_with_ada(Status::Accepted).await;
     let requests = json!([{"user": "ada"}, {"user": "idle"}, {"userId": "id-nobody"}]);

@@ -8,7 +8,7 @@ use std::path::Path;
 use futures_util::future::join_all;
 use hub_doorman::config::{ConfigError, Noted, Variables};
 use hub_doorman::hub::{Account, Gating, Hub, RepoInfo, Webhook};
-use hub_doorman::model::{Repo, RepoPattern, RepoType, Status};
+use hub_doorman::model::{Name, Repo, RepoPattern, RepoType, Status};
 use hub_doorman::policy::Policy;
 
 use crate::Ending;
@@ -211,20 +211,21 @@ async fn look_at_repos(
     let looks = join_all(look).await;
     let mut forms = Vec::new();
     for (repo, (info, waiting)) in repos.into_iter().zip(looks) {
-        let about = repo.to_string();
         let info = match info {
             Ok(info) => info,
             Err(error) => {
-                findings.add(Level::Failed, about, error.to_string());
+                findings.add(Level::Failed, repo.to_string(), error.to_string());
                 continue;
             }
         };
+        let spelled = Repo::new(repo.repo_type(), &info.name).ok().filter(|spelled| *spelled == repo);
+        let is_renamed = spelled.is_none();
+        let repo = spelled.unwrap_or(repo);
+        let about = repo.to_string();
         match (&info, waiting) {
-            (RepoInfo { name, .. }, _) if name != repo.name() => findings.add(
-                Level::Failed,
-                about,
-                format!("the Hub writes it `{name}`; name it so, for webhooks are compared with it letter by letter"),
-            ),
+            (RepoInfo { name, .. }, _) if is_renamed => {
+                findings.add(Level::Failed, about, format!("the Hub calls it `{name}` now; use that name"));
+            }
             (RepoInfo { gating: Gating::Off, .. }, _) => findings.add(
                 Level::Failed,
                 about,
@@ -252,7 +253,7 @@ async fn look_at_repos(
 
 async fn search(
     hub: &Hub,
-    owner: &str,
+    owner: &Name,
     only: Option<RepoType>,
     pattern: &RepoPattern,
     findings: &mut Findings,

@@ -121,7 +121,7 @@ fn watch(pattern: &RepoPattern, owner: &WhoAmI) -> Watched {
         }
         RepoPattern::Namespace { owner: namespace, only: _ } => ("org", namespace.as_str()),
     };
-    Watched { kind: kind.to_owned(), name: name.to_owned() }
+    Watched { kind: kind.to_owned(), name: name.into() }
 }
 
 fn explain(error: &HubError) -> String {
@@ -153,16 +153,17 @@ mod tests {
 
     #[test]
     fn the_hub_is_told_to_watch_what_repos_names() {
-        let owner = WhoAmI { name: "ada".to_owned(), role: None };
+        let owner = WhoAmI { name: "ada".into(), role: None };
         let cases = [
             ("acme/model", "model", "acme/model"),
             ("datasets/acme/corpus", "dataset", "acme/corpus"),
             ("acme/*", "org", "acme"),
             ("datasets/acme/*", "org", "acme"),
             ("ada/*", "user", "ada"),
+            ("Ada/*", "user", "Ada"),
         ];
         for (pattern, kind, name) in cases {
-            let expected = Watched { kind: kind.to_owned(), name: name.to_owned() };
+            let expected = Watched { kind: kind.to_owned(), name: name.into() };
             assert_eq!(watch(&pattern.parse().expect(pattern), &owner), expected, "{pattern}");
         }
     }

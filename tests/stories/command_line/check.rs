@@ -249,15 +249,11 @@ async fn each_repo_that_the_doorman_could_not_look_after_says_why() {
         let repo = model.add(name);
         (repo.gating, repo.role, repo.card) = (gating, role, hub_form());
     }
-    // The Hub finds it in any case, and tells how it writes it.
-    hub.model().add("acme/shouted").name = "acme/SHOUTED".to_owned();
-    hub.model().repo("acme/shouted").card = hub_form();
-    let repos =
-        "acme/shouted acme/hidden acme/open acme/gone acme/model acme/foreign acme/automatic acme/model";
+    hub.model().add("acme/old").name = "acme/new".to_owned();
+    let repos = "acme/old acme/hidden acme/open acme/gone acme/model acme/foreign acme/automatic acme/model";
     let checked = check(&hub, &[("REPOS", repos)]).await;
 
-    let wrong =
-        ["automatic", "foreign", "gone", "hidden", "open", "shouted"].map(|name| format!("acme/{name}"));
+    let wrong = ["automatic", "foreign", "gone", "hidden", "old", "open"].map(|name| format!("acme/{name}"));
     let expected: Vec<_> = wrong.iter().map(|name| ("failed", &**name)).collect();
     assert_eq!((checked.status, checked.wrong()), (1, expected), "in alphabetical order");
     checked.says("failed", "acme/open", &["not gated: everybody has access", "manual approval"]);
@@ -265,9 +261,30 @@ async fn each_repo_that_the_doorman_could_not_look_after_says_why() {
     checked.says("failed", "acme/foreign", &["403", "write access"]);
     checked.says("failed", "acme/hidden", &["404 RepoNotFound", "HF_TOKEN does not see it"]);
     checked.says("failed", "acme/gone", &["404 RepoNotFound"]);
-    checked.says("failed", "acme/shouted", &["the Hub writes it `acme/SHOUTED`"]);
+    checked.says("failed", "acme/old", &["the Hub calls it `acme/new` now"]);
     let about_model = checked.findings.iter().filter(|[_, about, _]| about == "acme/model").count();
     assert_eq!(about_model, 1, "named twice, looked at once");
+}
+
+#[tokio::test]
+async fn names_in_another_case_pass_in_the_hubs_spelling() {
+    let hub = ready().await;
+    hub.model().add("datasets/acme/corpus").card = hub_form();
+    let scope = |kind, name| Scope::new(kind, name, &["repo.write"]);
+    let scoped = vec![scope("model", "Acme/Model"), scope("org", "ACME")];
+    hub.model().account.role = TokenRole::FineGrained { reads_gated: true, global: Vec::new(), scoped };
+    let id = watch(&hub, &[("org", "aCME")]);
+    let checked = check(&hub, &[("REPOS", "ACME/Model acme/MODEL Acme/* datasets/acme/Corpus")]).await;
+    assert_eq!((checked.wrong(), checked.findings.len()), (Vec::new(), 7), "{:#?}", checked.findings);
+    for repo in ["acme/model", "datasets/acme/corpus"] {
+        checked.says("passed", repo, &["approved by hand"]);
+    }
+    checked.says("passed", &format!("webhook {id}"), &["delivered to"]);
+
+    for watched in [("model", "ACME/model"), ("user", "Acme")] {
+        watch(&hub, &[watched]);
+        assert_eq!(check(&hub, &[("REPOS", "acme/Model")]).await.wrong(), Vec::new(), "{watched:?}");
+    }
 }
 
 #[tokio::test]

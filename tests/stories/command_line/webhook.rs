@@ -38,14 +38,14 @@ fn times(hub: &Hub, call: &str) -> usize {
 #[tokio::test]
 async fn a_webhook_watches_what_repos_names_and_shows_the_secret() {
     let hub = Hub::start().await;
-    let repos = "acme/*, owner/* other/model,datasets/other/corpus acme/*, datasets/acme/*";
+    let repos = "acme/*, Owner/* other/model,datasets/other/corpus ACME/*, datasets/acme/* Other/Model";
     let out = create(&hub, repos, &format!("{URL}hook?stage=live")).await.out();
     let model = hub.model();
     let [Webhook { id, url, job, watched, domains, secret, disabled }] = &*model.webhooks else {
         panic!("{:?}", model.webhooks)
     };
     let watched: Vec<String> = watched.iter().map(|(kind, name)| format!("{kind} {name}")).collect();
-    let expected = ["org acme", "user owner", "model other/model", "dataset other/corpus"];
+    let expected = ["org acme", "user Owner", "model other/model", "dataset other/corpus"];
     assert_eq!(watched, expected, "each once");
     assert_eq!(url.as_deref(), Some("https://doorman.example/hook?stage=live"));
     assert_eq!((secret.as_deref(), *disabled, job), (Some(SECRET), false, &None));

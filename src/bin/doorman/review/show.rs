@@ -132,7 +132,9 @@ pub fn failures(run: &Run) {
 
 fn of_repo<'a>(run: &'a Run, report: &'a RepoReport) -> impl Iterator<Item = &'a Decided> {
     let RepoReport { repo, repo_type, .. } = report;
-    let is_meant = move |one: &&Decided| one.repo.name() == repo && one.repo.repo_type() == *repo_type;
+    let is_meant = move |one: &&Decided| {
+        one.repo.name().eq_ignore_ascii_case(repo) && one.repo.repo_type() == *repo_type
+    };
     run.decided.iter().filter(is_meant)
 }
 

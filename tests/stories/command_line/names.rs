@@ -1,0 +1,24 @@
+//! Names in any case on the command line.
+
+use super::{doorman, doorman_in};
+use crate::hub::Status;
+use crate::support::{ask, hub_with, report_on, staff};
+
+#[tokio::test]
+async fn plan_shows_a_repo_in_two_spellings_once() {
+    let hub = hub_with(1).await;
+    ask(&hub, "acme/model000", [staff("ada")]);
+    let plan = doorman(&hub, "plan --json ACME/Model000 acme/* Acme/MODEL000").await.json();
+    assert_eq!(plan["repos"].as_array().map(Vec::len), Some(1), "{plan}");
+    assert_eq!(report_on(&plan, "acme/model000")["decisions"][0]["user"], "ada", "{plan}");
+}
+
+#[tokio::test]
+async fn job_in_another_case_reviews_the_repo() {
+    let hub = hub_with(1).await;
+    ask(&hub, "acme/model000", [staff("ada")]);
+    let payload = crate::support::payload("Acme/Model000").to_string();
+    let variables = [("WEBHOOK_PAYLOAD", &*payload), ("REPOS", "ACME/*")];
+    let ended = doorman_in(&hub, &variables, &["review", "--yes"]).await;
+    assert_eq!((ended.status, hub.users("acme/model000", Status::Accepted)), (0, vec!["ada".to_owned()]));
+}
