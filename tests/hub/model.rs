@@ -153,6 +153,7 @@ impl AccessRequest {
 
 /// A repo and those who asked for access to it.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Repo {
     /// `model` or `dataset`.
     pub kind: &'static str,
@@ -166,6 +167,9 @@ pub struct Repo {
     pub hides_requesters: bool,
     /// Whether entries have a `requestId`: new on the Hub.
     pub has_request_ids: bool,
+    /// Whether a request gets a new `requestId` when it is made again after a reset or a withdrawal. Of the real Hub nobody
+    /// knows.
+    pub renews_request_ids: bool,
     /// In the order of asking.
     pub requests: Vec<AccessRequest>,
     /// The places of the requests by what [`index`] makes of a key and its value.
@@ -192,25 +196,22 @@ impl Repo {
         self.ask_at(person, Utc::now() - Duration::from_secs(3600));
     }
 
-    /// Somebody asks for access. Who was rejected is silently ignored.
+    /// Somebody asks for access. If they were reset or have withdrawn the request, they ask again, with a new timestamp.
+    /// Otherwise a second request changes nothing: a rejected requester is silently ignored.
     pub fn ask_at(&mut self, person: Person, requested_at: DateTime<Utc>) {
         person.email.iter().for_each(|address| kept::seeded(address));
-        if let Some(place) = self.places.get(&index("userId", &person.id)).copied()
-            && self.requests[place].withdrawn
-        {
+        if let Some(place) = self.places.get(&index("userId", &person.id)).copied() {
             let request = &mut self.requests[place];
-            self.places.remove(&index("requestId", &request.id));
-            request.id = format!("{}-again", request.id);
-            self.places.insert(index("requestId", &request.id), place);
+            if !request.withdrawn && request.status != Status::Reset {
+                return;
+            }
+            if self.renews_request_ids {
+                self.places.remove(&index("requestId", &request.id));
+                request.id = format!("{}-again", request.id);
+                self.places.insert(index("requestId", &request.id), place);
+            }
             (request.person, request.requested_at, request.withdrawn) = (person, requested_at, false);
             request.set(Status::Pending, None);
-            return;
-        }
-        if let Some(request) = self.find_mut("userId", &person.id) {
-            if request.status == Status::Reset {
-                request.set(Status::Pending, None);
-                request.person = person;
-            }
             return;
         }
         let (id, place) = (format!("request-{}", person.name), self.requests.len());
@@ -232,7 +233,7 @@ impl Repo {
         });
     }
 
-    /// Somebody takes the request back. Who asks again makes a new one.
+    /// Somebody takes the request back.
     pub fn withdraw(&mut self, user: &str) {
         if let Some(request) = self.find_mut("user", user) {
             request.withdrawn = true;
@@ -450,6 +451,7 @@ impl Model {
             card: json!({}),
             hides_requesters: false,
             has_request_ids: true,
+            renews_request_ids: true,
             requests: Vec::new(),
             places: HashMap::new(),
             raw_page: None,

@@ -174,6 +174,28 @@ async fn whoever_was_rejected_cannot_ask_again_and_whoever_was_reset_can() {
 }
 
 #[tokio::test]
+async fn asking_again_gives_a_new_time_and_perhaps_a_new_id() {
+    for (renews, id) in [(true, "request-ada-again"), (false, "request-ada")] {
+        for withdrawn in [true, false] {
+            let hub = hub_with_ada(if withdrawn { Status::Pending } else { Status::Reset }).await;
+            let mut model = hub.model();
+            let repo = model.repo("acme/model");
+            repo.renews_request_ids = renews;
+            if withdrawn {
+                repo.withdraw("ada");
+            }
+            let times = ["2026-10-06T09:00:00Z", "2026-10-07T09:00:00Z"];
+            let [again, while_pending] = times.map(|time| time.parse().expect("a time"));
+            repo.ask_at(staff("ada"), again);
+            repo.ask_at(staff("ada"), while_pending);
+            let request = repo.find_mut("requestId", id).expect("found by its id");
+            assert_eq!((request.status, request.requested_at), (Status::Pending, again), "{id} {withdrawn}");
+            assert_eq!(repo.place("requestId", "request-ada").is_some(), !renews, "the old id");
+        }
+    }
+}
+
+#[tokio::test]
 async fn lists_come_in_pages_with_a_link_to_the_next() {
     let hub = Hub::start().await;
     hub.model().add("acme/model");
