@@ -217,7 +217,11 @@ impl Account<'_> {
         }
     }
 
-    async fn get<T>(&self, path: &str, read: impl Fn(&Value) -> Result<T, String>) -> Result<T, HubError> {
+    pub(super) async fn get<T>(
+        &self,
+        path: &str,
+        read: impl Fn(&Value) -> Result<T, String>,
+    ) -> Result<T, HubError> {
         let Self(calls) = self;
         calls.get(path, &Manner::default(), |body| read(&parse(body)?)).await
     }

@@ -75,6 +75,12 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
             Ok(paging) => list_repos(model, kind, query, &paging, signed_in),
             Err(answer) => answer,
         },
+        ("GET", ["api", "collections"]) => {
+            settings::collections_with(model, &param(query, "item").unwrap_or_default())
+        }
+        ("GET", ["api", "collections", namespace, slug]) => {
+            settings::collection(model, &format!("{namespace}/{slug}"))
+        }
         ("GET", ["datasets", namespace, name, "user-access-report"]) => {
             report(model, &format!("datasets/{namespace}/{name}"), signed_in)
         }

@@ -24,7 +24,7 @@ pub use exchange::{Reply, exchange};
 pub use model::{AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Repo, Role, Status};
 pub use quota::Quota;
 pub use server::{Server, listen, read, respond};
-pub use settings::{Account, Scope, TokenRole, Webhook};
+pub use settings::{Account, Collection, Scope, TokenRole, Webhook};
 
 /// A running stand-in; it ends when this is dropped.
 pub struct Hub {

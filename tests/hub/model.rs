@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::kept;
 use super::quota::Quota;
-use super::settings::{Account, Webhook};
+use super::settings::{Account, Collection, Webhook};
 
 /// The four states of an access request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -371,6 +371,8 @@ pub struct Model {
     pub account: Account,
     /// The webhooks of that account, in the order of making.
     pub webhooks: Vec<Webhook>,
+    /// Gating groups, and collections without a gate.
+    pub collections: Vec<Collection>,
     pub batch: Batch,
     /// By how much the lists lag behind the writes.
     pub lag: Duration,
@@ -414,6 +416,7 @@ impl Model {
             people: Vec::new(),
             account: Account::new(),
             webhooks: Vec::new(),
+            collections: Vec::new(),
             batch: Batch::NoRequestId,
             lag: Duration::ZERO,
             cursor: Cursor::Points,

@@ -169,6 +169,57 @@ impl Webhook {
     }
 }
 
+/// A collection of repos and other things. It is a gating group if it has a `gating`.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    pub slug: String,
+    /// As the Hub shows it, if it shows it.
+    pub gating: Option<Value>,
+    /// What is in it, each with its type: `("model", "acme/model")`.
+    pub items: Vec<(String, String)>,
+}
+
+impl Collection {
+    /// A gating group of manual approval.
+    pub fn gating(slug: &str, items: &[(&str, &str)]) -> Self {
+        let items = items.iter().map(|&(kind, name)| (kind.to_owned(), name.to_owned())).collect();
+        let gating = json!({"mode": "manual", "notifications": {"mode": "bulk"}});
+        Self { slug: slug.to_owned(), gating: Some(gating), items }
+    }
+
+    /// How the Hub shows it, with so many of its items.
+    fn shown(&self, items: usize) -> Value {
+        let owner = self.slug.split('/').next();
+        let items = self.items.iter().take(items).map(|(kind, id)| json!({"type": kind, "id": id}));
+        let mut shown = json!({
+            "slug": self.slug, "title": self.slug, "private": false, "owner": {"type": "org", "name": owner},
+            "items": items.collect::<Vec<_>>(),
+        });
+        if let Some(gating) = &self.gating {
+            shown["gating"] = gating.clone();
+        }
+        shown
+    }
+}
+
+/// The collections that have this in them: `models/acme/model`. "The item list per collection is truncated to 4 items
+/// maximum" (the Hub's documentation of the call).
+pub fn collections_with(model: &Model, item: &str) -> Answer {
+    let has_it = |collection: &&Collection| {
+        collection.items.iter().any(|(kind, id)| format!("{kind}s/{id}").eq_ignore_ascii_case(item))
+    };
+    Answer::ok(&model.collections.iter().filter(has_it).map(|collection| collection.shown(4)).collect())
+}
+
+/// A collection with all of its items.
+pub fn collection(model: &Model, slug: &str) -> Answer {
+    let found = model.collections.iter().find(|collection| collection.slug == slug);
+    found.map_or_else(
+        || Answer::error(404, None, "Collection not found"),
+        |collection| Answer::ok(&collection.shown(usize::MAX)),
+    )
+}
+
 const DOMAINS: [&str; 2] = ["repo", "discussion"];
 const TYPES: [&str; 6] = ["model", "dataset", "space", "org", "user", "bucket"];
 

@@ -1,6 +1,7 @@
 //! The owner's command line, `doorman`, as a process with its own environment.
 
 mod check;
+mod groups;
 mod names;
 mod people;
 mod policies;

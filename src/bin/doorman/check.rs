@@ -13,6 +13,7 @@ use hub_doorman::policy::Policy;
 
 use crate::Ending;
 use crate::environment::{self, Lookup, deadline};
+use crate::groups;
 use crate::screen::{Cell, Look, Screen, count, grouped};
 
 /// What the template takes.
@@ -109,6 +110,7 @@ async fn look(named: &[RepoPattern], policy_file: Option<&Path>, findings: &mut 
         findings.add(Level::Warning, "APPROVAL_POLICY", text);
     }
     let repos = findings.variable(Variables::repos);
+    let looked_after = repos.clone().flatten();
     let is_unset = matches!(repos, Some(None)) && named.is_empty();
     let repos = if named.is_empty() { repos.flatten() } else { Some(named.to_vec()) };
     if is_unset {
@@ -141,6 +143,8 @@ async fn look(named: &[RepoPattern], policy_file: Option<&Path>, findings: &mut 
     if let Some(policy) = &policy {
         look_at_forms(policy, &forms, findings);
     }
+    let reviewed: Vec<Repo> = forms.into_iter().map(|(repo, _)| repo).collect();
+    look_at_groups(&account, &reviewed, looked_after.as_ref().unwrap_or(&repos), findings).await;
     look_at_webhooks(&account, &repos, findings).await;
 }
 
@@ -285,6 +289,23 @@ fn look_at_forms(policy: &Policy, forms: &[(Repo, RepoInfo)], findings: &mut Fin
     }
     if findings.0.len() == before {
         findings.add(Level::Passed, "the rules", "read nothing that the forms do not ask");
+    }
+}
+
+async fn look_at_groups(
+    account: &Account<'_>,
+    reviewed: &[Repo],
+    patterns: &[RepoPattern],
+    findings: &mut Findings,
+) {
+    let listing = account.gating_groups(reviewed).await;
+    for group in &listing.groups {
+        let about = format!("gating group {}", group.slug);
+        findings.add(Level::Warning, about, groups::warning(group, reviewed, patterns));
+    }
+    if let Some(error) = listing.error {
+        let text = format!("could not be looked for, so accepting somebody may open more repos: {error}");
+        findings.add(Level::Warning, "gating groups", text);
     }
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod cases;
 mod check;
 mod environment;
+mod groups;
 mod people;
 mod repos;
 mod review;

@@ -22,6 +22,7 @@ use serde_json::json;
 use crate::Ending;
 use crate::arguments::Decide;
 use crate::environment::{BYTE_ORDER_MARK, Doorman, Fault, deadline, doorman};
+use crate::groups;
 use crate::people::name;
 use crate::screen::{Screen, complain, grouped};
 
@@ -60,6 +61,10 @@ pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dy
         }
     }
     show::failures(&run);
+    let reviewed =
+        run.report.repos.iter().filter_map(|report| Repo::new(report.repo_type, &report.repo).ok());
+    let looked_after = doorman.repos.as_ref().unwrap_or(&patterns);
+    groups::warn(&doorman.hub, &reviewed.collect::<Vec<_>>(), looked_after).await;
     Ok(run.ending())
 }
 

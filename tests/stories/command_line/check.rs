@@ -10,7 +10,7 @@ use crate::hub::{Fault, Gating, Hub, Role, Scope, TokenRole, Webhook};
 use crate::support::{SECRET, ask, staff, stranger};
 
 /// What `check` found.
-struct Checked {
+pub struct Checked {
     status: i32,
     /// Level, what it is about, and the text.
     findings: Vec<[String; 3]>,
@@ -24,23 +24,29 @@ impl Checked {
     }
 
     /// Level and what it is about, of all that did not pass.
-    fn wrong(&self) -> Vec<(&str, &str)> {
+    pub fn wrong(&self) -> Vec<(&str, &str)> {
         let wrong = self.findings.iter().filter(|[level, ..]| level != "passed");
         wrong.map(|[level, about, _]| (&**level, &**about)).collect()
     }
 
     /// There is a finding of this level about this which says all of these.
     #[track_caller]
-    fn says(&self, level: &str, about: &str, texts: &[&str]) {
+    pub fn says(&self, level: &str, about: &str, texts: &[&str]) {
         let is_meant = |[of, what, text]: &[String; 3]| {
             of == level && what == about && texts.iter().all(|part| text.contains(part))
         };
         assert!(self.findings.iter().any(is_meant), "{level} {about} {texts:?}: {:#?}", self.findings);
     }
 
+    /// What is said about this.
+    pub fn text(&self, about: &str) -> &str {
+        let found = self.findings.iter().find(|[_, what, _]| what == about);
+        found.map_or("", |[_, _, text]| text)
+    }
+
     /// This is all that is wrong, and it says all of these.
     #[track_caller]
-    fn only(&self, level: &str, about: &str, texts: &[&str]) {
+    pub fn only(&self, level: &str, about: &str, texts: &[&str]) {
         assert_eq!(self.wrong(), [(level, about)], "{:#?}", self.findings);
         self.says(level, about, texts);
         assert_eq!(self.status, i32::from(level == "failed"));
@@ -55,12 +61,12 @@ async fn run(hub: &Hub, variables: &[(&str, &str)], arguments: &[&str]) -> Ended
     ended
 }
 
-async fn check(hub: &Hub, variables: &[(&str, &str)]) -> Checked {
+pub async fn check(hub: &Hub, variables: &[(&str, &str)]) -> Checked {
     Checked::of(&run(hub, variables, &[]).await)
 }
 
 /// A Hub where nothing is wrong: acme/model is gated, asks what the policy reads, and is watched.
-async fn ready() -> Hub {
+pub async fn ready() -> Hub {
     let hub = Hub::start().await;
     hub.model().add("acme/model").card = form(&json!({"Country": "country", "Purpose": {"type": "text"}}));
     watch(&hub, &[("org", "acme")]);
@@ -96,7 +102,7 @@ async fn where_all_is_well_each_line_passes_and_nothing_is_changed() {
     );
     assert_eq!((ended.status, &*ended.out), (0, &*expected));
     assert_eq!(ended.err, "6 passed, 0 warnings, 0 failed\n", "for a person, not for the pipe");
-    assert_eq!(hub.calls().len(), 4, "{:?}", hub.calls());
+    assert_eq!(hub.calls().len(), 5, "{:?}", hub.calls());
 }
 
 #[tokio::test]
@@ -232,7 +238,7 @@ async fn a_fine_grained_token_has_to_cover_each_repo() {
     assert_eq!(checked.wrong(), [("failed", "acme/model"), ("failed", "datasets/acme/corpus")]);
 }
 
-fn hub_form() -> Value {
+pub fn hub_form() -> Value {
     form(&json!({"Country": "country", "Purpose": "text"}))
 }
 

@@ -1,0 +1,106 @@
+//! Gating groups: collections whose repos share one gate, of Team and Enterprise plans.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::{Account, HubError};
+use crate::model::{Repo, RepoType};
+
+/// A collection whose repos share one gate. Whoever is accepted in one of them has access to all, and to those that are added
+/// later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatingGroup {
+    /// The Hub's name of the collection: `acme/title-id`.
+    pub slug: String,
+    /// Its models and datasets.
+    pub repos: BTreeSet<Repo>,
+}
+
+/// The groups that were found, and what went wrong meanwhile.
+#[derive(Debug, Default)]
+pub struct GroupListing {
+    /// Each once.
+    pub groups: Vec<GatingGroup>,
+    /// Why some may be missing.
+    pub error: Option<HubError>,
+}
+
+impl Account<'_> {
+    /// Finds the gating groups of these repos: `GET /api/collections?item=…` for each repo, of which the first page is read,
+    /// and `GET /api/collections/{slug}` for each group, because the first call lists only four of its items.
+    pub async fn gating_groups(&self, repos: &[Repo]) -> GroupListing {
+        let found = join_all(repos.iter().map(|repo| self.groups_of(repo))).await;
+        let mut listing = GroupListing::default();
+        for groups in found {
+            match groups {
+                Ok(groups) => {
+                    for group in groups {
+                        match listing.groups.iter_mut().find(|known| known.slug == group.slug) {
+                            Some(known) => known.repos.extend(group.repos),
+                            None => listing.groups.push(group),
+                        }
+                    }
+                }
+                Err(error) => listing.error = Some(error),
+            }
+        }
+        let whole = join_all(listing.groups.iter().map(|group| self.repos_of(group))).await;
+        for (group, whole) in listing.groups.iter_mut().zip(whole) {
+            match whole {
+                Ok(repos) => group.repos.extend(repos),
+                Err(error) => listing.error = Some(error),
+            }
+        }
+        listing
+    }
+
+    async fn groups_of(&self, repo: &Repo) -> Result<Vec<GatingGroup>, HubError> {
+        let path = format!("/api/collections?item={}s/{}", repo.repo_type().as_str(), repo.name());
+        self.get(&path, |value| {
+            let collections = value.as_array().ok_or("it is no list of collections")?;
+            let gated = collections.iter().filter(|collection| is_gated(collection));
+            gated.map(|group| read_group(group, repo)).collect()
+        })
+        .await
+    }
+
+    async fn repos_of(&self, group: &GatingGroup) -> Result<BTreeSet<Repo>, HubError> {
+        self.get(&format!("/api/collections/{}", group.slug), |value| Ok(read_repos(value))).await
+    }
+}
+
+/// What else the value may mean is not known.
+fn is_gated(collection: &Value) -> bool {
+    !matches!(collection["gating"], Value::Null | Value::Bool(false))
+}
+
+fn read_group(group: &Value, repo: &Repo) -> Result<GatingGroup, String> {
+    let slug = group["slug"].as_str().unwrap_or_default();
+    // A slug is written like the name of a repo, but may be longer and have `--` in it.
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    match slug.split('/').collect::<Vec<_>>().as_slice() {
+        [owner, name] if is_part(owner) && is_part(name) => {
+            let repos = read_repos(group).into_iter().chain([repo.clone()]).collect();
+            Ok(GatingGroup { slug: slug.to_owned(), repos })
+        }
+        _ => Err("it lists a gating group without a slug such as `acme/title-id`".to_owned()),
+    }
+}
+
+fn read_repos(collection: &Value) -> BTreeSet<Repo> {
+    let items = collection["items"].as_array().into_iter().flatten();
+    let repos = items.filter_map(|item| {
+        let repo_type = match item["type"].as_str()? {
+            "model" => RepoType::Model,
+            "dataset" => RepoType::Dataset,
+            _ => return None,
+        };
+        Repo::new(repo_type, item["id"].as_str()?).ok()
+    });
+    repos.collect()
+}
