@@ -59,7 +59,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         (task, report, found)
     };
     let is_meant = |repo: &Repo| are_ours(repo) && patterns.iter().any(|pattern| pattern.covers(repo));
-    // Of a repo in two spellings the first one stays, and what a search has found is spelled as the Hub does.
+    // If a repo comes in two spellings, the first one stays: that of an earlier search, if one has found the repo.
     let mut tasks: BTreeSet<Task> = memory.left().into_iter().filter(&is_meant).map(Task::Review).collect();
     tasks.extend(patterns.iter().flat_map(tasks_for));
     // All that is known begins at once and in this order, and gets its turns first come, first served.
@@ -80,7 +80,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         if let Task::Review(repo) = task
             && let Some(found) = spellings.get(repo)
         {
-            // A repo that is named outright was not to wait for the search that tells how the Hub spells it.
+            // A repo that is named outright is reviewed before the search tells how the Hub spells it.
             found.name().clone_into(&mut report.repo);
         }
         let has_succeeded = matches!(task, Task::Search(..)) && report.complete;

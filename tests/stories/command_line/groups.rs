@@ -127,6 +127,7 @@ async fn plan_is_silent_if_groups_cannot_be_looked_for() {
         hub.model().faults("GET /api/collections", &fault, 100);
         let ended = doorman(&hub, "plan acme/model").await;
         assert_eq!((ended.status, &*ended.err), (0, ""), "{fault:?}");
+        assert!(hub.calls().iter().any(|call| call.contains("/api/collections")), "it has looked");
     }))
     .await;
 }
