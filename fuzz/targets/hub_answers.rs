@@ -49,8 +49,8 @@ async fn ask(script: &[u8]) {
     let id = Identity::UserId("u-1".to_owned());
     match what {
         b"repos" => {
-            let listing = hub.gated_repos("acme", RepoType::Dataset, deadline).await;
-            let are_acmes = listing.repos.iter().all(|repo| repo.owner() == Some("acme"));
+            let listing = hub.gated_repos(&"acme".into(), RepoType::Dataset, deadline).await;
+            let are_acmes = listing.repos.iter().all(|repo| repo.is_owned_by(&"acme".into()));
             assert!(are_acmes, "repos of somebody else: {:?}", listing.repos);
             told(&listing.error);
         }
@@ -59,6 +59,7 @@ async fn ask(script: &[u8]) {
         b"report" => told(&calls.access_report().await),
         b"whoami" => told(&account.who_am_i().await),
         b"repo" => told(&account.repo_info(&repo).await),
+        b"groups" => told(&account.gating_groups(&[repo]).await.error),
         b"webhooks" => told(&account.webhooks().await),
         b"create" => told(&account.create_webhook("https://x.example", &[], &Secret::new("s")).await),
         b"enable" => told(&account.enable_webhook("id", true).await),

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 
 /// The calls that are about the account, and about what a repo is rather than who waits for it.
 #[derive(Debug)]
-pub struct Account<'a>(Calls<'a>);
+pub struct Account<'a>(pub(super) Calls<'a>);
 
 /// Whose a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]

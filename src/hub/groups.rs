@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Account, HubError};
 use crate::model::{Repo, RepoType};
+use crate::secret::{Secret, shown};
 
 /// A collection whose repos share one gate. Whoever is accepted in one of them has access to all, and to those that are added
 /// later.
@@ -57,11 +58,13 @@ impl Account<'_> {
     }
 
     async fn groups_of(&self, repo: &Repo) -> Result<Vec<GatingGroup>, HubError> {
+        let Self(calls) = self;
+        let token = calls.hub.keyring.token();
         let path = format!("/api/collections?item={}s/{}", repo.repo_type().as_str(), repo.name());
         self.get(&path, |value| {
             let collections = value.as_array().ok_or("it is no list of collections")?;
             let gated = collections.iter().filter(|collection| is_gated(collection));
-            gated.map(|group| read_group(group, repo)).collect()
+            gated.map(|group| read_group(group, repo, &token)).collect()
         })
         .await
     }
@@ -76,7 +79,7 @@ fn is_gated(collection: &Value) -> bool {
     !matches!(collection["gating"], Value::Null | Value::Bool(false))
 }
 
-fn read_group(group: &Value, repo: &Repo) -> Result<GatingGroup, String> {
+fn read_group(group: &Value, repo: &Repo, token: &Secret) -> Result<GatingGroup, String> {
     let slug = group["slug"].as_str().unwrap_or_default();
     // A slug is written like the name of a repo, but may be longer and have `--` in it.
     let is_part = |part: &str| {
@@ -84,7 +87,7 @@ fn read_group(group: &Value, repo: &Repo) -> Result<GatingGroup, String> {
             && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     match slug.split('/').collect::<Vec<_>>().as_slice() {
-        [owner, name] if is_part(owner) && is_part(name) => {
+        [owner, name] if is_part(owner) && is_part(name) && shown(slug, Some(token)) == slug => {
             let repos = read_repos(group).into_iter().chain([repo.clone()]).collect();
             Ok(GatingGroup { slug: slug.to_owned(), repos })
         }

@@ -68,9 +68,11 @@ async fn collections_without_a_gate_are_no_gating_groups() {
 
 #[tokio::test]
 async fn check_says_if_it_could_not_look_for_groups() {
+    let token = json!([{"gating": true, "slug": format!("acme/{}", Hub::TOKEN)}]).to_string();
     let odd = [
         Fault::Status(404),
         Fault::Status(403),
+        Fault::Answer(200, Vec::new(), token),
         Fault::Answer(200, Vec::new(), r#"{"error": "no"}"#.to_owned()),
         Fault::Answer(200, Vec::new(), r#"[{"gating": true, "slug": "../../settings"}]"#.to_owned()),
     ];
