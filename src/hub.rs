@@ -10,6 +10,7 @@ mod error;
 mod groups;
 mod link;
 mod listing;
+mod moment;
 mod people;
 mod told;
 mod transport;
@@ -17,6 +18,7 @@ mod wire;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -27,10 +29,12 @@ use tokio::time::Instant;
 pub use account::{Account, Gating, Question, RepoInfo, Watched, Webhook, WhoAmI};
 use budget::Budget;
 pub use budget::Limit;
-use calls::{Calls, Manner};
+use calls::{Calls, Manner, Paged};
 pub use error::{HubError, Problem};
 pub use groups::{GatingGroup, GroupListing};
+pub(crate) use link::list_from;
 pub use listing::Listing;
+pub use moment::{LIST_LAG, MAX_PAGE_AGE, Moment};
 pub use people::Listed;
 pub use transport::Transport;
 pub use writer::Writer;
@@ -43,10 +47,6 @@ pub const MAX_BATCH: usize = 100;
 
 /// The most entries that the Hub gives in one page.
 pub const PAGE: usize = 1000;
-
-/// How long a decision may wait for the Hub's rate limit to be written. What a person decides meanwhile would be overruled
-/// by it; after a longer wait the list is read again instead.
-const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The Hub, by one token. One is made in a process, so that connections, the limit on calls in flight and what is known of
 /// the Hub's rate limit are shared.
@@ -62,6 +62,8 @@ pub struct Hub {
     /// repo gets its first page before any gets its second; and no more pages are in memory than there may be calls.
     turns: Semaphore,
     budget: Budget,
+    /// Set when this Hub's `batch` has turned out not to know a request by its id; whether the Hub does is unknown.
+    no_batch_by_request_id: AtomicBool,
 }
 
 /// Leave to have one page of a list in hand, until it is dropped.
@@ -70,10 +72,22 @@ pub type Turn<'a> = SemaphorePermit<'a>;
 /// One page of the pending access requests of a repo.
 #[derive(Debug)]
 pub struct Page {
-    /// Who waits.
+    /// The pending requests.
     pub requests: Vec<AccessRequest>,
+    /// How many entries it has, those included that are of another list by now.
+    pub entries: usize,
     /// Where the next page is; always of the same list.
     pub next: Option<Url>,
+    /// Where this page was.
+    pub url: Url,
+    /// The most entries that were requested.
+    pub limit: usize,
+    /// When it was requested.
+    pub requested: Instant,
+    /// When the head of the answer arrived: this is the time of the page.
+    pub arrived: Moment,
+    /// How long the rest of the answer took.
+    pub body_took: Duration,
 }
 
 /// What the Hub made of one verdict.
@@ -108,7 +122,9 @@ impl Hub {
     ) -> Self {
         let transport = Box::new(transport);
         let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
-        Self { transport, endpoint, keyring, concurrency, lanes, turns, budget: Budget::new() }
+        let no_batch_by_request_id = AtomicBool::new(false);
+        let budget = Budget::new();
+        Self { transport, endpoint, keyring, concurrency, lanes, turns, budget, no_batch_by_request_id }
     }
 
     /// The most calls in flight at once.
@@ -128,7 +144,7 @@ impl Hub {
 
     /// The Hub as one review of `repo` sees it: its calls are counted, and none lasts longer than `deadline`.
     pub fn repo<'a>(&'a self, repo: &'a Repo, deadline: Instant) -> RepoCalls<'a> {
-        RepoCalls { calls: Calls::new(self, deadline), repo, patience: Some(WRITE_PATIENCE) }
+        RepoCalls { calls: Calls::new(self, deadline), repo }
     }
 
     /// Finds the gated repos of one type that a user or an organization has, private ones included where the token sees them.
@@ -142,17 +158,9 @@ impl Hub {
 pub struct RepoCalls<'a> {
     calls: Calls<'a>,
     repo: &'a Repo,
-    /// How long a verdict may wait for the rate limit.
-    patience: Option<Duration>,
 }
 
 impl<'a> RepoCalls<'a> {
-    /// The same for the verdicts of a person: they may wait for the rate limit as long as there is time.
-    #[must_use]
-    pub fn of_a_person(self) -> Self {
-        Self { patience: None, ..self }
-    }
-
     /// How many calls were made so far.
     pub fn count(&self) -> u32 {
         self.calls.count()
@@ -168,19 +176,43 @@ impl<'a> RepoCalls<'a> {
         self.calls.hub.turns.try_acquire().ok()
     }
 
-    /// Reads a page of the pending requests: the first one, or the one that [`Page::next`] named.
-    pub async fn pending(&self, page: Option<Url>) -> Result<Page, HubError> {
-        let first = || self.calls.url(&self.path(&format!("pending?limit={PAGE}")));
-        let page =
-            self.calls.page(&page.map_or_else(first, Ok)?, |body| wire::page(body, Status::Pending)).await;
-        page.map(|(requests, next)| Page { requests, next }).map_err(|error| self.heed(error))
+    /// Reads a page of the pending requests with at most so many entries: the first one, or the one at `page`.
+    pub async fn pending(&self, page: Option<Url>, limit: usize) -> Result<Page, HubError> {
+        let url = match page {
+            Some(page) if link::limit(&page).is_some_and(|of_page| of_page <= limit) => page,
+            Some(page) => link::with_limit(&page, limit),
+            None => self.calls.url(&self.path(&format!("pending?limit={limit}")))?,
+        };
+        let page = self.calls.page(&url, |body| wire::page(body, Status::Pending)).await;
+        let page = page.map_err(|error| self.heed(error))?;
+        let (requests, entries) = page.content;
+        let Paged { next, url, limit, requested, arrived, body_took, .. } = page;
+        Ok(Page { requests, entries, next, url, limit, requested, arrived, body_took })
+    }
+
+    /// Whether a batch may name requests by their ids, as far as this process knows.
+    pub(crate) fn may_batch_by_request_id(&self) -> bool {
+        !self.calls.hub.no_batch_by_request_id.load(Ordering::Relaxed)
+    }
+
+    /// From now on no batch of this process names requests by their ids.
+    pub(crate) fn stop_batching_by_request_id(&self) {
+        self.calls.hub.no_batch_by_request_id.store(true, Ordering::Relaxed);
     }
 
     /// Gives one request a new status. Where an answer was lost and the request is then found in that status already, it is
     /// taken for done.
-    pub async fn handle(&self, identity: &Identity, answer: &Answer) -> Result<Handled, HubError> {
+    ///
+    /// A write that was decided from a page is attempted once, while the page is young; see [`Moment`]. That of a person is
+    /// repeated while that may help.
+    pub async fn handle(
+        &self,
+        identity: &Identity,
+        answer: &Answer,
+        page: Option<Moment>,
+    ) -> Result<Handled, HubError> {
         let body = wire::HandleBody { identity: identity.into(), answer: answer.into() };
-        match self.post("handle", &body, wire::handled).await {
+        match self.post("handle", &body, page, wire::handled).await {
             Ok(()) => Ok(Handled::Done),
             Err(error) if error.is_no_such_user() => Ok(Handled::NoUser),
             Err(error) if error.is_no_such_request() && error.may_be_done => Ok(Handled::Done),
@@ -189,12 +221,18 @@ impl<'a> RepoCalls<'a> {
         }
     }
 
-    /// Gives up to [`MAX_BATCH`] requests the same new status; one result for each, in their order.
-    pub async fn batch(&self, identities: &[Identity], answer: &Answer) -> Result<Vec<Handled>, HubError> {
+    /// Gives up to [`MAX_BATCH`] requests the same new status; one result for each, in their order. `page` is as in
+    /// [`RepoCalls::handle`].
+    pub async fn batch(
+        &self,
+        identities: &[Identity],
+        answer: &Answer,
+        page: Option<Moment>,
+    ) -> Result<Vec<Handled>, HubError> {
         let requests = identities.iter().map(Into::into).collect();
         let body = wire::BatchBody { answer: answer.into(), requests };
         let token = self.calls.hub.keyring.token();
-        let handled = self.post("batch", &body, |body| wire::batch(body, identities, &token));
+        let handled = self.post("batch", &body, page, |body| wire::batch(body, identities, &token));
         handled.await.map_err(|error| self.heed(error))
     }
 
@@ -215,9 +253,10 @@ impl<'a> RepoCalls<'a> {
         &self,
         rest: &str,
         body: &impl Serialize,
+        page: Option<Moment>,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, HubError> {
-        let manner = Manner { patience: self.patience, ..Manner::default() };
+        let manner = Manner { page, ..Manner::default() };
         self.calls.post(&self.path(rest), body, &manner, read).await
     }
 }

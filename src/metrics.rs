@@ -6,6 +6,7 @@
 //! | `Accepted`, `Rejected`, `Reset` | count | decisions by verdict; none in a dry run |
 //! | `Gone` | count | decided by somebody else meanwhile, or withdrawn |
 //! | `Failed` | count | the Hub could not be told, or its answer was lost |
+//! | `Stuck` | count | the Hub lists a request, and says by each name of it that there is none |
 //! | `Calls`, `RateLimited` | count | calls to the Hub, and those that it answered with 429 |
 //! | `RateLimitRemaining` | count | how many calls the Hub's limit leaves in its current window |
 //! | `OldestPendingAge` | seconds | how long the one who has waited longest has waited and still does |
@@ -101,6 +102,7 @@ impl Values {
             .count("Reset", decided(counts.reset))
             .count("Gone", counts.gone)
             .count("Failed", counts.failed + counts.unknown)
+            .count("Stuck", counts.stuck)
             .count("Calls", counts.calls)
             .count("RateLimited", limit.refused);
         values.level("RateLimitRemaining", "Count", limit.left.map(u64::from))

@@ -334,6 +334,8 @@ pub enum Outcome {
     Failed,
     /// The Hub was told, but its answer was lost: it may have been done or not. If not, the next run takes it up.
     Unknown,
+    /// The Hub lists the request, and says by each of its names that there is none.
+    Stuck,
     /// A dry run: nothing was written.
     DryRun,
 }
@@ -348,6 +350,7 @@ impl Outcome {
             Self::Gone => "gone",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
+            Self::Stuck => "stuck",
             Self::DryRun => "dry run",
         }
     }

@@ -22,6 +22,7 @@ macro_rules! log_counts {
             gone = $counts.gone,
             failed = $counts.failed,
             unknown = $counts.unknown,
+            stuck = $counts.stuck,
             calls = $counts.calls,
             oldest_pending_s = $counts.oldest_pending_s,
             $message
@@ -113,7 +114,7 @@ pub struct RepoReport {
 /// What happened, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// How many were seen waiting; the sum of the seven numbers that follow.
+    /// How many were seen waiting; the sum of the eight numbers that follow.
     pub listed: u32,
     /// Let in.
     pub accepted: u32,
@@ -129,6 +130,8 @@ pub struct Counts {
     pub failed: u32,
     /// Decided, and the Hub told, but its answer was lost; if it was not done, the next run takes them up.
     pub unknown: u32,
+    /// The Hub lists the request, and says by each name of it that there is none: a person has to decide it.
+    pub stuck: u32,
     /// HTTP requests made to the Hub.
     pub calls: u32,
     /// The age in seconds of the oldest request that is still pending after this run, as far as it was read.
@@ -160,6 +163,7 @@ impl Counts {
             (Outcome::Gone, _) => &mut self.gone,
             (Outcome::Failed, _) => &mut self.failed,
             (Outcome::Unknown, _) => &mut self.unknown,
+            (Outcome::Stuck, _) => &mut self.stuck,
             (Outcome::Held, _) | (_, Verdict::Hold) => &mut self.held,
             (Outcome::Done | Outcome::DryRun, Verdict::Accept) => &mut self.accepted,
             (Outcome::Done | Outcome::DryRun, Verdict::Reset) => &mut self.reset,
@@ -185,6 +189,7 @@ impl Sum for Counts {
             gone: a.gone + b.gone,
             failed: a.failed + b.failed,
             unknown: a.unknown + b.unknown,
+            stuck: a.stuck + b.stuck,
             calls: a.calls + b.calls,
             oldest_pending_s: a.oldest_pending_s.max(b.oldest_pending_s),
         })
@@ -290,7 +295,7 @@ mod tests {
     }
 
     fn refused(status: u16) -> Problem {
-        Problem::Refused { status, code: None, message: None, request_id: None }
+        Problem::Refused { status, code: None, message: None, request_id: None, retry_after: None }
     }
 
     #[test]

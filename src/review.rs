@@ -2,28 +2,36 @@
 //!
 //! Nothing is remembered between two reviews. The list of pending requests is the queue: whatever a run leaves undone is
 //! still in it for the next one, and to repeat a run is harmless.
+//!
+//! A person wins over what is decided here, as far as the Hub lets it: a decision is written while its page is young, and of an
+//! attempt without an answer only a later reading of the list tells.
 
+mod apply;
+mod ledger;
+mod pass;
 mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use futures_util::StreamExt;
 use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
-use reqwest::Url;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
-use crate::hub::{Handled, Hub, HubError, MAX_BATCH, PAGE, Page, Turn, Writer};
+use crate::hub::{Handled, Hub, HubError, MAX_BATCH, MAX_PAGE_AGE, Moment, PAGE, Page, Problem, Turn};
 use crate::model::{AccessRequest, Decision, Grounds, Identity, Outcome, Repo, Verdict};
 use crate::policy::Policy;
 use crate::report::{Failure, RepoReport, Step};
-use queue::{Decided, Group, Queue};
+use apply::{Writer, Written};
+use ledger::{Attempts, Concluded, Key, Ledger, Listed};
+use pass::{Next, PageRead, Pass, Standing};
+use queue::{Decided, Names, Queue};
 
 /// No further page is read while more than so many are waiting to be decided or written. It is enough to keep every call
 /// that may be in flight busy while a page is read; more would only be read longer before it is acted upon, and take memory.
@@ -34,15 +42,17 @@ fn max_ahead(concurrency: usize) -> usize {
 /// How long deciding may keep the calls in flight from being attended to.
 const TIME_SLICE: Duration = Duration::from_micros(500);
 
-/// How long to wait for a list that lags behind before it is read again: each time twice as long as the last, up to a limit.
-/// The Hub's lists were seen to lag about a second.
-const FIRST_PATIENCE: Duration = Duration::from_millis(100);
-const LONGEST_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a page may be decided from, so that there is time to write before it is too old.
+const TIME_TO_DECIDE: Duration = MAX_PAGE_AGE.saturating_sub(Duration::from_millis(500));
 
-/// The most times in a row that a list is read again only because it lags behind.
-const MAX_LOOKS: usize = 10;
+/// How long to wait after a failed attempt before the list is read again; twice as long after each further one.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 
-/// Reviews one repo: decides everybody who waits and tells the Hub, all of it before `deadline`. A dry run decides and
+/// The longest time that a `Retry-After` is believed.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Reviews one repo: decides every pending request and tells the Hub, all of it before `deadline`. A dry run decides and
 /// reports the same and writes nothing. `tell` hears of it while it goes on.
 pub async fn review(
     repo: &Repo,
@@ -54,16 +64,16 @@ pub async fn review(
 ) -> RepoReport {
     let calls = hub.repo(repo, deadline);
     let writer = Writer::new(&calls);
-    let read = async |page, after: Duration, turn| {
+    let read = async |page, limit, from: Instant, turn| {
         // Even to sleep for no time may take a millisecond, and lose the place in the line.
-        if !after.is_zero() {
-            sleep(after).await;
+        if from > Instant::now() {
+            sleep_until(from).await;
         }
         let turn = match turn {
             Some(turn) => turn,
             None => calls.turn().await?,
         };
-        Ok((turn, calls.pending(page).await?))
+        Ok((turn, calls.pending(page, limit).await?))
     };
     let mut review = Review::new(repo, policy, dry_run, deadline, tell);
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
@@ -72,15 +82,17 @@ pub async fn review(
         if reading.is_none() {
             // To stand in line for a turn while having one would be to wait for each other.
             let turn = calls.turn_now();
-            if turn.is_some() || review.turns.is_empty() {
-                reading = review
-                    .next_page(max_ahead(hub.concurrency()))
-                    .map(|(page, after)| Box::pin(read(page, after, turn.filter(|_| after.is_zero()))));
+            if (turn.is_some() || review.turns.is_empty())
+                && let Some((page, limit, from)) = review.next_page(max_ahead(hub.concurrency()))
+            {
+                let turn = turn.filter(|_| from <= Instant::now());
+                reading = Some(Box::pin(read(page, limit, from, turn)));
             }
         }
         while writing.len() + usize::from(reading.is_some()) < hub.concurrency() {
-            let Some(group) = review.queue.take(!review.undecided.is_empty()) else { break };
-            writing.push(write(&writer, group));
+            let Some(group) = review.queue.take(review.is_deciding()) else { break };
+            group.decided.iter().for_each(|one| review.ledger.send(one.key));
+            writing.push(writer.write(group));
         }
         tokio::select! {
             // What makes room for another call comes first, and what keeps only the processor busy last.
@@ -98,19 +110,7 @@ pub async fn review(
         }
         review.give_back_turns();
     }
-    let mut report = review.report;
-    report.complete = report.error.is_none() && report.counts.failed == 0 && report.counts.unknown == 0;
-    report.counts.calls = calls.count();
-    report
-}
-
-/// What became of each decision of a group.
-type Written = Vec<(Decided, Result<Handled, HubError>)>;
-
-async fn write(writer: &Writer<'_>, Group { answer, decided }: Group) -> Written {
-    let identities: Vec<Identity> = decided.iter().map(|one| one.identity.clone()).collect();
-    let handled = writer.write(&identities, &answer).await;
-    decided.into_iter().zip(handled).collect()
+    review.finish(calls.count())
 }
 
 struct Review<'a> {
@@ -120,52 +120,49 @@ struct Review<'a> {
     deadline: Instant,
     tell: &'a mut (dyn FnMut(Step<'_>) + Send),
     report: RepoReport,
-    /// One for each page's worth of requests in hand.
-    turns: Vec<Turn<'a>>,
-    /// How often reading the list was begun.
-    passes: usize,
     pass: Pass,
-    /// The page that is to be read next.
-    next: Option<Url>,
-    /// Of the pass before, if that wrote nothing: what of this run it still listed.
-    listed_before: Option<u64>,
-    /// How often the list was read again in vain, and how long to wait before it is read once more.
-    looks: usize,
-    patience: Duration,
-    /// Whether something was not written because the Hub wanted no call for so long that others may have decided meanwhile.
-    postponed: bool,
-    undecided: VecDeque<AccessRequest>,
-    /// When deciding what was read has to end, so that there is time to write it.
-    decide_until: Instant,
+    ledger: Ledger,
+    /// The pages that are to be decided, and one turn for each page's worth of requests in hand.
+    pages: VecDeque<PageInHand>,
+    turns: Vec<Turn<'a>>,
     queue: Queue,
     /// How many decisions are queued or on their way.
     unwritten: usize,
     /// What has come back, and is to be accounted for.
-    written: VecDeque<Written>,
-    /// The hashes of those whom this run has decided: none is decided twice, even if the list still has them. Those who
-    /// stay where they are, and those who are to leave the list.
-    held: HashSet<u64>,
-    leaving: HashMap<u64, Leaving>,
+    written: VecDeque<Vec<Written>>,
+    /// No write of this repo is to be attempted before, and so the list is not read before.
+    not_before: Option<Instant>,
+    back_off: Duration,
+    /// Why the list was not read to its end, if it was not.
+    unread: Option<Unread>,
+    /// Whether some request is left undone.
+    is_left: bool,
+    /// In which pass the pages were last made smaller, because not all of one could be written while it was young.
+    shrunk_in: u32,
+    /// Whether some page became too old while it was decided.
+    decides_slowly: bool,
     hasher: RandomState,
 }
 
-/// What is known of somebody who is to leave the list.
-struct Leaving {
-    /// The hash of the request that was decided.
-    request: u64,
-    /// The Hub has done it. Who is listed with another request after that has asked again, and is new.
-    is_written: bool,
+/// Why the list was not read to its end.
+struct Unread {
+    why: Failure,
+    /// Whether the Hub wants no write for longer than there is time.
+    is_wait: bool,
 }
 
-/// One reading of the list from its first page to its last.
-#[derive(Default)]
-struct Pass {
-    pages: usize,
-    visited: HashSet<Url>,
-    /// Whether it found anybody who is to leave the list.
-    wrote: bool,
-    /// A sum over those whom it listed although this run had written to them before: the same for the same people.
-    still_listed: u64,
+impl From<Failure> for Unread {
+    fn from(why: Failure) -> Self {
+        Self { why, is_wait: false }
+    }
+}
+
+/// The requests of a page that are not decided yet.
+struct PageInHand {
+    arrived: Moment,
+    requested: Instant,
+    pass: u32,
+    requests: VecDeque<AccessRequest>,
 }
 
 impl<'a> Review<'a> {
@@ -183,99 +180,112 @@ impl<'a> Review<'a> {
             deadline,
             tell,
             report: RepoReport::new(repo.name(), repo.repo_type()),
+            pass: Pass::new(),
+            ledger: Ledger::default(),
+            pages: VecDeque::new(),
             turns: Vec::new(),
-            passes: 0,
-            pass: Pass::default(),
-            next: None,
-            listed_before: None,
-            looks: 0,
-            patience: FIRST_PATIENCE,
-            postponed: false,
-            undecided: VecDeque::new(),
-            decide_until: deadline,
             queue: Queue::default(),
             unwritten: 0,
             written: VecDeque::new(),
-            held: HashSet::new(),
-            leaving: HashMap::new(),
+            not_before: None,
+            back_off: FIRST_BACK_OFF,
+            unread: None,
+            is_left: false,
+            shrunk_in: 0,
+            decides_slowly: false,
             hasher: RandomState::new(),
         }
     }
 
-    /// The page to read now, if any (`None` is the first one), and after which wait.
-    fn next_page(&mut self, max_ahead: usize) -> Option<(Option<Url>, Duration)> {
-        if self.passes == 0 {
-            self.passes = 1;
-            return Some((None, Duration::ZERO));
+    /// The page to read now, if any (`None` is the first one), with at most how many entries, and when.
+    fn next_page(&mut self, max_ahead: usize) -> Option<(Option<reqwest::Url>, usize, Instant)> {
+        if self.unread.is_some() {
+            return None;
         }
-        if self.next.is_some() {
-            let page = self.next.take_if(|_| self.undecided.len() + self.queue.len() <= max_ahead)?;
-            return Some((Some(page), Duration::ZERO));
+        let now = Instant::now();
+        let in_hand = self.undecided() + self.queue.len();
+        let linked = if in_hand <= max_ahead { self.pass.next_linked(now) } else { None };
+        let next = match linked {
+            Some(next) => next,
+            None if self.pass.has_next() || in_hand > 0 || !self.written.is_empty() => return None,
+            None => {
+                // Before the last writes are answered, another pass may begin only if the list is of one page by now.
+                let is_early = self.unwritten > 0;
+                let may_begin = self.pass.may_begin_early() && self.ledger.held() + self.unwritten < PAGE;
+                if is_early && !may_begin {
+                    return None;
+                }
+                let again_from = if is_early { Some(now) } else { self.again_from(now) };
+                self.pass.next(Standing { now, again_from, settles: self.ledger.settles() })
+            }
+        };
+        match next {
+            Next::End(Ok(())) => None,
+            Next::End(Err(why)) => {
+                self.unread = Some(Failure::Other(why.to_owned()).into());
+                None
+            }
+            Next::Read { from, .. } if from >= self.deadline => {
+                let wait = from.saturating_duration_since(now);
+                let why = Failure::Other(wait_too_long(wait));
+                self.unread = Some(Unread { why, is_wait: wait > LONGEST_BACK_OFF });
+                None
+            }
+            Next::Read { page, limit, from } => Some((page, limit, from)),
         }
-        // A new pass begins when the last one is written. If what will be left of the list is a single page it may begin
-        // before: such a page shows everybody at one moment, whoever leaves before or after.
-        let is_over = self.undecided.is_empty() && self.queue.len() == 0;
-        let may_begin = self.unwritten == 0 || self.held.len() + self.unwritten < PAGE;
-        if is_over && may_begin { Some((None, self.look_again()?)) } else { None }
     }
 
-    /// Begins another pass, if the last one may have missed somebody, and says how long to wait first.
-    ///
-    /// Those who leave the list while it is read may shift the pages behind them, so that somebody is skipped: a pass over
-    /// several pages is relied upon only if nobody of ours left meanwhile. Nobody did if none was left to leave, or if the
-    /// pass after it lists the same of them.
-    fn look_again(&mut self) -> Option<Duration> {
-        let Pass { pages, wrote, still_listed, .. } = self.pass;
-        let is_settled = !wrote && (still_listed == 0 || self.listed_before == Some(still_listed));
-        if self.report.error.is_some() || !self.postponed && (pages <= 1 || is_settled) {
-            return None;
-        }
-        let wait = if wrote || self.postponed {
-            (self.looks, self.patience) = (0, FIRST_PATIENCE);
-            Duration::ZERO
-        } else {
-            self.looks += 1;
-            let longer = (self.patience * 2).min(LONGEST_PATIENCE);
-            std::mem::replace(&mut self.patience, longer)
-        };
-        if self.looks > MAX_LOOKS || Instant::now() + wait >= self.deadline {
-            self.fail("the Hub's list has not caught up with what was written; the next run looks again");
-            return None;
-        }
-        self.listed_before = (!wrote).then_some(still_listed);
-        (self.passes, self.pass, self.postponed) = (self.passes + 1, Pass::default(), false);
-        Some(wait)
+    fn again_from(&mut self, now: Instant) -> Option<Instant> {
+        let again = self.ledger.look_again(self.pass.number, self.pass.began.unwrap_or(now), now)?;
+        Some(self.not_before.take().map_or(again, |not_before| again.max(not_before)))
     }
 
     fn take_in(&mut self, page: Result<(Turn<'a>, Page), HubError>) {
-        match page {
-            Ok((turn, Page { requests, next })) => {
-                self.turns.push(turn);
-                self.pass.pages += 1;
-                if self.passes == 1 {
-                    (self.tell)(Step::Listed(requests.len()));
-                }
-                match next {
-                    Some(next) if !self.pass.visited.insert(next.clone()) => {
-                        self.fail(&format!("the pages of {} go in a circle", next.path()));
-                    }
-                    next => self.next = next,
-                }
-                let now = Instant::now();
-                self.decide_until = now + self.deadline.saturating_duration_since(now) / 2;
-                self.undecided.extend(requests);
-            }
-            Err(error) => self.report.fail(error),
+        let (turn, page) = match page {
+            Ok(read) => read,
+            Err(error) => return self.unread = Some(Failure::from(error).into()),
+        };
+        self.turns.push(turn);
+        if self.pass.number == 1 {
+            (self.tell)(Step::Listed(page.requests.len()));
         }
+        let Page { requests, entries, next, url, limit, requested, arrived, body_took } = page;
+        let times = || requests.iter().filter_map(|request| request.requested_at);
+        let keys: Vec<_> =
+            requests.iter().map(|request| self.ledger.key(request).map(Key::request)).collect();
+        let read = self.pass.read(PageRead {
+            url,
+            next,
+            is_full: entries >= limit,
+            fingerprint: self.hasher.hash_one(&keys),
+            oldest: times().min(),
+            newest: times().max(),
+            requested,
+            body_took,
+        });
+        if let Err(why) = read {
+            self.unread = Some(Failure::Other(why).into());
+        }
+        self.ledger.forget_fresh(requested);
+        let pass = self.pass.number;
+        self.pages.push_back(PageInHand { arrived, requested, pass, requests: requests.into() });
     }
 
     /// Gives back the turns for what is decided and written.
     fn give_back_turns(&mut self) {
-        self.turns.truncate((self.undecided.len() + self.unwritten).div_ceil(PAGE));
+        self.turns.truncate((self.undecided() + self.unwritten).div_ceil(PAGE));
+    }
+
+    fn undecided(&self) -> usize {
+        self.pages.iter().map(|page| page.requests.len()).sum()
+    }
+
+    fn is_deciding(&self) -> bool {
+        self.pages.iter().any(|page| !page.requests.is_empty())
     }
 
     fn has_work(&self) -> bool {
-        !self.written.is_empty() || !self.undecided.is_empty()
+        !self.written.is_empty() || !self.pages.is_empty()
     }
 
     /// Does some of what there is to do, for a moment.
@@ -286,122 +296,191 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Decides for a moment. What was read may take half of the time that was left then, for it has to be written as well:
-    /// however slow a policy is, every run gets somewhere.
+    /// Decides for a moment. What cannot be decided while its page is young is read again.
     fn decide_some(&mut self) {
         let begun = Instant::now();
-        while begun.elapsed() < TIME_SLICE
-            && let Some(request) = self.undecided.pop_front()
-        {
-            if Instant::now() > self.decide_until {
-                self.fail("deciding takes too long: simplify the policy; the next run goes on");
-                (self.next, self.undecided) = (None, VecDeque::new());
+        while begun.elapsed() < TIME_SLICE {
+            let Some(page) = self.pages.front_mut() else { return };
+            let Some(request) = page.requests.pop_front() else {
+                self.pages.pop_front();
+                continue;
+            };
+            let (arrived, requested, pass) = (page.arrived, page.requested, page.pass);
+            if Instant::now() >= self.deadline {
+                self.decides_slowly = true;
+                self.unread = Some(Failure::from(HubError::new("GET", Problem::OutOfTime)).into());
+                self.pages.clear();
                 return;
             }
-            self.decide(&request);
+            if !self.dry_run && arrived.age() > TIME_TO_DECIDE {
+                self.decides_slowly = true;
+                self.ledger.overlook();
+                self.pass.shrink();
+                self.pages.pop_front();
+                continue;
+            }
+            self.decide(&request, arrived, requested, pass);
         }
     }
 
     /// Decides one request. What is held is done with; what is to be written is queued.
-    fn decide(&mut self, request: &AccessRequest) {
-        let identity = request.identity();
-        let hash = identity.as_ref().map(|identity| self.hasher.hash_one(identity));
-        if let Some(hash) = hash {
-            let of_request = self.hasher.hash_one((hash, request.requested_at));
-            let is_known = |known: &&Leaving| known.request == of_request || !known.is_written;
-            if let Some(known) = self.leaving.get(&hash).filter(is_known) {
-                if known.request != of_request
-                    && let Some(unwritten) = self.queue.withdraw(hash)
-                {
-                    self.doubt(unwritten);
-                } else {
-                    self.pass.still_listed = self.pass.still_listed.wrapping_add(of_request);
+    fn decide(&mut self, request: &AccessRequest, arrived: Moment, requested: Instant, pass: u32) {
+        let key = self.ledger.key(request);
+        let attempts = match key.map(|key| (key, self.ledger.list(key, requested, pass))) {
+            None if pass > 1 => return,
+            None => Attempts::default(),
+            Some((_, Listed::Ignore)) => return,
+            Some((_, Listed::Decide(attempts))) => attempts,
+            Some((key, Listed::GiveUp(outcome))) => {
+                if let Some(concluded) = self.ledger.give_up(key, outcome) {
+                    self.conclude(concluded);
                 }
                 return;
             }
-            if self.held.contains(&hash) {
+            Some((key, Listed::Contradicts(other))) => {
+                if let Some(other) = self.queue.withdraw(other) {
+                    self.hold_contradicted(other);
+                }
+                self.ledger.hold(key);
                 return;
             }
-        } else if self.passes > 1 {
-            return;
-        }
-        let now = Utc::now();
-        let decision = self.policy.decide(request, self.repo, now);
+        };
+        let decision = self.policy.decide(request, self.repo, Utc::now());
         let (who, requested_at) = (request.who(), request.requested_at);
-        match identity.zip(hash) {
-            Some((identity, hash)) if decision.verdict != Verdict::Hold && !self.dry_run => {
-                let request = self.hasher.hash_one((hash, requested_at));
-                self.leaving.insert(hash, Leaving { request, is_written: false });
+        self.pass.progress();
+        match key {
+            Some(key) if decision.verdict != Verdict::Hold && !self.dry_run => {
                 self.pass.wrote = true;
                 self.unwritten += 1;
-                self.queue.push(Decided { identity, hash, who, requested_at, decision });
+                let (names, page) = (Names::of(request), arrived);
+                let decided = Decided { key, names, who, requested_at, decision, attempts, page };
+                self.ledger.queue(&decided, pass);
+                self.queue.push(decided);
             }
             _ => {
                 let outcome = if decision.verdict == Verdict::Hold { Outcome::Held } else { Outcome::DryRun };
-                self.held.extend(hash);
-                self.report.counts.still_pending(requested_at, now);
-                self.conclude(who.as_ref(), requested_at, &decision, outcome);
+                if let Some(key) = key {
+                    self.ledger.hold(key);
+                }
+                self.conclude(Concluded {
+                    who,
+                    requested_at,
+                    decision,
+                    outcome,
+                    error: None,
+                    is_known: true,
+                });
             }
         }
     }
 
     /// Holds somebody of whom the list shows another request before the decision was written: which of the two stands, only
     /// the next run can tell.
-    fn doubt(&mut self, Decided { hash, who, requested_at, .. }: Decided) {
+    fn hold_contradicted(&mut self, Decided { key, who, requested_at, .. }: Decided) {
         let grounds = Grounds::Doubt("the Hub lists more than one request of this user");
         let decision = Decision { verdict: Verdict::Hold, reason: None, grounds };
-        self.leaving.remove(&hash);
-        self.held.insert(hash);
+        self.ledger.hold(key);
         self.unwritten -= 1;
-        self.report.counts.still_pending(requested_at, Utc::now());
-        self.conclude(who.as_ref(), requested_at, &decision, Outcome::Held);
+        let outcome = Outcome::Held;
+        self.conclude(Concluded { who, requested_at, decision, outcome, error: None, is_known: true });
     }
 
-    fn account_for(&mut self, written: Written) {
-        for (decided, result) in written {
-            let outcome = match result {
-                Ok(Handled::Done) => Outcome::Done,
-                Ok(Handled::Gone | Handled::NoUser) => Outcome::Gone,
+    fn account_for(&mut self, written: Vec<Written>) {
+        let (mut is_put_off, mut is_stale) = (false, false);
+        for (decided, result, ended) in written {
+            match &result {
                 Ok(Handled::Failed(why)) => {
-                    self.fail(&format!("the Hub did not take a verdict of a batch: {why}"));
-                    Outcome::Failed
+                    let failure = format!("the Hub did not take a verdict of a batch: {why}");
+                    self.report.fail(Failure::Other(failure));
                 }
-                Err(error) if error.is_postponed() => {
-                    self.leaving.remove(&decided.hash);
-                    self.postponed = true;
-                    continue;
-                }
+                Ok(_) => self.back_off = FIRST_BACK_OFF,
+                Err(error) if error.problem == Problem::Stale => is_stale = true,
+                Err(error) if error.is_unsent() => {}
                 Err(error) => {
-                    let may_be_done = error.may_be_done;
-                    self.report.fail(error);
-                    if may_be_done { Outcome::Unknown } else { Outcome::Failed }
+                    is_put_off |= error.leaves_in_doubt() || error.is_put_off();
+                    let after = error.retry_after().map(|after| ended + after.min(LONGEST_WAIT));
+                    self.not_before = self.not_before.max(after);
                 }
-            };
-            if let (Outcome::Done | Outcome::Gone, Some(left)) =
-                (outcome, self.leaving.get_mut(&decided.hash))
-            {
-                left.is_written = true;
             }
-            if matches!(outcome, Outcome::Failed | Outcome::Unknown) {
-                self.report.counts.still_pending(decided.requested_at, Utc::now());
+            if let Some(concluded) = self.ledger.written(decided.key, decided.attempts, result, ended) {
+                self.pass.progress();
+                self.conclude(concluded);
             }
-            let Decided { who, requested_at, decision, .. } = &decided;
-            self.conclude(who.as_ref(), *requested_at, decision, outcome);
+        }
+        if is_stale && self.shrunk_in != self.pass.number {
+            self.pass.shrink();
+            self.shrunk_in = self.pass.number;
+        }
+        if is_put_off {
+            let wait = self.back_off.mul_f32(fastrand::f32());
+            self.not_before = self.not_before.max(Some(Instant::now() + wait));
+            self.back_off = (self.back_off * 2).min(LONGEST_BACK_OFF);
         }
     }
 
-    fn conclude(
-        &mut self,
-        who: Option<&Identity>,
-        requested_at: Option<DateTime<Utc>>,
-        decision: &Decision,
-        outcome: Outcome,
-    ) {
+    /// Says what became of a request.
+    fn conclude(&mut self, concluded: Concluded) {
+        let Concluded { who, requested_at, decision, outcome, error, is_known } = concluded;
+        let is_left = matches!(outcome, Outcome::Failed | Outcome::Stuck) || !is_known;
+        if is_left || matches!(outcome, Outcome::Held | Outcome::DryRun) {
+            self.report.counts.still_pending(requested_at, Utc::now());
+        }
+        if is_left {
+            match (outcome, error) {
+                (Outcome::Stuck, _) => {
+                    let name = who.as_ref().map(Identity::as_str).unwrap_or_default();
+                    let why = format!(
+                        "the Hub lists the request of `{name}` and says that there is none; decide it on the Hub's own page"
+                    );
+                    self.report.fail(Failure::Other(why));
+                }
+                (_, Some(error)) => self.report.fail(error),
+                (_, None) => {}
+            }
+            self.is_left = true;
+        }
         self.report.counts.count(decision.verdict, outcome);
-        (self.tell)(Step::Concluded { who, requested_at, decision, outcome });
+        (self.tell)(Step::Concluded { who: who.as_ref(), requested_at, decision: &decision, outcome });
     }
 
-    fn fail(&mut self, why: &str) {
-        self.report.fail(Failure::Other(why.to_owned()));
+    fn finish(mut self, calls: u32) -> RepoReport {
+        let whole = self.pass.began.filter(|_| self.unread.is_none());
+        let unread = self.unread.take();
+        self.is_left |= unread.is_some();
+        // What the whole run waited for says more than why the last write failed.
+        if let Some(Unread { why, is_wait: true }) = &unread {
+            self.report.fail(why.clone());
+        }
+        for concluded in self.ledger.finish(self.pass.number, whole) {
+            self.conclude(concluded);
+        }
+        if let Some(Unread { why, .. }) = unread {
+            self.report.fail(why);
+        }
+        if self.decides_slowly && self.is_left {
+            let why = "deciding takes too long: simplify the policy; the next run goes on";
+            self.report.error = Some(Failure::Other(why.to_owned()));
+        }
+        match self.ledger.relisted() {
+            0 => {}
+            number => {
+                let why = format!(
+                    "the Hub says that it has decided {number} requests, and lists them still; the next run looks again"
+                );
+                self.report.fail(Failure::Other(why));
+            }
+        }
+        let mut report = self.report;
+        report.complete = report.error.is_none() && !self.is_left;
+        report.counts.calls = calls;
+        report
     }
+}
+
+/// Why the list is not read again in this run.
+fn wait_too_long(wait: Duration) -> String {
+    let seconds = wait.as_secs() + 1;
+    format!(
+        "the list of this repo is not read again for another {seconds} s, and the time for this run was up; the next run goes on"
+    )
 }

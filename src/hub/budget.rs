@@ -115,7 +115,8 @@ impl State {
         (next, self.quota)
     }
 
-    /// Takes note of what the answer to a call tells that was made at the time `sent`.
+    /// Takes note of what the answer to a call tells that was made at the time `sent`. A write that `is_decided` from a page
+    /// makes nobody else wait, unless the window is used up: its own review waits before it reads the list again.
     fn learn(
         &mut self,
         status: StatusCode,
@@ -123,11 +124,14 @@ impl State {
         sent: Instant,
         now: Instant,
         wall_clock: SystemTime,
+        is_decided: bool,
     ) {
         self.heard = Some((now, wall_clock));
         self.quota = told.quota.or(self.quota);
-        let refused = status == StatusCode::TOO_MANY_REQUESTS;
-        self.refused += u32::from(refused);
+        let is_refusal = status == StatusCode::TOO_MANY_REQUESTS;
+        self.refused += u32::from(is_refusal);
+        let is_about_all = !is_decided || told.left == Some(0);
+        let refused = is_refusal && is_about_all;
         match (told.left, told.ends_in, &mut self.window) {
             // Whatever it says is left did not help: after the pause one call finds out.
             (_, _, window) if refused => *window = Window::Unknown,
@@ -148,7 +152,7 @@ impl State {
             (_, _, window) if status.is_success() => *window = Window::Unlimited,
             _ => {}
         }
-        let asked_for = told.retry_after.filter(|_| !status.is_success());
+        let asked_for = told.retry_after.filter(|_| !status.is_success() && is_about_all);
         let until_window_ends = told.ends_in.filter(|_| refused);
         let at_least = refused.then_some(SHORTEST_PAUSE);
         if let Some(pause) = asked_for.or(until_window_ends).max(at_least) {
@@ -237,11 +241,11 @@ pub(super) struct UnderWay<'a> {
 
 impl UnderWay<'_> {
     /// Takes note of what an answer tells of the limit.
-    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, is_decided: bool) {
         self.answered = true;
         let wall_clock = SystemTime::now();
         let told = Told::by(headers, wall_clock);
-        self.budget.state().learn(status, &told, self.sent, Instant::now(), wall_clock);
+        self.budget.state().learn(status, &told, self.sent, Instant::now(), wall_clock, is_decided);
     }
 }
 
@@ -275,7 +279,7 @@ mod tests {
     /// Makes a call that is answered at once.
     async fn call(budget: &Budget, status: u16, told: &[(&'static str, &str)]) {
         let mut call = begin(budget, Instant::now() + LONGEST_PAUSE).await.expect("leave");
-        call.answered(StatusCode::from_u16(status).expect("a status"), &headers(told));
+        call.answered(StatusCode::from_u16(status).expect("a status"), &headers(told), false);
     }
 
     /// A call that was under way is answered now.
@@ -283,7 +287,7 @@ mod tests {
         let (now, wall_clock) = (Instant::now(), SystemTime::now());
         let told = Told::by(&headers(told), wall_clock);
         let status = StatusCode::from_u16(status).expect("a status");
-        budget.state().learn(status, &told, now, now, wall_clock);
+        budget.state().learn(status, &told, now, now, wall_clock, false);
     }
 
     /// How long a call would have to wait from now on.
@@ -361,14 +365,14 @@ mod tests {
         sleep_until(Instant::now() + seconds(1)).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
         sleep_until(Instant::now() + seconds(10)).await;
-        slow.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=8;t=60"#)]));
+        slow.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=8;t=60"#)]), false);
         drop(slow);
         assert_eq!(lanes(&budget).await, 2, "the same window, told of before; one call is still in flight");
 
         sleep_until(Instant::now() + seconds(50)).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=9;t=300"#)]).await;
         assert_eq!(lanes(&budget).await, 8, "the next window");
-        slower.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=7;t=1"#)]));
+        slower.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=7;t=1"#)]), false);
         drop(slower);
         assert_eq!(lanes(&budget).await, 9, "the window before");
         call(&budget, 200, &[(LIMIT, r#""api";r=5;t=200"#)]).await;
@@ -467,7 +471,7 @@ mod tests {
             let (now, wall_clock) = (Instant::now(), SystemTime::now());
             let mut state = Budget::new().state.into_inner().expect("no panic");
             let told = Told { left: Some(0), ends_in: Some(seconds(300)), ..Told::default() };
-            state.learn(StatusCode::TOO_MANY_REQUESTS, &told, now, now, wall_clock);
+            state.learn(StatusCode::TOO_MANY_REQUESTS, &told, now, now, wall_clock, false);
             let (next, _) = state.begin(now + seconds(10), wall_clock + seconds(10 + passed));
             assert_eq!(matches!(next, Next::Go { probe: true }), is_over, "{passed}");
         }
@@ -481,7 +485,7 @@ mod tests {
             futures_util::future::join_all((0..5).map(|_| begin(&budget, Instant::now() + LONGEST_PAUSE)));
         let answer = async {
             tokio::task::yield_now().await;
-            probe.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=9;t=60"#)]));
+            probe.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=9;t=60"#)]), false);
             drop(probe);
         };
         let begun = Instant::now();

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::moment::Moment;
 use super::{Hub, HubError, PAGE, Problem, Turn, link, wire};
 use crate::http::{self, Unread};
 use crate::retry;
@@ -38,8 +39,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// How a call is made.
 #[derive(Debug)]
 pub(super) struct Manner {
-    /// How long each attempt waits for the rate limit; as long as there is time, if nothing is said.
-    pub(super) patience: Option<Duration>,
+    /// When the page arrived that a write was decided from. Such a write is attempted once, and only while the page is young: it
+    /// is for whoever reads the list again to attempt it again.
+    pub(super) page: Option<Moment>,
     /// How long the first attempt may take.
     pub(super) timeout: Duration,
     /// The most bytes that its answer may have.
@@ -50,7 +52,7 @@ pub(super) struct Manner {
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { patience: None, timeout: CALL_TIMEOUT, largest: LARGEST_ANSWER, may_be_repeated: true }
+        Self { page: None, timeout: CALL_TIMEOUT, largest: LARGEST_ANSWER, may_be_repeated: true }
     }
 }
 
@@ -98,13 +100,13 @@ impl<'a> Calls<'a> {
 
     /// Reads one page of a list, and where the next one is: that has to be of the same list.
     ///
-    /// One that is too large to be read is asked for in smaller ones, so that what some have written into their forms keeps
-    /// nobody from being reached who comes after them. Those that follow may be longer again.
+    /// A page that is too large to be read is requested again with fewer entries, so that long answers keep nobody from being
+    /// reached who is listed behind them. The pages that follow may be longer again.
     pub(super) async fn page<T>(
         &self,
         url: &Url,
         read: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<(T, Option<Url>), HubError> {
+    ) -> Result<Paged<T>, HubError> {
         let call = format!("GET {}", url.path());
         let (manner, mut url) = (Manner::default(), url.clone());
         loop {
@@ -112,8 +114,13 @@ impl<'a> Calls<'a> {
             let get = || Request::new(Method::GET, url.clone());
             let page = self.send(&call, &manner, get, |answered| {
                 let next = link::next_of_list(&answered.headers, &url, &self.hub.keyring.token())?;
+                // Those that follow may be longer again.
                 let longer = |next| if limit < PAGE { link::with_limit(&next, limit * 10) } else { next };
-                Ok((read(&answered.body).map_err(Problem::Unreadable)?, next.map(longer)))
+                let next = next.map(longer);
+                let content = read(&answered.body).map_err(Problem::Unreadable)?;
+                let Answered { requested, arrived, .. } = *answered;
+                let body_took = arrived.age();
+                Ok(Paged { content, next, url: url.clone(), limit, requested, arrived, body_took })
             });
             match page.await {
                 Err(HubError { problem: Problem::TooLarge(_), .. }) if limit > SMALLEST_PAGE => {
@@ -190,6 +197,9 @@ impl<'a> Calls<'a> {
         };
         let stalls = AtomicU32::new(0);
         let is_worth_it = |error: &HubError| {
+            if manner.page.is_some() {
+                return false;
+            }
             let stalled = u32::from(error.problem == Problem::TooSlow);
             error.is_transient()
                 && (manner.may_be_repeated || !error.may_be_done)
@@ -223,20 +233,28 @@ impl<'a> Calls<'a> {
     ) -> Result<Answered, HubError> {
         let Hub { lanes, budget, .. } = self.hub;
         let fail = |problem| HubError::new(call, problem);
+        let expires = manner.page.map_or(self.deadline, |page| Instant::now() + page.time_to_write());
         let lane = async { (self.line.acquire().await, lanes.acquire().await) };
-        let _lane = timeout_at(self.last_moment(), lane).await.map_err(|_| fail(Problem::OutOfTime))?;
+        let _lane = timeout_at(self.last_moment().min(expires), lane).await.map_err(|_| {
+            fail(if expires < self.last_moment() { Problem::Stale } else { Problem::OutOfTime })
+        })?;
         self.may_go_on(call)?;
-        let postpone = manner.patience.map_or(self.deadline, |patience| Instant::now() + patience);
-        let mut under_way = budget.begin(self.last_moment(), postpone).await.map_err(fail)?;
+        let mut under_way = budget.begin(self.last_moment(), expires).await.map_err(fail)?;
         self.may_go_on(call)?;
+        // The wall clock is asked again: the process may have been frozen while it waited.
+        if manner.page.is_some_and(|page| page.time_to_write().is_zero()) {
+            return Err(fail(Problem::Stale));
+        }
+        let requested = Instant::now();
         self.count.fetch_add(1, Ordering::Relaxed);
         request.headers_mut().insert(AUTHORIZATION, bearer(token).map_err(fail)?);
         request.headers_mut().insert(ACCEPT, JSON);
         let left = self.deadline.saturating_duration_since(Instant::now());
         let exchange = async {
             let response = self.hub.transport.carry(request).await?;
+            let arrived = Moment::now();
             let (status, headers) = (response.status(), response.headers().clone());
-            under_way.answered(status, &headers);
+            under_way.answered(status, &headers, manner.page.is_some());
             let body = match http::read_within(manner.largest, response).await {
                 Ok(body) => body,
                 // That it is an error says enough.
@@ -244,15 +262,15 @@ impl<'a> Calls<'a> {
                 Err(Unread::TooLarge) => return Err(Problem::TooLarge(manner.largest)),
                 Err(Unread::Lost(error)) => return Err(Problem::of(&error)),
             };
-            Ok((status, headers, body))
+            Ok((status, headers, body, arrived))
         };
-        let (status, headers, body) = match timeout(time.min(left), exchange).await {
+        let (status, headers, body, arrived) = match timeout(time.min(left), exchange).await {
             Ok(answered) => answered.map_err(fail)?,
             Err(_) if left <= time => return Err(HubError { may_be_done: true, ..fail(Problem::OutOfTime) }),
             Err(_) => return Err(fail(Problem::TooSlow)),
         };
         if status.is_success() {
-            return Ok(Answered { headers, body });
+            return Ok(Answered { headers, body, requested, arrived });
         }
         Err(HubError::refused(call, status.as_u16(), &headers, &body, token))
     }
@@ -270,4 +288,22 @@ fn bearer(token: &Secret) -> Result<HeaderValue, Problem> {
 pub(super) struct Answered {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// When the attempt began that was answered.
+    pub(super) requested: Instant,
+    /// When the head of the answer arrived.
+    pub(super) arrived: Moment,
+}
+
+/// A page of a list.
+pub(super) struct Paged<T> {
+    pub(super) content: T,
+    /// Where the next page is.
+    pub(super) next: Option<Url>,
+    /// Where this page was, and the most entries that were requested.
+    pub(super) url: Url,
+    pub(super) limit: usize,
+    pub(super) requested: Instant,
+    pub(super) arrived: Moment,
+    /// How long reading it took after its head had arrived.
+    pub(super) body_took: Duration,
 }

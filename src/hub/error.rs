@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, LOCATION};
 
+use super::told::Told;
 use crate::secret::{Secret, shown};
 use crate::{http, retry};
 
@@ -28,11 +29,13 @@ pub enum Problem {
         /// The HTTP status.
         status: u16,
         /// `X-Error-Code`, such as `RepoNotGated`; often absent.
-        code: Option<String>,
+        code: Option<Box<str>>,
         /// `X-Error-Message`, else the `error` of the body.
-        message: Option<String>,
+        message: Option<Box<str>>,
         /// `X-Request-Id`, to name the call by to the Hub's support.
-        request_id: Option<String>,
+        request_id: Option<Box<str>>,
+        /// How long the Hub wants no such call, where it says so.
+        retry_after: Option<Duration>,
     },
     /// No connection to the Hub could be made.
     Unreachable(String),
@@ -49,8 +52,10 @@ pub enum Problem {
         /// How many calls there are in a window, and how long that is; where the Hub tells.
         quota: Option<(u32, Duration)>,
     },
-    /// The Hub wants no call for longer than what was decided may wait to be written: it is to be read and decided again.
+    /// Not sent, because the Hub wants no call for so long that the page that was decided from would be too old.
     Postponed,
+    /// Not sent, because the page that was decided from had become too old: it is to be read and decided again.
+    Stale,
     /// The next page is said to be here, which is another origin or another list.
     ForeignPage(String),
     /// The answer is longer than so many bytes, and was not read.
@@ -71,7 +76,7 @@ impl Problem {
 }
 
 impl HubError {
-    pub(super) fn new(call: &str, problem: Problem) -> Self {
+    pub(crate) fn new(call: &str, problem: Problem) -> Self {
         let may_be_done = match &problem {
             Problem::TooSlow | Problem::Unanswered(_) | Problem::TooLarge(_) | Problem::Unreadable(_) => true,
             Problem::Refused { status, .. } => matches!(status, 408 | 500 | 502 | 504),
@@ -86,13 +91,16 @@ impl HubError {
         struct Body {
             error: String,
         }
-        let header = |name: &str| Some(shown(headers.get(name)?.to_str().ok()?, Some(token)));
+        let header = |name: &str| -> Option<Box<str>> {
+            Some(shown(headers.get(name)?.to_str().ok()?, Some(token)).into())
+        };
         let message = header("x-error-message").or_else(|| match headers.get(LOCATION) {
-            Some(to) => Some(shown(&moved_to(to.to_str().unwrap_or_default()), Some(token))),
-            None => serde_json::from_slice(body).ok().map(|Body { error }| shown(&error, Some(token))),
+            Some(to) => Some(shown(&moved_to(to.to_str().unwrap_or_default()), Some(token)).into()),
+            None => serde_json::from_slice(body).ok().map(|Body { error }| shown(&error, Some(token)).into()),
         });
         let (code, request_id) = (header("x-error-code"), header("x-request-id"));
-        Self::new(call, Problem::Refused { status, code, message, request_id })
+        let retry_after = Told::by(headers, SystemTime::now()).retry_after;
+        Self::new(call, Problem::Refused { status, code, message, request_id, retry_after })
     }
 
     fn refusal(&self) -> Option<(u16, &str, &str)> {
@@ -121,16 +129,42 @@ impl HubError {
             Problem::OutOfTime
             | Problem::RateLimited { .. }
             | Problem::Postponed
+            | Problem::Stale
             // It would be as large again.
             | Problem::TooLarge(_)
             | Problem::ForeignPage(_) => false,
         }
     }
 
-    /// Nothing was written, and what was decided is to be read and decided again.
+    /// Whether the write may have been carried out, so that only a list that is read later tells: no answer came, or one that
+    /// says nothing of what the Hub did (408 and every 5xx).
     #[must_use]
-    pub fn is_postponed(&self) -> bool {
-        self.problem == Problem::Postponed && !self.may_be_done
+    pub fn leaves_in_doubt(&self) -> bool {
+        self.may_be_done || self.status().is_some_and(|status| status == 408 || status >= 500)
+    }
+
+    /// Whether the Hub did nothing, and may do it later: it could not be reached, it wants no such call for now, or the page
+    /// that was decided from had become too old.
+    #[must_use]
+    pub fn is_put_off(&self) -> bool {
+        let is_early = matches!(self.status(), Some(425 | 429));
+        !self.leaves_in_doubt()
+            && (is_early || matches!(self.problem, Problem::Unreachable(_)) || self.is_unsent())
+    }
+
+    /// Whether nothing was sent, so that the page that was decided from does not become too old.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        matches!(self.problem, Problem::Postponed | Problem::Stale) && !self.may_be_done
+    }
+
+    /// How long the Hub wants no such call, where it said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.problem {
+            Problem::Refused { retry_after, .. } => retry_after,
+            _ => None,
+        }
     }
 
     /// The request is in that state already, or it is no more. The Hub tells this by its message alone.
@@ -200,7 +234,7 @@ impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.call)?;
         match &self.problem {
-            Problem::Refused { status, code, message, request_id } => {
+            Problem::Refused { status, code, message, request_id, .. } => {
                 write!(f, "the Hub answered {status}")?;
                 code.iter().try_for_each(|code| write!(f, " {code}"))?;
                 message.iter().try_for_each(|message| write!(f, ": {message}"))?;
@@ -232,7 +266,9 @@ impl fmt::Display for HubError {
                 })?;
                 f.write_str("; the next run goes on")
             }
-            Problem::Postponed => f.write_str("put off, for the Hub wants no call for a while"),
+            Problem::Postponed | Problem::Stale => f.write_str(
+                "not sent, because the list that was decided from had become too old; the next run goes on",
+            ),
             Problem::ForeignPage(place) => {
                 write!(f, "the next page is said to be {place}, which is not of the same list")
             }

@@ -33,6 +33,14 @@ pub(super) fn with_limit(page: &Url, limit: usize) -> Url {
     changed
 }
 
+/// The first page of the list of a page, of the same length, with one parameter besides.
+pub(crate) fn list_from(page: &Url, parameter: &str, value: &str) -> Url {
+    let mut first = page.clone();
+    let limit = limit(page).unwrap_or(super::PAGE).to_string();
+    first.query_pairs_mut().clear().append_pair("limit", &limit).append_pair(parameter, value);
+    first
+}
+
 /// Where the next page is, if these headers say that there is one. A target may be relative to `page`.
 fn next<'a>(headers: impl IntoIterator<Item = &'a HeaderValue>, page: &Url) -> Result<Option<Url>, Problem> {
     for header in headers {

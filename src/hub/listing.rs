@@ -46,8 +46,8 @@ async fn read_pages(
         if !visited.insert(url.clone()) {
             return Err(unreadable("its pages go in a circle".to_owned()));
         }
-        let (names, following) = calls.page(&url, wire::repos).await?;
-        for name in names {
+        let page = calls.page(&url, wire::repos).await?;
+        for name in page.content {
             match Repo::new(repo_type, &name) {
                 Ok(repo) if repo.is_owned_by(owner) => listing.repos.push(repo),
                 // Never reviewed: whoever names `acme/*` has said nothing about the repos of others.
@@ -61,7 +61,7 @@ async fn read_pages(
                 }
             }
         }
-        next = following;
+        next = page.next;
     }
     Ok(())
 }

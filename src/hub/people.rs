@@ -52,13 +52,13 @@ impl RepoCalls<'_> {
         let page = self.calls.page(&url, |body| {
             Ok(wire::entries(body)?.into_iter().filter_map(|entry| listed(entry, status)).collect())
         });
-        page.await.map_err(|error| self.heed(error))
+        page.await.map(|page| (page.content, page.next)).map_err(|error| self.heed(error))
     }
 
     /// Lets somebody in, whether or not they asked. Who is in already is [`Handled::Gone`].
     pub async fn grant(&self, user: &Identity) -> Result<Handled, HubError> {
         let named: wire::NamedBy = user.into();
-        match self.post("grant", &named, wire::handled).await {
+        match self.post("grant", &named, None, wire::handled).await {
             Ok(()) => Ok(Handled::Done),
             Err(error) if error.is_no_such_user() => Ok(Handled::NoUser),
             Err(error) if error.is_in_already() && error.may_be_done => Ok(Handled::Done),

@@ -13,11 +13,12 @@ use crate::secret::{Secret, shown};
 
 /// Reads the requests of a page of the list of this status. The Hub's lists lag behind its writes: an entry that says of
 /// itself that it is in another state by now is none of them.
-pub(super) fn page(body: &[u8], status: Status) -> Result<Vec<AccessRequest>, String> {
-    let mut requests: Vec<_> =
-        entries(body)?.into_iter().filter_map(|entry| request(entry, status)).collect();
+pub(super) fn page(body: &[u8], status: Status) -> Result<(Vec<AccessRequest>, usize), String> {
+    let entries = entries(body)?;
+    let count = entries.len();
+    let mut requests: Vec<_> = entries.into_iter().filter_map(|entry| request(entry, status)).collect();
     doubt_contradictions(&mut requests);
-    Ok(requests)
+    Ok((requests, count))
 }
 
 /// Whoever is listed more than once, and not the same each time, is doubtful: which of them stands, nobody knows.
@@ -304,7 +305,7 @@ mod tests {
     use super::*;
 
     fn one(entry: &str) -> AccessRequest {
-        let mut requests = page(format!("[{entry}]").as_bytes(), Status::Pending).expect("a page");
+        let mut requests = page(format!("[{entry}]").as_bytes(), Status::Pending).expect("a page").0;
         requests.pop().expect("a request")
     }
 
@@ -374,7 +375,7 @@ mod tests {
         for entry in entries {
             assert!(one(entry).doubt.is_some(), "{entry}");
             let beside = format!(r#"[{entry}, {{"user": {{"user": "eve"}}}}]"#);
-            assert_eq!(page(beside.as_bytes(), Status::Pending).expect("a page")[1].doubt, None, "{entry}");
+            assert_eq!(page(beside.as_bytes(), Status::Pending).expect("a page").0[1].doubt, None, "{entry}");
         }
     }
 
@@ -387,13 +388,13 @@ mod tests {
         assert_eq!(request.user.name.as_deref(), Some("ada"));
         assert!(request.requested_at.is_some());
         let done = br#"[{"requestId": "r7", "status": "rejected", "timestamp": "x"}]"#;
-        assert_eq!(page(done, Status::Pending).expect("a page").len(), 0);
+        assert_eq!(page(done, Status::Pending).expect("a page").0.len(), 0);
     }
 
     #[test]
     fn what_is_listed_but_no_longer_pending_is_left_alone() {
         let body = r#"[{"requestId": "r1", "status": "accepted"}, {"requestId": "r2", "status": "pending"}, {"requestId": "r3"}]"#;
-        assert_eq!(page(body.as_bytes(), Status::Pending).expect("a page").len(), 2);
+        assert_eq!(page(body.as_bytes(), Status::Pending).expect("a page").0.len(), 2);
     }
 
     #[test]
@@ -440,7 +441,7 @@ mod tests {
             |country: &str| format!(r#"{{"user": {{"_id": "ada"}}, "fields": {{"Country": "{country}"}}}}"#);
         let bob = r#"{"user": {"_id": "bob"}}"#;
         let body = format!("[{}, {bob}, {}, {bob}, {}]", ada("CH"), ada("KP"), ada("CH"));
-        let page = page(body.as_bytes(), Status::Pending).expect("a page");
+        let page = page(body.as_bytes(), Status::Pending).expect("a page").0;
         let doubtful: Vec<bool> = page.iter().map(|request| request.doubt.is_some()).collect();
         assert_eq!(doubtful, [true, false, true, false, true]);
     }

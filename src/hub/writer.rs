@@ -36,7 +36,7 @@ impl<'a> Writer<'a> {
         if identities.len() <= 1 || refused_before {
             return self.write_each(identities, answer, false).await;
         }
-        let error = match self.calls.batch(identities, answer).await {
+        let error = match self.calls.batch(identities, answer, None).await {
             Ok(handled) => return handled.into_iter().map(Ok).collect(),
             Err(error) if !error.is_batch_refused() => return fail_each(identities, &error),
             Err(error) => error,
@@ -67,7 +67,7 @@ impl<'a> Writer<'a> {
         answer: &Answer,
         may_be_done: bool,
     ) -> Vec<Result<Handled, HubError>> {
-        let write = async |identity| match self.calls.handle(identity, answer).await {
+        let write = async |identity| match self.calls.handle(identity, answer, None).await {
             Ok(Handled::Gone) if may_be_done => Ok(Handled::Done),
             Err(error) => Err(HubError { may_be_done: error.may_be_done || may_be_done, ..error }),
             written => written,

@@ -1,24 +1,67 @@
-//! Those who are decided and not yet written, in groups that one call can write.
+//! Decisions that are to be written, in groups that one call can write.
 
 use std::collections::VecDeque;
-use std::mem::{Discriminant, discriminant};
 
 use chrono::{DateTime, Utc};
 
-use crate::hub::{Answer, MAX_BATCH};
-use crate::model::{Decision, Identity};
+use super::ledger::{Attempts, Key};
+use crate::hub::{Answer, MAX_BATCH, Moment};
+use crate::model::{AccessRequest, Decision, Identity};
 
 /// A decision that is to be written.
+#[derive(Debug)]
 pub(super) struct Decided {
-    pub(super) identity: Identity,
-    /// What the review knows the user by.
-    pub(super) hash: u64,
+    pub(super) key: Key,
+    pub(super) names: Names,
     pub(super) who: Option<Identity>,
     pub(super) requested_at: Option<DateTime<Utc>>,
     pub(super) decision: Decision,
+    pub(super) attempts: Attempts,
+    /// When the page arrived that was decided from.
+    pub(super) page: Moment,
+}
+
+/// How a write may name a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) request_id: Option<Identity>,
+    /// By the id of the user, else by the name.
+    pub(super) user: Option<Identity>,
+}
+
+/// By which of its names the Hub did not know a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tried {
+    pub(super) request_id: bool,
+    pub(super) user: bool,
+    /// A batch did not know it by its only name, which `handle` may know.
+    pub(super) batch: bool,
+}
+
+impl Names {
+    pub(super) fn of(request: &AccessRequest) -> Self {
+        let AccessRequest { request_id, user, .. } = request;
+        let by_id = user.id.clone().map(Identity::UserId);
+        Self {
+            request_id: request_id.clone().map(Identity::RequestId),
+            user: by_id.or_else(|| user.name.clone().map(Identity::UserName)),
+        }
+    }
+
+    /// What names the request alone: `handle` by `requestId` is new on the Hub, so the user goes first. A name that the Hub did
+    /// not know is not used again where there is another.
+    pub(super) fn alone(&self, tried: Tried) -> Option<&Identity> {
+        let by_user = self.user.as_ref().filter(|_| !tried.user);
+        by_user.or(self.request_id.as_ref().filter(|_| !tried.request_id)).or(self.user.as_ref())
+    }
+
+    pub(super) fn has_one(&self) -> bool {
+        self.request_id.is_none() || self.user.is_none()
+    }
 }
 
 /// What is written in one call: up to [`MAX_BATCH`] requests that get the same verdict with the same reason.
+#[derive(Debug)]
 pub(super) struct Group {
     pub(super) answer: Answer,
     pub(super) decided: Vec<Decided>,
@@ -26,39 +69,45 @@ pub(super) struct Group {
 
 /// The decisions that wait for a call, first come, first served. A group is put together when a call can be made, and not
 /// before: what was decided meanwhile goes with it, so that few calls go out with less than they could carry.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
     kinds: Vec<Kind>,
     arrivals: u64,
 }
 
-/// All that one call could write, if it could carry as many. They are named the same way as well, so that a batch that is
-/// refused for one way of naming holds up no other.
+/// All that one call could write, if it could carry as many. Requests with and without an id, or a user, are apart, so that a batch
+/// that is refused for one way of naming holds up no other.
+#[derive(Debug)]
 struct Kind {
     answer: Answer,
-    named: Discriminant<Identity>,
+    named: (bool, bool),
+    /// Those of which the Hub did not know a name are written one by one.
+    is_single: bool,
     waiting: VecDeque<(u64, Decided)>,
 }
 
 impl Queue {
     pub(super) fn push(&mut self, decided: Decided) {
         let Decision { verdict, reason, .. } = &decided.decision;
-        let named = discriminant(&decided.identity);
-        let known = self.kinds.iter().position(|Kind { answer, named: as_well, .. }| {
-            answer.verdict == *verdict && answer.reason == *reason && *as_well == named
+        let named = (decided.names.request_id.is_some(), decided.names.user.is_some());
+        let is_single = decided.attempts.tried != Tried::default();
+        let known = self.kinds.iter().position(|kind| {
+            kind.answer.verdict == *verdict
+                && kind.answer.reason == *reason
+                && (kind.named, kind.is_single) == (named, is_single)
         });
         let place = known.unwrap_or_else(|| {
             let answer = Answer { verdict: *verdict, reason: reason.clone() };
-            self.kinds.push(Kind { answer, named, waiting: VecDeque::new() });
+            self.kinds.push(Kind { answer, named, is_single, waiting: VecDeque::new() });
             self.kinds.len() - 1
         });
         self.kinds[place].waiting.push_back((self.arrivals, decided));
         self.arrivals += 1;
     }
 
-    /// Takes out the decision about one user, if it is still here.
-    pub(super) fn withdraw(&mut self, hash: u64) -> Option<Decided> {
-        let place = |kind: &Kind| kind.waiting.iter().position(|(_, decided)| decided.hash == hash);
+    /// Takes out the decision about one request, if it is still here.
+    pub(super) fn withdraw(&mut self, key: Key) -> Option<Decided> {
+        let place = |kind: &Kind| kind.waiting.iter().position(|(_, decided)| decided.key == key);
         let (kind, place) = self.kinds.iter().enumerate().find_map(|(at, kind)| Some((at, place(kind)?)))?;
         let (_, withdrawn) = self.kinds[kind].waiting.remove(place)?;
         if self.kinds[kind].waiting.is_empty() {
@@ -70,10 +119,10 @@ impl Queue {
     /// Takes out a group with the one who has waited longest, among the full groups if it has to be full.
     pub(super) fn take(&mut self, full: bool) -> Option<Group> {
         let kinds = self.kinds.iter_mut().enumerate();
-        let ready = kinds.filter(|(_, kind)| !full || kind.waiting.len() >= MAX_BATCH);
+        let ready = kinds.filter(|(_, kind)| !full || kind.waiting.len() >= kind.size());
         let (place, kind) =
             ready.min_by_key(|(_, kind)| kind.waiting.front().map(|(arrival, _)| *arrival))?;
-        let size = kind.waiting.len().min(MAX_BATCH);
+        let size = kind.waiting.len().min(kind.size());
         let decided = kind.waiting.drain(..size).map(|(_, decided)| decided).collect();
         let answer = kind.answer.clone();
         if kind.waiting.is_empty() {
@@ -87,21 +136,34 @@ impl Queue {
     }
 }
 
+impl Kind {
+    fn size(&self) -> usize {
+        if self.is_single { 1 } else { MAX_BATCH }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Grounds, Verdict};
+    use crate::model::{Grounds, User, Verdict};
+    use crate::review::ledger::Ledger;
 
     fn decided(name: &str, verdict: Verdict, reason: Option<&str>, by_id: bool) -> Decided {
-        let identity = if by_id { Identity::UserId } else { Identity::RequestId }(name.to_owned());
+        let request = AccessRequest {
+            request_id: (!by_id).then(|| name.to_owned()),
+            user: User { id: by_id.then(|| name.to_owned()), ..User::default() },
+            ..AccessRequest::default()
+        };
         let decision = Decision { verdict, reason: reason.map(Into::into), grounds: Grounds::NoRule };
         let who = Some(Identity::UserName(name.to_owned()));
-        Decided { identity, hash: 0, who, requested_at: None, decision }
+        let key = Ledger::default().key(&request).expect("a name");
+        let (names, attempts, page) = (Names::of(&request), Attempts::default(), Moment::now());
+        Decided { key, names, who, requested_at: None, decision, attempts, page }
     }
 
     fn names(group: Option<Group>) -> Vec<String> {
         let decided = group.expect("a group").decided;
-        decided.iter().map(|one| one.identity.as_str().to_owned()).collect()
+        decided.iter().filter_map(|one| Some(one.who.as_ref()?.as_str().to_owned())).collect()
     }
 
     #[test]

@@ -1,247 +1,246 @@
-//! When the list is read again, how far ahead, and who is decided once.
+//! Which page is read next, and what is done about a request that a page lists: tables of cases.
 
-use std::pin::Pin;
-use std::sync::Arc;
+use tokio::time::advance;
 
-use chrono::TimeDelta;
-use lambda_http::http;
-use reqwest::{Request, Response};
-use tokio::sync::Semaphore;
-
+use super::pass::{Next, PageRead, Pass, Standing};
+use super::queue::Names;
 use super::*;
-use crate::hub::{Problem, Transport};
-use crate::keyring::{Keyring, Source, Sources};
-use crate::model::RepoType;
-use crate::secret::Secret;
+use crate::hub::{LIST_LAG, Problem};
+use crate::model::User;
 
-fn repo() -> Repo {
-    Repo::new(RepoType::Model, "acme/model").expect("a name")
+fn page(next: Option<&str>) -> PageRead {
+    PageRead {
+        url: "https://hub/pending?limit=1000&cursor=7".parse().expect("a URL"),
+        next: next.map(|next| next.parse().expect("a URL")),
+        is_full: false,
+        fingerprint: 1,
+        oldest: "2026-11-25T08:00:00Z".parse().ok(),
+        newest: "2026-11-25T09:00:00Z".parse().ok(),
+        requested: Instant::now(),
+        body_took: Duration::ZERO,
+    }
 }
 
-fn with_review<T>(test: impl FnOnce(&mut Review) -> T) -> T {
-    with_review_by(r#"{"rules": []}"#, test)
+/// A full page without a next link.
+fn unlinked(fingerprint: u64) -> PageRead {
+    PageRead { is_full: true, fingerprint, ..page(None) }
 }
 
-fn with_review_by<T>(policy: &str, test: impl FnOnce(&mut Review) -> T) -> T {
-    let repo = repo();
-    let policy = Policy::parse(policy).expect("a policy");
-    let deadline = Instant::now() + Duration::from_secs(3600);
-    let mut tell = |_: Step| ();
-    let mut review = Review::new(&repo, &policy, false, deadline, &mut tell);
-    review.passes = 1;
-    test(&mut review)
+/// A pass that has read these pages.
+fn pass(pages: Vec<PageRead>) -> Pass {
+    let mut pass = Pass::new();
+    assert!(pass.next_linked(Instant::now()).is_some());
+    for page in pages {
+        pass.read(page).expect("no circle");
+        pass.next_linked(Instant::now());
+    }
+    pass
 }
 
-/// How long to wait before the list is read again after passes over so many pages, each of which wrote or not and
-/// still listed so many of those who had been written before.
-fn waits(pages: usize, passes: &[(bool, u64)]) -> Vec<Option<u128>> {
-    with_review(|review| {
-        let mut wait = |&(wrote, still_listed)| {
-            review.pass = Pass { pages, wrote, still_listed, ..Pass::default() };
-            review.look_again().map(|wait| wait.as_millis())
-        };
-        passes.iter().map(&mut wait).collect()
-    })
+fn at_rest() -> Standing {
+    Standing { now: Instant::now(), again_from: None, settles: None }
 }
 
-#[test]
-fn the_list_is_read_again_until_nobody_can_have_been_skipped() {
-    assert_eq!(waits(1, &[(true, 9)]), [None], "a page shows everybody at once");
-    assert_eq!(waits(2, &[(false, 0)]), [None], "nobody left");
-    assert_eq!(waits(2, &[(true, 0), (false, 0)]), [Some(0), None], "nobody is left to leave");
+fn first_page(from: Instant) -> Next {
+    Next::Read { page: None, limit: PAGE, from }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pass_ends_once_nobody_can_have_been_skipped() {
+    let now = Instant::now();
+    let two_pages = || pass(vec![page(Some("https://hub/2")), page(None)]);
+    let settles = Standing { settles: Some(now + LIST_LAG), ..at_rest() };
+    assert_eq!(pass(vec![page(None)]).next(settles), Next::End(Ok(())), "one page shows everybody");
+    assert_eq!(two_pages().next(at_rest()), Next::End(Ok(())), "nobody left");
+    assert_eq!(two_pages().next(settles), first_page(now + LIST_LAG), "what was written may still be listed");
+    let mut wrote = two_pages();
+    wrote.wrote = true;
+    assert_eq!(wrote.next(settles), first_page(now));
+    let again = Standing { again_from: Some(now + LIST_LAG), ..at_rest() };
+    assert_eq!(pass(vec![page(None)]).next(again), first_page(now + LIST_LAG));
+}
+
+#[tokio::test(start_paused = true)]
+async fn restless_list_is_given_up() {
+    let mut pass = pass(vec![page(None)]);
+    let again = Standing { again_from: Some(Instant::now()), ..at_rest() };
+    let passes = (0..100).take_while(|_| matches!(pass.next(again), Next::Read { .. })).count();
+    assert_eq!(passes, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_page_without_link_is_probed_on_both_sides() {
+    let mut pass = pass(vec![unlinked(1)]);
+    let mut probes = Vec::new();
+    while let Next::Read { page: Some(url), .. } = pass.next(at_rest()) {
+        probes.push(url.query().unwrap_or_default().to_owned());
+        pass.read(page(None)).expect("no circle");
+    }
     assert_eq!(
-        waits(2, &[(true, 0), (false, 5), (false, 0)]),
-        [Some(0), Some(100), None],
-        "it has caught up"
+        probes,
+        ["limit=1000&after=2026-11-25T08%3A59%3A59.999Z", "limit=1000&before=2026-11-25T08%3A00%3A00.001Z"]
     );
-    assert_eq!(waits(2, &[(true, 5), (false, 5), (false, 5)]), [Some(0), Some(100), None], "it stands still");
-    let moves = [(true, 0), (false, 5), (false, 4), (false, 3), (true, 3), (false, 3), (false, 2)];
-    let expected = [Some(0), Some(100), Some(200), Some(400), Some(0), Some(100), Some(200)];
-    assert_eq!(waits(2, &moves), expected, "it moves");
+    assert_eq!(pass.next(at_rest()), Next::End(Ok(())), "partial answers prove the end");
 }
 
-#[test]
-fn a_list_that_never_stands_still_is_given_up() {
-    let restless: Vec<(bool, u64)> = (1..20).map(|listed| (false, listed)).collect();
-    let waits = waits(2, &restless);
-    assert_eq!(waits[..6], [100, 200, 400, 800, 1600, 2000].map(Some));
-    assert_eq!((waits[9], waits[10]), (Some(2000), None));
+#[tokio::test(start_paused = true)]
+async fn same_full_page_again_proves_nothing() {
+    let mut pass = pass(vec![unlinked(1)]);
+    while let Next::Read { page: Some(_), .. } = pass.next(at_rest()) {
+        pass.read(unlinked(1)).expect("no circle");
+    }
+    assert!(matches!(pass.next(at_rest()), Next::End(Err(_))));
 }
 
-#[test]
-fn what_was_postponed_is_looked_at_again_but_nothing_is_after_a_failure() {
-    with_review(|review| {
-        review.postponed = true;
-        assert_eq!(review.look_again(), Some(Duration::ZERO));
-        assert_eq!(review.look_again(), None);
-        (review.postponed, review.report.error) = (true, Some(Failure::Other("no".to_owned())));
-        assert_eq!(review.look_again(), None);
-    });
+#[tokio::test(start_paused = true)]
+async fn full_page_of_which_some_were_written_is_read_again() {
+    let mut pass = pass(vec![unlinked(1)]);
+    pass.wrote = true;
+    assert_eq!(pass.next(at_rest()), first_page(Instant::now()));
 }
 
-#[test]
-fn who_was_held_is_not_decided_again_in_this_run_not_even_with_another_request() {
-    with_review(|review| {
-        let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
-        review.decide(&request);
-        review.decide(&request);
-        request.requested_at = Some(Utc::now());
-        review.decide(&request);
-        assert_eq!(review.report.counts.held, 1);
-    });
-}
-
-#[test]
-fn who_is_listed_with_another_request_before_anything_was_written_is_held() {
-    with_review_by(r#"{"rules": [], "default": "accept"}"#, |review| {
-        let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
-        request.requested_at = Some(Utc::now() - TimeDelta::seconds(60));
-        review.decide(&request);
-        assert_eq!((review.queue.len(), review.unwritten), (1, 1));
-        request.requested_at = Some(Utc::now());
-        review.decide(&request);
-        review.decide(&request);
-        assert_eq!((review.queue.len(), review.unwritten, review.report.counts.held), (0, 0, 1));
-        assert!(review.queue.take(false).is_none());
-        assert_eq!(review.pass.still_listed, 0);
-        assert!(review.report.counts.oldest_pending_s.is_some_and(|age| age >= 60));
-    });
-}
-
-#[test]
-fn who_has_asked_again_is_new_once_the_first_request_is_written_and_not_before() {
-    with_review_by(r#"{"rules": [], "default": "accept"}"#, |review| {
-        let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
-        review.decide(&request);
-        let decided = review.queue.take(false).expect("a group").decided;
-        request.requested_at = Some(Utc::now());
-        review.decide(&request);
-        assert_eq!(review.queue.len(), 0, "the first is on its way");
-        review.account_for(decided.into_iter().map(|one| (one, Ok(Handled::Done))).collect());
-        review.decide(&request);
-        review.decide(&request);
-        assert_eq!((review.queue.len(), review.report.counts.accepted), (1, 1));
-    });
-}
-
-#[test]
-fn no_wait_goes_past_the_deadline() {
-    with_review(|review| {
-        review.deadline = Instant::now() + FIRST_PATIENCE / 2;
-        review.pass = Pass { pages: 2, still_listed: 1, ..Pass::default() };
-        assert_eq!(review.look_again(), None);
-        assert!(
-            review.report.error.as_ref().is_some_and(|error| error.to_string().contains("has not caught up"))
-        );
-    });
-}
-
-#[test]
-fn the_next_pass_begins_early_only_if_what_is_left_fits_a_page() {
-    let begins = |held: u64, unwritten| {
-        with_review(|review| {
-            review.pass = Pass { pages: 2, wrote: true, ..Pass::default() };
-            review.held = (0..held).collect();
-            review.unwritten = unwritten;
-            review.next_page(0).is_some()
-        })
-    };
-    assert!(begins(0, 999) && begins(500, 499) && begins(5000, 0));
-    assert!(!begins(0, 1000) && !begins(500, 500) && !begins(5000, 1));
-}
-
-#[test]
-fn what_is_read_ahead_is_two_and_a_half_batches_for_each_call_and_at_most_two_pages() {
-    assert_eq!([1, 2, 7, 8, 100].map(max_ahead), [250, 500, 1750, 2000, 2000]);
-}
-
-#[test]
-fn no_page_is_read_before_those_at_hand_are_few_enough() {
-    with_review(|review| {
-        let page: Url = "https://hub/page".parse().expect("a URL");
-        review.next = Some(page.clone());
-        review.undecided.extend([AccessRequest::default(), AccessRequest::default()]);
-        let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
-        for name in ["ada", "bob", "eve"] {
-            let (identity, decision) = (Identity::UserName(name.to_owned()), decision.clone());
-            review.queue.push(Decided { identity, hash: 0, who: None, requested_at: None, decision });
+#[tokio::test(start_paused = true)]
+async fn slow_body_halves_the_next_page_down_to_ten() {
+    let limits = (0..9).scan(Pass::new(), |pass, _| {
+        pass.read(PageRead { body_took: Duration::from_millis(1001), ..page(None) }).expect("no circle");
+        match pass.next(Standing { again_from: Some(Instant::now()), ..at_rest() }) {
+            Next::Read { limit, .. } => Some(limit),
+            Next::End(_) => None,
         }
-        assert_eq!(review.next_page(4), None, "two and three are more than four");
-        assert_eq!(review.next_page(5), Some((Some(page), Duration::ZERO)));
     });
+    assert_eq!(limits.collect::<Vec<_>>(), [500, 250, 125, 62, 31, 15, 10, 10, 10]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn how_many_wait_is_told_once_and_deciding_a_page_may_take_half_of_the_time_left() {
-    let (repo, policy) = (repo(), Policy::parse(r#"{"rules": []}"#).expect("a policy"));
-    let turns = Semaphore::new(2);
-    let mut listed = Vec::new();
-    let mut tell = |step: Step| listed.extend(if let Step::Listed(more) = step { Some(more) } else { None });
-    let begun = Instant::now();
-    let mut review = Review::new(&repo, &policy, false, begun + Duration::from_secs(8), &mut tell);
-    for (passes, requests) in [(1, 3), (2, 5)] {
-        review.passes = passes;
-        let requests = (0..requests).map(|_| AccessRequest::default()).collect();
-        review.take_in(Ok((turns.try_acquire().expect("a turn"), Page { requests, next: None })));
+#[test]
+fn pages_in_a_circle_are_an_error() {
+    let mut pass = Pass::new();
+    pass.read(page(Some("https://hub/2"))).expect("new");
+    assert!(pass.read(page(Some("https://hub/2"))).is_err());
+}
+
+fn request(id: &str, user: &str, seconds: i64) -> AccessRequest {
+    AccessRequest {
+        request_id: Some(id.to_owned()),
+        user: User { id: Some(user.to_owned()), ..User::default() },
+        requested_at: chrono::DateTime::from_timestamp(seconds, 0),
+        ..AccessRequest::default()
     }
-    assert_eq!(review.decide_until - begun, Duration::from_secs(4));
-    assert_eq!(review.undecided.len(), 8);
-    drop(review);
-    assert_eq!(listed, [3], "those of the second pass were seen before");
+}
+
+/// A ledger with an accepted request that is on its way, and its key.
+fn sent(attempts: Attempts) -> (Ledger, Key) {
+    let (mut ledger, request) = (Ledger::default(), request("r", "ada", 0));
+    let key = ledger.key(&request).expect("named");
+    let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
+    let (names, page) = (Names::of(&request), Moment::now());
+    let decided = Decided { key, names, who: None, requested_at: None, decision, attempts, page };
+    ledger.queue(&decided, 1);
+    ledger.send(key);
+    (ledger, key)
+}
+
+fn lost() -> HubError {
+    HubError::new("POST /x", Problem::TooSlow)
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_decided_in_time_is_left_to_the_next_run() {
-    with_review(|review| {
-        let nobody = AccessRequest::default;
-        (review.undecided, review.decide_until) = ([nobody(), nobody()].into(), Instant::now());
-        review.decide_some();
-        assert_eq!((review.report.counts.held, review.report.error.is_none()), (2, true), "just in time");
-
-        (review.undecided, review.next) = ([nobody(), nobody()].into(), "https://hub/page".parse().ok());
-        review.decide_until -= Duration::from_nanos(1);
-        review.decide_some();
-        assert_eq!((review.report.counts.held, review.undecided.len(), &review.next), (2, 0, &None));
-        let error = review.report.error.as_ref().map(ToString::to_string).unwrap_or_default();
-        assert!(error.contains("deciding takes too long"), "{error}");
-    });
+async fn request_in_doubt_waits_for_a_later_page() {
+    let (mut ledger, key) = sent(Attempts::default());
+    let ended = Instant::now();
+    let one = Attempts { made: 1, ..Attempts::default() };
+    assert!(ledger.written(key, one, Err(lost()), ended).is_none());
+    assert_eq!(ledger.look_again(1, ended, ended), Some(ended + LIST_LAG));
+    let bit = Duration::from_millis(1);
+    assert_eq!(ledger.list(key, ended + LIST_LAG - bit, 2), Listed::Ignore);
+    assert_eq!(ledger.list(key, ended + LIST_LAG, 3), Listed::Decide(one));
+    assert_eq!(ledger.look_again(1, ended + LIST_LAG, ended), None);
 }
 
-/// A Hub whose list, two pages long, shows Ada for ever, whatever is made of her request. Each call takes a second.
-#[derive(Debug)]
-struct Lagging;
-
-impl Transport for Lagging {
-    fn carry(&self, call: Request) -> Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send + '_>> {
-        let link = r#"</api/models/acme/model/user-access-request/pending?cursor=2>; rel="next""#;
-        let (link, body) = match (call.method().as_str(), call.url().query()) {
-            ("GET", Some("limit=1000")) => {
-                (Some(link), r#"[{"user": {"_id": "id-ada", "user": "ada"}, "status": "pending"}]"#)
-            }
-            ("GET", _) => (None, "[]"),
-            _ => (None, "{}"),
-        };
-        let mut answer = http::Response::new(body);
-        answer.headers_mut().extend(link.map(|link| (http::header::LINK, link.parse().expect("a header"))));
-        Box::pin(async {
-            sleep(Duration::from_secs(1)).await;
-            Ok(answer.into())
-        })
+#[tokio::test(start_paused = true)]
+async fn request_in_doubt_that_is_listed_no_more_is_unknown() {
+    for (began, is_known) in [(LIST_LAG, true), (Duration::from_millis(1999), false)] {
+        let (mut ledger, key) = sent(Attempts::default());
+        let ended = Instant::now();
+        ledger.written(key, Attempts::default(), Err(lost()), ended);
+        let concluded = ledger.finish(2, Some(ended + began)).remove(0);
+        assert_eq!((concluded.outcome, concluded.is_known), (Outcome::Unknown, is_known));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_lags_is_given_time_before_it_is_read_again() {
-    let given = || Source::Given(Secret::new("never shown"));
-    let sources = Sources { token: given(), webhook: Some(given()), webhook_previous: None };
-    let client = crate::http::client().expect("a client");
-    let keyring = Keyring::read(sources, &client).await.expect("what is given");
-    let hub = Hub::new(Lagging, "https://hub".parse().expect("a URL"), Arc::new(keyring), 8);
-    let policy = Policy::parse(r#"{"rules": [], "default": "accept"}"#).expect("a policy");
-    let begun = Instant::now();
-    let report = review(&repo(), &policy, &hub, false, begun + Duration::from_secs(60), &mut |_| ()).await;
-    assert!(report.complete, "{:?}", report.error);
-    // Two pages and, with the second of them, a verdict; the same two pages at once, for others may have been skipped; and,
-    // after a while, once more.
-    assert_eq!((report.counts.calls, begun.elapsed()), (7, Duration::from_secs(6) + FIRST_PATIENCE));
+async fn written_request_is_ignored_while_the_list_lags() {
+    let (mut ledger, key) = sent(Attempts::default());
+    let ended = Instant::now();
+    assert!(ledger.written(key, Attempts::default(), Ok(Handled::Done), ended).is_some());
+    ledger.forget_fresh(ended);
+    assert_eq!((ledger.list(key, ended, 2), ledger.relisted()), (Listed::Ignore, 0));
+    advance(LIST_LAG).await;
+    ledger.forget_fresh(Instant::now());
+    assert_eq!((ledger.list(key, Instant::now(), 3), ledger.relisted()), (Listed::Ignore, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_that_is_gone_by_both_names_is_stuck() {
+    let (mut ledger, key) = sent(Attempts::default());
+    let mut attempts = Attempts { made: 1, ..Attempts::default() };
+    attempts.tried.user = true;
+    ledger.written(key, attempts, Ok(Handled::Gone), Instant::now());
+    advance(LIST_LAG).await;
+    assert_eq!(ledger.list(key, Instant::now(), 2), Listed::Decide(attempts), "by its other name");
+    attempts.tried.request_id = true;
+    ledger.written(key, attempts, Ok(Handled::NoUser), Instant::now());
+    assert_eq!(ledger.list(key, Instant::now(), 3), Listed::Ignore);
+    advance(LIST_LAG).await;
+    assert_eq!(ledger.list(key, Instant::now(), 4), Listed::GiveUp(Outcome::Stuck));
+}
+
+#[tokio::test(start_paused = true)]
+async fn eighth_attempt_is_the_last() {
+    for (made, stalled, expected) in [(7, 2, None), (8, 0, Some(())), (3, 3, Some(()))] {
+        let (mut ledger, key) = sent(Attempts::default());
+        let attempts = Attempts { made, stalled, ..Attempts::default() };
+        ledger.written(key, attempts, Err(HubError::new("POST /x", Problem::Postponed)), Instant::now());
+        let listed = ledger.list(key, Instant::now(), 2);
+        assert_eq!(listed == Listed::GiveUp(Outcome::Failed), expected.is_some(), "{made} {stalled}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_request_waits_while_the_old_one_is_in_doubt() {
+    let (mut ledger, old) = sent(Attempts::default());
+    let new = ledger.key(&request("r2", "ada", 60)).expect("named");
+    assert_eq!(ledger.list(new, Instant::now(), 1), Listed::Ignore, "a write is under way");
+    let ended = Instant::now();
+    assert_eq!(ledger.look_again(1, ended, ended), Some(ended), "it was overlooked");
+    ledger.written(old, Attempts::default(), Err(lost()), ended);
+    assert_eq!(ledger.list(new, ended, 1), Listed::Ignore);
+    assert_eq!(ledger.list(new, ended + LIST_LAG, 1), Listed::Decide(Attempts::default()));
+}
+
+#[test]
+fn user_with_two_requests_before_a_write_contradicts() {
+    let (mut ledger, request_of_ada) = (Ledger::default(), request("r", "ada", 0));
+    let key = ledger.key(&request_of_ada).expect("named");
+    let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
+    let (names, page, attempts) = (Names::of(&request_of_ada), Moment::now(), Attempts::default());
+    let decided = Decided { key, names, who: None, requested_at: None, decision, attempts, page };
+    ledger.queue(&decided, 1);
+    let other = ledger.key(&request("r2", "ada", 0)).expect("named");
+    assert_eq!(ledger.list(other, Instant::now(), 1), Listed::Contradicts(key));
+    let bob = ledger.key(&request("r3", "bob", 0)).expect("named");
+    assert_eq!(ledger.list(bob, Instant::now(), 1), Listed::Decide(attempts));
+}
+
+#[test]
+fn names_are_tried_one_after_the_other() {
+    let names = Names::of(&request("r", "ada", 0));
+    let mut tried = queue::Tried::default();
+    assert_eq!(names.alone(tried), Some(&Identity::UserId("ada".to_owned())));
+    tried.user = true;
+    assert_eq!(names.alone(tried), Some(&Identity::RequestId("r".to_owned())));
+}
+
+#[test]
+fn read_ahead_is_bounded_by_calls_and_pages() {
+    assert_eq!([1, 2, 7, 8, 100].map(max_ahead), [250, 500, 1750, 2000, 2000]);
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use chrono::{DateTime, Utc};
 use reqwest::Url;
 use serde_json::{Value, json};
 
@@ -169,6 +170,9 @@ fn list(
         return Answer::error(400, None, "Invalid value for parameter q: must be at most 250 characters");
     }
     let (lag, limit, cursor) = (model.lag, paging.limit.min(model.max_page), model.cursor);
+    let (links_pages, newest_first) = (model.links_pages, model.newest_first);
+    let time = |name| param(query, name).and_then(|text| text.parse::<DateTime<Utc>>().ok());
+    let (before, after) = (time("before"), time("after"));
     let (origin, elsewhere) = (model.origin.clone(), model.next_page.clone());
     let repo = model.repo(key);
     if let (Some(page), Status::Pending) = (&repo.raw_page, status) {
@@ -178,10 +182,18 @@ fn list(
         Cursor::Points => (paging.cursor, 0),
         Cursor::Counts => (0, paging.cursor),
     };
-    let listed = repo.list(status, lag, from).filter(|(_, request)| repo.finds(request, &searched));
+    // Whether the moment itself counts is unknown: here it does not.
+    let is_between = |request: &AccessRequest| {
+        before.is_none_or(|before| request.requested_at < before)
+            && after.is_none_or(|after| request.requested_at > after)
+    };
+    let listed = repo.list(status, lag, from);
+    let listed = listed.filter(|(_, request)| repo.finds(request, &searched) && is_between(request));
+    let listed: Box<dyn Iterator<Item = _>> =
+        if newest_first { Box::new(listed.collect::<Vec<_>>().into_iter().rev()) } else { Box::new(listed) };
     let mut listed = listed.skip(skipped);
     let page: Vec<_> = listed.by_ref().take(limit).map(|(_, request)| repo.entry(request, status)).collect();
-    let next = listed.next().map(|(place, _)| match cursor {
+    let next = listed.next().filter(|_| links_pages).map(|(place, _)| match cursor {
         Cursor::Points => place,
         Cursor::Counts => skipped + limit,
     });
@@ -280,7 +292,12 @@ fn batch(model: &mut Model, key: &str, body: &Value) -> Answer {
     }
     let mut results = Vec::new();
     for mut one in requests {
+        let is_denied = model.batch == Batch::DeniesRequestId && !one["requestId"].is_null();
         match named(model, key, &one) {
+            Ok(_) if is_denied => {
+                one["ok"] = json!(false);
+                one["error"] = json!("user_not_found");
+            }
             Ok(request) => {
                 // Unlike handle, a batch may say again what is so already.
                 if request.status != status {

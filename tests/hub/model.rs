@@ -64,6 +64,8 @@ pub enum Batch {
     Any,
     /// Refuses a request that is named by `requestId` with a 400.
     NoRequestId,
+    /// Says of each request that is named by `requestId` that there is no such user, and answers 200.
+    DeniesRequestId,
     /// There is none: 404.
     Unknown,
 }
@@ -361,6 +363,8 @@ impl fmt::Display for Call {
 }
 
 /// Everything that this Hub knows.
+// Each is a switch of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Model {
     pub token: String,
     pub origin: String,
@@ -381,6 +385,11 @@ pub struct Model {
     pub max_page: usize,
     /// The link to the next page, if it is to be another than the right one.
     pub next_page: Option<String>,
+    /// Whether a page says where the next one is. An older client was seen to stop at 1,000 entries, so a full page without a link
+    /// is no proof of the end.
+    pub links_pages: bool,
+    /// Whether a list begins with the newest request; the real order is unknown.
+    pub newest_first: bool,
     /// Whether a list of repos can be asked for the gated ones only.
     pub filters_by_gate: bool,
     pub quota: Quota,
@@ -417,11 +426,13 @@ impl Model {
             account: Account::new(),
             webhooks: Vec::new(),
             collections: Vec::new(),
-            batch: Batch::NoRequestId,
+            batch: Batch::Any,
             lag: Duration::ZERO,
             cursor: Cursor::Points,
             max_page: 1000,
             next_page: None,
+            links_pages: true,
+            newest_first: false,
             filters_by_gate: true,
             quota: Quota::new(1000, Duration::from_secs(300)),
             tells_limits: true,

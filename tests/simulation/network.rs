@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub struct Network {
     /// The share of calls that are kept for long on their way.
     late: Arc<Mutex<f32>>,
     random: Arc<Mutex<fastrand::Rng>>,
+    calls: Arc<AtomicU64>,
     /// The Hub has said that it wants no call before.
     not_before: Arc<Mutex<Option<Instant>>>,
 }
@@ -45,6 +46,7 @@ impl Network {
             run: Arc::default(),
             late: Arc::new(Mutex::new(late)),
             random,
+            calls: Arc::new(AtomicU64::new(seed << 20)),
             not_before: Arc::default(),
         }
     }
@@ -62,7 +64,8 @@ impl Network {
                 let reply = {
                     let mut world = lock(&this.world);
                     world.model.origin.clone_from(&lock(&origin));
-                    world.exchange(run, &call, token.as_deref())
+                    let number = this.number();
+                    world.exchange(run, number, &call, token.as_deref())
                 };
                 hub::respond(reply).await
             }
@@ -70,6 +73,11 @@ impl Network {
         let (address, server) = hub::listen(answer).await;
         *lock(&origin) = format!("http://{address}");
         (format!("http://{address}"), server)
+    }
+
+    /// A number for a call.
+    fn number(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
     }
 
     /// From now on nothing is kept for long.
@@ -91,6 +99,31 @@ impl Network {
     }
 }
 
+/// A call that is waited for.
+struct Waiting {
+    world: Arc<Mutex<World>>,
+    run: usize,
+    number: u64,
+    call: Call,
+    is_over: bool,
+}
+
+impl Waiting {
+    fn end(&mut self, reply: Option<&Reply>) {
+        if !std::mem::replace(&mut self.is_over, true)
+            && let Ok(mut world) = self.world.lock()
+        {
+            world.received(self.run, self.number, &self.call, reply);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
 impl Transport for Network {
     fn carry(
         &self,
@@ -107,18 +140,28 @@ impl Transport for Network {
             if !lock(&self.world).call(run, &call) {
                 return std::future::pending().await;
             }
+            let number = self.number();
+            lock(&self.world).sent(run, number, &call);
+            // However it ends: even if nobody waits for it any more.
+            let mut waiting =
+                Waiting { world: Arc::clone(&self.world), run, number, call: call.clone(), is_over: false };
             let ([there, back], world) = (self.ways(run), Arc::clone(&self.world));
+            let is_read = call.method == "GET";
             let (answer, answered) = oneshot::channel();
             // What was sent arrives, whether or not somebody still waits for the answer.
             tokio::spawn(async move {
                 sleep(there).await;
-                let reply = lock(&world).exchange(run, &call, token.as_deref());
+                let reply = lock(&world).exchange(run, number, &call, token.as_deref());
                 sleep(back).await;
                 let _ = answer.send(reply);
             });
             let Ok(reply) = answered.await else { return std::future::pending().await };
+            if matches!(reply, Reply::Silence) {
+                return std::future::pending().await;
+            }
+            waiting.end(Some(&reply));
             if let Reply::Answer(answer) = &reply {
-                self.heed(answer);
+                self.heed(answer, is_read);
             }
             match hub::respond(reply).await {
                 Ok(response) => Ok(response.map(reqwest::Body::wrap).into()),
@@ -130,7 +173,7 @@ impl Transport for Network {
 
 impl Network {
     /// Remembers how long the Hub wants no call: it says so, or that none is left.
-    fn heed(&self, answer: &Answer) {
+    fn heed(&self, answer: &Answer, is_read: bool) {
         let header =
             |name: &str| answer.headers.iter().find(|(of, _)| *of == name).map(|(_, text)| text.as_str());
         let after = header("Retry-After").and_then(|text| text.parse().ok());
@@ -138,6 +181,11 @@ impl Network {
         let ends: Option<u64> = limit.and_then(|text| text.rsplit_once("t=")?.1.parse().ok());
         let in_seconds = |seconds| Instant::now() + Duration::from_secs(seconds);
         let mut known = lock(&self.not_before);
+        // What refuses a write while calls are left is another limit, which holds up nobody else.
+        let is_used_up = limit.is_some_and(|text| text.contains(";r=0;"));
+        if answer.status == 429 && !is_read && !is_used_up {
+            return;
+        }
         if answer.status == 429 {
             // It may know better than what was told before; if it does not say, one call may find out.
             *known = after.or(ends).map(in_seconds);

@@ -130,18 +130,18 @@ impl Play {
         let run = lock(&self.world).begin(&process.meant, event.dry_run, concurrency, deadline);
         process.network.run.store(run, Ordering::Relaxed);
         let of_one = async |repo: Repo| {
-            let name = name_of(&repo);
+            let name = name_of(&repo).to_ascii_lowercase();
             let mut tell = |step: Step| match step {
-                Step::Listed(number) => lock(&self.world).listed(run, number),
+                Step::Listed(_) => {}
                 Step::Concluded { .. } => lock(&self.world).concluded(run, &name, step),
             };
             review(&repo, &process.policy, &process.hub, event.dry_run, deadline, &mut tell).await
         };
         let work = async {
             if let Some(name) = &event.repo {
-                return (vec![of_one(repo(name)).await], 0);
+                return (vec![of_one(repo(&event.spelled(name))).await], 0);
             }
-            let patterns: Vec<RepoPattern> = vec!["acme/*".parse().expect("a pattern")];
+            let patterns: Vec<RepoPattern> = vec![event.spelled("acme/*").parse().expect("a pattern")];
             let Process { hub, memory, .. } = process;
             let swept = sweep(hub, &patterns, |_| true, memory, deadline, of_one).await;
             (swept.reports, swept.calls)
@@ -257,7 +257,8 @@ impl Play {
 
     async fn sweep_to_the_end(&self, process: &Process) {
         let time = Duration::from_secs(if self.schedule.over_http { 20 } else { 890 });
-        let event = Event { at: Duration::ZERO, repo: None, time, stop: None, dry_run: false };
+        let at = self.began.elapsed();
+        let event = Event { at, repo: None, time, stop: None, dry_run: false };
         for _ in 0..MOST_SWEEPS {
             let reports = self.run(process, &event).await.unwrap_or_default();
             if reports.iter().all(|report| report.complete) {

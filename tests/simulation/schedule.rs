@@ -61,6 +61,17 @@ pub enum Act {
     Gates(String, Gating),
 }
 
+impl Event {
+    /// A name as this event spells it: the Hub takes any case.
+    pub fn spelled(&self, name: &str) -> String {
+        let (kind, name) = name.strip_prefix("datasets/").map_or(("", name), |name| ("datasets/", name));
+        match self.at.as_millis() % 3 {
+            0 => format!("{kind}{}", name.replace("acme", "Acme").replace("model", "MODEL")),
+            _ => format!("{kind}{name}"),
+        }
+    }
+}
+
 fn one_of<T: Clone>(random: &mut fastrand::Rng, all: &[T]) -> T {
     all[random.usize(..all.len())].clone()
 }
@@ -93,6 +104,12 @@ fn ways() -> Vec<Fault> {
     let mut ways: Vec<Fault> =
         [400, 401, 403, 404, 408, 413, 425, 429, 500, 502, 503, 504].map(Fault::Status).into();
     ways.extend([408, 500, 502, 504].map(Fault::Lost));
+    ways.push(Fault::Answer(503, vec![("Retry-After", "3".to_owned())], String::new()));
+    ways.push(Fault::Answer(
+        429,
+        vec![("Retry-After", "3".to_owned()), ("RateLimit", r#""api";r=912;t=287"#.to_owned())],
+        String::new(),
+    ));
     for after in [0, 1, 7, 90] {
         ways.push(Fault::Answer(429, vec![("Retry-After", after.to_string())], String::new()));
     }
@@ -138,10 +155,15 @@ impl Schedule {
         let mut model = Model::new(crate::hub::Hub::TOKEN);
         model.keeps_calls = false;
         "http://hub".clone_into(&mut model.origin);
-        model.batch = one_of(random, &[Batch::Any, Batch::NoRequestId, Batch::Unknown]);
+        model.batch =
+            one_of(random, &[Batch::Any, Batch::NoRequestId, Batch::DeniesRequestId, Batch::Unknown]);
         model.cursor = one_of(random, &[Cursor::Points, Cursor::Counts]);
         model.max_page = one_of(random, &[10, 10, 25, 100, 1000]);
-        let lags: &[u64] = if over_http { &[0, 50] } else { &[0, 0, 1000, 3000] };
+        if random.u8(..10) == 0 {
+            (model.links_pages, model.max_page) = (false, 1000);
+            model.newest_first = random.bool();
+        }
+        let lags: &[u64] = if over_http { &[0, 50] } else { &[0, 0, 1000, 2000] };
         model.lag = Duration::from_millis(one_of(random, lags));
         if !over_http && random.u8(..3) == 0 {
             let window = Duration::from_secs(one_of(random, &[10, 60, 300]));

@@ -1,6 +1,7 @@
 //! The Hub of a schedule, and what is watched while processes and people act on it: every call is seen here before the Hub
 //! takes it, and whatever must never happen is noted.
 
+mod attempts;
 mod judge;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hub_doorman::model::Outcome;
 use hub_doorman::report::Counts;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::attempts::Attempt;
 use crate::hub::{self, Answer, Call, Fault, Model, Reply, Status};
 use crate::policies::{Entry, Expected, Policy};
 
@@ -65,23 +68,37 @@ struct Run {
     faults: u32,
     /// Whether the Hub's limit came near.
     limited: bool,
-    /// How many were listed, and with how many of them it was done; who that was, with the time of asking.
-    listed: usize,
-    concluded: usize,
+    /// The requests that it was done with, with the time of asking.
     told: HashSet<(Key, String, Option<DateTime<Utc>>)>,
     /// How many it was done with in which way, by repo.
     counts: HashMap<String, Counts>,
     /// How often a call was made since it was last answered well.
-    attempts: HashMap<String, u32>,
+    repeated: HashMap<String, u32>,
+    /// When each page was requested, and when its answer arrived, by the number of the call.
+    pages: HashMap<u64, Page>,
+    /// The attempts to write each request, the last one last.
+    attempts: HashMap<Key, Vec<Attempt>>,
+    /// The requests that the writes under way name.
+    writing: HashMap<u64, Vec<Option<Key>>>,
+    /// What the run has said became of each request.
+    outcomes: HashMap<Key, Outcome>,
 }
 
-/// What a page said of a request.
+/// A page of a list, as a process sees it.
+#[derive(Clone, Copy)]
+struct Page {
+    requested: Instant,
+    arrived: Option<Instant>,
+}
+
+/// What pages said of a request, always the same.
 struct Shown {
+    /// When the Hub last said it.
     at: Instant,
-    /// How many calls the run had made by then.
-    calls: u32,
-    /// How a write names it.
-    identity: (&'static str, String),
+    /// The calls that it answered so.
+    pages: Vec<u64>,
+    /// How a write may name it.
+    names: Vec<(&'static str, String)>,
     /// When access was requested, as it was shown.
     asked: String,
     expected: Expected,
@@ -155,11 +172,13 @@ impl World {
             writes: HashMap::new(),
             faults: 0,
             limited: false,
-            listed: 0,
-            concluded: 0,
             told: HashSet::new(),
             counts: HashMap::new(),
+            repeated: HashMap::new(),
+            pages: HashMap::new(),
             attempts: HashMap::new(),
+            writing: HashMap::new(),
+            outcomes: HashMap::new(),
         });
         let number = self.runs.len() - 1;
         self.tell(|| format!("run {number} begins, dry run {is_dry}, with {}", policy.text));
@@ -169,7 +188,7 @@ impl World {
     /// A run makes a call. Whether it may.
     pub fn call(&mut self, run: usize, call: &Call) -> bool {
         self.runs[run].calls += 1;
-        let attempts = self.runs[run].attempts.entry(format!("{call} {}", call.body)).or_default();
+        let attempts = self.runs[run].repeated.entry(format!("{call} {}", call.body)).or_default();
         *attempts += 1;
         if *attempts > MOST_ATTEMPTS {
             self.break_rule(format!("run {run} makes the same call again and again: {call}"));
@@ -190,7 +209,7 @@ impl World {
     }
 
     /// A call of a run reaches the Hub.
-    pub fn exchange(&mut self, run: usize, call: &Call, token: Option<&str>) -> Reply {
+    pub fn exchange(&mut self, run: usize, number: u64, call: &Call, token: Option<&str>) -> Reply {
         let repo = repo_of(call);
         let writes = self.writes(run, call, repo.as_deref());
         let refused = self.model.refused_by_quota;
@@ -214,7 +233,7 @@ impl World {
         let is_over =
             matches!(&reply, Reply::Answer(answer) if is_good(answer)) || matches!(reply, Reply::Endless(_));
         if is_over {
-            of_run.attempts.remove(&format!("{call} {}", call.body));
+            of_run.repeated.remove(&format!("{call} {}", call.body));
         }
         let quota = &self.model.quota;
         of_run.limited |= refused || quota.calls - quota.used < quota.calls / 10 + of_run.concurrency;
@@ -226,9 +245,9 @@ impl World {
                     && call.path.contains("/user-access-request/pending")
                 {
                     // What is decided of it is decided anew.
-                    of_run.attempts.retain(|call, _| call.starts_with("GET"));
+                    of_run.repeated.retain(|call, _| call.starts_with("GET"));
                     let entries: Vec<Value> = serde_json::from_str(&answer.body).unwrap_or_default();
-                    self.show(run, &repo, &entries);
+                    self.show(run, number, &repo, &entries);
                 }
             } else {
                 *of_run.writes.entry(repo).or_default() += 1;
@@ -248,8 +267,9 @@ impl World {
     }
 
     /// A page is shown to a run.
-    fn show(&mut self, run: usize, repo: &str, entries: &[Value]) {
-        let (now, calls) = (Instant::now(), self.runs[run].calls);
+    fn show(&mut self, run: usize, number: u64, repo: &str, entries: &[Value]) {
+        let now = Instant::now();
+        self.runs[run].pages.entry(number).or_insert(Page { requested: now, arrived: Some(now) });
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let identity = |shown: &Value| {
             let by_user = text(&shown["user"]["_id"]).map(|id| ("userId", id));
@@ -270,12 +290,22 @@ impl World {
             let expected = self.runs[run].policy.expects(&entry);
             let expected = expected.filter(|_| !contradictory.contains(&Some(identity.clone())));
             let asked = text(&shown["timestamp"]).unwrap_or_default();
+            let names = [
+                ("userId", &shown["user"]["_id"]),
+                ("user", &shown["user"]["user"]),
+                ("requestId", &shown["requestId"]),
+            ];
+            let names: Vec<_> =
+                names.into_iter().filter_map(|(key, name)| Some((key, text(name)?))).collect();
             let all = self.runs[run].shown.entry((repo.to_owned(), place)).or_default();
             let is_same =
-                |one: &&mut Shown| one.identity == identity && one.expected == expected && one.asked == asked;
+                |one: &&mut Shown| one.names == names && one.expected == expected && one.asked == asked;
             match all.iter_mut().find(is_same) {
-                Some(one) => (one.at, one.calls) = (now, calls),
-                None => all.push(Shown { at: now, calls, identity, asked, expected }),
+                Some(one) => {
+                    one.at = now;
+                    one.pages.push(number);
+                }
+                None => all.push(Shown { at: now, pages: vec![number], names, asked, expected }),
             }
         }
     }
@@ -362,23 +392,11 @@ impl World {
             self.changed(&(repo.to_owned(), place), Status::Pending, None);
         }
     }
-
-    /// So many more were listed to a run.
-    pub fn listed(&mut self, run: usize, number: usize) {
-        self.runs[run].listed += number;
-        let Run { listed, concluded, concurrency, faults, .. } = self.runs[run];
-        // What is read ahead, a page, what is on its way and what has come back; as `review.rs` has it, and as much again.
-        let ahead = 2000.min(concurrency as usize * 250);
-        let of_one = ahead + self.model.max_page.min(1000) + 4 * concurrency as usize * 100;
-        // A page may list the same people twice, who are told of once.
-        if faults == 0 && listed - concluded > of_one * self.model.repos.len() {
-            self.break_rule(format!("run {run} has {} in hand", listed - concluded));
-        }
-    }
 }
 
 /// The repo that a call is about, `acme/model` or `datasets/acme/corpus`, if it is about access requests.
 fn repo_of(call: &Call) -> Option<String> {
     let (repo, _) = call.path.strip_prefix("/api/")?.split_once("/user-access-request/")?;
-    Some(repo.strip_prefix("models/").unwrap_or(repo).to_owned())
+    // The Hub takes names in any case.
+    Some(repo.strip_prefix("models/").unwrap_or(repo).to_ascii_lowercase())
 }

@@ -75,9 +75,14 @@ async fn everybody_on_every_page_is_decided_where_the_cursor_counts() {
 }
 
 #[tokio::test]
-async fn everybody_on_every_page_is_decided_where_the_list_lags_for_an_hour() {
-    everybody_is_decided(Cursor::Points, 3_600_000).await;
-    everybody_is_decided(Cursor::Counts, 3_600_000).await;
+async fn list_that_lags_far_too_long_is_said_and_nobody_is_written_twice() {
+    for cursor in [Cursor::Points, Cursor::Counts] {
+        let hub = hub_with(950, cursor, 100, Duration::from_secs(3600)).await;
+        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let error = report["repos"][0]["error"].as_str().unwrap_or_default();
+        assert!(status == 202 && error.contains("lists them still"), "{report}");
+        assert_everybody_is_where_they_belong(&hub);
+    }
 }
 
 #[tokio::test]
@@ -179,7 +184,7 @@ async fn a_page_is_acted_upon_before_the_next_one_is_there() {
 
 #[tokio::test]
 async fn those_who_ask_while_the_list_is_read_again_are_decided_too() {
-    let hub = hub_with(60, Cursor::Counts, 10, Duration::from_secs(3600)).await;
+    let hub = hub_with(60, Cursor::Counts, 10, Duration::from_secs(1)).await;
     let doorman = doorman(&hub);
     let payload = payload("acme/model");
     let review = deliver(&doorman, &payload);

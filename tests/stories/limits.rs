@@ -33,8 +33,19 @@ async fn what_may_pass_by_itself_is_tried_again_until_it_does() {
             let hub = hub_with(5).await;
             hub.model().faults(call, fault, 2);
             let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-            assert_eq!((status, &repo(&report)["accepted"]), (200, &json!(5)), "{call} {fault:?}: {report}");
-            assert_eq!((&repo(&report)["calls"], hub.calls().len()), (&json!(4), 4), "{call} {fault:?}");
+            // Before a write is attempted again, the list is read again. It shows that a lost write was carried out.
+            let was_done = call == "/batch" && matches!(fault, Fault::DropAfter | Fault::Garbage);
+            let (outcome, calls) = match (call, was_done) {
+                (_, true) => ("unknown", 3),
+                ("/batch", _) => ("accepted", 6),
+                _ => ("accepted", 4),
+            };
+            assert_eq!((status, &repo(&report)[outcome]), (200, &json!(5)), "{call} {fault:?}: {report}");
+            assert_eq!(
+                (&repo(&report)["calls"], hub.calls().len()),
+                (&json!(calls), calls),
+                "{call} {fault:?}"
+            );
             let requests = hub.model().repo("acme/model").requests.clone();
             assert!(requests.iter().all(|request| request.writes == 1), "{call} {fault:?}");
         }
@@ -43,7 +54,7 @@ async fn what_may_pass_by_itself_is_tried_again_until_it_does() {
 
 #[tokio::test]
 async fn what_will_not_pass_is_not_tried_again() {
-    for status in [400, 401, 402, 403, 404, 405, 409, 410, 418, 422, 501, 505] {
+    for status in [400, 401, 402, 403, 404, 405, 409, 410, 418, 422] {
         let hub = hub_with(1).await;
         hub.model().faults("/handle", &Fault::Status(status), 10);
         let (answered, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
@@ -53,15 +64,15 @@ async fn what_will_not_pass_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_moved_although_the_answer_was_lost_is_a_success() {
+async fn request_that_was_moved_although_the_answer_was_lost_is_unknown() {
     for fault in [Fault::DropAfter, Fault::Garbage, Fault::Stall] {
         let hub = hub_with(1).await;
         hub.model().fault("/handle", fault.clone());
         let (logs, _guard) = Logs::capture();
         let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-        let numbers = (&repo(&report)["accepted"], &repo(&report)["gone"], &repo(&report)["calls"]);
-        assert_eq!((status, numbers), (200, (&json!(1), &json!(0), &json!(3))), "{fault:?}: {report}");
-        assert_eq!(logs.lines("decided")[0]["outcome"], "done", "{fault:?}");
+        let numbers = (&repo(&report)["unknown"], &repo(&report)["complete"], &repo(&report)["calls"]);
+        assert_eq!((status, numbers), (200, (&json!(1), &json!(true), &json!(3))), "{fault:?}: {report}");
+        assert_eq!(logs.lines("decided")[0]["outcome"], "unknown", "{fault:?}");
     }
 }
 
@@ -80,7 +91,7 @@ async fn a_request_that_somebody_else_moved_while_the_hub_was_down_is_not_claime
         model.repo("acme/model").find_mut("user", "user0").expect("user0").set(Status::Accepted, None);
     };
     let ((status, report), ()) = tokio::join!(review, person);
-    assert_eq!((status, &repo(&report)["accepted"], &repo(&report)["gone"]), (200, &json!(0), &json!(1)));
+    assert_eq!((status, &repo(&report)["accepted"], &repo(&report)["unknown"]), (200, &json!(0), &json!(1)));
 }
 
 #[tokio::test]
@@ -136,7 +147,7 @@ async fn what_a_person_decides_while_the_limit_is_waited_out_is_not_overruled() 
     let ((status, report), rejected) = tokio::join!(review, person);
     assert!(rejected >= 500, "{rejected}");
     assert_eq!((status, hub.users("acme/model", Status::Rejected).len()), (200, rejected), "{report}");
-    assert_eq!(repo(&report)["listed"], 1000 - rejected);
+    assert_eq!(repo(&report)["gone"], rejected);
 }
 
 #[tokio::test]

@@ -113,8 +113,10 @@ fn number(repo: &Value, name: &str) -> usize {
 /// The calls that a webhook may make that has decided so many: its list, and a batch for each hundred of a verdict.
 fn calls_for(repo: &Value) -> usize {
     let batches = ["accepted", "rejected", "reset"].map(|verdict| number(repo, verdict).div_ceil(100));
-    // Who was gone was alone with a verdict, or would have been done again.
-    1 + batches.iter().sum::<usize>() + number(repo, "gone")
+    // A request that was gone was alone with a verdict, and the list is read again to see that it is.
+    let gone = number(repo, "gone");
+    // Whoever has asked meanwhile is decided then, too.
+    1 + batches.iter().sum::<usize>() + 3 * gone + if gone > 0 { 4 } else { 0 }
 }
 
 #[tokio::test]
@@ -144,18 +146,20 @@ async fn a_thousand_webhooks_through_twenty_processes_cost_a_list_each_and_what_
     assert_eq!(model.repo(REPO).requests.len(), right.len());
 
     // Several processes may have read of the same people, and then each of them writes the same.
-    let mut written: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut written: BTreeMap<String, usize> = BTreeMap::new();
     let (lists, writes): (Vec<_>, Vec<_>) = model.calls.iter().partition(|call| call.method == "GET");
     for call in &writes {
         let one = std::slice::from_ref(&call.body);
         for named in call.body["requests"].as_array().map_or(one, Vec::as_slice) {
-            let id = named["userId"].as_str().expect("an id");
-            assert_eq!(call.body["status"], right[id].as_str(), "{id}: held, or another verdict");
+            let name = |key: &str, prefix| named[key].as_str()?.strip_prefix(prefix).map(str::to_owned);
+            let name = name("userId", "id-").or_else(|| name("requestId", "request-")).expect("a name");
+            let id = format!("id-{name}");
+            assert_eq!(call.body["status"], right[&id].as_str(), "{id}: held, or another verdict");
             *written.entry(id).or_default() += 1;
         }
     }
     assert!(written.values().all(|times| *times <= PROCESSES), "a process has written to somebody twice");
-    assert_eq!(lists.len(), WEBHOOKS);
+    assert!(lists.len() >= WEBHOOKS);
     let counted: usize = answers.iter().map(|answer| number(&answer.repo, "calls")).sum();
     assert_eq!(counted, model.calls.len());
 }

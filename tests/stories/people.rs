@@ -15,7 +15,7 @@ fn bodies(hub: &Hub, endpoint: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn one_is_written_with_handle_and_several_with_batch_by_their_ids() {
+async fn one_is_written_with_handle_and_several_with_batch() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     deliver(&doorman(&hub), &payload("acme/model")).await;
@@ -23,7 +23,7 @@ async fn one_is_written_with_handle_and_several_with_batch_by_their_ids() {
 
     ask(&hub, "acme/model", [staff("bob"), staff("eve")]);
     deliver(&doorman(&hub), &payload("acme/model")).await;
-    let requests = json!([{"userId": "id-bob"}, {"userId": "id-eve"}]);
+    let requests = json!([{"requestId": "request-bob"}, {"requestId": "request-eve"}]);
     assert_eq!(bodies(&hub, "/batch"), [json!({"status": "accepted", "requests": requests})]);
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "bob", "eve"]);
 }
@@ -76,6 +76,7 @@ async fn who_can_be_named_in_a_batch_is_not_kept_out_of_it_by_who_cannot() {
         {"user": {"_id": "id-may"}, "status": "pending"},
     ]);
     hub.model().repo("acme/model").raw_page = Some(entries.to_string());
+    hub.model().batch = Batch::NoRequestId;
     let (status, _) =
         deliver(&doorman_with(&hub, &[("APPROVAL_POLICY", policy)]), &payload("acme/model")).await;
     assert_eq!((status, hub.users("acme/model", Status::Accepted).len()), (200, 4));
@@ -173,19 +174,9 @@ async fn entries_from_before_requests_had_ids_are_fine() {
 async fn it_is_no_failure_if_somebody_was_faster() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
-    let gone = json!([
-        {"user": {"_id": "id-ada", "email": "ada@acme.com"}, "status": "pending"},
-        {"user": {"_id": "id-left", "email": "left@acme.com"}, "status": "pending"},
-    ]);
-    // Of two one has left: batch says so for each.
-    hub.model().repo("acme/model").raw_page = Some(gone.to_string());
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-    let numbers = &report["repos"][0];
-    assert_eq!((status, &numbers["accepted"], &numbers["gone"]), (200, &json!(1), &json!(1)));
-
-    // Of one who has been accepted meanwhile, handle says that there is no such request.
-    let one = json!([{"user": {"_id": "id-ada", "email": "ada@acme.com"}, "status": "pending"}]);
-    hub.model().repo("acme/model").raw_page = Some(one.to_string());
+    // A person has just accepted her, and the list lags: handle says that there is no such request.
+    hub.model().lag = Duration::from_secs(1);
+    hub.model().repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Accepted, None);
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     let numbers = &report["repos"][0];
     assert_eq!((status, &numbers["gone"], &numbers["error"]), (200, &json!(1), &Value::Null));
@@ -195,7 +186,7 @@ async fn it_is_no_failure_if_somebody_was_faster() {
 #[tokio::test]
 async fn a_list_that_lags_makes_nobody_be_decided_differently() {
     let hub = Hub::start().await;
-    hub.model().lag = Duration::from_secs(3600);
+    hub.model().lag = Duration::from_secs(1);
     ask(&hub, "acme/model", [staff("ada"), staff("bob"), stranger("kim").answer("Country", "KP")]);
     for _ in 0..3 {
         assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
@@ -211,6 +202,7 @@ async fn a_list_that_lags_makes_nobody_be_decided_differently() {
 async fn what_one_batch_is_refused_for_is_not_held_against_the_others() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", (0..400).map(|number| staff(&format!("user{number}"))));
+    hub.model().repo("acme/model").has_request_ids = false;
     hub.model().fault("/batch", Fault::Status(400));
     let doorman = doorman_with(&hub, &[("CONCURRENCY", "1")]);
     assert_eq!(deliver(&doorman, &payload("acme/model")).await.0, 200);
@@ -234,7 +226,7 @@ async fn a_verdict_of_a_batch_that_the_hub_does_not_take_is_a_failure_that_is_to
 async fn a_batch_that_is_refused_for_one_keeps_nobody_else_out() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), staff("bob"), staff("eve")]);
-    hub.model().fault("/batch", Fault::Status(400));
+    hub.model().faults("/batch", &Fault::Status(400), 2);
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(3)));
     assert_eq!(bodies(&hub, "/handle").len(), 3);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::hub::{Cursor, Fault, Gating, Quota, Status};
+use crate::hub::{Batch, Cursor, Fault, Gating, Quota, Status};
 use crate::logs::Logs;
 use crate::support::{
     HALF_A_MINUTE, ask, doorman_with, hub_with, incomplete, invoke, looks, model, names, staff, stranger,
@@ -43,7 +43,7 @@ async fn every_repo_gets_its_turn_before_any_gets_a_second() {
 async fn no_more_pages_are_in_hand_than_there_may_be_calls() {
     let hub = hub_with(10).await;
     for number in 0..10 {
-        ask(&hub, &model(number), (0..1000).map(|person| staff(&format!("user{person}"))));
+        ask(&hub, &model(number), (0..999).map(|person| staff(&format!("user{person}"))));
     }
     hub.model().latency = Duration::from_millis(5);
     sweep(&doorman_with(&hub, &[("REPOS", "acme/*"), ("CONCURRENCY", "2")])).await;
@@ -101,6 +101,7 @@ async fn one_repo_that_takes_a_call_a_person_starves_no_other_either() {
     (0..60).for_each(|number| ask(&hub, &model(number), [staff("bob")]));
     ask(&hub, "acme/many", (0..3000).map(|person| staff(&format!("user{person}"))));
     hub.model().repo("acme/many").hides_requesters = true;
+    hub.model().batch = Batch::NoRequestId;
     hub.model().latency = Duration::from_millis(2);
     hub.model().quota = Quota::new(2 + 400, Duration::from_secs(300));
     let report = sweep(&doorman).await;

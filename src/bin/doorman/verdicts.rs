@@ -73,7 +73,7 @@ pub async fn carry_out(
         return Err(Fault(format!("`{request}`: `grant` takes names; `accept` lets in who has asked")).into());
     }
     let (dry_run, hub) = (is_dry_run()?, hub().await?);
-    let calls = hub.repo(repo, deadline()).of_a_person();
+    let calls = hub.repo(repo, deadline());
     let became = if dry_run {
         users.iter().map(|_| Became::Done).collect()
     } else {

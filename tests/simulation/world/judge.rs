@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hub_doorman::model::{Identity, Outcome, Verdict};
 use hub_doorman::report::{Counts, RepoReport, Step};
@@ -11,9 +10,6 @@ use tokio::time::Instant;
 use super::{Key, Run, Shown, World};
 use crate::hub::{Batch, Gating, Status};
 use crate::policies::{Entry, Expected, Policy, shown};
-
-/// How long a decision may wait for the rate limit, as `hub.rs` has it.
-const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl World {
     /// Whether a run may give this verdict to this request; and when it was shown it.
@@ -25,7 +21,8 @@ impl World {
         wanted: &Expected,
     ) -> Option<Instant> {
         let of_run = &self.runs[run];
-        let of_identity = of_run.shown.get(key).into_iter().flatten().filter(|one| one.identity == *identity);
+        let of_identity =
+            of_run.shown.get(key).into_iter().flatten().filter(|one| one.names.contains(identity));
         let all: Vec<&Shown> = of_identity.collect();
         let Some(latest) = all.iter().max_by_key(|one| one.at) else {
             self.break_rule(format!(
@@ -34,14 +31,10 @@ impl World {
             ));
             return None;
         };
-        let (at, calls_since) = (latest.at, of_run.calls - latest.calls);
-        let age = at.elapsed();
-        // Each call may wait for the limit, and takes its time; one call may go before another.
-        let longest = (WRITE_PATIENCE + 2 * self.latency) * (calls_since + 1) + WRITE_PATIENCE;
-        let too_old = of_run.faults == 0 && self.counts_calls && age > longest;
+        let at = latest.at;
         let told = || format!("run {run}, {} {}", identity.0, identity.1);
         let broken = if all.iter().any(|one| one.expected == *wanted) {
-            too_old.then(|| format!("{}: written {age:?} after it was read, without a fault", told()))
+            None
         } else if all.iter().all(|one| one.expected.is_none()) {
             Some(format!("{}: is to be held, and gets {}", told(), shown(wanted)))
         } else {
@@ -58,14 +51,23 @@ impl World {
     pub fn concluded(&mut self, run: usize, repo: &str, step: Step) {
         let Step::Concluded { who, requested_at, decision, outcome } = step else { return };
         self.runs[run].counts.entry(repo.to_owned()).or_default().count(decision.verdict, outcome);
-        self.runs[run].concluded = (self.runs[run].concluded + 1).min(self.runs[run].listed);
         let identity = match who {
             Some(Identity::UserId(id)) => ("userId", id),
             Some(Identity::RequestId(id)) => ("requestId", id),
             Some(Identity::UserName(name)) => ("user", name),
             None => return,
         };
-        let Some(place) = self.model.repo(repo).place(identity.0, identity.1) else { return };
+        let named = (identity.0, identity.1.clone());
+        // Whoever has withdrawn a request is known by what the run was shown.
+        let was_shown = || {
+            let mut shown = self.runs[run].shown.iter().filter(|((of, _), _)| of == repo);
+            shown
+                .find(|(_, all)| all.iter().any(|one| one.names.contains(&named)))
+                .map(|((_, place), _)| *place)
+        };
+        let place =
+            self.model.repos.get(repo).and_then(|repo| repo.place(identity.0, identity.1)).or_else(was_shown);
+        let Some(place) = place else { return };
         let key = (repo.to_owned(), place);
         if !self.runs[run].told.insert((key.clone(), identity.1.clone(), requested_at)) {
             self.break_rule(format!("run {run} tells twice what became of {key:?}"));
@@ -86,10 +88,14 @@ impl World {
                 shown(&said)
             ));
         }
+        self.runs[run].outcomes.insert(key.clone(), outcome);
         let Some(status) = status else { return };
         let of_run = &self.runs[run];
         let named = (key.clone(), identity.1.clone());
-        let was_done = of_run.untold.contains(&named) && !of_run.unknown.contains(&named);
+        // What was in doubt, and was listed again, may still have arrived later.
+        let was_done = of_run.untold.contains(&named)
+            && !of_run.unknown.contains(&named)
+            && !self.was_in_doubt(run, &key);
         let since = |(at, one): &(Instant, Status)| *at + self.model.lag >= of_run.began && *one == status;
         let was_so = self.history.get(&key).is_some_and(|history| history.iter().any(since));
         self.runs[run].untold.remove(&named);
@@ -117,16 +123,14 @@ impl World {
             self.break_rule(format!("run {run} made {made} calls and says {told}"));
         }
         for report in reports {
-            let name = match report.repo_type.as_str() {
-                "dataset" => format!("datasets/{}", report.repo),
-                _ => report.repo.clone(),
-            };
+            let name = report.full_name().to_ascii_lowercase();
             let counts = Counts { calls: 0, oldest_pending_s: None, ..report.counts };
             let told = self.runs[run].counts.get(&name).copied().unwrap_or_default();
             if counts != told {
                 self.break_rule(format!("run {run} has told of {told:?} in {name}, and reports {counts:?}"));
             }
             if self.model.repos.contains_key(&name) {
+                self.judge_doubts(run, &name, report.complete);
                 self.judge_report(run, &name, report.complete);
             }
         }
@@ -167,19 +171,21 @@ impl World {
         let of_run = &self.runs[run];
         let of_repo = of_run.shown.iter().filter(|((of, _), _)| of == repo).flat_map(|(_, all)| all);
         let to_write: Vec<&Shown> = of_repo.filter(|one| one.expected.is_some()).collect();
-        let kinds: HashSet<_> = to_write.iter().map(|one| (shown(&one.expected), one.identity.0)).collect();
+        let kinds: HashSet<_> = to_write.iter().map(|one| (shown(&one.expected), one.names.len())).collect();
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (to_write, kinds) = (number(to_write.len()), number(kinds.len()));
         let seen = number(self.model.repo(repo).requests.len());
         let pages = seen.div_ceil(number(self.model.max_page.min(1000))).max(1);
         let passes = if pages == 1 { 1 } else { 3 + seen.max(1).ilog2() };
-        let looks = if pages > 1 && !self.model.lag.is_zero() { 10 } else { 0 };
-        let most_lists = pages * (passes + looks);
+        // A request that others wrote may be listed still: then it is looked for by both of its names.
+        let looks = 4;
         let lists = of_run.lists.get(repo).copied().unwrap_or_default();
         let writes = of_run.writes.get(repo).copied().unwrap_or_default();
         let one_by_one = if self.model.batch == Batch::Any { to_write / 100 } else { to_write };
         let most_writes =
             one_by_one + (kinds + if one_by_one > 0 { of_run.concurrency } else { 0 }) * (lists + 1);
+        // Of a page that is too old before all of it is written the rest is read again.
+        let most_lists = pages * (passes + looks) + writes;
         if lists > most_lists || writes > most_writes {
             self.break_rule(format!(
                 "run {run} of {repo} reads {lists} pages and writes {writes} times; {most_lists} and {most_writes} are enough"

@@ -74,7 +74,7 @@ pub fn moved(run: &Run, screen: &mut Screen) -> io::Result<()> {
     let is_meant = |one: &&Decided| match one.outcome {
         Outcome::Held => false,
         Outcome::Done | Outcome::DryRun => !is_terminal,
-        Outcome::Gone | Outcome::Failed | Outcome::Unknown => true,
+        Outcome::Gone | Outcome::Failed | Outcome::Unknown | Outcome::Stuck => true,
     };
     let rows = run.decided.iter().filter(is_meant).map(|one| {
         let mut row = row(one, is_terminal, true);
@@ -174,7 +174,7 @@ fn why(Decision { reason, grounds, .. }: &Decision) -> String {
 
 /// What was done, as a sentence without its end; what nobody got is left out.
 fn sentence(counts: &Counts) -> String {
-    let Counts { listed, accepted, rejected, reset, held, gone, failed, unknown, calls, .. } = *counts;
+    let Counts { listed, accepted, rejected, reset, held, gone, failed, unknown, stuck, calls, .. } = *counts;
     let parts = [
         (accepted, "accepted"),
         (rejected, "rejected"),
@@ -183,6 +183,7 @@ fn sentence(counts: &Counts) -> String {
         (gone, "decided by others"),
         (failed, "failed"),
         (unknown, "told without an answer"),
+        (stuck, "stuck"),
     ];
     let parts = parts.iter().filter(|(number, _)| *number > 0);
     let parts = parts.map(|(number, what)| format!("{} {what}", grouped(*number)));

@@ -1,0 +1,67 @@
+//! A point in time by both clocks: Lambda freezes a process between two events, and the monotonic clock may stop with it.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// The oldest page that a decision may be written from. A person may decide a request after its page was read, and the Hub has
+/// no conditional write: so this bounds how long such a decision can be overruled.
+pub const MAX_PAGE_AGE: Duration = Duration::from_secs(2);
+
+/// How long the Hub's lists may lag behind its writes. About a second was seen.
+pub const LIST_LAG: Duration = Duration::from_secs(2);
+
+/// A point in time, as the monotonic clock and the wall clock had it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    monotonic: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { monotonic: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// How long ago this was: by whichever clock says more.
+    #[must_use]
+    pub fn age(self) -> Duration {
+        self.age_at(Self::now())
+    }
+
+    fn age_at(self, now: Self) -> Duration {
+        let by_wall_clock = now.wall.duration_since(self.wall).unwrap_or_default();
+        by_wall_clock.max(now.monotonic.saturating_duration_since(self.monotonic))
+    }
+
+    /// How much longer a decision about a page that arrived then may be written.
+    pub(super) fn time_to_write(self) -> Duration {
+        MAX_PAGE_AGE.saturating_sub(self.age())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_is_the_larger_of_both_clocks() {
+        let then = Moment::now();
+        let seconds = Duration::from_secs;
+        for (monotonic, wall, expected) in [(1, 1, 1), (1, 90, 90), (3, 0, 3), (0, 0, 0)] {
+            let now =
+                Moment { monotonic: then.monotonic + seconds(monotonic), wall: then.wall + seconds(wall) };
+            assert_eq!(then.age_at(now), seconds(expected));
+        }
+        let set_back = Moment { monotonic: then.monotonic + seconds(1), wall: then.wall - seconds(60) };
+        assert_eq!(then.age_at(set_back), seconds(1), "a wall clock that was set back says nothing");
+    }
+
+    #[test]
+    fn page_read_before_a_freeze_cannot_be_written_from() {
+        let thawed = Moment { wall: SystemTime::now() - Duration::from_secs(60), ..Moment::now() };
+        assert!(thawed.time_to_write().is_zero());
+    }
+}

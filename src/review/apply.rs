@@ -1,0 +1,164 @@
+//! Writing decisions while the page that they were made from is young: in batches where the Hub takes them, one by one where it
+//! does not. Each attempt is made once. Whether it is made again is decided by whoever reads the list again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::ledger::{MAX_ATTEMPTS, MAX_STALLS};
+use super::queue::{Decided, Group};
+use crate::hub::{Answer, Handled, HubError, Problem, RepoCalls};
+use crate::model::Identity;
+
+/// How many requests of a batch that was refused are tried by themselves before the others are.
+const PROBES: usize = 3;
+
+/// What became of an attempt to write a decision, and when the attempt ended.
+pub(super) type Written = (Decided, Result<Handled, HubError>, Instant);
+
+/// Writes the decisions of one review.
+pub(super) struct Writer<'a> {
+    calls: &'a RepoCalls<'a>,
+    /// Set when this Hub has turned out to have no `batch`.
+    no_batch: AtomicBool,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(calls: &'a RepoCalls<'a>) -> Self {
+        Self { calls, no_batch: AtomicBool::new(false) }
+    }
+
+    /// Attempts to write a group: one result for each decision, in any order.
+    pub(super) async fn write(&self, Group { answer, decided }: Group) -> Vec<Written> {
+        let all_have = |of: fn(&Decided) -> bool| decided.iter().all(of);
+        let by_request_id =
+            self.calls.may_batch_by_request_id() && all_have(|one| one.names.request_id.is_some());
+        let can_batch = decided.len() > 1
+            && !self.no_batch.load(Ordering::Relaxed)
+            && (by_request_id || all_have(|one| one.names.user.is_some()));
+        if can_batch {
+            self.write_batch(decided, &answer, by_request_id).await
+        } else {
+            self.write_each(decided, &answer).await
+        }
+    }
+
+    async fn write_batch(&self, decided: Vec<Decided>, answer: &Answer, by_request_id: bool) -> Vec<Written> {
+        let (page, mut decided) = (oldest_page(&decided), decided);
+        let name =
+            |one: &Decided| if by_request_id { &one.names.request_id } else { &one.names.user }.clone();
+        let identities: Vec<Identity> = decided.iter().filter_map(name).collect();
+        let result = self.calls.batch(&identities, answer, page).await;
+        let is_sent = !matches!(&result, Err(error) if is_unsent(error));
+        for one in &mut decided {
+            one.attempts.made += u8::from(is_sent);
+        }
+        let ended = Instant::now();
+        let error = match result {
+            Ok(handled) => {
+                let is_unknown = |one: &Handled| matches!(one, Handled::Gone | Handled::NoUser);
+                if by_request_id && handled.iter().all(is_unknown) {
+                    // Whether a batch may name a request by its id is unknown of the Hub; so this says that it may not.
+                    self.calls.stop_batching_by_request_id();
+                    return Box::pin(self.write(Group { answer: answer.clone(), decided })).await;
+                }
+                for (one, _) in decided.iter_mut().zip(&handled).filter(|(_, handled)| is_unknown(handled)) {
+                    if by_request_id && one.names.user.is_none() {
+                        one.attempts.tried.batch = true;
+                    } else {
+                        one.note_unknown(by_request_id);
+                    }
+                }
+                return decided
+                    .into_iter()
+                    .zip(handled)
+                    .map(|(one, handled)| (one, Ok(handled), ended))
+                    .collect();
+            }
+            Err(error) if !error.is_batch_refused() => return fail_each(decided, &error),
+            Err(error) => error,
+        };
+        self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
+        if by_request_id && error.status() == Some(400) {
+            self.calls.stop_batching_by_request_id();
+            return Box::pin(self.write(Group { answer: answer.clone(), decided })).await;
+        }
+        // The Hub may object to one request, or to what all of them share, such as the reason. Which ones are tried is drawn
+        // anew each time, so that a few that are always refused keep nobody out for ever.
+        let middle = fastrand::usize(..decided.len());
+        decided.rotate_left(middle);
+        let others = decided.split_off(PROBES.min(decided.len()));
+        let mut written = self.write_each(decided, answer).await;
+        if written.iter().all(|(_, result, _)| result.is_err()) && !error.is_batch_unknown() {
+            written.extend(fail_each(others, &error));
+        } else {
+            written.extend(self.write_each(others, answer).await);
+        }
+        written
+    }
+
+    async fn write_each(&self, decided: Vec<Decided>, answer: &Answer) -> Vec<Written> {
+        join_all(decided.into_iter().map(|one| self.write_one(one, answer))).await
+    }
+
+    async fn write_one(&self, mut one: Decided, answer: &Answer) -> Written {
+        let identity = one.names.alone(one.attempts.tried).cloned();
+        let result = match &identity {
+            Some(identity) if one.attempts.made < MAX_ATTEMPTS => {
+                self.calls.handle(identity, answer, Some(one.page)).await
+            }
+            _ => Err(HubError::new("POST", Problem::Stale)),
+        };
+        if !matches!(&result, Err(error) if is_unsent(error)) {
+            one.attempts.made += 1;
+        }
+        if let Err(error) = &result {
+            one.attempts.stalled += stalls(error);
+        }
+        if let Ok(Handled::Gone | Handled::NoUser) = &result {
+            one.note_unknown(matches!(identity, Some(Identity::RequestId(_))));
+        }
+        (one, result, Instant::now())
+    }
+}
+
+impl Decided {
+    /// The Hub did not know the request by this name.
+    fn note_unknown(&mut self, by_request_id: bool) {
+        let tried = &mut self.attempts.tried;
+        *if by_request_id { &mut tried.request_id } else { &mut tried.user } = true;
+        self.attempts.has_one_name = self.names.has_one();
+    }
+}
+
+/// For how many stalls an attempt counts. An answer that is too large would be as large again, so it is the last.
+fn stalls(error: &HubError) -> u8 {
+    match error.problem {
+        Problem::TooSlow => 1,
+        Problem::TooLarge(_) => MAX_STALLS,
+        _ => 0,
+    }
+}
+
+/// Whether no attempt was made.
+fn is_unsent(error: &HubError) -> bool {
+    let is_early = matches!(
+        error.problem,
+        Problem::Postponed | Problem::Stale | Problem::OutOfTime | Problem::RateLimited { .. }
+    );
+    is_early && !error.may_be_done
+}
+
+/// The time of the oldest page that these were decided from.
+fn oldest_page(decided: &[Decided]) -> Option<crate::hub::Moment> {
+    decided.iter().map(|one| one.page).max_by_key(|page| page.age())
+}
+
+fn fail_each(mut decided: Vec<Decided>, error: &HubError) -> Vec<Written> {
+    let ended = Instant::now();
+    for one in &mut decided {
+        one.attempts.stalled += stalls(error);
+    }
+    decided.into_iter().map(|one| (one, Err(error.clone()), ended)).collect()
+}

@@ -1,0 +1,331 @@
+//! What this run knows of each request: which are settled, which are being written, and of which the Hub has not said what it
+//! did. A page lists a request, and the ledger says what to do about it.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::queue::{Decided, Tried};
+use crate::hub::{Handled, HubError, LIST_LAG};
+use crate::model::{AccessRequest, Decision, Identity, Outcome};
+
+/// The most write attempts for one request in a run, across all readings of the list.
+pub(super) const MAX_ATTEMPTS: u8 = 8;
+
+/// The most of these attempts that may end without a word from the Hub. Each takes seconds.
+pub(super) const MAX_STALLS: u8 = 3;
+
+/// A request, and whose it is. The same request has the same `requestId`, else the same user and timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    request: u64,
+    user: Option<u64>,
+}
+
+/// The write attempts for a request so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Attempts {
+    pub(super) made: u8,
+    pub(super) stalled: u8,
+    /// By which names the Hub was asked that then knew no such request.
+    pub(super) tried: Tried,
+    /// Whether the request has only one name.
+    pub(super) has_one_name: bool,
+}
+
+/// What to do about a request that a page lists.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// Nothing: it is settled, it is being written, or the page is too old to say anything new.
+    Ignore,
+    /// Decide it, after so many attempts.
+    Decide(Attempts),
+    /// It was decided and is not written again in this run.
+    GiveUp(Outcome),
+    /// Another request of the same user was decided before, and is not written yet: hold both.
+    Contradicts(Key),
+}
+
+#[derive(Debug)]
+enum State {
+    /// Queued.
+    Queued,
+    /// A call is under way.
+    Sent,
+    /// Nothing was written: decide it when it is listed again.
+    PutOff,
+    /// The attempt that ended then may have been carried out.
+    InDoubt(Instant),
+    /// The Hub said then that there is no such request.
+    Gone(Instant),
+}
+
+/// A request that is decided and not settled.
+#[derive(Debug)]
+struct Open {
+    state: State,
+    attempts: Attempts,
+    /// The last pass that listed it.
+    pass: u32,
+    user: Option<u64>,
+    pub(super) who: Option<Identity>,
+    requested_at: Option<DateTime<Utc>>,
+    decision: Decision,
+    error: Option<HubError>,
+}
+
+/// A request that this run is done with.
+#[derive(Debug)]
+pub(super) struct Concluded {
+    pub(super) who: Option<Identity>,
+    pub(super) requested_at: Option<DateTime<Utc>>,
+    pub(super) decision: Decision,
+    pub(super) outcome: Outcome,
+    /// Why it could not be written.
+    pub(super) error: Option<HubError>,
+    /// Whether a later reading of the list has shown what became of it.
+    pub(super) is_known: bool,
+}
+
+impl Key {
+    /// What is the same for the same request.
+    pub(super) fn request(self) -> u64 {
+        self.request
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    hasher: RandomState,
+    open: HashMap<u64, Open>,
+    /// The open request of each user who has one.
+    users: HashMap<u64, u64>,
+    /// Requests that stay on the list: held, or not to be written again in this run.
+    held: HashSet<u64>,
+    /// Requests that the Hub said it has written.
+    done: HashSet<u64>,
+    /// Those of them that a page may still list, because the list lags: until when.
+    fresh: HashMap<u64, Instant>,
+    last_answer: Option<Instant>,
+    /// Whether a page has listed something that was not looked at.
+    overlooked: bool,
+    /// Requests that were written and are listed all the same.
+    relisted: HashSet<u64>,
+}
+
+impl Ledger {
+    /// What a request is known by; nothing if it names neither itself nor a user.
+    pub(super) fn key(&self, request: &AccessRequest) -> Option<Key> {
+        let identity = request.identity()?;
+        let user = &request.user;
+        let user = user.id.as_ref().or(user.name.as_ref()).map(|user| self.hasher.hash_one(user));
+        let request = match &request.request_id {
+            Some(id) => self.hasher.hash_one((id, request.requested_at)),
+            None => self.hasher.hash_one((identity, request.requested_at)),
+        };
+        Some(Key { request, user })
+    }
+
+    /// How many requests are known to stay on the list.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// A page that was requested then lists a request.
+    pub(super) fn list(&mut self, key: Key, requested: Instant, pass: u32) -> Listed {
+        if self.held.contains(&key.request) {
+            return Listed::Ignore;
+        }
+        if let Some(open) = self.open.get_mut(&key.request) {
+            open.pass = pass;
+            let is_news = match open.state {
+                State::Queued | State::Sent => false,
+                State::PutOff => true,
+                State::InDoubt(ended) | State::Gone(ended) => requested >= ended + LIST_LAG,
+            };
+            return match (is_news, open.last_word()) {
+                (false, _) => Listed::Ignore,
+                (true, Some(outcome)) => Listed::GiveUp(outcome),
+                (true, None) => Listed::Decide(open.attempts),
+            };
+        }
+        if self.done.contains(&key.request) {
+            let is_fresh = self.fresh.get(&key.request).is_some_and(|until| requested < *until);
+            if !is_fresh {
+                self.relisted.insert(key.request);
+            }
+            return Listed::Ignore;
+        }
+        let other = key.user.and_then(|user| Some((*self.users.get(&user)?, user)));
+        let Some((request, user)) = other else { return Listed::Decide(Attempts::default()) };
+        match self.open.get(&request).map(|open| &open.state) {
+            Some(State::Queued) => Listed::Contradicts(Key { request, user: Some(user) }),
+            Some(State::PutOff | State::Gone(_)) | None => Listed::Decide(Attempts::default()),
+            Some(State::InDoubt(ended)) if requested >= *ended + LIST_LAG => {
+                Listed::Decide(Attempts::default())
+            }
+            // What is on its way to this user may still arrive.
+            Some(State::Sent | State::InDoubt(_)) => {
+                self.overlooked = true;
+                Listed::Ignore
+            }
+        }
+    }
+
+    /// Something that a page lists was not looked at: the list has to be read again.
+    pub(super) fn overlook(&mut self) {
+        self.overlooked = true;
+    }
+
+    /// A request stays on the list.
+    pub(super) fn hold(&mut self, key: Key) {
+        self.close(key.request);
+        self.held.insert(key.request);
+    }
+
+    /// A decision waits to be written.
+    pub(super) fn queue(&mut self, decided: &Decided, pass: u32) {
+        let Decided { key, attempts, who, requested_at, decision, .. } = decided;
+        let Key { request, user } = *key;
+        self.users.extend(user.map(|user| (user, request)));
+        let open = Open {
+            state: State::Queued,
+            attempts: *attempts,
+            pass,
+            user,
+            who: who.clone(),
+            requested_at: *requested_at,
+            decision: decision.clone(),
+            error: None,
+        };
+        self.open.insert(request, open);
+    }
+
+    /// A decision is on its way to the Hub.
+    pub(super) fn send(&mut self, key: Key) {
+        if let Some(open) = self.open.get_mut(&key.request) {
+            open.state = State::Sent;
+        }
+    }
+
+    /// A decision was not sent after all, or an attempt to write it has ended. Says what became of it, if that is known now.
+    pub(super) fn written(
+        &mut self,
+        key: Key,
+        attempts: Attempts,
+        result: Result<Handled, HubError>,
+        ended: Instant,
+    ) -> Option<Concluded> {
+        let open = self.open.get_mut(&key.request)?;
+        open.attempts = attempts;
+        let (state, error) = match result {
+            Ok(Handled::Done) => {
+                self.last_answer = self.last_answer.max(Some(ended));
+                self.fresh.insert(key.request, ended + LIST_LAG);
+                self.done.insert(key.request);
+                return self.conclude(key.request, Outcome::Done, true);
+            }
+            Ok(Handled::Gone | Handled::NoUser) => (State::Gone(ended), None),
+            Ok(Handled::Failed(_)) => {
+                self.held.insert(key.request);
+                return self.conclude(key.request, Outcome::Failed, true);
+            }
+            Err(error) if error.leaves_in_doubt() => (State::InDoubt(ended), Some(error)),
+            Err(error) if error.is_put_off() => (State::PutOff, Some(error)),
+            Err(error) => {
+                open.error = Some(error);
+                self.held.insert(key.request);
+                return self.conclude(key.request, Outcome::Failed, true);
+            }
+        };
+        open.state = state;
+        // That the page had become too old says less than why an attempt before it failed.
+        open.error = error.filter(|error| open.error.is_none() || !error.is_unsent()).or(open.error.take());
+        None
+    }
+
+    /// Ends what is open of a request, which stays on the list.
+    pub(super) fn give_up(&mut self, key: Key, outcome: Outcome) -> Option<Concluded> {
+        self.held.insert(key.request);
+        self.conclude(key.request, outcome, true)
+    }
+
+    /// A page is about to be requested: what it cannot be too early for is no longer remembered by its time.
+    pub(super) fn forget_fresh(&mut self, requested: Instant) {
+        self.fresh.retain(|_, until| *until > requested);
+    }
+
+    /// Whether a pass over several pages that began then may have been shifted by requests of ours that left the list.
+    pub(super) fn settles(&self) -> Option<Instant> {
+        self.last_answer.map(|answer| answer + LIST_LAG)
+    }
+
+    /// From when on the list has to be read again after this pass, which began then, so that it is known what became of everything.
+    pub(super) fn look_again(&mut self, pass: u32, began: Instant, now: Instant) -> Option<Instant> {
+        let is_put_off = |open: &Open| matches!(open.state, State::PutOff) && open.pass == pass;
+        if std::mem::take(&mut self.overlooked) || self.open.values().any(is_put_off) {
+            return Some(now);
+        }
+        let of_open = self.open.values().filter_map(|open| match open.state {
+            State::InDoubt(ended) | State::Gone(ended) => Some(ended + LIST_LAG),
+            State::Queued | State::Sent | State::PutOff => None,
+        });
+        of_open.max().filter(|from| began < *from)
+    }
+
+    /// How many requests the Hub said it has written, and lists all the same.
+    pub(super) fn relisted(&self) -> usize {
+        self.relisted.len()
+    }
+
+    /// Ends the run: what became of what is still open, as far as the last pass tells. It is `whole` if it began then and nobody
+    /// can have been skipped in it.
+    pub(super) fn finish(&mut self, pass: u32, whole: Option<Instant>) -> Vec<Concluded> {
+        let requests: Vec<u64> = self.open.keys().copied().collect();
+        let end = |ledger: &mut Self, request| {
+            let open = ledger.open.get(&request)?;
+            let is_off = whole.is_some() && open.pass < pass;
+            let (outcome, is_known) = match open.state {
+                State::InDoubt(ended) => (Outcome::Unknown, is_off && whole >= Some(ended + LIST_LAG)),
+                State::Gone(ended) => (Outcome::Gone, is_off && whole >= Some(ended + LIST_LAG)),
+                _ if is_off => (Outcome::Gone, true),
+                _ => (Outcome::Failed, false),
+            };
+            ledger.conclude(request, outcome, is_known)
+        };
+        let mut concluded: Vec<_> = requests.into_iter().filter_map(|request| end(self, request)).collect();
+        concluded.sort_by_cached_key(|one| {
+            (one.requested_at, one.who.as_ref().map(|who| who.as_str().to_owned()))
+        });
+        concluded
+    }
+
+    fn conclude(&mut self, request: u64, outcome: Outcome, is_known: bool) -> Option<Concluded> {
+        let Open { who, requested_at, decision, error, .. } = self.close(request)?;
+        Some(Concluded { who, requested_at, decision, outcome, error, is_known })
+    }
+
+    fn close(&mut self, request: u64) -> Option<Open> {
+        let open = self.open.remove(&request)?;
+        if let Some(user) = open.user.filter(|user| self.users.get(user) == Some(&request)) {
+            self.users.remove(&user);
+        }
+        Some(open)
+    }
+}
+
+impl Open {
+    /// What is to be said of it if it is not to be written again although it is listed again.
+    fn last_word(&self) -> Option<Outcome> {
+        let Attempts { made, stalled, tried, has_one_name } = self.attempts;
+        let (user, request_id) = (tried.user, tried.request_id);
+        let is_exhausted = user && request_id || has_one_name && (user || request_id);
+        match self.state {
+            State::Gone(_) if is_exhausted => Some(Outcome::Stuck),
+            _ if made >= MAX_ATTEMPTS || stalled >= MAX_STALLS => Some(Outcome::Failed),
+            _ => None,
+        }
+    }
+}
