@@ -22,6 +22,7 @@ mod crowds;
 mod discovery;
 mod events;
 mod failures;
+mod later;
 mod limits;
 mod load;
 mod metrics;

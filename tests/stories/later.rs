@@ -1,0 +1,185 @@
+//! A person wins, and nobody is forgotten: what a run does after an answer was lost, or that contradicts the list.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::hub::{Batch, Fault, Hub, Status};
+use crate::support::{
+    ask, deliver, deliver_within, doorman, doorman_with, error, payload, report_on, staff, stranger, sweep,
+};
+
+/// The number of writes so far.
+fn writes(hub: &Hub) -> usize {
+    hub.calls().iter().filter(|call| call.starts_with("POST")).count()
+}
+
+fn count(report: &Value, name: &str) -> u64 {
+    report["repos"][0][name].as_u64().expect("a number")
+}
+
+fn retry_after(status: u16, seconds: &str) -> Fault {
+    Fault::Answer(status, vec![("Retry-After", seconds.to_owned())], String::new())
+}
+
+/// Whatever keeps the first write from being answered, a person rejects Ada before a second one could be made.
+#[tokio::test]
+async fn lost_answer_does_not_overrule_a_person() {
+    for fault in [Fault::Status(503), Fault::Status(504), Fault::DropBefore, retry_after(503, "1")] {
+        let hub = Hub::start().await;
+        ask(&hub, "acme/model", [staff("ada")]);
+        hub.model().fault("/handle", fault.clone());
+        let (doorman, payload) = (doorman(&hub), payload("acme/model"));
+        let review = deliver(&doorman, &payload);
+        let person = async {
+            while writes(&hub) < 1 || hub.model().in_flight > 0 {
+                tokio::task::yield_now().await;
+            }
+            hub.model().repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Rejected, None);
+        };
+        let ((status, report), ()) = tokio::join!(review, person);
+        assert_eq!(
+            (status, hub.users("acme/model", Status::Rejected)),
+            (200, vec!["ada".to_owned()]),
+            "{fault:?}"
+        );
+        assert_eq!((count(&report, "unknown"), writes(&hub)), (1, 1), "{fault:?}: {report}");
+    }
+}
+
+/// The write is refused for a while. Meanwhile Ada withdraws and asks again, as somebody whom the policy rejects.
+#[tokio::test]
+async fn new_request_is_not_decided_as_the_old_one() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    hub.model().fault("/handle", Fault::Status(503));
+    let (doorman, payload) = (doorman(&hub), payload("acme/model"));
+    let review = deliver(&doorman, &payload);
+    let requester = async {
+        while writes(&hub) < 1 || hub.model().in_flight > 0 {
+            tokio::task::yield_now().await;
+        }
+        hub.model().repo("acme/model").withdraw("ada");
+        ask(&hub, "acme/model", [staff("ada").answer("Country", "KP")]);
+    };
+    let ((_, report), ()) = tokio::join!(review, requester);
+    assert_eq!(hub.users("acme/model", Status::Rejected), ["ada"], "{report}");
+}
+
+#[tokio::test]
+async fn batch_that_denies_request_ids_is_written_by_users() {
+    let hub = Hub::start().await;
+    hub.model().batch = Batch::DeniesRequestId;
+    ask(&hub, "acme/model", ["ada", "bob", "eve"].map(staff));
+    let doorman = doorman(&hub);
+    let (status, report) = deliver(&doorman, &payload("acme/model")).await;
+    assert_eq!((status, count(&report, "accepted"), count(&report, "calls")), (200, 3, 3), "{report}");
+
+    // The process has learned it.
+    ask(&hub, "acme/model", ["may", "sue"].map(staff));
+    let (status, report) = deliver(&doorman, &payload("acme/model")).await;
+    assert_eq!((status, count(&report, "accepted"), count(&report, "calls")), (200, 2, 2), "{report}");
+}
+
+#[tokio::test]
+async fn request_that_is_gone_and_listed_is_written_by_its_other_name() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    let gone = Fault::Answer(404, Vec::new(), json!({"error": "User not found"}).to_string());
+    hub.model().fault("/handle", gone);
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!((status, count(&report, "accepted"), count(&report, "gone")), (200, 1, 0), "{report}");
+    let model = hub.model();
+    let bodies: Vec<_> =
+        model.calls.iter().filter(|call| call.method == "POST").map(|call| &call.body).collect();
+    assert_eq!(*bodies[0], json!({"userId": "id-ada", "status": "accepted"}));
+    assert_eq!(*bodies[1], json!({"requestId": "request-ada", "status": "accepted"}));
+}
+
+#[tokio::test]
+async fn request_that_cannot_be_written_by_any_name_is_stuck() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada"), stranger("bob")]);
+    let body = json!({"error": "No access request found matching your criteria"}).to_string();
+    hub.model().faults("/handle", &Fault::Answer(404, Vec::new(), body), 10);
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!((status, count(&report, "stuck"), count(&report, "gone")), (202, 1, 0), "{report}");
+    assert!(error(&report["repos"][0]).contains("the request of `ada`"), "{report}");
+    assert_eq!((report["repos"][0]["complete"].clone(), writes(&hub)), (json!(false), 2));
+}
+
+/// The Hub shows 1,000 of 1,200, and says of no page that another follows.
+#[tokio::test]
+async fn nobody_behind_a_full_page_without_a_link_is_forgotten() {
+    for newest_first in [false, true] {
+        let hub = Hub::start().await;
+        hub.model().add("acme/model");
+        let first = chrono::Utc::now() - chrono::TimeDelta::days(2);
+        for number in 0..1200 {
+            let person = if number % 4 == 0 { staff } else { stranger }(&format!("user{number}"));
+            hub.model().repo("acme/model").ask_at(person, first + chrono::TimeDelta::seconds(number));
+        }
+        (hub.model().links_pages, hub.model().newest_first) = (false, newest_first);
+        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        assert_eq!((status, count(&report, "accepted"), count(&report, "held")), (200, 300, 900), "{report}");
+    }
+}
+
+/// The Hub does not know `before` and `after`.
+#[tokio::test]
+async fn full_page_that_proves_nothing_is_said() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [stranger("bob")]);
+    let entry = |number: usize| {
+        let (id, time) = (format!("r{number}"), "2026-11-24T08:00:00.000Z");
+        json!({"requestId": id, "status": "pending", "timestamp": time})
+    };
+    let page: Vec<Value> = (0..1000).map(entry).collect();
+    hub.model().repo("acme/model").raw_page = Some(json!(page).to_string());
+    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    assert_eq!((status, count(&report, "held")), (202, 1000), "{report}");
+    assert!(
+        error(&report["repos"][0]).contains("nothing proves that nobody is listed behind it"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn writes_that_are_always_put_off_end_and_hold_up_nobody() {
+    for status in [429, 503] {
+        let hub = Hub::start().await;
+        ask(&hub, "acme/busy", [staff("ada")]);
+        ask(&hub, "acme/model", [staff("bob")]);
+        hub.model().faults("acme/busy/user-access-request/handle", &retry_after(status, "1"), 100);
+        let doorman = doorman_with(&hub, &[("REPOS", "acme/busy acme/model")]);
+        let report = sweep(&doorman).await;
+        let busy = report_on(&report, "acme/busy");
+        assert_eq!((&busy["failed"], &busy["complete"]), (&json!(1), &json!(false)), "{status}: {report}");
+        let posts: Vec<String> = hub.calls().into_iter().filter(|call| call.starts_with("POST")).collect();
+        let is_busy = |call: &&String| call.contains("busy");
+        assert_eq!(posts.iter().filter(is_busy).count(), 8, "{status}");
+        assert!(
+            !posts[..2].iter().all(|call| is_busy(&call)),
+            "{status}: the other does not wait: {posts:?}"
+        );
+    }
+}
+
+/// However slow a policy is: whoever is held is not decided again in a run, so that the run gets further.
+#[tokio::test]
+async fn slow_policy_reaches_whoever_is_behind_a_thousand_held() {
+    let hub = Hub::start().await;
+    let slow = |name: &str| {
+        let mut person = stranger(name);
+        person.orgs = (0..60).map(|org| format!("org{org}")).collect();
+        person
+    };
+    ask(&hub, "acme/model", (0..1000).map(|number| slow(&format!("user{number}"))));
+    ask(&hub, "acme/model", [staff("ada")]);
+    let policy = r#"{"rules": [{"name": "slow", "then": "hold",
+        "if": "user.domain != 'acme.com' && !user.orgs.exists(a, user.orgs.exists(b, a + 'x' == b))"}],
+        "default": "accept"}"#;
+    let doorman = doorman_with(&hub, &[("APPROVAL_POLICY", policy)]);
+    let (_, report) = deliver_within(&doorman, &payload("acme/model"), Duration::from_secs(60)).await;
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"], "{report}");
+}
