@@ -3,8 +3,10 @@
 //! The order of the rules never matters, the strictest verdict wins, and what cannot be known is held.
 
 mod answers;
+mod check;
 mod condition;
 mod kinds;
+mod origin;
 mod readable;
 mod size;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The policy's table of cases. Each row is a rule of the product; the sample request is Ada's.
 
+mod constants;
 mod faults;
 mod parser;
 mod properties;
@@ -176,7 +177,6 @@ fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
             "{'a': true}[fields['Age']] || user.name == 'secret-answer'",
             "the request has no such attribute or answer",
         ),
-        ("'x'.matches(fields['Age'] + '(')", "`matches` cannot read what the request says"),
         ("user.orgs[7] == 'x'", "a list is shorter than the rule expects"),
         ("1 / (size(user.orgs) - 1) == 1", "it divides by zero"),
         ("9223372036854775807 + size(user.orgs) > 0", "a number is too large"),
@@ -237,7 +237,6 @@ fn whatever_a_requester_writes_is_evaluated_or_held_and_never_repeated() {
         "duration($a).getMilliseconds() > 1",
         "string(timestamp($a)) == string(duration($b))",
         "int(timestamp($a)) > 0",
-        "$b.matches($a)",
         "$a < $b",
         "fields[$a] == $b",
         "{$a: 1}[$b] == 1",
