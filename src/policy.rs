@@ -3,8 +3,11 @@
 //! The order of the rules never matters, the strictest verdict wins, and what cannot be known is held.
 
 mod answers;
+mod check;
 mod condition;
 mod kinds;
+mod origin;
+mod readable;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -34,7 +37,8 @@ const MAX_REASON: usize = 200;
 /// its square.
 const MAX_LIST: usize = 300;
 
-/// The longest text of a request, in bytes, that a rule may make something of: far more than anybody writes into a form.
+/// The most bytes that the texts of a request may have altogether: far more than anybody writes into a form. Names of
+/// organizations are bounded by themselves.
 const MAX_TEXT: usize = 100_000;
 
 /// The same for the name of an organization, of which there may be many; the Hub allows 42.
@@ -136,7 +140,7 @@ impl Policy {
     /// A rule that cannot be evaluated holds the request whatever the others say: it might have rejected.
     #[must_use]
     pub fn decide(&self, request: &AccessRequest, repo: &Repo, now: DateTime<Utc>) -> Decision {
-        if let Some(doubt) = request.doubt.or_else(|| too_much(request)) {
+        if let Some(doubt) = readable::doubt(request) {
             return Decision { verdict: Verdict::Hold, reason: None, grounds: Grounds::Doubt(doubt) };
         }
         let facts = facts(&self.env, request, repo, now);
@@ -168,21 +172,6 @@ impl fmt::Debug for Policy {
             .field("default", &self.default)
             .finish_non_exhaustive()
     }
-}
-
-/// What there is more of in a request than the check of the rules at start-up has reckoned with.
-fn too_much(request: &AccessRequest) -> Option<&'static str> {
-    let AccessRequest { request_id: _, user, requested_at: _, fields, doubt: _ } = request;
-    let User { id, name, fullname, email, pro: _, verified_orgs, orgs } = user;
-    let lists = || [verified_orgs, orgs].into_iter().flatten();
-    if lists().map(Vec::len).chain([fields.len()]).any(|length| length > MAX_LIST) {
-        return Some("it lists more than a policy can go through");
-    }
-    let texts = [id, name, fullname, email].into_iter().flatten();
-    let mut texts = texts.chain(fields.iter().flat_map(|(label, answer)| [label, answer]));
-    let is_too_long =
-        texts.any(|text| text.len() > MAX_TEXT) || lists().flatten().any(|name| name.len() > MAX_NAME);
-    is_too_long.then_some("it says more than a policy can go through")
 }
 
 /// The name of a rule, if that much of it can be read.
@@ -260,7 +249,7 @@ fn facts<'a>(
 
 fn facts_about_user(user: &User) -> Fact<'_> {
     let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
-    let domain = email.as_deref().and_then(domain);
+    let domain = email.as_deref().and_then(readable::domain);
     map(known([
         ("id", id.as_deref().map(text)),
         ("name", name.as_deref().map(text)),
@@ -296,12 +285,4 @@ fn known<'a, const N: usize>(
     facts: [(&'a str, Option<Fact<'a>>); N],
 ) -> impl Iterator<Item = (&'a str, Fact<'a>)> {
     facts.into_iter().filter_map(|(name, fact)| Some((name, fact?)))
-}
-
-/// What follows the last `@` of an e-mail address, lower-case; nothing, if there is none.
-///
-/// Only ASCII is made lower-case: a Kelvin sign is a `k` to Unicode, and `acme.com` must be nobody else's.
-fn domain(email: &str) -> Option<String> {
-    let (_, domain) = email.rsplit_once('@')?;
-    (!domain.is_empty()).then(|| domain.to_ascii_lowercase())
 }

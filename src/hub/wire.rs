@@ -1,9 +1,11 @@
 //! How the Hub writes requests and results, and how it wants to be written to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 use chrono::{DateTime, Datelike, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -63,11 +65,14 @@ pub(super) fn repos(body: &[u8]) -> Result<Vec<String>, String> {
 }
 
 const NOT_AS_DOCUMENTED: &str = "what the Hub tells of it is not of the form that is documented";
+const REPEATED_KEY: &str = "what the Hub tells of it has the same key twice";
+const NOT_TEXT: &str = "an answer to the gate form is not text";
 
 /// Reads an entry. Any key may be missing or null, which makes it unknown. One whose value is not of the kind that is
 /// documented makes the entry doubtful; whatever else can be read of it still tells a person whom it is about.
 pub(super) fn request(entry: &RawValue, expected: Status) -> Option<AccessRequest> {
     let mut doubt = None;
+    let is_ambiguous = has_repeated_keys(entry);
     let entry: Entry = object(entry, &mut doubt);
     match text(entry.status, &mut doubt).as_deref() {
         None => {}
@@ -75,6 +80,8 @@ pub(super) fn request(entry: &RawValue, expected: Status) -> Option<AccessReques
         Some("pending" | "accepted" | "rejected" | "reset") => return None,
         Some(_) => doubt = Some("it is in a state that is not documented"),
     }
+    let is_ambiguous =
+        is_ambiguous || [entry.user, entry.fields].into_iter().flatten().any(has_repeated_keys);
     let user: EntryUser = entry.user.map_or_else(EntryUser::default, |user| object(user, &mut doubt));
     let mut request = AccessRequest {
         request_id: text(entry.request_id, &mut doubt),
@@ -88,9 +95,12 @@ pub(super) fn request(entry: &RawValue, expected: Status) -> Option<AccessReques
             orgs: read(user.orgs, &mut doubt, org_names),
         },
         requested_at: read(entry.timestamp, &mut doubt, timestamp),
-        fields: read(entry.fields, &mut doubt, answers).unwrap_or_default(),
+        fields: entry.fields.and_then(|fields| answers(fields, &mut doubt)).unwrap_or_default(),
         doubt,
     };
+    if is_ambiguous {
+        request.doubt = Some(REPEATED_KEY);
+    }
     if request.identity().is_none() {
         request.doubt = Some("the Hub gives neither a user nor an id for it");
     }
@@ -172,17 +182,41 @@ fn timestamp(value: &RawValue) -> Option<DateTime<Utc>> {
     (1..=9999).contains(&time.year()).then_some(time)
 }
 
-/// The answers to the gate form as text. How the Hub writes those that are not text is not known; to leave out one that
-/// cannot be read would be to say that it was not given, which a rule may ask.
-fn answers(value: &RawValue) -> Option<BTreeMap<String, String>> {
-    let answers: Map<String, Value> = parse(value)?;
+/// The answers to the gate form. An answer of null was not given. To leave out one that is not text would say that it was
+/// not given, which a rule may test for; to write it as text would be a guess.
+fn answers(value: &RawValue, doubt: &mut Doubt) -> Option<BTreeMap<String, String>> {
+    let answers: Map<String, Value> = read(Some(value), doubt, parse)?;
     let given = answers.into_iter().filter(|(_, answer)| !answer.is_null());
-    let as_text = |answer| match answer {
-        Value::String(text) => Some(text),
-        Value::Bool(_) | Value::Number(_) => Some(answer.to_string()),
-        _ => None,
-    };
-    given.map(|(label, answer)| Some((label, as_text(answer)?))).collect()
+    let as_text = |answer| if let Value::String(text) = answer { Some(text) } else { None };
+    let texts: Option<_> = given.map(|(label, answer)| Some((label, as_text(answer)?))).collect();
+    if texts.is_none() {
+        *doubt = Some(NOT_TEXT);
+    }
+    texts
+}
+
+/// Whether an object has two keys that are equal. JSON does not say which of them counts: of two answers under one label,
+/// the policy could read one and a person the other.
+fn has_repeated_keys(object: &RawValue) -> bool {
+    struct Keys;
+
+    impl<'de> Visitor<'de> for Keys {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+            let (mut keys, mut is_repeated) = (HashSet::new(), false);
+            while let Some((key, _)) = map.next_entry::<String, &RawValue>()? {
+                is_repeated |= !keys.insert(key);
+            }
+            Ok(is_repeated)
+        }
+    }
+
+    serde_json::Deserializer::from_str(object.get()).deserialize_map(Keys).unwrap_or(false)
 }
 
 #[derive(Serialize)]
@@ -315,7 +349,7 @@ mod tests {
             r#"{"requestId": "r1", "status": "pending", "timestamp": "2026-10-05T08:00:00.000Z",
             "user": {"_id": "u1", "user": "ada", "fullname": "Ada L", "avatarUrl": "/a.svg", "isPro": true, "type": "user",
                 "verifiedOrgNames": ["epfl"], "email": "ada@acme.com", "orgs": [{"id": "o1", "name": "acme"}]},
-            "fields": {"Country": "CH", "Agree": true, "Age": 36, "Phone": null}, "brandNew": {"x": 1}}"#,
+            "fields": {"Country": "CH", "Agree": "on", "Age": "36", "Phone": null}, "brandNew": {"x": 1}}"#,
         );
         let text = |s: &str| Some(s.to_owned());
         let user = User {
@@ -331,7 +365,7 @@ mod tests {
         assert_eq!(request.request_id, text("r1"));
         assert_eq!(request.requested_at, Some("2026-10-05T08:00:00Z".parse().expect("a time")));
         let answers: Vec<_> = request.fields.iter().map(|(l, a)| (l.as_str(), a.as_str())).collect();
-        assert_eq!(answers, [("Age", "36"), ("Agree", "true"), ("Country", "CH")]);
+        assert_eq!(answers, [("Age", "36"), ("Agree", "on"), ("Country", "CH")]);
         assert_eq!(request.doubt, None);
     }
 
@@ -377,6 +411,42 @@ mod tests {
             let beside = format!(r#"[{entry}, {{"user": {{"user": "eve"}}}}]"#);
             assert_eq!(page(beside.as_bytes(), Status::Pending).expect("a page").0[1].doubt, None, "{entry}");
         }
+    }
+
+    #[test]
+    fn repeated_keys_and_answers_that_are_not_text_are_doubtful() {
+        let cases = [
+            (
+                r#"{"user": {"user": "ada"}, "fields": {"Country": "CH", "Country": "KP"}}"#,
+                Some(REPEATED_KEY),
+            ),
+            (
+                r#"{"user": {"user": "ada"}, "fields": {"Country": "CH", "Count\u0072y": "CH"}}"#,
+                Some(REPEATED_KEY),
+            ),
+            (
+                r#"{"user": {"user": "ada"}, "fields": {"Country": null, "Country": "CH"}}"#,
+                Some(REPEATED_KEY),
+            ),
+            (
+                r#"{"requestId": "r1", "user": {"user": "ada", "email": "a@b.c", "email": "a@b.d"}}"#,
+                Some(REPEATED_KEY),
+            ),
+            (r#"{"requestId": "r1", "user": {"user": "ada", "new": 1, "new": 2}}"#, Some(REPEATED_KEY)),
+            (r#"{"requestId": "r1", "user": {"user": "ada"}, "new": 1, "new": 1}"#, Some(REPEATED_KEY)),
+            (r#"{"user": {"user": "ada"}, "fields": {"Agree": true}}"#, Some(NOT_TEXT)),
+            (r#"{"user": {"user": "ada"}, "fields": {"Age": 36}}"#, Some(NOT_TEXT)),
+            (r#"{"user": {"user": "ada"}, "fields": {"Country": "CH", "Uses": []}}"#, Some(NOT_TEXT)),
+            (
+                r#"{"user": {"user": "ada"}, "fields": {"Country": "CH", "country": "KP", "Phone": null}}"#,
+                None,
+            ),
+        ];
+        for (entry, expected) in cases {
+            assert_eq!(one(entry).doubt, expected, "{entry}");
+        }
+        let twice = r#"{"user": {"user": "ada"}, "user": {"user": "eve"}, "requestId": "r1"}"#;
+        assert!(one(twice).doubt.is_some());
     }
 
     #[test]

@@ -199,7 +199,7 @@ mod tests {
             ("fields[\"Full name, é\"] > 'x'", &["1 Full name, é"]),
             ("fields['A'] == fields['B']", &["1 A", "1 B"]),
             ("user.name == fields['A']", &["1 A"]),
-            ("'x'.contains(fields['A'])", &["1 A"]),
+            ("fields['A'].contains('x')", &["1 A"]),
             ("!bool(fields['A'])", &["1 A"]),
             ("int(fields['A']) + 1 > 18", &["1 A"]),
             ("fields.A < 'x' ? fields.B < 'x' : fields.C < 'x'", &["1 A", "1 B", "1 C"]),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cel::parser::{Expression, ParseError, PrattParser};
 use cel::{Context, Env, ExecutionError, Value};
 
-use super::{kinds, size};
+use super::{check, size};
 
 /// The most bytes that an expression may have: enough for a long list of names, and few enough to bound what parsing
 /// one costs in time and stack.
@@ -33,7 +33,7 @@ impl Condition {
             format!("not a CEL expression: {first}")
         })?;
         // This parser takes a text that breaks over the line, which CEL does not: most likely a quote is missing.
-        let names = kinds::check_condition(&expression, env, source.contains(kinds::BREAKS))?;
+        let names = check::check_condition(&expression, env, source.contains(check::BREAKS))?;
         size::check(&expression)?;
         Ok(Self { expression, names })
     }

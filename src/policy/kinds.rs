@@ -2,19 +2,14 @@
 //! the `cel` crate checks nothing before an expression is evaluated, and there `fields['Age'] == 18` is not an error
 //! but silently false, because answers are text.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 
+use cel::common::ast::LiteralValue;
 use cel::common::ast::operators as op;
-use cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, SelectExpr,
-};
-use cel::{Context, Env, Value};
 
 /// What an expression gives.
 #[derive(Clone, Debug, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Bool,
     Int,
     Uint,
@@ -42,7 +37,7 @@ use Kind::{
 };
 
 /// The functions that a policy may use.
-const FUNCTIONS: [&str; 22] = [
+pub(super) const FUNCTIONS: [&str; 22] = [
     "size",
     "contains",
     "startsWith",
@@ -67,246 +62,7 @@ const FUNCTIONS: [&str; 22] = [
     "duration",
 ];
 
-/// How deep an expression may nest; checking, evaluating and dropping one recurse. The library's own limit, 96, is on
-/// brackets only, and a chain of operators nests as deep as it is long.
-const MAX_DEPTH: usize = 200;
-
-/// How many macros that go over a list may stand within each other. How long a list is the requester may say, and nothing
-/// ends an evaluation before its time.
-const MAX_LOOPS: usize = 2;
-
-/// What ends a line.
-pub(super) const BREAKS: [char; 2] = ['\n', '\r'];
-
-/// Checks that the expression names only what there is, applies functions to what they take, and gives a bool.
-/// Returns the names and texts that stand in it.
-/// Where it stands on `several_lines`, no text in it may have a line break.
-pub(super) fn check_condition(
-    expression: &IdedExpr,
-    env: &Arc<Env>,
-    several_lines: bool,
-) -> Result<BTreeSet<String>, String> {
-    let names = BTreeSet::new();
-    let mut checker =
-        Checker { env, several_lines, loops: 0, bound: Vec::new(), depth: 0, variables: 0, names };
-    match checker.kind_of(expression)? {
-        Bool | Any => Ok(checker.names),
-        other => Err(format!("it gives {other}, but a condition gives a bool")),
-    }
-}
-
-struct Checker<'a> {
-    env: &'a Arc<Env>,
-    several_lines: bool,
-    /// How many macros that go over a list are around what is looked at.
-    loops: usize,
-    /// The variables that macros such as `exists` have bound, innermost last.
-    bound: Vec<(&'a str, Kind)>,
-    depth: usize,
-    /// How many variables were met so far: where none is met, an expression is the same for every request.
-    variables: usize,
-    names: BTreeSet<String>,
-}
-
-impl<'a> Checker<'a> {
-    fn kind_of(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
-        if self.depth >= MAX_DEPTH {
-            return Err(format!("it nests more than {MAX_DEPTH} deep"));
-        }
-        self.depth += 1;
-        let variables_before = self.variables;
-        let kind = self.kind_of_nested(expression)?;
-        self.depth -= 1;
-        if self.variables == variables_before && !matches!(expression.expr, Expr::Literal(_)) {
-            self.try_out(expression)?;
-        }
-        Ok(kind)
-    }
-
-    fn kind_of_nested(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
-        match &expression.expr {
-            Expr::Literal(LiteralValue::String(text))
-                if self.several_lines && text.inner().contains(BREAKS) =>
-            {
-                Err("a text breaks over the line; write it on one line, with `\\n` where it breaks"
-                    .to_owned())
-            }
-            Expr::Literal(literal) => Ok(kind_of_literal(literal)),
-            Expr::Ident(name) => self.variable(name),
-            Expr::Select(select) => self.select(select),
-            Expr::Call(call) => self.call(call),
-            Expr::List(list) => Ok(List(Box::new(self.common_kind(&list.elements)?))),
-            Expr::Map(map) => self.map(map),
-            Expr::Comprehension(comprehension) => self.comprehension(comprehension),
-            Expr::Struct(made) => Err(format!("there is no type `{}`", made.type_name)),
-            Expr::Unspecified => Err("it is empty".to_owned()),
-        }
-    }
-
-    fn variable(&mut self, name: &str) -> Result<Kind, String> {
-        self.variables += 1;
-        if let Some((_, kind)) = self.bound.iter().rev().find(|(bound, _)| *bound == name) {
-            return Ok(kind.clone());
-        }
-        match name {
-            "user" => Ok(User),
-            "fields" => Ok(Answers),
-            "repo" => Ok(Repo),
-            "requested_at" | "now" => Ok(Timestamp),
-            _ => Err(format!(
-                "there is no variable `{name}`; there are `user`, `fields`, `repo`, `requested_at` and `now`"
-            )),
-        }
-    }
-
-    /// `operand.field`, or `has(operand.field)`, which looks the same but for `test`.
-    fn select(&mut self, select: &'a SelectExpr) -> Result<Kind, String> {
-        let operand = self.kind_of(&select.operand)?;
-        self.note_name(&operand, &select.field);
-        let kind = attribute(&operand, &select.field)?;
-        Ok(if select.test { Bool } else { kind })
-    }
-
-    /// Keeps what the owner calls something of the request; the keys of the expression's own maps are no such names.
-    fn note_name(&mut self, of: &Kind, name: &str) {
-        if matches!(of, User | Repo | Answers) {
-            self.names.insert(name.to_owned());
-        }
-    }
-
-    fn map(&mut self, map: &'a MapExpr) -> Result<Kind, String> {
-        let entries = || {
-            map.entries.iter().filter_map(|entry| match &entry.expr {
-                EntryExpr::MapEntry(entry) => Some(entry),
-                EntryExpr::StructField(_) => None,
-            })
-        };
-        let keys = self.common_kind(entries().map(|entry| &entry.key))?;
-        if !matches!(keys, Bool | Int | Uint | Text | Any) {
-            return Err(format!("{keys} cannot be the key of a map"));
-        }
-        let values = self.common_kind(entries().map(|entry| &entry.value))?;
-        Ok(Map(Box::new(keys), Box::new(values)))
-    }
-
-    /// The one kind that all of these have. Of mixed kinds a comparison would be silently false.
-    fn common_kind(&mut self, expressions: impl IntoIterator<Item = &'a IdedExpr>) -> Result<Kind, String> {
-        let mut common = Any;
-        for expression in expressions {
-            let kind = self.value_of(expression)?;
-            common =
-                common.join(&kind).ok_or_else(|| format!("{common} and {kind} stand in one list or map"))?;
-        }
-        Ok(common)
-    }
-
-    /// The kind of something that is used as a value, which `user` and `repo` are not: of one that was put elsewhere it
-    /// could not be told which attributes it has.
-    fn value_of(&mut self, expression: &'a IdedExpr) -> Result<Kind, String> {
-        match self.kind_of(expression)? {
-            of @ (User | Repo) => Err(format!("{of} is no value by itself; say which attribute is meant")),
-            kind => Ok(kind),
-        }
-    }
-
-    /// `exists`, `all`, `exists_one`, `map` and `filter` after the parser has spelt them out.
-    fn comprehension(&mut self, c: &'a ComprehensionExpr) -> Result<Kind, String> {
-        let each = match self.kind_of(&c.iter_range)? {
-            List(element) => *element,
-            Answers => Text,
-            Map(key, _) => *key,
-            other => return Err(format!("one can go over a list or over `fields`, not over {other}")),
-        };
-        let accumulator = self.kind_of(&c.accu_init)?;
-        self.loops += 1;
-        if self.loops > MAX_LOOPS {
-            return Err(
-                "it goes over a list within a list within a list; two within each other are taken".to_owned()
-            );
-        }
-        let outer = self.bound.len();
-        self.bound.push((&c.iter_var, each));
-        self.bound.push((&c.accu_var, accumulator));
-        self.kind_of(&c.loop_cond)?;
-        // A list that starts empty gets its kind from what is added to it.
-        let accumulated = self.kind_of(&c.loop_step)?;
-        self.bound.push((&c.accu_var, accumulated));
-        let result = self.kind_of(&c.result);
-        self.bound.truncate(outer);
-        self.loops -= 1;
-        result
-    }
-
-    fn call(&mut self, call: &'a CallExpr) -> Result<Kind, String> {
-        let name = call.func_name.as_str();
-        if !is_known(name) {
-            return Err(match name {
-                "has" | "exists" | "all" | "exists_one" | "map" | "filter" => {
-                    format!(
-                        "`{name}` is not written so: it is `has(user.email)`, `user.orgs.exists(org, org == 'acme')`"
-                    )
-                }
-                _ => format!("there is no function `{name}`; there are {}", FUNCTIONS.join(", ")),
-            });
-        }
-        // `user['email']` and `'email' in user` are `user.email` and `has(user.email)` written otherwise.
-        let (of, key) = match (name, call.args.as_slice()) {
-            (op::INDEX, [of, key]) | (op::IN, [key, of]) => (Some(of), Some(key)),
-            _ => (None, None),
-        };
-        let mut operands = Vec::with_capacity(call.args.len() + 1);
-        for operand in call.target.as_deref().into_iter().chain(&call.args) {
-            let is_looked_into = of.is_some_and(|of| std::ptr::eq(of, operand));
-            let kind = if is_looked_into { self.kind_of(operand)? } else { self.value_of(operand)? };
-            operands.push(kind);
-        }
-        let looked_into = operands.iter().find(|kind| matches!(kind, User | Repo | Answers)).cloned();
-        if let (Some(of), Some(key)) = (looked_into, key) {
-            match (&of, &key.expr) {
-                (_, Expr::Literal(LiteralValue::String(name))) => {
-                    self.note_name(&of, name.inner());
-                    let kind = attribute(&of, name.inner())?;
-                    return Ok(if call.func_name == op::IN { Bool } else { kind });
-                }
-                (Answers, _) => {}
-                _ => return Err(format!("which attribute of {of} is meant must be said outright")),
-            }
-        }
-        let kind = kind_of_call(name, call.target.is_some(), &operands)?;
-        self.try_constant_argument(call, &operands)?;
-        Ok(kind)
-    }
-
-    /// Some arguments can be wrong by themselves: the pattern of `matches`, the time zone of `getHours`.
-    fn try_constant_argument(&self, call: &CallExpr, operands: &[Kind]) -> Result<(), String> {
-        let literal = |text: &str| IdedExpr {
-            id: 0,
-            expr: Expr::Literal(LiteralValue::String(text.to_owned().into())),
-        };
-        let function = |name: &str, target: Option<IdedExpr>, args: Vec<IdedExpr>| IdedExpr {
-            id: 0,
-            expr: Expr::Call(CallExpr { func_name: name.to_owned(), target: target.map(Box::new), args }),
-        };
-        let Some(last @ IdedExpr { expr: Expr::Literal(_), .. }) = call.args.last() else { return Ok(()) };
-        let sample = match operands {
-            [Text, Text] if call.func_name == "matches" => literal(""),
-            [Timestamp, Text] => function("timestamp", None, vec![literal("2026-01-01T00:00:00Z")]),
-            _ => return Ok(()),
-        };
-        self.try_out(&function(&call.func_name, Some(sample), vec![last.clone()]))
-    }
-
-    /// Evaluates what is the same for every request: what fails now would fail for everybody.
-    fn try_out(&self, constant: &IdedExpr) -> Result<(), String> {
-        match Value::resolve(constant, &Context::with_env(Arc::clone(self.env))) {
-            Ok(_) => Ok(()),
-            // The values in the message are the owner's own: nothing else is in a constant.
-            Err(error) => Err(error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
-        }
-    }
-}
-
-fn kind_of_literal(literal: &LiteralValue) -> Kind {
+pub(super) fn kind_of_literal(literal: &LiteralValue) -> Kind {
     match literal {
         LiteralValue::Boolean(_) => Bool,
         LiteralValue::Int(_) => Int,
@@ -319,7 +75,7 @@ fn kind_of_literal(literal: &LiteralValue) -> Kind {
 }
 
 /// What `operand.name` gives.
-fn attribute(operand: &Kind, name: &str) -> Result<Kind, String> {
+pub(super) fn attribute(operand: &Kind, name: &str) -> Result<Kind, String> {
     let (kind, known) = match operand {
         User => (
             match name {
@@ -339,7 +95,7 @@ fn attribute(operand: &Kind, name: &str) -> Result<Kind, String> {
 }
 
 /// What a function or an operator gives for such operands; the first of them is the receiver, if it has one.
-fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kind, String> {
+pub(super) fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kind, String> {
     let given = match (name, operands) {
         (op::CONDITIONAL, [condition, yes, no]) if condition.is(&Bool) => yes.join(no),
         (op::LOGICAL_AND | op::LOGICAL_OR, [a, b]) if a.is(&Bool) && b.is(&Bool) => Some(Bool),
@@ -402,7 +158,7 @@ fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) -> Result<Kin
 }
 
 /// Whether [`kind_of_call`] knows the name, with whatever operands.
-fn is_known(name: &str) -> bool {
+pub(super) fn is_known(name: &str) -> bool {
     let is_operator = name.starts_with('@') || !name.contains(|c: char| c.is_ascii_alphanumeric());
     is_operator || FUNCTIONS.contains(&name)
 }
@@ -429,7 +185,7 @@ impl Kind {
     }
 
     /// The kind that both are, where what is in an empty list may be taken for anything.
-    fn join(&self, other: &Kind) -> Option<Kind> {
+    pub(super) fn join(&self, other: &Kind) -> Option<Kind> {
         match (self, other) {
             (Any, kind) | (kind, Any) => Some(kind.clone()),
             (List(a), List(b)) => Some(List(Box::new(a.join(b)?))),

@@ -1,8 +1,10 @@
 //! The policy's table of cases. Each row is a rule of the product; the sample request is Ada's.
 
+mod constants;
 mod faults;
 mod parser;
 mod properties;
+mod readable;
 mod shapes;
 mod uses;
 
@@ -165,7 +167,7 @@ fn what_the_request_does_not_have_cannot_be_known() {
 fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
     let mut mallory = ada();
     mallory.fields.insert("Age".to_owned(), "secret-answer".to_owned());
-    mallory.user.email = Some("secret@answer".to_owned());
+    mallory.user.email = Some("secret@answer.com".to_owned());
     let cases = [
         ("int(fields['Age']) > 18", "`int` cannot read what the request says"),
         ("timestamp(fields['Age']) < now", "`timestamp` cannot read what the request says"),
@@ -175,7 +177,6 @@ fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
             "{'a': true}[fields['Age']] || user.name == 'secret-answer'",
             "the request has no such attribute or answer",
         ),
-        ("'x'.matches(fields['Age'] + '(')", "`matches` cannot read what the request says"),
         ("user.orgs[7] == 'x'", "a list is shorter than the rule expects"),
         ("1 / (size(user.orgs) - 1) == 1", "it divides by zero"),
         ("9223372036854775807 + size(user.orgs) > 0", "a number is too large"),
@@ -236,7 +237,6 @@ fn whatever_a_requester_writes_is_evaluated_or_held_and_never_repeated() {
         "duration($a).getMilliseconds() > 1",
         "string(timestamp($a)) == string(duration($b))",
         "int(timestamp($a)) > 0",
-        "$b.matches($a)",
         "$a < $b",
         "fields[$a] == $b",
         "{$a: 1}[$b] == 1",
@@ -374,28 +374,6 @@ fn the_reason_is_that_of_the_rule_that_decided() {
 }
 
 #[test]
-fn the_domain_is_what_follows_the_last_at_sign_in_lower_case() {
-    let cases = [
-        ("ada@ACME.com", "acme.com", "yes"),
-        ("ada@evil.com", "acme.com", "no"),
-        ("ada@acme.com@evil.com", "acme.com", "no"),
-        ("\"ada@acme.com\"@evil.com", "evil.com", "yes"),
-        ("ada@acme.com.evil.com", "acme.com", "no"),
-        ("ada@acme.com ", "acme.com", "no"),
-        // To Unicode a Kelvin sign is an upper-case k.
-        ("ada@\u{212a}aggle.com", "kaggle.com", "no"),
-        ("ada", "ada", "the request has no `domain`"),
-        ("ada@", "", "the request has no `domain`"),
-        ("", "", "the request has no `domain`"),
-    ];
-    for (email, domain, expected) in cases {
-        let mut request = ada();
-        request.user.email = Some(email.to_owned());
-        assert_eq!(answer(&format!("user.domain == '{domain}'"), &request), expected, "{email:?}");
-    }
-}
-
-#[test]
 fn an_old_repo_without_an_owner_has_none() {
     let policy = rules(&["accept: repo.owner == 'acme'"]);
     let gpt2 = Repo::new(RepoType::Model, "gpt2").expect("a name");
@@ -422,16 +400,4 @@ fn a_policy_tells_the_names_of_its_rules_and_not_what_they_say() {
     let policy = rules(&["accept: user.name == 'ada'", "reject: false"]);
     assert_eq!(policy.rule_names().collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(format!("{policy:?}"), r#"Policy { rules: ["1", "2"], default: Hold, .. }"#);
-}
-
-#[test]
-fn who_lists_more_than_can_be_gone_through_is_held() {
-    let policy = rules(&["accept: !user.orgs.exists(a, user.orgs.exists(b, a == b + 'x'))"]);
-    let mut many = ada();
-    many.user.orgs = Some((0..300).map(|number| format!("org{number}")).collect());
-    assert_eq!(decide(&policy, &many).verdict, Verdict::Accept);
-    many.user.orgs.get_or_insert_default().push("one more".to_owned());
-    let decision = decide(&policy, &many);
-    assert_eq!(decision.grounds, Grounds::Doubt("it lists more than a policy can go through"));
-    assert_eq!(decision.verdict, Verdict::Hold);
 }

@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use super::{Policy, ada, answer, decide, rules};
+use super::{Policy, ada, answer, decide};
 use crate::model::{Grounds, Verdict};
 
 /// What the threads of tokio have, and of tests.
@@ -120,7 +120,7 @@ fn what_may_become_too_large_is_refused_however_small_the_rule_is() {
         "user.orgs.filter(o, o in user.verified_orgs).map(o, size(o)).exists_one(n, n == 1)".to_owned(),
         "size(fields.map(l, user['orgs'] + user['orgs'])) < 301".to_owned(),
         "(fields['Country'] + ' ' + fields['Age'] + ' ' + user.name).contains('x')".to_owned(),
-        "user.orgs.all(a, fields.exists(l, (fields[l] + a + a).contains(user.email + a)))".to_owned(),
+        "user.orgs.all(a, fields.exists(l, (fields[l] + a + a) == user.email + a))".to_owned(),
     ];
     for expression in small {
         assert_eq!(fault(&expression), None, "{expression}");
@@ -141,28 +141,6 @@ fn a_policy_is_taken_up_to_its_full_length_and_refused_beyond_it() {
     assert_eq!(Policy::parse(&deep).expect_err("no rule"), ["rule number 1: a rule is a JSON object"]);
     let deep = format!(r#"{{"rules": [], "default": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(Policy::parse(&deep).expect_err("no verdict").len(), 1);
-}
-
-#[test]
-fn who_writes_more_than_a_rule_reckons_with_is_held() {
-    let policy = rules(&["accept: user.pro"]);
-    let mut long = ada();
-    long.fields.insert("Why".to_owned(), "x".repeat(100_000));
-    long.user.orgs = Some(vec!["o".repeat(200)]);
-    assert_eq!(decide(&policy, &long).verdict, Verdict::Accept);
-    let mut answer = long.clone();
-    answer.fields.insert("Why".to_owned(), "x".repeat(100_001));
-    let mut label = long.clone();
-    label.fields.insert("x".repeat(100_001), String::new());
-    let mut name = long.clone();
-    name.user.fullname = Some("x".repeat(100_001));
-    let mut org = long;
-    org.user.verified_orgs = Some(vec!["o".repeat(201)]);
-    for request in [answer, label, name, org] {
-        let decision = decide(&policy, &request);
-        assert_eq!(decision.grounds, Grounds::Doubt("it says more than a policy can go through"));
-        assert_eq!(decision.verdict, Verdict::Hold);
-    }
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! Where a value comes from. A requester never writes part of a rule: if an answer could become a pattern, whoever answers
+//! `.*` would match it.
+
+use cel::common::ast::operators as op;
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
+
+/// Who decides what a value is; whoever has the least trust of all that it was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// The rule itself: it is the same for every request and every repo.
+    Rule,
+    /// The owner, who names the repos, or the clock.
+    Owner,
+    /// The requester, or the Hub on their behalf.
+    Requester,
+}
+
+impl Origin {
+    /// Where the variables come from that no macro has bound.
+    pub(super) fn of_variable(name: &str) -> Self {
+        if matches!(name, "repo" | "now") { Self::Owner } else { Self::Requester }
+    }
+}
+
+/// Checks that the argument of a text function is constant. The first of the `origins` is that of the text that is
+/// searched, and the other that of the argument.
+pub(super) fn check_argument(
+    call: &CallExpr,
+    origins: &[Origin],
+    origin_of: impl Fn(&str) -> Origin,
+) -> Result<(), String> {
+    let name = call.func_name.as_str();
+    let allowed = match name {
+        "matches" => Origin::Rule,
+        "contains" | "startsWith" | "endsWith" => Origin::Owner,
+        _ => return Ok(()),
+    };
+    let mut operands = call.target.as_deref().into_iter().chain(&call.args);
+    let (Some(searched), Some(argument), [_, origin]) = (operands.next(), operands.next(), origins) else {
+        return Ok(());
+    };
+    if *origin <= allowed {
+        return Ok(());
+    }
+    let what = if name == "matches" { "pattern" } else { "argument" };
+    let source = find(argument, &|name| origin_of(name) > allowed).unwrap_or(argument);
+    let reads = format!("the {what} in `{}` reads `{}`", show_call(call, searched), show(source));
+    if *origin == Origin::Owner {
+        return Err(format!(
+            "{reads}, but patterns are compiled when the policy is read. Use a constant pattern, or `contains`, `startsWith` \
+             or `endsWith`"
+        ));
+    }
+    let risk =
+        if name == "matches" { "`.*` would match every text" } else { "An empty text is in every text" };
+    let instead = instead(searched, argument, source);
+    Err(format!("{reads}, which the requester writes. {risk}. Use a constant {what}{instead}"))
+}
+
+/// What was probably meant.
+fn instead(searched: &IdedExpr, argument: &IdedExpr, source: &IdedExpr) -> String {
+    let is_text = !matches!(&source.expr, Expr::Ident(name) if name == "requested_at");
+    match (&searched.expr, &argument.expr) {
+        (Expr::Literal(_), _) if is_path(argument) => {
+            format!(", or write `{} in ['…', '…']` to compare with several texts", show(argument))
+        }
+        _ if is_path(searched) && is_text && is_sum_with(argument, source) => {
+            format!(", or write `{} == {}` to compare the two", show(searched), show(source))
+        }
+        _ => String::new(),
+    }
+}
+
+/// The first path in an expression that begins with such a variable.
+fn find<'a>(expression: &'a IdedExpr, is_meant: &impl Fn(&str) -> bool) -> Option<&'a IdedExpr> {
+    let mut root = expression;
+    while let Some((operand, _)) = step(root) {
+        root = operand;
+    }
+    match &root.expr {
+        Expr::Ident(name) if is_meant(name) => return Some(expression),
+        Expr::Ident(_) | Expr::Literal(_) => return None,
+        _ => {}
+    }
+    match &expression.expr {
+        Expr::Select(select) => find(&select.operand, is_meant),
+        Expr::Call(call) => {
+            call.target.as_deref().into_iter().chain(&call.args).find_map(|operand| find(operand, is_meant))
+        }
+        Expr::List(list) => list.elements.iter().find_map(|element| find(element, is_meant)),
+        Expr::Map(map) => map.entries.iter().find_map(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) => find(&entry.key, is_meant).or_else(|| find(&entry.value, is_meant)),
+            EntryExpr::StructField(_) => None,
+        }),
+        Expr::Comprehension(comprehension) => find(&comprehension.iter_range, is_meant),
+        _ => None,
+    }
+}
+
+/// One step of a path: what is looked into, and how the step is written.
+fn step(expression: &IdedExpr) -> Option<(&IdedExpr, String)> {
+    match &expression.expr {
+        Expr::Select(select) => Some((&select.operand, format!(".{}", select.field))),
+        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::INDEX => match args.as_slice() {
+            [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(label)), .. }] => {
+                Some((operand, format!("['{}']", label.inner())))
+            }
+            [operand, IdedExpr { expr: Expr::Literal(LiteralValue::Int(index)), .. }] => {
+                Some((operand, format!("[{}]", index.inner())))
+            }
+            [operand, _] => Some((operand, "[…]".to_owned())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_path(expression: &IdedExpr) -> bool {
+    match step(expression) {
+        Some((operand, written)) => written != "[…]" && is_path(operand),
+        None => matches!(&expression.expr, Expr::Ident(_)),
+    }
+}
+
+/// Whether an expression is a path, or adds nothing but constant texts to it.
+fn is_sum_with(expression: &IdedExpr, path: &IdedExpr) -> bool {
+    match &expression.expr {
+        Expr::Literal(_) => true,
+        Expr::Call(call) if call.func_name == op::ADD => call.args.iter().all(|arg| is_sum_with(arg, path)),
+        other => *other == path.expr && is_path(path),
+    }
+}
+
+/// A path as it is written, or `…` for anything else.
+fn show(expression: &IdedExpr) -> String {
+    match (step(expression), &expression.expr) {
+        (Some((operand, written)), _) => show(operand) + &written,
+        (None, Expr::Ident(name)) => name.clone(),
+        (None, Expr::Literal(LiteralValue::String(text))) => format!("'{}'", text.inner()),
+        _ => "…".to_owned(),
+    }
+}
+
+fn show_call(call: &CallExpr, searched: &IdedExpr) -> String {
+    let (name, searched) = (&call.func_name, show(searched));
+    if call.target.is_some() { format!("{searched}.{name}(…)") } else { format!("{name}({searched}, …)") }
+}
