@@ -33,6 +33,7 @@ use hub_doorman::keyring::{Keyring, Source, Sources};
 use hub_doorman::log;
 use hub_doorman::metrics::Metrics;
 use hub_doorman::model::{AccessRequest, Repo, RepoType, User};
+use hub_doorman::plan::Mode;
 use hub_doorman::policy::Policy;
 use hub_doorman::report::{self, Step};
 use hub_doorman::review::review;
@@ -134,7 +135,7 @@ async fn run_review() -> Value {
     let begun = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
     let mut audit = |step: Step| report::audit(step, policy.fingerprint(), false);
-    let report = review(&repo(), &policy, &hub, false, deadline, &mut audit).await;
+    let report = review(&repo(), &policy, &hub, Mode::Apply, deadline, &mut audit).await;
     let seconds = begun.elapsed().as_secs_f64();
     json!({"seconds": seconds, "peak_mb": peak_mb(), "report": report})
 }

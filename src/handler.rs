@@ -21,12 +21,13 @@ use crate::hub::{Hub, HubError, Transport};
 use crate::keyring::Keyring;
 use crate::metrics::{Event, Metrics, Values};
 use crate::model::{Repo, RepoPattern};
+use crate::plan::Mode;
 use crate::policy::Policy;
 use crate::report::{self, Counts, RepoReport, Report, Step};
 use crate::review::review;
 use crate::schedule::{self, NoPrompt, Sweep};
 use crate::secret::WebhookSecrets;
-use crate::sweep::{Memory, sweep};
+use crate::sweep::{Memory, catch_panic, sweep};
 use crate::webhook::{self, Delivery, Verified};
 
 /// The Hub counts a delivery as failed after 30 seconds, and suspends webhooks that fail. Some of them are the network's.
@@ -151,7 +152,7 @@ impl Doorman {
         if !self.looks_after(repo) {
             return ignored(&format!("REPOS does not name {repo}"));
         }
-        let report = self.review(repo, deadline).await;
+        let report = catch_panic(repo, self.review(repo, deadline)).await;
         report.log(self.dry_run);
         // What is said of one repo only (403) is not said of the token.
         let is_refused = report.hub_error().is_some_and(|error| error.status() == Some(401));
@@ -264,7 +265,7 @@ impl Doorman {
     async fn review(&self, repo: &Repo, deadline: Instant) -> RepoReport {
         let Self { policy, hub, dry_run, .. } = self;
         let mut audit = |step: Step| report::audit(step, policy.fingerprint(), *dry_run);
-        review(repo, policy, hub, *dry_run, deadline, &mut audit).await
+        review(repo, policy, hub, Mode::of(*dry_run), deadline, &mut audit).await
     }
 }
 

@@ -132,6 +132,11 @@ impl Hub {
         self.concurrency
     }
 
+    /// This moment, by both clocks.
+    pub fn now(&self) -> Moment {
+        Moment::now(self.transport.wall_clock())
+    }
+
     /// What is known of the limit on calls. Those that were refused are told once.
     pub fn take_limit(&self) -> Limit {
         self.budget.take_limit()
@@ -188,6 +193,10 @@ impl<'a> RepoCalls<'a> {
         let (requests, entries) = page.content;
         let Paged { next, url, limit, requested, arrived, body_took, .. } = page;
         Ok(Page { requests, entries, next, url, limit, requested, arrived, body_took })
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.calls.hub.now()
     }
 
     /// Whether a batch may name requests by their ids, as far as this process knows.

@@ -40,6 +40,7 @@ pub mod keyring;
 pub mod log;
 pub mod metrics;
 pub mod model;
+pub mod plan;
 pub mod policy;
 #[cfg(test)]
 mod properties;

@@ -336,6 +336,8 @@ pub enum Outcome {
     Unknown,
     /// The Hub lists the request, and says by each of its names that there is none.
     Stuck,
+    /// Left for the next run: it came or changed after a person had agreed to a plan.
+    NotAgreed,
     /// A dry run: nothing was written.
     DryRun,
 }
@@ -351,6 +353,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Unknown => "unknown",
             Self::Stuck => "stuck",
+            Self::NotAgreed => "not agreed",
             Self::DryRun => "dry run",
         }
     }

@@ -164,7 +164,7 @@ impl Counts {
             (Outcome::Failed, _) => &mut self.failed,
             (Outcome::Unknown, _) => &mut self.unknown,
             (Outcome::Stuck, _) => &mut self.stuck,
-            (Outcome::Held, _) | (_, Verdict::Hold) => &mut self.held,
+            (Outcome::Held | Outcome::NotAgreed, _) | (_, Verdict::Hold) => &mut self.held,
             (Outcome::Done | Outcome::DryRun, Verdict::Accept) => &mut self.accepted,
             (Outcome::Done | Outcome::DryRun, Verdict::Reset) => &mut self.reset,
             (Outcome::Done | Outcome::DryRun, Verdict::Reject) => &mut self.rejected,

@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::hub::{Handled, Hub, HubError, MAX_BATCH, MAX_PAGE_AGE, Moment, PAGE, Page, Problem, Turn};
 use crate::model::{AccessRequest, Decision, Grounds, Identity, Outcome, Repo, Verdict};
+use crate::plan::Mode;
 use crate::policy::Policy;
 use crate::report::{Failure, RepoReport, Step};
 use apply::{Writer, Written};
@@ -58,7 +60,7 @@ pub async fn review(
     repo: &Repo,
     policy: &Policy,
     hub: &Hub,
-    dry_run: bool,
+    mode: Mode<'_>,
     deadline: Instant,
     tell: &mut (dyn FnMut(Step<'_>) + Send),
 ) -> RepoReport {
@@ -75,7 +77,7 @@ pub async fn review(
         };
         Ok((turn, calls.pending(page, limit).await?))
     };
-    let mut review = Review::new(repo, policy, dry_run, deadline, tell);
+    let mut review = Review::new(repo, policy, hub, mode, deadline, tell);
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
     loop {
         // The next page goes first: it is what takes longest. Then as much is written as there may be calls in flight.
@@ -116,7 +118,8 @@ pub async fn review(
 struct Review<'a> {
     repo: &'a Repo,
     policy: &'a Policy,
-    dry_run: bool,
+    hub: &'a Hub,
+    mode: Mode<'a>,
     deadline: Instant,
     tell: &'a mut (dyn FnMut(Step<'_>) + Send),
     report: RepoReport,
@@ -162,6 +165,8 @@ struct PageInHand {
     arrived: Moment,
     requested: Instant,
     pass: u32,
+    /// Half of the time that is left is for writing.
+    decide_until: Instant,
     requests: VecDeque<AccessRequest>,
 }
 
@@ -169,14 +174,16 @@ impl<'a> Review<'a> {
     fn new(
         repo: &'a Repo,
         policy: &'a Policy,
-        dry_run: bool,
+        hub: &'a Hub,
+        mode: Mode<'a>,
         deadline: Instant,
         tell: &'a mut (dyn FnMut(Step<'_>) + Send),
     ) -> Self {
         Self {
             repo,
             policy,
-            dry_run,
+            hub,
+            mode,
             deadline,
             tell,
             report: RepoReport::new(repo.name(), repo.repo_type()),
@@ -268,7 +275,15 @@ impl<'a> Review<'a> {
         }
         self.ledger.forget_fresh(requested);
         let pass = self.pass.number;
-        self.pages.push_back(PageInHand { arrived, requested, pass, requests: requests.into() });
+        let now = Instant::now();
+        let decide_until = now + self.deadline.saturating_duration_since(now) / 2;
+        self.pages.push_back(PageInHand {
+            arrived,
+            requested,
+            pass,
+            decide_until,
+            requests: requests.into(),
+        });
     }
 
     /// Gives back the turns for what is decided and written.
@@ -305,14 +320,15 @@ impl<'a> Review<'a> {
                 self.pages.pop_front();
                 continue;
             };
-            let (arrived, requested, pass) = (page.arrived, page.requested, page.pass);
+            let PageInHand { arrived, requested, pass, decide_until, .. } = *page;
             if Instant::now() >= self.deadline {
                 self.decides_slowly = true;
                 self.unread = Some(Failure::from(HubError::new("GET", Problem::OutOfTime)).into());
                 self.pages.clear();
                 return;
             }
-            if !self.dry_run && arrived.age() > TIME_TO_DECIDE {
+            let is_late = arrived.age_at(self.hub.now()) > TIME_TO_DECIDE || Instant::now() > decide_until;
+            if !self.mode.is_dry() && is_late {
                 self.decides_slowly = true;
                 self.ledger.overlook();
                 self.pass.shrink();
@@ -349,7 +365,7 @@ impl<'a> Review<'a> {
         let (who, requested_at) = (request.who(), request.requested_at);
         self.pass.progress();
         match key {
-            Some(key) if decision.verdict != Verdict::Hold && !self.dry_run => {
+            Some(key) if decision.verdict != Verdict::Hold && self.is_to_be_written(request, &decision) => {
                 self.pass.wrote = true;
                 self.unwritten += 1;
                 let (names, page) = (Names::of(request), arrived);
@@ -358,7 +374,11 @@ impl<'a> Review<'a> {
                 self.queue.push(decided);
             }
             _ => {
-                let outcome = if decision.verdict == Verdict::Hold { Outcome::Held } else { Outcome::DryRun };
+                let outcome = match self.mode {
+                    _ if decision.verdict == Verdict::Hold => Outcome::Held,
+                    Mode::Agreed(_) => Outcome::NotAgreed,
+                    _ => Outcome::DryRun,
+                };
                 if let Some(key) = key {
                     self.ledger.hold(key);
                 }
@@ -371,6 +391,19 @@ impl<'a> Review<'a> {
                     is_known: true,
                 });
             }
+        }
+    }
+
+    /// Whether a decision that moves somebody is written in this mode.
+    fn is_to_be_written(&self, request: &AccessRequest, decision: &Decision) -> bool {
+        match self.mode {
+            Mode::Apply => true,
+            Mode::DryRun => false,
+            Mode::Plan(plan) => {
+                plan.lock().unwrap_or_else(PoisonError::into_inner).add(self.repo, request, decision);
+                false
+            }
+            Mode::Agreed(plan) => plan.contains(self.repo, request, decision),
         }
     }
 
@@ -421,7 +454,7 @@ impl<'a> Review<'a> {
     /// Says what became of a request.
     fn conclude(&mut self, concluded: Concluded) {
         let Concluded { who, requested_at, decision, outcome, error, is_known } = concluded;
-        let is_left = matches!(outcome, Outcome::Failed | Outcome::Stuck) || !is_known;
+        let is_left = matches!(outcome, Outcome::Failed | Outcome::Stuck | Outcome::NotAgreed) || !is_known;
         if is_left || matches!(outcome, Outcome::Held | Outcome::DryRun) {
             self.report.counts.still_pending(requested_at, Utc::now());
         }
@@ -434,6 +467,10 @@ impl<'a> Review<'a> {
                     );
                     self.report.fail(Failure::Other(why));
                 }
+                (Outcome::NotAgreed, _) => self.report.fail(Failure::Other(
+                    "some requests came or changed after you agreed; they are left for the next run"
+                        .to_owned(),
+                )),
                 (_, Some(error)) => self.report.fail(error),
                 (_, None) => {}
             }

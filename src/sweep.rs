@@ -51,10 +51,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     let carry_out = |task: Task| async move {
         let (report, found) = match &task {
             Task::Search(owner, repo_type) => search(hub, owner, *repo_type, deadline).await,
-            Task::Review(repo) => {
-                let reviewed = AssertUnwindSafe(review(repo.clone())).catch_unwind().await;
-                (reviewed.unwrap_or_else(|_| panicked(repo)), Vec::new())
-            }
+            Task::Review(repo) => (catch_panic(repo, review(repo.clone())).await, Vec::new()),
         };
         (task, report, found)
     };
@@ -120,6 +117,11 @@ async fn search(hub: &Hub, owner: &Name, repo_type: RepoType, deadline: Instant)
         }
     }
     (report, listing.repos)
+}
+
+/// Reviews a repo. A review that panics becomes a report that says so, so that it ends nothing else.
+pub async fn catch_panic(repo: &Repo, review: impl Future<Output = RepoReport>) -> RepoReport {
+    AssertUnwindSafe(review).catch_unwind().await.unwrap_or_else(|_| panicked(repo))
 }
 
 fn panicked(repo: &Repo) -> RepoReport {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use hub_doorman::hub::{Answer, Hub, Problem, Transport};
 use hub_doorman::model::{Identity, Repo, RepoType, Status, Verdict};
+use hub_doorman::plan::Mode;
 use hub_doorman::policy::Policy;
 use hub_doorman::review::review;
 use hub_doorman::secret::Secret;
@@ -64,16 +65,16 @@ async fn ask(script: &[u8]) {
         b"create" => told(&account.create_webhook("https://x.example", &[], &Secret::new("s")).await),
         b"enable" => told(&account.enable_webhook("id", true).await),
         b"delete" => told(&account.delete_webhook("id").await),
-        b"handle" => told(&calls.handle(&id, &REJECT).await),
+        b"handle" => told(&calls.handle(&id, &REJECT, None).await),
         b"batch" => {
             let two = [id, Identity::RequestId("r-2".to_owned())];
-            let handled = calls.batch(&two, &REJECT).await;
+            let handled = calls.batch(&two, &REJECT, None).await;
             assert!(handled.as_ref().map_or(2, Vec::len) == 2, "{handled:?}");
             assert!(!format!("{handled:?}").contains(TOKEN), "{handled:?}");
         }
         _ => {
             let policy = if what == b"all" { &*EVERYBODY } else { &*STAFF };
-            let report = review(&repo, policy, &hub, false, deadline, &mut |_| ()).await;
+            let report = review(&repo, policy, &hub, Mode::Apply, deadline, &mut |_| ()).await;
             let report = serde_json::to_string(&report).expect("JSON");
             assert!(!report.contains(TOKEN), "{report}");
         }

@@ -119,7 +119,7 @@ impl<'a> Calls<'a> {
                 let next = next.map(longer);
                 let content = read(&answered.body).map_err(Problem::Unreadable)?;
                 let Answered { requested, arrived, .. } = *answered;
-                let body_took = arrived.age();
+                let body_took = arrived.age_at(self.hub.now());
                 Ok(Paged { content, next, url: url.clone(), limit, requested, arrived, body_took })
             });
             match page.await {
@@ -233,7 +233,8 @@ impl<'a> Calls<'a> {
     ) -> Result<Answered, HubError> {
         let Hub { lanes, budget, .. } = self.hub;
         let fail = |problem| HubError::new(call, problem);
-        let expires = manner.page.map_or(self.deadline, |page| Instant::now() + page.time_to_write());
+        let expires =
+            manner.page.map_or(self.deadline, |page| Instant::now() + page.time_to_write(self.hub.now()));
         let lane = async { (self.line.acquire().await, lanes.acquire().await) };
         let _lane = timeout_at(self.last_moment().min(expires), lane).await.map_err(|_| {
             fail(if expires < self.last_moment() { Problem::Stale } else { Problem::OutOfTime })
@@ -242,7 +243,7 @@ impl<'a> Calls<'a> {
         let mut under_way = budget.begin(self.last_moment(), expires).await.map_err(fail)?;
         self.may_go_on(call)?;
         // The wall clock is asked again: the process may have been frozen while it waited.
-        if manner.page.is_some_and(|page| page.time_to_write().is_zero()) {
+        if manner.page.is_some_and(|page| page.time_to_write(self.hub.now()).is_zero()) {
             return Err(fail(Problem::Stale));
         }
         let requested = Instant::now();
@@ -252,7 +253,7 @@ impl<'a> Calls<'a> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let exchange = async {
             let response = self.hub.transport.carry(request).await?;
-            let arrived = Moment::now();
+            let arrived = self.hub.now();
             let (status, headers) = (response.status(), response.headers().clone());
             under_way.answered(status, &headers, manner.page.is_some());
             let body = match http::read_within(manner.largest, response).await {

@@ -19,26 +19,22 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// This moment.
+    /// This moment, when the wall clock says so.
     #[must_use]
-    pub fn now() -> Self {
-        Self { monotonic: Instant::now(), wall: SystemTime::now() }
+    pub fn now(wall: SystemTime) -> Self {
+        Self { monotonic: Instant::now(), wall }
     }
 
     /// How long ago this was: by whichever clock says more.
     #[must_use]
-    pub fn age(self) -> Duration {
-        self.age_at(Self::now())
-    }
-
-    fn age_at(self, now: Self) -> Duration {
+    pub fn age_at(self, now: Self) -> Duration {
         let by_wall_clock = now.wall.duration_since(self.wall).unwrap_or_default();
         by_wall_clock.max(now.monotonic.saturating_duration_since(self.monotonic))
     }
 
     /// How much longer a decision about a page that arrived then may be written.
-    pub(super) fn time_to_write(self) -> Duration {
-        MAX_PAGE_AGE.saturating_sub(self.age())
+    pub(super) fn time_to_write(self, now: Self) -> Duration {
+        MAX_PAGE_AGE.saturating_sub(self.age_at(now))
     }
 }
 
@@ -48,7 +44,7 @@ mod tests {
 
     #[test]
     fn age_is_the_larger_of_both_clocks() {
-        let then = Moment::now();
+        let then = Moment::now(SystemTime::now());
         let seconds = Duration::from_secs;
         for (monotonic, wall, expected) in [(1, 1, 1), (1, 90, 90), (3, 0, 3), (0, 0, 0)] {
             let now =
@@ -61,7 +57,9 @@ mod tests {
 
     #[test]
     fn page_read_before_a_freeze_cannot_be_written_from() {
-        let thawed = Moment { wall: SystemTime::now() - Duration::from_secs(60), ..Moment::now() };
-        assert!(thawed.time_to_write().is_zero());
+        let now = Moment::now(SystemTime::now());
+        let frozen_since = Moment { wall: now.wall - Duration::from_secs(60), ..now };
+        assert!(frozen_since.time_to_write(now).is_zero());
+        assert_eq!(now.time_to_write(now), MAX_PAGE_AGE);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::time::SystemTime;
 
 use reqwest::{Client, Request, Response};
 
@@ -12,6 +13,11 @@ use super::Problem;
 pub trait Transport: Debug + Send + Sync {
     /// Carries one call, and brings the beginning of its answer; a redirect is not followed.
     fn carry(&self, call: Request) -> Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send + '_>>;
+
+    /// The wall clock, which goes on while Lambda freezes the process.
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }
 
 impl Transport for Client {

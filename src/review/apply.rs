@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::ledger::{MAX_ATTEMPTS, MAX_STALLS};
 use super::queue::{Decided, Group};
-use crate::hub::{Answer, Handled, HubError, Problem, RepoCalls};
+use crate::hub::{Answer, Handled, HubError, Moment, Problem, RepoCalls};
 use crate::model::Identity;
 
 /// How many requests of a batch that was refused are tried by themselves before the others are.
@@ -45,7 +45,7 @@ impl<'a> Writer<'a> {
     }
 
     async fn write_batch(&self, decided: Vec<Decided>, answer: &Answer, by_request_id: bool) -> Vec<Written> {
-        let (page, mut decided) = (oldest_page(&decided), decided);
+        let (page, mut decided) = (oldest_page(&decided, self.calls.now()), decided);
         let name =
             |one: &Decided| if by_request_id { &one.names.request_id } else { &one.names.user }.clone();
         let identities: Vec<Identity> = decided.iter().filter_map(name).collect();
@@ -151,8 +151,8 @@ fn is_unsent(error: &HubError) -> bool {
 }
 
 /// The time of the oldest page that these were decided from.
-fn oldest_page(decided: &[Decided]) -> Option<crate::hub::Moment> {
-    decided.iter().map(|one| one.page).max_by_key(|page| page.age())
+fn oldest_page(decided: &[Decided], now: Moment) -> Option<Moment> {
+    decided.iter().map(|one| one.page).max_by_key(|page| page.age_at(now))
 }
 
 fn fail_each(mut decided: Vec<Decided>, error: &HubError) -> Vec<Written> {

@@ -157,7 +157,8 @@ mod tests {
         let decision = Decision { verdict, reason: reason.map(Into::into), grounds: Grounds::NoRule };
         let who = Some(Identity::UserName(name.to_owned()));
         let key = Ledger::default().key(&request).expect("a name");
-        let (names, attempts, page) = (Names::of(&request), Attempts::default(), Moment::now());
+        let (names, attempts, page) =
+            (Names::of(&request), Attempts::default(), Moment::now(std::time::SystemTime::now()));
         Decided { key, names, who, requested_at: None, decision, attempts, page }
     }
 

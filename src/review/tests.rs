@@ -132,7 +132,7 @@ fn sent(attempts: Attempts) -> (Ledger, Key) {
     let (mut ledger, request) = (Ledger::default(), request("r", "ada", 0));
     let key = ledger.key(&request).expect("named");
     let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
-    let (names, page) = (Names::of(&request), Moment::now());
+    let (names, page) = (Names::of(&request), Moment::now(std::time::SystemTime::now()));
     let decided = Decided { key, names, who: None, requested_at: None, decision, attempts, page };
     ledger.queue(&decided, 1);
     ledger.send(key);
@@ -222,7 +222,8 @@ fn user_with_two_requests_before_a_write_contradicts() {
     let (mut ledger, request_of_ada) = (Ledger::default(), request("r", "ada", 0));
     let key = ledger.key(&request_of_ada).expect("named");
     let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
-    let (names, page, attempts) = (Names::of(&request_of_ada), Moment::now(), Attempts::default());
+    let (names, page, attempts) =
+        (Names::of(&request_of_ada), Moment::now(std::time::SystemTime::now()), Attempts::default());
     let decided = Decided { key, names, who: None, requested_at: None, decision, attempts, page };
     ledger.queue(&decided, 1);
     let other = ledger.key(&request("r2", "ada", 0)).expect("named");

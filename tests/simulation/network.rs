@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hub_doorman::hub::{Problem, Transport};
 use reqwest::{Request, Response};
@@ -24,6 +24,9 @@ pub struct Network {
     late: Arc<Mutex<f32>>,
     random: Arc<Mutex<fastrand::Rng>>,
     calls: Arc<AtomicU64>,
+    /// When the process started, by the wall clock, and for how long it was frozen since.
+    started: Instant,
+    frozen: Arc<Mutex<Duration>>,
     /// The Hub has said that it wants no call before.
     not_before: Arc<Mutex<Option<Instant>>>,
 }
@@ -46,6 +49,8 @@ impl Network {
             run: Arc::default(),
             late: Arc::new(Mutex::new(late)),
             random,
+            started: Instant::now(),
+            frozen: Arc::default(),
             calls: Arc::new(AtomicU64::new(seed << 20)),
             not_before: Arc::default(),
         }
@@ -83,6 +88,16 @@ impl Network {
     /// From now on nothing is kept for long.
     pub fn calm_down(&self) {
         *lock(&self.late) = 0.0;
+    }
+
+    /// Now and then Lambda freezes the process: the wall clock goes on, and no other.
+    fn freeze(&self, run: usize) {
+        let mut random = lock(&self.random);
+        if random.f32() < *lock(&self.late) / 4.0 {
+            let time = Duration::from_secs(random.u64(1..60));
+            *lock(&self.frozen) += time;
+            lock(&self.world).freeze(run, time);
+        }
     }
 
     /// How long a call is on its way to the Hub, and its answer back.
@@ -125,6 +140,13 @@ impl Drop for Waiting {
 }
 
 impl Transport for Network {
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+            + Duration::from_secs(1_800_000_000)
+            + self.started.elapsed()
+            + *lock(&self.frozen)
+    }
+
     fn carry(
         &self,
         request: Request,
@@ -160,6 +182,9 @@ impl Transport for Network {
                 return std::future::pending().await;
             }
             waiting.end(Some(&reply));
+            if !is_read {
+                self.freeze(run);
+            }
             if let Reply::Answer(answer) = &reply {
                 self.heed(answer, is_read);
             }

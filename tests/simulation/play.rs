@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use hub_doorman::hub::{Hub, Problem};
 use hub_doorman::keyring::{Keyring, Source, Sources};
 use hub_doorman::model::{Repo, RepoPattern, RepoType};
+use hub_doorman::plan::Mode;
 use hub_doorman::policy::Policy;
 use hub_doorman::report::{Failure, RepoReport, Step};
 use hub_doorman::review::review;
@@ -135,7 +136,7 @@ impl Play {
                 Step::Listed(_) => {}
                 Step::Concluded { .. } => lock(&self.world).concluded(run, &name, step),
             };
-            review(&repo, &process.policy, &process.hub, event.dry_run, deadline, &mut tell).await
+            review(&repo, &process.policy, &process.hub, Mode::of(event.dry_run), deadline, &mut tell).await
         };
         let work = async {
             if let Some(name) = &event.repo {

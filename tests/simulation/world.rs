@@ -76,6 +76,8 @@ struct Run {
     repeated: HashMap<String, u32>,
     /// When each page was requested, and when its answer arrived, by the number of the call.
     pages: HashMap<u64, Page>,
+    /// How long the process was frozen during the run.
+    frozen: Duration,
     /// The attempts to write each request, the last one last.
     attempts: HashMap<Key, Vec<Attempt>>,
     /// The requests that the writes under way name.
@@ -89,6 +91,8 @@ struct Run {
 struct Page {
     requested: Instant,
     arrived: Option<Instant>,
+    /// How long the process had been frozen by then.
+    frozen: Duration,
 }
 
 /// What pages said of a request, always the same.
@@ -176,6 +180,7 @@ impl World {
             counts: HashMap::new(),
             repeated: HashMap::new(),
             pages: HashMap::new(),
+            frozen: Duration::ZERO,
             attempts: HashMap::new(),
             writing: HashMap::new(),
             outcomes: HashMap::new(),
@@ -200,6 +205,14 @@ impl World {
             self.break_rule(format!("run {run} makes calls without an end"));
         }
         self.runs[run].calls < MOST_CALLS
+    }
+
+    /// The process of a run is frozen for so long.
+    pub fn freeze(&mut self, run: usize, time: Duration) {
+        self.runs[run].frozen += time;
+        self.runs[run].faults += 1;
+        self.meet("process frozen");
+        self.tell(|| format!("run {run} is frozen for {time:?}"));
     }
 
     /// The network keeps a call or its answer for long.
@@ -269,7 +282,11 @@ impl World {
     /// A page is shown to a run.
     fn show(&mut self, run: usize, number: u64, repo: &str, entries: &[Value]) {
         let now = Instant::now();
-        self.runs[run].pages.entry(number).or_insert(Page { requested: now, arrived: Some(now) });
+        self.runs[run].pages.entry(number).or_insert(Page {
+            requested: now,
+            arrived: Some(now),
+            frozen: Duration::ZERO,
+        });
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let identity = |shown: &Value| {
             let by_user = text(&shown["user"]["_id"]).map(|id| ("userId", id));

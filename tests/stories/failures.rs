@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures_util::future::join_all;
+use hub_doorman::handler::Doorman;
+use hub_doorman::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::hub::{Cursor, Fault, Hub, Role, Status};
 use crate::support::{
-    SECRET, answer, ask, deliver, deliver_within, doorman, doorman_with, payload, staff, stranger,
+    SECRET, answer, ask, config_with, deliver, deliver_within, doorman, doorman_with, payload, staff,
+    stranger,
 };
 
 /// A Hub on which five of acme.com and a stranger wait for `acme/model`.
@@ -329,4 +332,29 @@ async fn what_a_batch_has_done_whose_answer_was_lost_is_neither_failed_nor_gone(
     assert_eq!((status, count("unknown"), count("gone"), count("failed")), (200, 5, 0, 0), "{report}");
     let batches = hub.calls().iter().filter(|call| call.ends_with("/batch")).count();
     assert_eq!(batches, 1, "the list shows that nobody is left to be written");
+}
+
+/// Carries no call: it panics.
+#[derive(Debug)]
+struct Panics;
+
+impl hub_doorman::hub::Transport for Panics {
+    fn carry(
+        &self,
+        _: reqwest::Request,
+    ) -> std::pin::Pin<
+        Box<dyn Future<Output = Result<reqwest::Response, hub_doorman::hub::Problem>> + Send + '_>,
+    > {
+        panic!("on purpose")
+    }
+}
+
+#[tokio::test]
+async fn webhook_whose_review_panics_is_answered() {
+    let hub = six_waiting().await;
+    let (config, metrics) = (config_with(&hub, &[]), Metrics::new(std::io::sink()));
+    let client = hub_doorman::http::client().expect("a client");
+    let doorman = Doorman::with_transport(config, metrics, &client, Panics).await.expect("a doorman");
+    let (status, report) = deliver(&doorman, &payload("acme/model")).await;
+    assert_eq!((status, error(&report)), (202, "its review panicked; the log says where"), "{report}");
 }

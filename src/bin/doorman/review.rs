@@ -3,7 +3,6 @@
 
 mod show;
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hub_doorman::hub::HubError;
 use hub_doorman::model::{Decision, Identity, Outcome, Repo, RepoPattern, Verdict};
+use hub_doorman::plan::Mode;
 use hub_doorman::report::{Counts, RepoReport, Report, Step};
 use hub_doorman::review::review as review_repo;
 use hub_doorman::sweep::{Memory, sweep};
@@ -23,7 +23,6 @@ use crate::Ending;
 use crate::arguments::Decide;
 use crate::environment::{BYTE_ORDER_MARK, Doorman, Fault, deadline, doorman};
 use crate::groups;
-use crate::people::name;
 use crate::screen::{Screen, complain, grouped};
 
 /// Somebody about whom was decided.
@@ -48,7 +47,7 @@ struct Run {
 pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
     let doorman = doorman(decide.policy.as_deref()).await?;
     let patterns = patterns(&decide.repos, &doorman)?;
-    let run = look(&doorman, &patterns, true).await;
+    let run = look(&doorman, &patterns, Mode::DryRun).await;
     if decide.json {
         screen.json(&show::json(&run))?;
     } else {
@@ -92,7 +91,7 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
         };
         run
     } else {
-        look(&doorman, &patterns, doorman.dry_run).await
+        look(&doorman, &patterns, Mode::of(doorman.dry_run)).await
     };
     let is_open = |report: &RepoReport| report.hub_error().is_some_and(HubError::is_not_gated);
     if is_delivered && run.report.repos.iter().any(is_open) {
@@ -116,18 +115,15 @@ async fn look_if_agreed(
     patterns: &[RepoPattern],
     screen: &mut Screen,
 ) -> Result<Option<Run>, Box<dyn Error>> {
-    let mut plan = look(doorman, patterns, true).await;
-    while !plan.moves().is_empty() {
+    let planned = Mutex::default();
+    let mut plan = look(doorman, patterns, Mode::Plan(&planned)).await;
+    let agreed = planned.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !agreed.is_empty() {
         if !is_agreed(&plan, screen)? {
             return Ok(None);
         }
-        // Whoever thinks about it for a while has not agreed to what has come up since.
-        let now = look(doorman, patterns, true).await;
-        if now.moves().is_subset(&plan.moves()) {
-            return Ok(Some(look(doorman, patterns, false).await));
-        }
-        complain("Meanwhile somebody else has asked, or is decided otherwise. Now it is:");
-        plan = now;
+        // What came or changed since the plan was shown is left for the next run.
+        return Ok(Some(look(doorman, patterns, Mode::Agreed(&agreed)).await));
     }
     plan.report.dry_run = false;
     Ok(Some(plan))
@@ -197,14 +193,14 @@ fn delivered() -> Result<Option<Delivery>, Fault> {
 }
 
 /// Looks at who waits and decides; a dry run writes nothing.
-async fn look(doorman: &Doorman, patterns: &[RepoPattern], dry_run: bool) -> Run {
+async fn look(doorman: &Doorman, patterns: &[RepoPattern], mode: Mode<'_>) -> Run {
     let Doorman { hub, policy, .. } = doorman;
     let (deadline, bar, decided) = (deadline(), bar(), Mutex::new(Vec::new()));
     let review = |repo: Repo| {
         let (bar, decided) = (&bar, &decided);
         async move {
             let mut tell = |step: Step<'_>| match step {
-                Step::Listed(more) => lengthen(bar, more),
+                Step::Listed(number) => lengthen(bar, number),
                 Step::Concluded { who, requested_at, decision, outcome } => {
                     bar.inc(1);
                     let (repo, who, decision) = (repo.clone(), who.cloned(), decision.clone());
@@ -212,14 +208,14 @@ async fn look(doorman: &Doorman, patterns: &[RepoPattern], dry_run: bool) -> Run
                     decided.lock().unwrap_or_else(PoisonError::into_inner).push(one);
                 }
             };
-            review_repo(&repo, policy, hub, dry_run, deadline, &mut tell).await
+            review_repo(&repo, policy, hub, mode, deadline, &mut tell).await
         }
     };
     let swept = sweep(hub, patterns, |_| true, &Memory::default(), deadline, review).await;
     bar.finish_and_clear();
     let mut decided = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
     decided.sort_by_cached_key(Decided::order);
-    Run { report: Report::new(dry_run, swept.reports), decided, unmatched: swept.unmatched }
+    Run { report: Report::new(mode.is_dry(), swept.reports), decided, unmatched: swept.unmatched }
 }
 
 /// How far a run is, on a terminal; nothing elsewhere.
@@ -255,16 +251,6 @@ impl Decided {
 impl Run {
     fn counts(&self) -> Counts {
         self.report.repos.iter().map(|repo| repo.counts).sum()
-    }
-
-    /// Who is moved where.
-    fn moves(&self) -> BTreeSet<(String, String, Verdict)> {
-        let moved = self.decided.iter().filter(|one| one.decision.verdict != Verdict::Hold);
-        let moved = moved.map(|one| {
-            let who = one.who.as_ref().map(name).unwrap_or_default();
-            (one.repo.to_string(), who, one.decision.verdict)
-        });
-        moved.collect()
     }
 
     fn ending(&self) -> Ending {

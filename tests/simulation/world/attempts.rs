@@ -48,7 +48,9 @@ impl World {
     /// A run requests something.
     pub fn sent(&mut self, run: usize, number: u64, call: &Call) {
         if call.method == "GET" {
-            self.runs[run].pages.insert(number, Page { requested: Instant::now(), arrived: None });
+            self.runs[run]
+                .pages
+                .insert(number, Page { requested: Instant::now(), arrived: None, frozen: Duration::ZERO });
             return;
         }
         let Some(repo) = repo_of(call) else { return };
@@ -72,8 +74,10 @@ impl World {
     /// The answer to a call of a run has arrived, or nobody waits for it any more.
     pub fn received(&mut self, run: usize, number: u64, call: &Call, reply: Option<&Reply>) {
         let now = Instant::now();
+        let frozen = self.runs[run].frozen;
         if let Some(page) = self.runs[run].pages.get_mut(&number) {
             page.arrived = reply.map(|_| now);
+            page.frozen = frozen;
             return;
         }
         let keys = self.runs[run].writing.remove(&number).unwrap_or_default();
@@ -94,16 +98,16 @@ impl World {
         key: &Key,
         name: &(&'static str, String),
         wanted: &Expected,
-    ) -> Option<((Instant, Instant), String)> {
+    ) -> Option<(Page, String)> {
         let of_run = &self.runs[run];
         let shown =
             of_run.shown.get(key)?.iter().filter(|one| one.names.contains(name) && one.expected == *wanted);
         let pages = shown.flat_map(|one| one.pages.iter().map(|page| (page, &one.asked)));
         let arrived = pages.filter_map(|(page, asked)| {
-            let page = of_run.pages.get(page)?;
-            Some(((page.arrived?, page.requested), asked.clone()))
+            let page = *of_run.pages.get(page)?;
+            page.arrived.map(|_| (page, asked.clone()))
         });
-        arrived.max_by_key(|((arrived, _), _)| *arrived)
+        arrived.max_by_key(|(page, _)| page.arrived)
     }
 
     fn broken_rule(
@@ -114,8 +118,8 @@ impl World {
         wanted: &Expected,
     ) -> Option<String> {
         // What is decided wrongly, or was never shown, is judged where the call arrives.
-        let ((arrived, requested), asked) = self.latest(run, key, name, wanted)?;
-        let age = arrived.elapsed();
+        let (Page { requested, arrived, frozen }, asked) = self.latest(run, key, name, wanted)?;
+        let age = arrived?.elapsed() + self.runs[run].frozen.saturating_sub(frozen);
         if age > MAX_PAGE_AGE + STEP {
             return Some(format!("rule 1 (the page is {age:?} old)"));
         }

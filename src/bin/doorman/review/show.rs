@@ -74,7 +74,7 @@ pub fn moved(run: &Run, screen: &mut Screen) -> io::Result<()> {
     let is_meant = |one: &&Decided| match one.outcome {
         Outcome::Held => false,
         Outcome::Done | Outcome::DryRun => !is_terminal,
-        Outcome::Gone | Outcome::Failed | Outcome::Unknown | Outcome::Stuck => true,
+        Outcome::Gone | Outcome::Failed | Outcome::Unknown | Outcome::Stuck | Outcome::NotAgreed => true,
     };
     let rows = run.decided.iter().filter(is_meant).map(|one| {
         let mut row = row(one, is_terminal, true);

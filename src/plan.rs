@@ -1,0 +1,101 @@
+//! What a person agrees to: the decisions of a plan, each about one request as it was shown. What is carried out after that is
+//! the same decision about the same request, and nothing else.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::{AccessRequest, Decision, Repo, User};
+
+/// Decisions that move somebody. Two plans are equal if they decide the same about the same requests, whenever that was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan(HashSet<[u8; 32]>);
+
+/// What a review does with its decisions.
+#[derive(Clone, Copy, Debug)]
+pub enum Mode<'a> {
+    /// Writes them.
+    Apply,
+    /// Reports them, and writes nothing.
+    DryRun,
+    /// The same, and adds them to a plan.
+    Plan(&'a Mutex<Plan>),
+    /// Writes those of a plan that a person has agreed to.
+    Agreed(&'a Plan),
+}
+
+impl Mode<'_> {
+    /// A dry run, or not.
+    #[must_use]
+    pub fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Apply }
+    }
+
+    /// Whether nothing is written.
+    #[must_use]
+    pub fn is_dry(self) -> bool {
+        matches!(self, Self::DryRun | Self::Plan(_))
+    }
+}
+
+impl Plan {
+    /// Adds a decision.
+    pub fn add(&mut self, repo: &Repo, request: &AccessRequest, decision: &Decision) {
+        self.0.insert(digest(repo, request, decision));
+    }
+
+    /// Whether the plan has this decision: about the same request with the same answers, with the same verdict and reason.
+    #[must_use]
+    pub fn contains(&self, repo: &Repo, request: &AccessRequest, decision: &Decision) -> bool {
+        self.0.contains(&digest(repo, request, decision))
+    }
+
+    /// Whether it moves nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What is the same only for the same decision about the same request. A cryptographic hash, because requesters write the answers.
+fn digest(repo: &Repo, request: &AccessRequest, decision: &Decision) -> [u8; 32] {
+    let AccessRequest { request_id, user, requested_at, fields, doubt } = request;
+    let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
+    let Decision { verdict, reason, grounds: _ } = decision;
+    let facts =
+        (request_id, (id, name, fullname, email, pro, verified_orgs, orgs), requested_at, fields, doubt);
+    // How Rust writes values for debugging quotes every text, so that no two facts read the same.
+    let text = format!("{:?}", (repo.to_string().to_ascii_lowercase(), facts, verdict, reason));
+    Sha256::digest(text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Grounds, RepoType, Verdict};
+
+    #[test]
+    fn plan_holds_only_the_same_decision_about_the_same_request() {
+        let repo = |name| Repo::new(RepoType::Model, name).expect("a name");
+        let decision = |verdict, reason: Option<&str>| {
+            let reason = reason.map(Into::into);
+            Decision { verdict, reason, grounds: Grounds::NoRule }
+        };
+        let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
+        request.fields.insert("Country".to_owned(), "CH".to_owned());
+        let mut plan = Plan::default();
+        plan.add(&repo("acme/model"), &request, &decision(Verdict::Reject, Some("No.")));
+        let same = |name, request: &AccessRequest, verdict, reason| {
+            plan.contains(&repo(name), request, &decision(verdict, reason))
+        };
+        assert!(same("Acme/model", &request, Verdict::Reject, Some("No.")));
+        assert!(!same("acme/other", &request, Verdict::Reject, Some("No.")));
+        assert!(!same("acme/model", &request, Verdict::Reject, None));
+        assert!(!same("acme/model", &request, Verdict::Accept, Some("No.")));
+        let other = AccessRequest { request_id: Some("r2".to_owned()), ..request.clone() };
+        assert!(!same("acme/model", &other, Verdict::Reject, Some("No.")));
+        request.fields.insert("Country".to_owned(), "KP".to_owned());
+        assert!(!same("acme/model", &request, Verdict::Reject, Some("No.")));
+    }
+}
