@@ -258,13 +258,14 @@ impl<'a> Review<'a> {
         }
         let Page { requests, entries, next, url, limit, requested, arrived, body_took } = page;
         let times = || requests.iter().filter_map(|request| request.requested_at);
-        let keys: Vec<_> =
-            requests.iter().map(|request| self.ledger.key(request).map(Key::request)).collect();
+        let same =
+            |request: &AccessRequest| (self.ledger.key(request).map(Key::request), request.requested_at);
+        let entries_read: Vec<_> = requests.iter().map(same).collect();
         let read = self.pass.read(PageRead {
             url,
             next,
             is_full: entries >= limit,
-            fingerprint: self.hasher.hash_one(&keys),
+            fingerprint: self.hasher.hash_one(&entries_read),
             oldest: times().min(),
             newest: times().max(),
             requested,
@@ -441,7 +442,7 @@ impl<'a> Review<'a> {
             }
         }
         if is_stale && self.shrunk_in != self.pass.number {
-            self.pass.shrink();
+            self.pass.shrink_to(MAX_BATCH);
             self.shrunk_in = self.pass.number;
         }
         if is_put_off {

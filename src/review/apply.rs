@@ -31,17 +31,21 @@ impl<'a> Writer<'a> {
 
     /// Attempts to write a group: one result for each decision, in any order.
     pub(super) async fn write(&self, Group { answer, decided }: Group) -> Vec<Written> {
+        let (decided, exhausted): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(|one| one.attempts.made < MAX_ATTEMPTS);
+        let mut written = fail_each(exhausted, &HubError::new("POST", Problem::Stale));
         let all_have = |of: fn(&Decided) -> bool| decided.iter().all(of);
         let by_request_id =
             self.calls.may_batch_by_request_id() && all_have(|one| one.names.request_id.is_some());
         let can_batch = decided.len() > 1
             && !self.no_batch.load(Ordering::Relaxed)
             && (by_request_id || all_have(|one| one.names.user.is_some()));
-        if can_batch {
+        written.extend(if can_batch {
             self.write_batch(decided, &answer, by_request_id).await
         } else {
             self.write_each(decided, &answer).await
-        }
+        });
+        written
     }
 
     async fn write_batch(&self, decided: Vec<Decided>, answer: &Answer, by_request_id: bool) -> Vec<Written> {

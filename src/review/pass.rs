@@ -154,7 +154,12 @@ impl Pass {
 
     /// A page took too long: the next one is requested with half as many entries.
     pub(super) fn shrink(&mut self) {
-        self.limit = (self.limit / 2).max(SMALLEST_PAGE);
+        self.shrink_to(SMALLEST_PAGE);
+    }
+
+    /// The same, but not below so many.
+    pub(super) fn shrink_to(&mut self, least: usize) {
+        self.limit = (self.limit / 2).max(least).min(self.limit);
     }
 
     /// Whether the link to a further page is known.

@@ -175,17 +175,21 @@ impl World {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (to_write, kinds) = (number(to_write.len()), number(kinds.len()));
         let seen = number(self.model.repo(repo).requests.len());
-        let pages = seen.div_ceil(number(self.model.max_page.min(1000))).max(1);
+        // Where not all of a page can be written while it is young, the next one is smaller.
+        let pages = seen.div_ceil(number(self.model.max_page.min(100))).max(1);
         let passes = if pages == 1 { 1 } else { 3 + seen.max(1).ilog2() };
         // A request that others wrote may be listed still: then it is looked for by both of its names.
         let looks = 4;
         let lists = of_run.lists.get(repo).copied().unwrap_or_default();
         let writes = of_run.writes.get(repo).copied().unwrap_or_default();
-        let one_by_one = if self.model.batch == Batch::Any { to_write / 100 } else { to_write };
+        // A process that was once refused a batch by request ids makes none.
+        let has_users =
+            of_run.shown.iter().filter(|((of, _), _)| of == repo).all(|(_, all)| all[0].names.len() > 1);
+        let one_by_one = if self.model.batch == Batch::Any && has_users { to_write / 100 } else { to_write };
         let most_writes =
             one_by_one + (kinds + if one_by_one > 0 { of_run.concurrency } else { 0 }) * (lists + 1);
         // Of a page that is too old before all of it is written the rest is read again.
-        let most_lists = pages * (passes + looks) + writes;
+        let most_lists = 3 * pages * (passes + looks) + writes;
         if lists > most_lists || writes > most_writes {
             self.break_rule(format!(
                 "run {run} of {repo} reads {lists} pages and writes {writes} times; {most_lists} and {most_writes} are enough"
