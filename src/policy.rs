@@ -5,8 +5,11 @@
 mod answers;
 mod check;
 mod condition;
+mod constants;
 mod kinds;
+mod library;
 mod origin;
+mod patterns;
 mod readable;
 mod size;
 #[cfg(test)]
@@ -28,6 +31,8 @@ use sha2::{Digest, Sha256};
 use crate::model::{AccessRequest, Decision, Grounds, Repo, User, Verdict};
 pub use answers::AnswerUse;
 use condition::Condition;
+use library::{PATTERNS, PatternsValue};
+use patterns::Patterns;
 
 /// The most characters that the Hub takes as a reason. It counts as JavaScript does, in UTF-16 code units, as far as
 /// anybody knows; counting so refuses no more than a few emoji too early.
@@ -57,6 +62,7 @@ pub struct Policy {
     default: Verdict,
     fingerprint: String,
     env: Arc<Env>,
+    patterns: Arc<Patterns>,
 }
 
 struct Rule {
@@ -99,14 +105,15 @@ impl Policy {
         }
         let written: WrittenPolicy =
             serde_json::from_str(json).map_err(|error| vec![format!("{error}{LOOKS}")])?;
-        let env = Arc::new(Env::stdlib().with_optional_support(false));
+        let env = Arc::new(library::environment().map_err(|error| vec![error.to_string()])?);
+        let mut patterns = Patterns::default();
         let (mut rules, mut faults) = (Vec::with_capacity(written.rules.len()), Vec::new());
         let mut names = HashSet::new();
         for (index, json) in written.rules.iter().enumerate() {
             let name = name_of(json);
             let label =
                 name.as_ref().map_or(format!("rule number {}", index + 1), |name| format!("rule `{name}`"));
-            match read_rule(json, &env) {
+            match read_rule(json, &env, &mut patterns) {
                 Ok(rule) => rules.push(rule),
                 Err(of_rule) => faults.extend(of_rule.iter().map(|fault| format!("{label}: {fault}"))),
             }
@@ -121,7 +128,7 @@ impl Policy {
         let said: Value = serde_json::from_str(json).map_err(|error| vec![error.to_string()])?;
         let digest = Sha256::digest(said.to_string());
         let fingerprint = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Ok(Self { rules, default, fingerprint, env })
+        Ok(Self { rules, default, fingerprint, env, patterns: Arc::new(patterns) })
     }
 
     /// Twelve hexadecimal digits that tell one policy from another in the audit log.
@@ -143,7 +150,8 @@ impl Policy {
         if let Some(doubt) = readable::doubt(request) {
             return Decision { verdict: Verdict::Hold, reason: None, grounds: Grounds::Doubt(doubt) };
         }
-        let facts = facts(&self.env, request, repo, now);
+        let mut facts = facts(&self.env, request, repo, now);
+        facts.add_variable_as_val(PATTERNS, Box::new(PatternsValue(Arc::clone(&self.patterns))));
         let mut strictest: Option<&Rule> = None;
         for rule in &self.rules {
             match rule.condition.holds(&facts) {
@@ -184,7 +192,7 @@ fn name_of(json: &RawValue) -> Option<String> {
     Some(name).filter(|name| !name.trim().is_empty())
 }
 
-fn read_rule(json: &RawValue, env: &Arc<Env>) -> Result<Rule, Vec<String>> {
+fn read_rule(json: &RawValue, env: &Arc<Env>, patterns: &mut Patterns) -> Result<Rule, Vec<String>> {
     if !json.get().starts_with('{') {
         return Err(vec!["a rule is a JSON object".to_owned()]);
     }
@@ -207,7 +215,7 @@ fn read_rule(json: &RawValue, env: &Arc<Env>) -> Result<Rule, Vec<String>> {
             faults.push(format!("`reason` has {length} characters; the Hub takes at most {MAX_REASON}"));
         }
     }
-    match Condition::compile(&condition, env) {
+    match Condition::compile(&condition, env, patterns) {
         Ok(condition) if faults.is_empty() => {
             Ok(Rule { name: name.into(), then, condition, reason: reason.map(Arc::from) })
         }

@@ -66,6 +66,8 @@ impl<'a> Sizes<'a> {
     fn variable(&self, name: &str) -> Size {
         match self.bound.iter().rev().find(|(bound, _)| *bound == name) {
             Some((_, size)) => size.clone(),
+            // Ours, of which there is one for all requests.
+            None if name.starts_with('@') => Text(0),
             None if name == "fields" => List(MAX_LIST, Box::new(Text(MAX_TEXT))),
             None => Text(MAX_TEXT),
         }

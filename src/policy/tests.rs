@@ -3,6 +3,7 @@
 mod constants;
 mod faults;
 mod parser;
+mod patterns;
 mod properties;
 mod readable;
 mod shapes;
