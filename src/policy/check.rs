@@ -11,9 +11,10 @@ use cel::common::ast::{
 use cel::{Context, Env, Value};
 
 use super::constants::{PatternUse, Scope};
-use super::kinds::Kind::{self, Answers, Any, Bool, Int, List, Map, Repo, Text, Timestamp, Uint, User};
+use super::kinds::Kind::{self, Answers, Any, Bool, Int, List, Map, Name, Repo, Text, Timestamp, Uint, User};
 use super::kinds::{FUNCTIONS, attribute, is_known, kind_of_call, kind_of_literal};
-use super::library::{MATCHES, PATTERNS};
+use super::library::{MATCHES, MATCHES_NAME, PATTERNS};
+use super::names;
 use super::origin::{self, Origin};
 
 /// How deep an expression may nest; checking, evaluating and dropping one recurse. The library's own limit, 96, is on
@@ -146,6 +147,9 @@ impl Checker<'_> {
         let Checked { kind: operand, origin } = self.check(&mut select.operand)?;
         self.note_name(&operand, &select.field);
         let kind = attribute(&operand, &select.field)?;
+        if matches!(operand, Map(keys, _) if *keys == Name) {
+            select.field.make_ascii_lowercase();
+        }
         Ok(Checked { kind: if select.test { Bool } else { kind }, origin })
     }
 
@@ -163,7 +167,7 @@ impl Checker<'_> {
         });
         let (keys, values): (Vec<_>, Vec<_>) = entries.unzip();
         let keys = self.check_all(keys)?;
-        if !matches!(keys.kind, Bool | Int | Uint | Text | Any) {
+        if !matches!(keys.kind, Bool | Int | Uint | Text | Name | Any) {
             return Err(format!("{} cannot be the key of a map", keys.kind));
         }
         let values = self.check_all(values)?;
@@ -171,15 +175,20 @@ impl Checker<'_> {
         Ok(Checked { kind, origin: keys.origin.max(values.origin) })
     }
 
-    /// The one kind that all of these have. Of mixed kinds a comparison would be silently false.
+    /// The one kind that all of these have, or are made to have. Of mixed kinds a comparison would be silently false.
     fn check_all(&mut self, expressions: Vec<&mut IdedExpr>) -> Result<Checked, String> {
         let mut common = Checked { kind: Any, origin: Origin::Rule };
+        let mut members = Vec::with_capacity(expressions.len());
         for expression in expressions {
             let Checked { kind, origin } = self.value(expression)?;
             let joined = common.kind.join(&kind);
             common.kind =
                 joined.ok_or_else(|| format!("{} and {kind} stand in one list or map", common.kind))?;
             common.origin = common.origin.max(origin);
+            members.push((expression, kind));
+        }
+        for (member, kind) in members {
+            names::convert(member, &kind, &common.kind, &|name| self.find_bound(name).is_some())?;
         }
         Ok(common)
     }
@@ -277,30 +286,34 @@ impl Checker<'_> {
         origin::check_argument(call, &origins, origin_of)?;
         self.try_time_zone(call, &operands)?;
         if name == "matches" {
-            self.compile_later(call);
+            self.compile_later(call, operands.first() == Some(&Name));
+        } else {
+            names::convert_operands(call, &operands, &|name| self.find_bound(name).is_some())?;
         }
         Ok(Checked { kind, origin })
     }
 
     /// Rewrites `text.matches(pattern)` to what calls a compiled pattern.
-    fn compile_later(&mut self, call: &mut CallExpr) {
+    fn compile_later(&mut self, call: &mut CallExpr, on_name: bool) {
         let mut operands: Vec<IdedExpr> = call.target.take().map(|target| *target).into_iter().collect();
         operands.append(&mut call.args);
         if let Some(pattern) = operands.last() {
             let scopes = self.bound.iter().filter_map(|bound| {
                 Some(Scope { variable: bound.name.clone(), range: bound.range.clone()? })
             });
-            self.findings.patterns.push(PatternUse { pattern: pattern.clone(), scopes: scopes.collect() });
+            let (pattern, scopes) = (pattern.clone(), scopes.collect());
+            self.findings.patterns.push(PatternUse { pattern, on_name, scopes });
         }
         operands.push(IdedExpr { id: 0, expr: Expr::Ident(PATTERNS.to_owned()) });
-        *call = CallExpr { func_name: MATCHES.to_owned(), target: None, args: operands };
+        let function = if on_name { MATCHES_NAME } else { MATCHES };
+        *call = CallExpr { func_name: function.to_owned(), target: None, args: operands };
         // The patterns are not there yet, so it cannot be tried out.
         self.variables += 1;
     }
 
     /// A time zone can be wrong by itself.
     fn try_time_zone(&self, call: &CallExpr, operands: &[Kind]) -> Result<(), String> {
-        let ([Timestamp, Text], [zone @ IdedExpr { expr: Expr::Literal(_), .. }]) =
+        let ([Timestamp, Text | Name], [zone @ IdedExpr { expr: Expr::Literal(_), .. }]) =
             (operands, call.args.as_slice())
         else {
             return Ok(());

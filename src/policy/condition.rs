@@ -7,6 +7,8 @@ use std::sync::Arc;
 use cel::parser::{Expression, ParseError, PrattParser};
 use cel::{Context, Env, ExecutionError, Value};
 
+use super::constants::note_variables;
+use super::library::{FOLDED_FIELDS, FOLDED_USER};
 use super::patterns::Patterns;
 use super::{check, size};
 
@@ -23,6 +25,8 @@ pub(super) struct Condition {
     /// The attributes and labels that the expression names outright: those may be repeated in an explanation. Any
     /// other key may be what the requester wrote.
     names: BTreeSet<String>,
+    /// Whether it compares anything else of the requester with a name.
+    reads_folded: bool,
 }
 
 impl Condition {
@@ -40,12 +44,19 @@ impl Condition {
         let findings = check::check_condition(&mut checked, env, source.contains(check::BREAKS))?;
         size::check(&checked)?;
         findings.patterns.into_iter().try_for_each(|pattern| pattern.compile(env, patterns))?;
-        Ok(Self { source: source.into(), checked, names: findings.names })
+        let mut variables = BTreeSet::new();
+        note_variables(&checked, &mut variables);
+        let reads_folded = variables.contains(FOLDED_FIELDS) || variables.contains(FOLDED_USER);
+        Ok(Self { source: source.into(), checked, names: findings.names, reads_folded })
     }
 
     /// The expression, as the owner has written it.
     pub(super) fn written(&self) -> Expression {
         PrattParser::new().parse(&self.source).unwrap_or_else(|_| self.checked.clone())
+    }
+
+    pub(super) fn reads_folded(&self) -> bool {
+        self.reads_folded
     }
 
     /// Evaluates it over the facts of one request; an error says why it could not be, in words that hold nothing

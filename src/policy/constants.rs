@@ -15,6 +15,8 @@ const MAX_CHOICE: usize = 1000;
 /// A pattern in a call of `matches`. It is constant, but the variables of macros around it may stand in it.
 pub(super) struct PatternUse {
     pub(super) pattern: IdedExpr,
+    /// Whether it is tried on a name, whose case does not matter.
+    pub(super) on_name: bool,
     /// Innermost last.
     pub(super) scopes: Vec<Scope>,
 }
@@ -35,7 +37,7 @@ impl PatternUse {
         }
         let (mut texts, mut steps) = (BTreeSet::new(), 0);
         choices(&self.pattern, &self.scopes, &Context::with_env(Arc::clone(env)), &mut texts, &mut steps)?;
-        texts.iter().try_for_each(|text| patterns.add(text).map(drop))
+        texts.iter().try_for_each(|text| patterns.add(text, self.on_name))
     }
 
     /// Returns the variables that are left, those that the expressions bind themselves included.
@@ -94,7 +96,7 @@ pub(super) fn describe(error: &ExecutionError) -> String {
 }
 
 /// Collects all variables that an expression names, also those that it binds itself.
-fn note_variables(expression: &IdedExpr, variables: &mut BTreeSet<String>) {
+pub(super) fn note_variables(expression: &IdedExpr, variables: &mut BTreeSet<String>) {
     let mut note = |expression: &IdedExpr| note_variables(expression, variables);
     match &expression.expr {
         Expr::Ident(name) => drop(variables.insert(name.clone())),

@@ -29,7 +29,9 @@ pub(super) const MAX_SEARCHED: usize = 8 * 1024;
 /// All patterns of a policy.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
-    by_text: HashMap<String, Pattern>,
+    exact: HashMap<String, Pattern>,
+    /// Those that are tried on names, which have no capital letters of ASCII.
+    of_names: HashMap<String, Pattern>,
     /// How many bytes they take.
     size: usize,
     /// How many bytes are kept from one search to the next.
@@ -45,11 +47,11 @@ struct Pattern {
 
 impl Patterns {
     /// Compiles a pattern, unless that was done already.
-    pub(super) fn add(&mut self, pattern: &str) -> Result<(), String> {
-        if self.by_text.contains_key(pattern) {
+    pub(super) fn add(&mut self, pattern: &str, on_name: bool) -> Result<(), String> {
+        if self.of(on_name).contains_key(pattern) {
             return Ok(());
         }
-        let automaton = compile(pattern)?;
+        let automaton = compile(pattern, on_name)?;
         self.size += automaton.memory_usage() + automaton.get_nfa().memory_usage();
         if self.size > MAX_PATTERNS {
             return Err(format!(
@@ -57,16 +59,21 @@ impl Patterns {
                 MAX_PATTERNS / (1024 * 1024)
             ));
         }
-        self.by_text.insert(pattern.to_owned(), Pattern { automaton, cache: Mutex::new(None) });
+        let patterns = if on_name { &mut self.of_names } else { &mut self.exact };
+        patterns.insert(pattern.to_owned(), Pattern { automaton, cache: Mutex::new(None) });
         Ok(())
     }
 
+    fn of(&self, on_name: bool) -> &HashMap<String, Pattern> {
+        if on_name { &self.of_names } else { &self.exact }
+    }
+
     /// Whether a pattern matches a part of the text. An error says why that cannot be known.
-    pub(super) fn is_match(&self, pattern: &str, text: &str) -> Result<bool, &'static str> {
+    pub(super) fn is_match(&self, pattern: &str, text: &str, on_name: bool) -> Result<bool, &'static str> {
         if text.len() > MAX_SEARCHED {
             return Err("the text is too long");
         }
-        let pattern = self.by_text.get(pattern).ok_or("the pattern was not compiled")?;
+        let pattern = self.of(on_name).get(pattern).ok_or("the pattern was not compiled")?;
         let kept = pattern.cache.lock().ok().and_then(|mut cache| cache.take());
         if let Some(cache) = &kept {
             self.kept.fetch_sub(cache.memory_usage(), Ordering::Relaxed);
@@ -94,11 +101,12 @@ impl Patterns {
     }
 }
 
-fn compile(pattern: &str) -> Result<DFA, String> {
+fn compile(pattern: &str, on_name: bool) -> Result<DFA, String> {
     if let Some(control) = pattern.chars().find(|c| c.is_control()) {
         return Err(control_character(control));
     }
-    let meaning = syntax::parse(pattern).map_err(|why| format!("`{pattern}` is not a pattern: {why}"))?;
+    let meaning =
+        syntax::parse(pattern, on_name).map_err(|why| format!("`{pattern}` is not a pattern: {why}"))?;
     let too_large = || {
         format!(
             "the pattern is larger than {} KB when compiled; use smaller repetitions, `size(…)` for the length of a text, \
@@ -145,15 +153,15 @@ mod tests {
         // The number of states doubles with each repetition.
         let hard: Vec<String> = (0..60).map(|number| format!("{number}|[ab]*a[ab]{{12}}c")).collect();
         for hard in &hard {
-            patterns.add(hard).expect(hard);
+            patterns.add(hard, false).expect(hard);
         }
         let mut random = fastrand::Rng::with_seed(7);
         for round in 0..20 {
             let length = 1 << (round % 11);
             let text: String = (0..length).map(|_| if random.bool() { 'a' } else { 'b' }).collect();
             for pattern in &hard {
-                assert_eq!(patterns.is_match(pattern, &text), Ok(false));
-                let caches = patterns.by_text.values().map(|pattern| {
+                assert_eq!(patterns.is_match(pattern, &text, false), Ok(false));
+                let caches = patterns.exact.values().map(|pattern| {
                     let cache = pattern.cache.lock().expect("no panic");
                     cache.as_ref().map_or(0, |cache| cache.memory_usage())
                 });
@@ -168,8 +176,8 @@ mod tests {
     #[test]
     fn long_text_is_not_searched() {
         let mut patterns = Patterns::default();
-        patterns.add("x$").expect("a pattern");
-        assert_eq!(patterns.is_match("x$", &"x".repeat(MAX_SEARCHED)), Ok(true));
-        assert!(patterns.is_match("x$", &"x".repeat(MAX_SEARCHED + 1)).is_err());
+        patterns.add("x$", false).expect("a pattern");
+        assert_eq!(patterns.is_match("x$", &"x".repeat(MAX_SEARCHED), false), Ok(true));
+        assert!(patterns.is_match("x$", &"x".repeat(MAX_SEARCHED + 1), false).is_err());
     }
 }

@@ -34,7 +34,20 @@ fn an_expression_is_taken_up_to_each_limit_and_refused_beyond_it_without_exhaust
     let brackets = "more than 96 brackets within brackets";
     let depth = "it nests more than 200 deep";
     let too_long = "bytes; at most 4096 are taken";
-    let shapes: [(Shape, usize, &str); 16] = [
+    let shapes: [(Shape, usize, &str); 20] = [
+        (|n| format!("user.name{} == ''", " + 'A'".repeat(n)), 197, depth),
+        (
+            |n| {
+                format!(
+                    "{}user.name == fields['Age']",
+                    "'A' == user.name ? fields['Age'] == '36' : ".repeat(n)
+                )
+            },
+            94,
+            too_long,
+        ),
+        (|n| nested("[", n, "fields['Age']", ", user.name][0]") + " == 'X'", 95, brackets),
+        (|n| nested("{user.name: ", n, "fields['Age']", "}[user.name]") + " == 'X'", 95, brackets),
         (|n| nested("(1 + ", n, "1", ")") + " > 0", 96, brackets),
         (|n| nested("int(", n, "1", ")") + " > 0", 96, brackets),
         (|n| nested("'1'.contains(string(", n, "1", "))"), 48, brackets),
