@@ -14,11 +14,22 @@ use super::library::{ANSWER, FOLD, FOLDED_FIELDS, FOLDED_USER, HAS_LABEL, Shape}
 
 /// A text without the capital letters of ASCII.
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    }
+    if has_capitals(text.as_bytes()) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
+}
+
+/// Looks at eight bytes at a time: a rule may compare an answer of 100 KB with each of many names.
+fn has_capitals(text: &[u8]) -> bool {
+    const EACH: u64 = u64::MAX / 0xff;
+    let (eights, rest) = text.as_chunks();
+    let has_capital = |eight: &[u8; 8]| {
+        let bytes = u64::from_ne_bytes(*eight);
+        let low = bytes & (EACH * 0x7f);
+        // The highest bit of each byte says whether it is `A` or above, and whether it is above `Z`.
+        let (from_a, above_z) =
+            (low + EACH * (0x80 - u64::from(b'A')), low + EACH * (0x7f - u64::from(b'Z')));
+        (from_a ^ above_z) & !bytes & (EACH * 0x80) != 0
+    };
+    eights.iter().any(has_capital) || rest.iter().any(u8::is_ascii_uppercase)
 }
 
 /// Makes the operands of a comparison or a sum names on both sides if they are on one.
@@ -180,5 +191,20 @@ fn shape(from: &Kind, to: &Kind) -> Option<String> {
             Some(Shape::MAP.to_owned() + &or_same(keys) + &or_same(values))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn folding_changes_the_capital_letters_of_ascii_and_no_others() {
+        for c in ('\0'..='\u{2ff}').chain(['\u{212a}', '\u{ff21}', '\u{10ffff}']) {
+            for place in 0..20 {
+                let text = format!("{}{c}{}", "a".repeat(place), "é".repeat(7));
+                assert_eq!(fold(&text), text.to_ascii_lowercase(), "{text:?}");
+            }
+        }
     }
 }
