@@ -5,8 +5,12 @@
 mod answers;
 mod check;
 mod condition;
+mod constants;
 mod kinds;
+mod library;
+mod names;
 mod origin;
+mod patterns;
 mod readable;
 mod size;
 #[cfg(test)]
@@ -28,6 +32,8 @@ use sha2::{Digest, Sha256};
 use crate::model::{AccessRequest, Decision, Grounds, Repo, User, Verdict};
 pub use answers::AnswerUse;
 use condition::Condition;
+use library::{FOLDED_FIELDS, FOLDED_USER, PATTERNS, PatternsValue};
+use patterns::Patterns;
 
 /// The most characters that the Hub takes as a reason. It counts as JavaScript does, in UTF-16 code units, as far as
 /// anybody knows; counting so refuses no more than a few emoji too early.
@@ -57,6 +63,9 @@ pub struct Policy {
     default: Verdict,
     fingerprint: String,
     env: Arc<Env>,
+    patterns: Arc<Patterns>,
+    /// Whether a rule compares answers with names.
+    reads_folded: bool,
 }
 
 struct Rule {
@@ -99,14 +108,15 @@ impl Policy {
         }
         let written: WrittenPolicy =
             serde_json::from_str(json).map_err(|error| vec![format!("{error}{LOOKS}")])?;
-        let env = Arc::new(Env::stdlib().with_optional_support(false));
+        let env = Arc::new(library::environment().map_err(|error| vec![error.to_string()])?);
+        let mut patterns = Patterns::default();
         let (mut rules, mut faults) = (Vec::with_capacity(written.rules.len()), Vec::new());
         let mut names = HashSet::new();
         for (index, json) in written.rules.iter().enumerate() {
             let name = name_of(json);
             let label =
                 name.as_ref().map_or(format!("rule number {}", index + 1), |name| format!("rule `{name}`"));
-            match read_rule(json, &env) {
+            match read_rule(json, &env, &mut patterns) {
                 Ok(rule) => rules.push(rule),
                 Err(of_rule) => faults.extend(of_rule.iter().map(|fault| format!("{label}: {fault}"))),
             }
@@ -121,7 +131,8 @@ impl Policy {
         let said: Value = serde_json::from_str(json).map_err(|error| vec![error.to_string()])?;
         let digest = Sha256::digest(said.to_string());
         let fingerprint = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Ok(Self { rules, default, fingerprint, env })
+        let reads_folded = rules.iter().any(|rule| rule.condition.reads_folded());
+        Ok(Self { rules, default, fingerprint, env, patterns: Arc::new(patterns), reads_folded })
     }
 
     /// Twelve hexadecimal digits that tell one policy from another in the audit log.
@@ -143,7 +154,8 @@ impl Policy {
         if let Some(doubt) = readable::doubt(request) {
             return Decision { verdict: Verdict::Hold, reason: None, grounds: Grounds::Doubt(doubt) };
         }
-        let facts = facts(&self.env, request, repo, now);
+        let mut facts = facts(&self.env, request, repo, now, self.reads_folded);
+        facts.add_variable_as_val(PATTERNS, Box::new(PatternsValue(Arc::clone(&self.patterns))));
         let mut strictest: Option<&Rule> = None;
         for rule in &self.rules {
             match rule.condition.holds(&facts) {
@@ -184,7 +196,7 @@ fn name_of(json: &RawValue) -> Option<String> {
     Some(name).filter(|name| !name.trim().is_empty())
 }
 
-fn read_rule(json: &RawValue, env: &Arc<Env>) -> Result<Rule, Vec<String>> {
+fn read_rule(json: &RawValue, env: &Arc<Env>, patterns: &mut Patterns) -> Result<Rule, Vec<String>> {
     if !json.get().starts_with('{') {
         return Err(vec!["a rule is a JSON object".to_owned()]);
     }
@@ -207,7 +219,7 @@ fn read_rule(json: &RawValue, env: &Arc<Env>) -> Result<Rule, Vec<String>> {
             faults.push(format!("`reason` has {length} characters; the Hub takes at most {MAX_REASON}"));
         }
     }
-    match Condition::compile(&condition, env) {
+    match Condition::compile(&condition, env, patterns) {
         Ok(condition) if faults.is_empty() => {
             Ok(Rule { name: name.into(), then, condition, reason: reason.map(Arc::from) })
         }
@@ -226,18 +238,26 @@ fn facts<'a>(
     request: &'a AccessRequest,
     repo: &'a Repo,
     now: DateTime<Utc>,
+    reads_folded: bool,
 ) -> Context<'a, 'a> {
     let AccessRequest { request_id: _, user, requested_at, fields, doubt: _ } = request;
     let mut context = Context::with_env(Arc::clone(env));
+    if reads_folded {
+        let User { id, fullname, .. } = user;
+        let folded = [("id", id.as_deref().map(name)), ("fullname", fullname.as_deref().map(name))];
+        context.add_variable_as_val(FOLDED_USER, map(known(folded)));
+        let answers = fields.iter().map(|(label, answer)| (label.as_str(), name(answer)));
+        context.add_variable_as_val(FOLDED_FIELDS, map(answers));
+    }
     context.add_variable_as_val("user", facts_about_user(user));
     context.add_variable_as_val(
         "fields",
         map(fields.iter().map(|(label, answer)| (label.as_str(), text(answer)))),
     );
     let about_repo = [
-        ("name", Some(text(repo.name()))),
+        ("name", Some(name(repo.name()))),
         ("type", Some(text(repo.repo_type().as_str()))),
-        ("owner", repo.owner().map(text)),
+        ("owner", repo.owner().map(name)),
     ];
     context.add_variable_as_val("repo", map(known(about_repo)));
     if let Some(at) = requested_at {
@@ -248,17 +268,17 @@ fn facts<'a>(
 }
 
 fn facts_about_user(user: &User) -> Fact<'_> {
-    let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
+    let User { id, name: _, fullname, email, pro, verified_orgs, orgs } = user;
     let domain = email.as_deref().and_then(readable::domain);
     map(known([
         ("id", id.as_deref().map(text)),
-        ("name", name.as_deref().map(text)),
+        ("name", user.name.as_deref().map(self::name)),
         ("fullname", fullname.as_deref().map(text)),
-        ("email", email.as_deref().map(text)),
+        ("email", email.as_deref().map(self::name)),
         ("domain", domain.map(|domain| -> Fact<'_> { Box::new(CelString::from(domain)) })),
         ("pro", pro.map(|pro| -> Fact<'_> { Box::new(CelBool::from(pro)) })),
-        ("verified_orgs", verified_orgs.as_deref().map(list)),
-        ("orgs", orgs.as_deref().map(list)),
+        ("verified_orgs", verified_orgs.as_deref().map(names_of)),
+        ("orgs", orgs.as_deref().map(names_of)),
     ]))
 }
 
@@ -268,8 +288,13 @@ fn text(text: &str) -> Fact<'_> {
     Box::new(CelString::from(text))
 }
 
-fn list(names: &[String]) -> Fact<'_> {
-    Box::new(CelList::from(names.iter().map(|name| text(name)).collect::<Vec<_>>()))
+/// The Hub and mail ignore the case of names, so rules see them without capital letters.
+fn name(name: &str) -> Fact<'_> {
+    Box::new(CelString::from(names::fold(name)))
+}
+
+fn names_of(names: &[String]) -> Fact<'_> {
+    Box::new(CelList::from(names.iter().map(|each| name(each)).collect::<Vec<_>>()))
 }
 
 fn time(time: DateTime<Utc>) -> Fact<'static> {

@@ -37,10 +37,11 @@ impl Policy {
     }
 }
 
-fn answers_of(rule: &Rule) -> impl Iterator<Item = AnswerUse> {
+fn answers_of(rule: &Rule) -> Vec<AnswerUse> {
+    let written = rule.condition.written();
     let mut search = Search { rule, found: BTreeMap::new(), is_conditional: false };
-    search.look_into(rule.condition.expression());
-    search.found.into_values()
+    search.look_into(&written);
+    search.found.into_values().collect()
 }
 
 struct Search<'a> {

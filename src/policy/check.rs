@@ -1,5 +1,5 @@
 //! Checks an expression at start-up, so that a policy with a slip in it never starts: the `cel` crate checks nothing before an
-//! expression is evaluated.
+//! expression is evaluated. What the crate would evaluate in another way than we mean is rewritten on the way.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,8 +10,11 @@ use cel::common::ast::{
 };
 use cel::{Context, Env, Value};
 
-use super::kinds::Kind::{self, Answers, Any, Bool, Int, List, Map, Repo, Text, Timestamp, Uint, User};
+use super::constants::{PatternUse, Scope};
+use super::kinds::Kind::{self, Answers, Any, Bool, Int, List, Map, Name, Repo, Text, Timestamp, Uint, User};
 use super::kinds::{FUNCTIONS, attribute, is_known, kind_of_call, kind_of_literal};
+use super::library::{MATCHES, MATCHES_NAME, PATTERNS};
+use super::names;
 use super::origin::{self, Origin};
 
 /// How deep an expression may nest; checking, evaluating and dropping one recurse. The library's own limit, 96, is on
@@ -25,34 +28,44 @@ const MAX_LOOPS: usize = 2;
 /// What ends a line.
 pub(super) const BREAKS: [char; 2] = ['\n', '\r'];
 
-/// Checks that the expression names only what there is, applies functions to what they take, and gives a bool.
-/// Returns the names and texts that stand in it.
+/// What the check of a condition has found in it.
+pub(super) struct Findings {
+    /// The names of attributes and the labels that stand in it.
+    pub(super) names: BTreeSet<String>,
+    /// The patterns that it needs, from the first to the last.
+    pub(super) patterns: Vec<PatternUse>,
+}
+
+/// Checks that the expression names only what there is, applies functions to what they take, and gives a bool, and makes
+/// of it what is to be evaluated.
 /// Where it stands on `several_lines`, no text in it may have a line break.
 pub(super) fn check_condition(
-    expression: &IdedExpr,
+    expression: &mut IdedExpr,
     env: &Arc<Env>,
     several_lines: bool,
-) -> Result<BTreeSet<String>, String> {
-    let names = BTreeSet::new();
+) -> Result<Findings, String> {
+    let findings = Findings { names: BTreeSet::new(), patterns: Vec::new() };
     let mut checker =
-        Checker { env, several_lines, loops: 0, bound: Vec::new(), depth: 0, variables: 0, names };
+        Checker { env, several_lines, loops: 0, bound: Vec::new(), depth: 0, variables: 0, findings };
     match checker.check(expression)?.kind {
-        Bool | Any => Ok(checker.names),
+        Bool | Any => Ok(checker.findings),
         other => Err(format!("it gives {other}, but a condition gives a bool")),
     }
 }
 
 /// What is known of an expression that was checked.
+#[derive(Clone)]
 struct Checked {
     kind: Kind,
     origin: Origin,
 }
 
 /// A variable that a macro such as `exists` has bound.
-struct Bound<'a> {
-    name: &'a str,
-    kind: Kind,
-    origin: Origin,
+struct Bound {
+    name: String,
+    value: Checked,
+    /// What the macro goes over, if it is the same for every request.
+    range: Option<IdedExpr>,
 }
 
 struct Checker<'a> {
@@ -61,15 +74,15 @@ struct Checker<'a> {
     /// How many macros that go over a list are around what is looked at.
     loops: usize,
     /// Innermost last.
-    bound: Vec<Bound<'a>>,
+    bound: Vec<Bound>,
     depth: usize,
     /// How many variables were met so far: where none is met, an expression is the same for every request.
     variables: usize,
-    names: BTreeSet<String>,
+    findings: Findings,
 }
 
-impl<'a> Checker<'a> {
-    fn check(&mut self, expression: &'a IdedExpr) -> Result<Checked, String> {
+impl Checker<'_> {
+    fn check(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
         if self.depth >= MAX_DEPTH {
             return Err(format!("it nests more than {MAX_DEPTH} deep"));
         }
@@ -83,8 +96,8 @@ impl<'a> Checker<'a> {
         Ok(checked)
     }
 
-    fn check_nested(&mut self, expression: &'a IdedExpr) -> Result<Checked, String> {
-        match &expression.expr {
+    fn check_nested(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
+        match &mut expression.expr {
             Expr::Literal(LiteralValue::String(text))
                 if self.several_lines && text.inner().contains(BREAKS) =>
             {
@@ -96,7 +109,7 @@ impl<'a> Checker<'a> {
             Expr::Select(select) => self.select(select),
             Expr::Call(call) => self.call(call),
             Expr::List(list) => {
-                let Checked { kind, origin } = self.check_all(&list.elements)?;
+                let Checked { kind, origin } = self.check_all(list.elements.iter_mut().collect())?;
                 Ok(Checked { kind: List(Box::new(kind)), origin })
             }
             Expr::Map(map) => self.map(map),
@@ -108,8 +121,8 @@ impl<'a> Checker<'a> {
 
     fn variable(&mut self, name: &str) -> Result<Checked, String> {
         self.variables += 1;
-        if let Some(Bound { kind, origin, .. }) = self.bound.iter().rev().find(|bound| bound.name == name) {
-            return Ok(Checked { kind: kind.clone(), origin: *origin });
+        if let Some(bound) = self.find_bound(name) {
+            return Ok(bound.value.clone());
         }
         let kind = match name {
             "user" => User,
@@ -125,53 +138,64 @@ impl<'a> Checker<'a> {
         Ok(Checked { kind, origin: Origin::of_variable(name) })
     }
 
+    fn find_bound(&self, name: &str) -> Option<&Bound> {
+        self.bound.iter().rev().find(|bound| bound.name == name)
+    }
+
     /// `operand.field`, or `has(operand.field)`, which looks the same but for `test`.
-    fn select(&mut self, select: &'a SelectExpr) -> Result<Checked, String> {
-        let Checked { kind: operand, origin } = self.check(&select.operand)?;
+    fn select(&mut self, select: &mut SelectExpr) -> Result<Checked, String> {
+        let Checked { kind: operand, origin } = self.check(&mut select.operand)?;
         self.note_name(&operand, &select.field);
         let kind = attribute(&operand, &select.field)?;
+        if matches!(operand, Map(keys, _) if *keys == Name) {
+            select.field.make_ascii_lowercase();
+        }
         Ok(Checked { kind: if select.test { Bool } else { kind }, origin })
     }
 
     /// Keeps what the owner calls something of the request; the keys of the expression's own maps are no such names.
     fn note_name(&mut self, of: &Kind, name: &str) {
         if matches!(of, User | Repo | Answers) {
-            self.names.insert(name.to_owned());
+            self.findings.names.insert(name.to_owned());
         }
     }
 
-    fn map(&mut self, map: &'a MapExpr) -> Result<Checked, String> {
-        let entries = || {
-            map.entries.iter().filter_map(|entry| match &entry.expr {
-                EntryExpr::MapEntry(entry) => Some(entry),
-                EntryExpr::StructField(_) => None,
-            })
-        };
-        let keys = self.check_all(entries().map(|entry| &entry.key))?;
-        if !matches!(keys.kind, Bool | Int | Uint | Text | Any) {
+    fn map(&mut self, map: &mut MapExpr) -> Result<Checked, String> {
+        let entries = map.entries.iter_mut().filter_map(|entry| match &mut entry.expr {
+            EntryExpr::MapEntry(entry) => Some((&mut entry.key, &mut entry.value)),
+            EntryExpr::StructField(_) => None,
+        });
+        let (keys, values): (Vec<_>, Vec<_>) = entries.unzip();
+        let keys = self.check_all(keys)?;
+        if !matches!(keys.kind, Bool | Int | Uint | Text | Name | Any) {
             return Err(format!("{} cannot be the key of a map", keys.kind));
         }
-        let values = self.check_all(entries().map(|entry| &entry.value))?;
+        let values = self.check_all(values)?;
         let kind = Map(Box::new(keys.kind), Box::new(values.kind));
         Ok(Checked { kind, origin: keys.origin.max(values.origin) })
     }
 
-    /// The one kind that all of these have. Of mixed kinds a comparison would be silently false.
-    fn check_all(&mut self, expressions: impl IntoIterator<Item = &'a IdedExpr>) -> Result<Checked, String> {
+    /// The one kind that all of these have, or are made to have. Of mixed kinds a comparison would be silently false.
+    fn check_all(&mut self, expressions: Vec<&mut IdedExpr>) -> Result<Checked, String> {
         let mut common = Checked { kind: Any, origin: Origin::Rule };
+        let mut members = Vec::with_capacity(expressions.len());
         for expression in expressions {
             let Checked { kind, origin } = self.value(expression)?;
             let joined = common.kind.join(&kind);
             common.kind =
                 joined.ok_or_else(|| format!("{} and {kind} stand in one list or map", common.kind))?;
             common.origin = common.origin.max(origin);
+            members.push((expression, kind));
+        }
+        for (member, kind) in members {
+            names::convert(member, &kind, &common.kind, &|name| self.find_bound(name).is_some())?;
         }
         Ok(common)
     }
 
     /// Something that is used as a value, which `user` and `repo` are not: of one that was put elsewhere it could not be
     /// told which attributes it has.
-    fn value(&mut self, expression: &'a IdedExpr) -> Result<Checked, String> {
+    fn value(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
         match self.check(expression)? {
             Checked { kind: of @ (User | Repo), .. } => {
                 Err(format!("{of} is no value by itself; say which attribute is meant"))
@@ -181,15 +205,15 @@ impl<'a> Checker<'a> {
     }
 
     /// `exists`, `all`, `exists_one`, `map` and `filter` after the parser has spelt them out.
-    fn comprehension(&mut self, c: &'a ComprehensionExpr) -> Result<Checked, String> {
-        let range = self.check(&c.iter_range)?;
+    fn comprehension(&mut self, c: &mut ComprehensionExpr) -> Result<Checked, String> {
+        let range = self.check(&mut c.iter_range)?;
         let each = match range.kind {
             List(element) => *element,
             Answers => Text,
             Map(key, _) => *key,
             other => return Err(format!("one can go over a list or over `fields`, not over {other}")),
         };
-        let begun = self.check(&c.accu_init)?;
+        let begun = self.check(&mut c.accu_init)?;
         self.loops += 1;
         if self.loops > MAX_LOOPS {
             return Err(
@@ -197,24 +221,29 @@ impl<'a> Checker<'a> {
             );
         }
         let outer = self.bound.len();
-        self.bound.push(Bound { name: &c.iter_var, kind: each, origin: range.origin });
-        let origin = range.origin.max(begun.origin);
-        self.bound.push(Bound { name: &c.accu_var, kind: begun.kind, origin });
-        let condition = self.check(&c.loop_cond)?;
+        let mut origin = range.origin;
+        self.bind(&c.iter_var, each, origin, (origin == Origin::Rule).then(|| c.iter_range.clone()));
+        origin = origin.max(begun.origin);
+        self.bind(&c.accu_var, begun.kind, origin, None);
+        let condition = self.check(&mut c.loop_cond)?;
         // A list that starts empty gets its kind from what is added to it.
-        let step = self.check(&c.loop_step)?;
-        let origin = origin.max(condition.origin).max(step.origin);
-        self.bound.push(Bound { name: &c.accu_var, kind: step.kind, origin });
-        let result = self.check(&c.result)?;
+        let step = self.check(&mut c.loop_step)?;
+        origin = origin.max(condition.origin).max(step.origin);
+        self.bind(&c.accu_var, step.kind, origin, None);
+        let result = self.check(&mut c.result)?;
         self.bound.truncate(outer);
         self.loops -= 1;
         Ok(Checked { kind: result.kind, origin: origin.max(result.origin) })
     }
 
-    fn call(&mut self, call: &'a CallExpr) -> Result<Checked, String> {
-        let name = call.func_name.as_str();
-        if !is_known(name) {
-            return Err(match name {
+    fn bind(&mut self, name: &str, kind: Kind, origin: Origin, range: Option<IdedExpr>) {
+        self.bound.push(Bound { name: name.to_owned(), value: Checked { kind, origin }, range });
+    }
+
+    fn call(&mut self, call: &mut CallExpr) -> Result<Checked, String> {
+        let name = call.func_name.clone();
+        if !is_known(&name) {
+            return Err(match name.as_str() {
                 "has" | "exists" | "all" | "exists_one" | "map" | "filter" => {
                     format!(
                         "`{name}` is not written so: it is `has(user.email)`, `user.orgs.exists(org, org == 'acme')`"
@@ -224,65 +253,82 @@ impl<'a> Checker<'a> {
             });
         }
         // `user['email']` and `'email' in user` are `user.email` and `has(user.email)` written otherwise.
-        let (of, key) = match (name, call.args.as_slice()) {
-            (op::INDEX, [of, key]) | (op::IN, [key, of]) => (Some(of), Some(key)),
-            _ => (None, None),
+        let place_of_map = match (name.as_str(), call.args.len()) {
+            (op::INDEX, 2) => Some(0),
+            (op::IN, 2) => Some(1),
+            _ => None,
         };
         let (mut operands, mut origins) = (Vec::new(), Vec::new());
-        for operand in call.target.as_deref().into_iter().chain(&call.args) {
-            let is_looked_into = of.is_some_and(|of| std::ptr::eq(of, operand));
-            let checked = if is_looked_into { self.check(operand)? } else { self.value(operand)? };
+        for (place, operand) in call.target.as_deref_mut().into_iter().chain(&mut call.args).enumerate() {
+            let checked =
+                if place_of_map == Some(place) { self.check(operand)? } else { self.value(operand)? };
             operands.push(checked.kind);
             origins.push(checked.origin);
         }
         let origin = origins.iter().copied().max().unwrap_or(Origin::Rule);
+        let key = place_of_map.and_then(|place| call.args.get(1 - place));
         let looked_into = operands.iter().find(|kind| matches!(kind, User | Repo | Answers)).cloned();
         if let (Some(of), Some(key)) = (looked_into, key) {
             match (&of, &key.expr) {
-                (_, Expr::Literal(LiteralValue::String(name))) => {
-                    self.note_name(&of, name.inner());
-                    let kind = attribute(&of, name.inner())?;
-                    return Ok(Checked { kind: if call.func_name == op::IN { Bool } else { kind }, origin });
+                (_, Expr::Literal(LiteralValue::String(label))) => {
+                    self.note_name(&of, label.inner());
+                    let kind = attribute(&of, label.inner())?;
+                    return Ok(Checked { kind: if name == op::IN { Bool } else { kind }, origin });
                 }
                 (Answers, _) => {}
                 _ => return Err(format!("which attribute of {of} is meant must be said outright")),
             }
         }
-        let kind = kind_of_call(name, call.target.is_some(), &operands)?;
+        let kind = kind_of_call(&name, call.target.is_some(), &operands)?;
         let origin_of = |name: &str| {
-            let bound = self.bound.iter().rev().find(|bound| bound.name == name);
-            bound.map_or_else(|| Origin::of_variable(name), |bound| bound.origin)
+            self.find_bound(name).map_or_else(|| Origin::of_variable(name), |bound| bound.value.origin)
         };
         origin::check_argument(call, &origins, origin_of)?;
-        self.try_constant_argument(call, &operands)?;
+        self.try_time_zone(call, &operands)?;
+        if name == "matches" {
+            self.compile_later(call, operands.first() == Some(&Name));
+        } else {
+            names::convert_operands(call, &operands, &|name| self.find_bound(name).is_some())?;
+        }
         Ok(Checked { kind, origin })
     }
 
-    /// Some arguments can be wrong by themselves: the pattern of `matches`, the time zone of `getHours`.
-    fn try_constant_argument(&self, call: &CallExpr, operands: &[Kind]) -> Result<(), String> {
-        let literal = |text: &str| IdedExpr {
-            id: 0,
-            expr: Expr::Literal(LiteralValue::String(text.to_owned().into())),
+    /// Rewrites `text.matches(pattern)` to what calls a compiled pattern.
+    fn compile_later(&mut self, call: &mut CallExpr, on_name: bool) {
+        let mut operands: Vec<IdedExpr> = call.target.take().map(|target| *target).into_iter().collect();
+        operands.append(&mut call.args);
+        if let Some(pattern) = operands.last() {
+            let scopes = self.bound.iter().filter_map(|bound| {
+                Some(Scope { variable: bound.name.clone(), range: bound.range.clone()? })
+            });
+            let (pattern, scopes) = (pattern.clone(), scopes.collect());
+            self.findings.patterns.push(PatternUse { pattern, on_name, scopes });
+        }
+        operands.push(IdedExpr { id: 0, expr: Expr::Ident(PATTERNS.to_owned()) });
+        let function = if on_name { MATCHES_NAME } else { MATCHES };
+        *call = CallExpr { func_name: function.to_owned(), target: None, args: operands };
+        // The patterns are not there yet, so it cannot be tried out.
+        self.variables += 1;
+    }
+
+    /// A time zone can be wrong by itself.
+    fn try_time_zone(&self, call: &CallExpr, operands: &[Kind]) -> Result<(), String> {
+        let ([Timestamp, Text | Name], [zone @ IdedExpr { expr: Expr::Literal(_), .. }]) =
+            (operands, call.args.as_slice())
+        else {
+            return Ok(());
         };
-        let function = |name: &str, target: Option<IdedExpr>, args: Vec<IdedExpr>| IdedExpr {
-            id: 0,
-            expr: Expr::Call(CallExpr { func_name: name.to_owned(), target: target.map(Box::new), args }),
-        };
-        let Some(last @ IdedExpr { expr: Expr::Literal(_), .. }) = call.args.last() else { return Ok(()) };
-        let sample = match operands {
-            [Text, Text] if call.func_name == "matches" => literal(""),
-            [Timestamp, Text] => function("timestamp", None, vec![literal("2026-01-01T00:00:00Z")]),
-            _ => return Ok(()),
-        };
-        self.try_out(&function(&call.func_name, Some(sample), vec![last.clone()]))
+        let sample = LiteralValue::String("2026-01-01T00:00:00Z".to_owned().into());
+        let sample = IdedExpr { id: 0, expr: Expr::Literal(sample) };
+        let sample = CallExpr { func_name: "timestamp".to_owned(), target: None, args: vec![sample] };
+        let target = Some(Box::new(IdedExpr { id: 0, expr: Expr::Call(sample) }));
+        let sample = CallExpr { func_name: call.func_name.clone(), target, args: vec![zone.clone()] };
+        self.try_out(&IdedExpr { id: 0, expr: Expr::Call(sample) })
     }
 
     /// Evaluates what is the same for every request: what fails now would fail for everybody.
     fn try_out(&self, constant: &IdedExpr) -> Result<(), String> {
-        match Value::resolve(constant, &Context::with_env(Arc::clone(self.env))) {
-            Ok(_) => Ok(()),
-            // The values in the message are the owner's own: nothing else is in a constant.
-            Err(error) => Err(error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
-        }
+        let context = Context::with_env(Arc::clone(self.env));
+        Value::resolve(constant, &context).map(drop).map_err(|error| super::constants::describe(&error))
     }
 }

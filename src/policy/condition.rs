@@ -7,6 +7,9 @@ use std::sync::Arc;
 use cel::parser::{Expression, ParseError, PrattParser};
 use cel::{Context, Env, ExecutionError, Value};
 
+use super::constants::note_variables;
+use super::library::{FOLDED_FIELDS, FOLDED_USER};
+use super::patterns::Patterns;
 use super::{check, size};
 
 /// The most bytes that an expression may have: enough for a long list of names, and few enough to bound what parsing
@@ -15,39 +18,52 @@ const MAX_LENGTH: usize = 4096;
 
 /// A checked expression that gives a bool.
 pub(super) struct Condition {
-    expression: Expression,
+    /// What the owner has written.
+    source: Box<str>,
+    /// What is evaluated.
+    checked: Expression,
     /// The attributes and labels that the expression names outright: those may be repeated in an explanation. Any
     /// other key may be what the requester wrote.
     names: BTreeSet<String>,
+    /// Whether it compares anything else of the requester with a name.
+    reads_folded: bool,
 }
 
 impl Condition {
     /// Parses and checks an expression, or says what is wrong with it.
-    pub(super) fn compile(source: &str, env: &Arc<Env>) -> Result<Self, String> {
+    pub(super) fn compile(source: &str, env: &Arc<Env>, patterns: &mut Patterns) -> Result<Self, String> {
         if source.len() > MAX_LENGTH {
             return Err(format!("the expression has {} bytes; at most {MAX_LENGTH} are taken", source.len()));
         }
-        let expression = PrattParser::new().parse(source).map_err(|errors| {
+        let mut checked = PrattParser::new().parse(source).map_err(|errors| {
             // What follows the first error follows from it.
             let first = errors.errors.first().map(describe).unwrap_or_default();
             format!("not a CEL expression: {first}")
         })?;
         // This parser takes a text that breaks over the line, which CEL does not: most likely a quote is missing.
-        let names = check::check_condition(&expression, env, source.contains(check::BREAKS))?;
-        size::check(&expression)?;
-        Ok(Self { expression, names })
+        let findings = check::check_condition(&mut checked, env, source.contains(check::BREAKS))?;
+        size::check(&checked)?;
+        findings.patterns.into_iter().try_for_each(|pattern| pattern.compile(env, patterns))?;
+        let mut variables = BTreeSet::new();
+        note_variables(&checked, &mut variables);
+        let reads_folded = variables.contains(FOLDED_FIELDS) || variables.contains(FOLDED_USER);
+        Ok(Self { source: source.into(), checked, names: findings.names, reads_folded })
     }
 
-    /// The expression, as it was checked.
-    pub(super) fn expression(&self) -> &Expression {
-        &self.expression
+    /// The expression, as the owner has written it.
+    pub(super) fn written(&self) -> Expression {
+        PrattParser::new().parse(&self.source).unwrap_or_else(|_| self.checked.clone())
+    }
+
+    pub(super) fn reads_folded(&self) -> bool {
+        self.reads_folded
     }
 
     /// Evaluates it over the facts of one request; an error says why it could not be, in words that hold nothing
     /// that the requester wrote.
     pub(super) fn holds(&self, facts: &Context) -> Result<bool, String> {
         // What a requester writes must not take down the review of all the others, whatever it does to the library.
-        match catch_unwind(AssertUnwindSafe(|| Value::resolve(&self.expression, facts))) {
+        match catch_unwind(AssertUnwindSafe(|| Value::resolve(&self.checked, facts))) {
             Ok(Ok(Value::Bool(holds))) => Ok(holds),
             Ok(Ok(_)) => Err("it does not give a bool".to_owned()),
             Ok(Err(error)) => Err(self.explain(&error)),

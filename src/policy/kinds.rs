@@ -15,6 +15,9 @@ pub(super) enum Kind {
     Uint,
     Double,
     Text,
+    /// A text that the Hub or mail takes for the same in capital letters, or one that was made from such a text. A value of
+    /// this kind has no capital letters of ASCII.
+    Name,
     Bytes,
     Null,
     Timestamp,
@@ -33,7 +36,8 @@ pub(super) enum Kind {
 }
 
 use Kind::{
-    Answers, Any, Bool, Bytes, Double, Duration, Int, List, Map, Null, Repo, Text, Timestamp, Uint, User,
+    Answers, Any, Bool, Bytes, Double, Duration, Int, List, Map, Name, Null, Repo, Text, Timestamp, Uint,
+    User,
 };
 
 /// The functions that a policy may use.
@@ -79,14 +83,22 @@ pub(super) fn attribute(operand: &Kind, name: &str) -> Result<Kind, String> {
     let (kind, known) = match operand {
         User => (
             match name {
-                "name" | "id" | "fullname" | "email" | "domain" => Some(Text),
+                "name" | "email" | "domain" => Some(Name),
+                "id" | "fullname" => Some(Text),
                 "pro" => Some(Bool),
-                "verified_orgs" | "orgs" => Some(List(Box::new(Text))),
+                "verified_orgs" | "orgs" => Some(List(Box::new(Name))),
                 _ => None,
             },
             "`name`, `id`, `fullname`, `email`, `domain`, `pro`, `verified_orgs` and `orgs`",
         ),
-        Repo => (matches!(name, "name" | "owner" | "type").then_some(Text), "`name`, `owner` and `type`"),
+        Repo => (
+            match name {
+                "name" | "owner" => Some(Name),
+                "type" => Some(Text),
+                _ => None,
+            },
+            "`name`, `owner` and `type`",
+        ),
         Answers => return Ok(Text),
         Map(_, value) => return Ok((**value).clone()),
         other => return Err(format!("`.{name}`: {other} has no attributes")),
@@ -112,7 +124,7 @@ pub(super) fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) ->
         (op::INDEX, [Map(keys, value), key]) if key.is_comparable(keys) => Some((**value).clone()),
         (op::NEGATE, [a @ (Int | Double)]) => Some(a.clone()),
         (op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE | op::MODULO, [a, b]) => arithmetic(name, a, b),
-        ("size", [Text | Bytes | List(_) | Map(..) | Answers]) => Some(Int),
+        ("size", [Text | Name | Bytes | List(_) | Map(..) | Answers]) => Some(Int),
         ("contains" | "startsWith" | "endsWith", [a, b]) if has_receiver && a.is(&Text) && b.is(&Text) => {
             Some(Bool)
         }
@@ -120,20 +132,21 @@ pub(super) fn kind_of_call(name: &str, has_receiver: bool, operands: &[Kind]) ->
         (
             "getFullYear" | "getMonth" | "getDate" | "getDayOfMonth" | "getDayOfWeek" | "getDayOfYear"
             | "getHours" | "getMinutes" | "getSeconds" | "getMilliseconds",
-            [Timestamp] | [Timestamp, Text],
+            [Timestamp] | [Timestamp, Text | Name],
         ) if has_receiver => Some(Int),
         ("getHours" | "getMinutes" | "getSeconds" | "getMilliseconds", [Duration]) if has_receiver => {
             Some(Int)
         }
+        ("string", [Name]) if !has_receiver => Some(Name),
         ("string", [Bool | Int | Uint | Double | Text | Bytes | Timestamp | Duration]) if !has_receiver => {
             Some(Text)
         }
-        ("int", [Int | Uint | Double | Text | Timestamp]) if !has_receiver => Some(Int),
-        ("uint", [Int | Uint | Double | Text]) if !has_receiver => Some(Uint),
-        ("double", [Int | Uint | Double | Text]) if !has_receiver => Some(Double),
-        ("bool", [Bool | Text]) if !has_receiver => Some(Bool),
-        ("timestamp", [Text | Int | Timestamp]) if !has_receiver => Some(Timestamp),
-        ("duration", [Text | Duration]) if !has_receiver => Some(Duration),
+        ("int", [Int | Uint | Double | Text | Name | Timestamp]) if !has_receiver => Some(Int),
+        ("uint", [Int | Uint | Double | Text | Name]) if !has_receiver => Some(Uint),
+        ("double", [Int | Uint | Double | Text | Name]) if !has_receiver => Some(Double),
+        ("bool", [Bool | Text | Name]) if !has_receiver => Some(Bool),
+        ("timestamp", [Text | Name | Int | Timestamp]) if !has_receiver => Some(Timestamp),
+        ("duration", [Text | Name | Duration]) if !has_receiver => Some(Duration),
         _ => None,
     };
     given.ok_or_else(|| {
@@ -165,9 +178,8 @@ pub(super) fn is_known(name: &str) -> bool {
 
 fn arithmetic(operator: &str, a: &Kind, b: &Kind) -> Option<Kind> {
     match (operator, a, b) {
-        (op::ADD, Text, Text) => Some(Text),
+        (op::ADD, Text | Name, Text | Name) | (op::ADD, List(_), List(_)) => a.join(b),
         (op::ADD, Bytes, Bytes) => Some(Bytes),
-        (op::ADD, List(_), List(_)) => a.join(b),
         (op::ADD | op::SUBSTRACT, Timestamp, Duration) | (op::ADD, Duration, Timestamp) => Some(Timestamp),
         (op::SUBSTRACT, Timestamp, Timestamp) | (op::ADD | op::SUBSTRACT, Duration, Duration) => {
             Some(Duration)
@@ -184,10 +196,12 @@ impl Kind {
         self.join(other).is_some()
     }
 
-    /// The kind that both are, where what is in an empty list may be taken for anything.
+    /// The kind that both are or become when they meet: what is in an empty list may be taken for anything, and a text beside
+    /// a name becomes one.
     pub(super) fn join(&self, other: &Kind) -> Option<Kind> {
         match (self, other) {
             (Any, kind) | (kind, Any) => Some(kind.clone()),
+            (Text, Name) | (Name, Text) => Some(Name),
             (List(a), List(b)) => Some(List(Box::new(a.join(b)?))),
             (Map(k, v), Map(l, w)) => Some(Map(Box::new(k.join(l)?), Box::new(v.join(w)?))),
             (a, b) => (a == b).then(|| a.clone()),
@@ -219,7 +233,7 @@ impl fmt::Display for Kind {
             Int => "an int",
             Uint => "a uint",
             Double => "a double",
-            Text => "text",
+            Text | Name => "text",
             Bytes => "bytes",
             Null => "null",
             Timestamp => "a timestamp",

@@ -4,6 +4,7 @@
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 
+use super::library::{ANSWER, FOLD, FOLDED_FIELDS, PATTERNS};
 use super::{MAX_LIST, MAX_NAME, MAX_TEXT};
 
 /// The most bytes that anything may become. With the pages that may be in hand it fits into the function's 128 MB.
@@ -66,7 +67,9 @@ impl<'a> Sizes<'a> {
     fn variable(&self, name: &str) -> Size {
         match self.bound.iter().rev().find(|(bound, _)| *bound == name) {
             Some((_, size)) => size.clone(),
-            None if name == "fields" => List(MAX_LIST, Box::new(Text(MAX_TEXT))),
+            // There is one for all requests.
+            None if name == PATTERNS => Text(0),
+            None if name == "fields" || name == FOLDED_FIELDS => List(MAX_LIST, Box::new(Text(MAX_TEXT))),
             None => Text(MAX_TEXT),
         }
     }
@@ -84,6 +87,8 @@ impl<'a> Sizes<'a> {
                 Expr::Literal(LiteralValue::String(name)) => attribute(operand, &of, name.inner()),
                 _ => of.element(),
             },
+            (FOLD, Some(of), _, _) => of,
+            (ANSWER, Some(of), _, _) => of.element(),
             // What is no text is written as one in fewer bytes than that.
             ("string", Some(Text(length)), None, _) => Text(length.max(VALUE)),
             // Bools, numbers and times.

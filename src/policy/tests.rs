@@ -2,7 +2,9 @@
 
 mod constants;
 mod faults;
+mod names;
 mod parser;
+mod patterns;
 mod properties;
 mod readable;
 mod shapes;
@@ -86,7 +88,7 @@ fn expressions_see_the_request_the_repo_and_the_time() {
         ("true", "yes"),
         ("false", "no"),
         ("user.name == 'ada'", "yes"),
-        ("user.name == 'Ada'", "no"),
+        ("user.name == 'Ada'", "yes"),
         ("user.id == 'u-1'", "yes"),
         ("user.fullname.startsWith('Ada')", "yes"),
         ("user.email == 'Ada@Lab.ACME.com'", "yes"),

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use cel::Env;
 use cel::parser::PrattParser;
 
 use crate::policy::condition::Condition;
+use crate::policy::library::environment;
+use crate::policy::patterns::Patterns;
 
 /// What an expression says, without the numbers that the parser gives its parts.
 fn shape(expression: &cel::parser::Expression) -> String {
@@ -41,7 +42,7 @@ const SLIPS: [&str; 44] = [
 
 #[test]
 fn it_takes_what_the_other_one_takes_for_the_same_and_nothing_else_gets_through() {
-    let env = Arc::new(Env::stdlib());
+    let (env, mut patterns) = (Arc::new(environment().expect("an environment")), Patterns::default());
     let mut random = fastrand::Rng::with_seed(7);
     let (mut taken, mut refused) = (0, 0);
     for round in 0..3000 {
@@ -56,7 +57,7 @@ fn it_takes_what_the_other_one_takes_for_the_same_and_nothing_else_gets_through(
         }
         let other = env.compile(&source).ok();
         // What the check of kinds lets through is the same to both of them.
-        if Condition::compile(&source, &env).is_ok() {
+        if Condition::compile(&source, &env, &mut patterns).is_ok() {
             let ours = PrattParser::new().parse(&source).expect("just parsed");
             let other = other.unwrap_or_else(|| panic!("only ours takes {source:?}"));
             assert_eq!(shape(&ours), shape(other.expression()), "{source:?}");
@@ -70,10 +71,10 @@ fn it_takes_what_the_other_one_takes_for_the_same_and_nothing_else_gets_through(
 
 #[test]
 fn a_text_that_breaks_over_the_line_is_refused() {
-    let env = Arc::new(Env::stdlib());
-    let fault = Condition::compile("user.name == 'a\nb'", &env).err().expect("a fault");
+    let (env, mut patterns) = (Arc::new(environment().expect("an environment")), Patterns::default());
+    let fault = Condition::compile("user.name == 'a\nb'", &env, &mut patterns).err().expect("a fault");
     assert_eq!(fault, "a text breaks over the line; write it on one line, with `\\n` where it breaks");
-    assert!(Condition::compile("user.name ==\n'a\\nb'", &env).is_err(), "rather one too many");
-    assert!(Condition::compile("user.name == 'a\\nb'", &env).is_ok());
-    assert!(Condition::compile("user.name ==\n'ab'", &env).is_ok());
+    assert!(Condition::compile("user.name ==\n'a\\nb'", &env, &mut patterns).is_err(), "rather one too many");
+    assert!(Condition::compile("user.name == 'a\\nb'", &env, &mut patterns).is_ok());
+    assert!(Condition::compile("user.name ==\n'ab'", &env, &mut patterns).is_ok());
 }

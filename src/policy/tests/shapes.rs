@@ -34,7 +34,20 @@ fn an_expression_is_taken_up_to_each_limit_and_refused_beyond_it_without_exhaust
     let brackets = "more than 96 brackets within brackets";
     let depth = "it nests more than 200 deep";
     let too_long = "bytes; at most 4096 are taken";
-    let shapes: [(Shape, usize, &str); 16] = [
+    let shapes: [(Shape, usize, &str); 20] = [
+        (|n| format!("user.name{} == ''", " + 'A'".repeat(n)), 197, depth),
+        (
+            |n| {
+                format!(
+                    "{}user.name == fields['Age']",
+                    "'A' == user.name ? fields['Age'] == '36' : ".repeat(n)
+                )
+            },
+            94,
+            too_long,
+        ),
+        (|n| nested("[", n, "fields['Age']", ", user.name][0]") + " == 'X'", 95, brackets),
+        (|n| nested("{user.name: ", n, "fields['Age']", "}[user.name]") + " == 'X'", 95, brackets),
         (|n| nested("(1 + ", n, "1", ")") + " > 0", 96, brackets),
         (|n| nested("int(", n, "1", ")") + " > 0", 96, brackets),
         (|n| nested("'1'.contains(string(", n, "1", "))"), 48, brackets),
@@ -50,7 +63,11 @@ fn an_expression_is_taken_up_to_each_limit_and_refused_beyond_it_without_exhaust
         (|n| nested("(", n, "true", ")"), 2046, too_long),
         (|n| format!("'{}' == ''", "\\\\".repeat(n)), 2044, too_long),
         (|n| format!("'{}' == ''", "é".repeat(n)), 2044, too_long),
-        (|n| format!("user.name.matches('(a{{1000}}){{{n}}}')"), 327, "exceeds size limit of 10485760 bytes"),
+        (
+            |n| format!("user.name.matches('(a{{1000}}){{{n}}}')"),
+            8,
+            "the pattern is larger than 256 KB when compiled",
+        ),
     ];
     for (shape, limit, expected) in shapes {
         let shown: String = shape(3);

@@ -1,0 +1,182 @@
+//! The functions that rules call: those of CEL, and ours that a checked expression calls in their place. No source text can
+//! name ours.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cel::common::types::{
+    CelBool, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, MAP_TYPE, STRING_TYPE, Type,
+};
+use cel::common::value::{CowVal, StaticVal, Val};
+use cel::{DeclarationError, Env, ExecutionError};
+
+use super::names;
+use super::patterns::Patterns;
+
+/// `@matches(text, pattern, @patterns)`.
+pub(super) const MATCHES: &str = "@matches";
+
+/// The same on a name.
+pub(super) const MATCHES_NAME: &str = "@matches_name";
+
+/// `@fold(text)`, or `@fold(value, shape)`: a value in which texts have become names.
+pub(super) const FOLD: &str = "@fold";
+
+/// `@answer(fields, name)`: the answer under a label that is a name.
+pub(super) const ANSWER: &str = "@answer";
+
+/// `@has_label(fields, name)`: whether there is one.
+pub(super) const HAS_LABEL: &str = "@has_label";
+
+/// Where in a value texts become names. A shape is written in these letters, outermost first; after that of a map comes the
+/// shape of its keys and then that of its values.
+pub(super) struct Shape;
+
+impl Shape {
+    pub(super) const NAME: &str = "n";
+    pub(super) const SAME: &str = ".";
+    pub(super) const LIST: &str = "l";
+    pub(super) const MAP: &str = "m";
+}
+
+/// `fields` and `user` once more, where all texts are names. They are folded once for a request, and not in each step of a macro.
+pub(super) const FOLDED_FIELDS: &str = "@fields";
+pub(super) const FOLDED_USER: &str = "@user";
+
+/// The variable that holds the compiled patterns.
+pub(super) const PATTERNS: &str = "@patterns";
+
+static PATTERNS_TYPE: Type = Type::new_unspecified_type(PATTERNS);
+
+/// CEL's functions and ours.
+pub(super) fn environment() -> Result<Env, DeclarationError> {
+    let mut env = Env::stdlib().with_optional_support(false);
+    let text = || STRING_TYPE.to_owned();
+    let matched = || vec![text(), text(), PATTERNS_TYPE.to_owned()];
+    env.add_overload(MATCHES, MATCHES, matched(), |args| matches(args, false))?;
+    env.add_overload(MATCHES_NAME, MATCHES_NAME, matched(), |args| matches(args, true))?;
+    env.add_overload(FOLD, "@fold_text", vec![text()], fold_text)?;
+    env.add_overload(FOLD, "@fold_value", vec![DYN_TYPE.to_owned(), text()], fold_value)?;
+    env.add_overload(ANSWER, ANSWER, vec![MAP_TYPE.to_owned(), text()], answer)?;
+    env.add_overload(HAS_LABEL, HAS_LABEL, vec![MAP_TYPE.to_owned(), text()], has_label)?;
+    Ok(env)
+}
+
+/// The patterns of a policy as a value.
+#[derive(Clone, Debug)]
+pub(super) struct PatternsValue(pub(super) Arc<Patterns>);
+
+impl Val for PatternsValue {
+    fn get_type(&self) -> &Type {
+        &PATTERNS_TYPE
+    }
+
+    fn cel_type() -> &'static Type {
+        &PATTERNS_TYPE
+    }
+
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+impl StaticVal for PatternsValue {}
+
+fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>, on_name: bool) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let found = <[_; 3]>::try_from(args).ok().and_then(|[text, pattern, patterns]| {
+        let PatternsValue(patterns) = patterns.downcast_ref()?;
+        let (text, pattern) = (text.downcast_ref::<CelString>()?, pattern.downcast_ref::<CelString>()?);
+        Some(patterns.is_match(pattern.inner(), text.inner(), on_name))
+    });
+    match found.unwrap_or(Err("there is no text or no pattern")) {
+        Ok(matches) => Ok(CowVal::owned(CelBool::from(matches))),
+        Err(why) => Err(ExecutionError::function_error("matches", why)),
+    }
+}
+
+fn fold_text<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let text = args.pop().ok_or_else(not_foldable)?;
+    let folded = match names::fold(text.downcast_ref::<CelString>().ok_or_else(not_foldable)?.inner()) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(folded) => Some(folded),
+    };
+    Ok(folded.map_or(text, |folded| CowVal::owned(CelString::from(folded))))
+}
+
+fn fold_value<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [value, shape] = <[_; 2]>::try_from(args).map_err(|_| not_foldable())?;
+    let shape = shape.downcast_ref::<CelString>().ok_or_else(not_foldable)?;
+    folded(&*value, shape.inner()).map(CowVal::Owned)
+}
+
+fn folded<'v>(value: &(dyn Val + 'v), shape: &str) -> Result<Box<dyn Val + 'v>, ExecutionError> {
+    let (outermost, inner) = shape.split_at_checked(1).ok_or_else(not_foldable)?;
+    match outermost {
+        Shape::NAME => {
+            let text = value.downcast_ref::<CelString>().ok_or_else(not_foldable)?;
+            Ok(Box::new(CelString::from(text.inner().to_ascii_lowercase())))
+        }
+        Shape::LIST => {
+            let list = value.downcast_ref::<CelList>().ok_or_else(not_foldable)?;
+            let elements = list.inner().iter().map(|element| folded(&**element, inner));
+            Ok(Box::new(CelList::from(elements.collect::<Result<Vec<_>, _>>()?)))
+        }
+        Shape::MAP => {
+            let map = value.downcast_ref::<CelMap>().ok_or_else(not_foldable)?;
+            let (keys, inner) = inner.split_at_checked(1).ok_or_else(not_foldable)?;
+            let mut entries = HashMap::with_capacity(map.inner().len());
+            for (key, value) in map.inner() {
+                let key = match key {
+                    CelMapKey::String(key) if keys == Shape::NAME => {
+                        CelMapKey::from(key.inner().to_ascii_lowercase())
+                    }
+                    key => key.clone(),
+                };
+                if entries.insert(key, folded(&**value, inner)?).is_some() {
+                    return Err(ExecutionError::function_error("==", "two keys are the same name"));
+                }
+            }
+            Ok(Box::new(CelMap::from(entries)))
+        }
+        _ => Ok(value.clone_as_boxed()),
+    }
+}
+
+fn not_foldable() -> ExecutionError {
+    ExecutionError::function_error(FOLD, "the value is not of that shape")
+}
+
+fn answer<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [fields, name] = <[_; 2]>::try_from(args).map_err(|_| not_foldable())?;
+    let mut answers = labelled(&*fields, &*name)?;
+    match (answers.next(), answers.next()) {
+        (Some(answer), None) => Ok(CowVal::Owned(answer.clone_as_boxed())),
+        (None, _) => Err(ExecutionError::no_such_key("")),
+        _ => Err(ExecutionError::function_error("fields", "two labels are the same name")),
+    }
+}
+
+fn has_label<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [fields, name] = <[_; 2]>::try_from(args).map_err(|_| not_foldable())?;
+    let is_there = labelled(&*fields, &*name)?.next().is_some();
+    Ok(CowVal::owned(CelBool::from(is_there)))
+}
+
+/// The answers whose label is a name, in whatever case.
+fn labelled<'a, 'v>(
+    fields: &'a (dyn Val + 'v),
+    name: &'a (dyn Val + 'v),
+) -> Result<impl Iterator<Item = &'a (dyn Val + 'v)>, ExecutionError> {
+    let fields = fields.downcast_ref::<CelMap>().ok_or_else(not_foldable)?;
+    let name = name.downcast_ref::<CelString>().ok_or_else(not_foldable)?;
+    Ok(fields.inner().iter().filter_map(|(label, answer)| match label {
+        CelMapKey::String(label) if label.inner().eq_ignore_ascii_case(name.inner()) => Some(&**answer),
+        _ => None,
+    }))
+}

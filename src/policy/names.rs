@@ -1,0 +1,210 @@
+//! Names, whose case neither the Hub nor mail distinguishes. Rules see them without the capital letters of ASCII; here, what is
+//! compared with a name or put beside one in a list loses them as well.
+//!
+//! No other letters are changed: to Unicode a Kelvin sign is an upper-case `k`, and `kaggle.com` must be nobody else's.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use cel::common::ast::operators as op;
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
+
+use super::kinds::Kind::{self, Answers, List, Map, Name, Text};
+use super::library::{ANSWER, FOLD, FOLDED_FIELDS, FOLDED_USER, HAS_LABEL, Shape};
+
+/// A text without the capital letters of ASCII.
+pub(super) fn fold(text: &str) -> Cow<'_, str> {
+    if has_capitals(text.as_bytes()) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
+}
+
+/// Looks at eight bytes at a time: a rule may compare an answer of 100 KB with each of many names.
+fn has_capitals(text: &[u8]) -> bool {
+    const EACH: u64 = u64::MAX / 0xff;
+    let (eights, rest) = text.as_chunks();
+    let has_capital = |eight: &[u8; 8]| {
+        let bytes = u64::from_ne_bytes(*eight);
+        let low = bytes & (EACH * 0x7f);
+        // The highest bit of each byte says whether it is `A` or above, and whether it is above `Z`.
+        let (from_a, above_z) =
+            (low + EACH * (0x80 - u64::from(b'A')), low + EACH * (0x7f - u64::from(b'Z')));
+        (from_a ^ above_z) & !bytes & (EACH * 0x80) != 0
+    };
+    eights.iter().any(has_capital) || rest.iter().any(u8::is_ascii_uppercase)
+}
+
+/// Makes the operands of a comparison or a sum names on both sides if they are on one.
+pub(super) fn convert_operands(
+    call: &mut CallExpr,
+    kinds: &[Kind],
+    is_bound: &impl Fn(&str) -> bool,
+) -> Result<(), String> {
+    let Some(wanted) = wanted(call.func_name.as_str(), kinds) else {
+        look_up_label(call, kinds);
+        return Ok(());
+    };
+    let operands = call.target.as_deref_mut().into_iter().chain(&mut call.args);
+    operands
+        .zip(kinds)
+        .zip(&wanted)
+        .try_for_each(|((operand, from), to)| convert(operand, from, to, is_bound))
+}
+
+/// The kinds that operands need so that a name is compared as one.
+fn wanted(function: &str, kinds: &[Kind]) -> Option<Vec<Kind>> {
+    let boxed = Box::new;
+    match (function, kinds) {
+        (op::CONDITIONAL, [condition, yes, no]) => {
+            let branch = yes.join(no)?;
+            Some(vec![condition.clone(), branch.clone(), branch])
+        }
+        (op::IN, [element, List(elements)]) => {
+            let each = element.join(elements)?;
+            Some(vec![each.clone(), List(boxed(each))])
+        }
+        (op::IN, [key, Map(keys, values)]) => {
+            let key = key.join(keys)?;
+            Some(vec![key.clone(), Map(boxed(key), values.clone())])
+        }
+        (op::INDEX, [Map(keys, values), key]) => {
+            let key = key.join(keys)?;
+            Some(vec![Map(boxed(key.clone()), values.clone()), key])
+        }
+        (
+            op::EQUALS
+            | op::NOT_EQUALS
+            | op::LESS
+            | op::LESS_EQUALS
+            | op::GREATER
+            | op::GREATER_EQUALS
+            | op::ADD
+            | "contains"
+            | "startsWith"
+            | "endsWith",
+            [a, b],
+        ) => {
+            let both = a.join(b)?;
+            Some(vec![both.clone(), both])
+        }
+        _ => None,
+    }
+}
+
+/// Labels are exact, but a name that is looked up among them is not.
+fn look_up_label(call: &mut CallExpr, kinds: &[Kind]) {
+    match (call.func_name.as_str(), kinds) {
+        (op::INDEX, [Answers, Name]) => ANSWER.clone_into(&mut call.func_name),
+        (op::IN, [Name, Answers]) => {
+            call.args.reverse();
+            HAS_LABEL.clone_into(&mut call.func_name);
+        }
+        _ => {}
+    }
+}
+
+/// Makes an expression of one kind one of another, which differs in nothing but that texts are names. Variables that a macro
+/// has bound are not those of the request.
+pub(super) fn convert(
+    expression: &mut IdedExpr,
+    from: &Kind,
+    to: &Kind,
+    is_bound: &impl Fn(&str) -> bool,
+) -> Result<(), String> {
+    if shape(from, to).is_none() {
+        return Ok(());
+    }
+    match (&mut expression.expr, from, to) {
+        (Expr::Literal(LiteralValue::String(text)), ..) => *text = text.inner().to_ascii_lowercase().into(),
+        (Expr::List(list), List(from), List(to)) => {
+            list.elements.iter_mut().try_for_each(|element| convert(element, from, to, is_bound))?;
+        }
+        (Expr::Map(map), Map(from_keys, from_values), Map(to_keys, to_values)) => {
+            let mut keys = BTreeSet::new();
+            for entry in &mut map.entries {
+                let EntryExpr::MapEntry(entry) = &mut entry.expr else { continue };
+                convert(&mut entry.key, from_keys, to_keys, is_bound)?;
+                convert(&mut entry.value, from_values, to_values, is_bound)?;
+                if let Expr::Literal(LiteralValue::String(key)) = &entry.key.expr
+                    && !keys.insert(key.inner().to_owned())
+                {
+                    return Err(format!(
+                        "a map has the name `{}` twice, whose case does not matter",
+                        key.inner()
+                    ));
+                }
+            }
+        }
+        (Expr::Call(call), ..) if call.func_name == op::ADD => {
+            call.args.iter_mut().try_for_each(|operand| convert(operand, from, to, is_bound))?;
+        }
+        (Expr::Call(call), ..) if call.func_name == op::CONDITIONAL => {
+            call.args.iter_mut().skip(1).try_for_each(|branch| convert(branch, from, to, is_bound))?;
+        }
+        _ => {
+            if *from != Text || !take_from_folded(expression, is_bound) {
+                fold_when_evaluated(expression, shape(from, to));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes `fields['Label']` and `user.fullname` read what was folded already.
+fn take_from_folded(expression: &mut IdedExpr, is_bound: &impl Fn(&str) -> bool) -> bool {
+    let operand = match &mut expression.expr {
+        Expr::Select(select) => Some(&mut *select.operand),
+        Expr::Call(call) if call.func_name == op::INDEX => call.args.first_mut(),
+        _ => None,
+    };
+    let Some(Expr::Ident(variable)) = operand.map(|operand| &mut operand.expr) else { return false };
+    let folded = match variable.as_str() {
+        bound if is_bound(bound) => return false,
+        "fields" => FOLDED_FIELDS,
+        "user" => FOLDED_USER,
+        _ => return false,
+    };
+    folded.clone_into(variable);
+    true
+}
+
+fn fold_when_evaluated(expression: &mut IdedExpr, shape: Option<String>) {
+    let written = std::mem::take(expression);
+    let mut args = vec![written];
+    args.extend(
+        shape
+            .filter(|shape| shape != Shape::NAME)
+            .map(|shape| IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::String(shape.into())) }),
+    );
+    expression.expr = Expr::Call(CallExpr { func_name: FOLD.to_owned(), target: None, args });
+}
+
+/// Where in a value texts become names, or nothing if none does.
+fn shape(from: &Kind, to: &Kind) -> Option<String> {
+    match (from, to) {
+        (Text, Name) => Some(Shape::NAME.to_owned()),
+        (List(from), List(to)) => Some(Shape::LIST.to_owned() + &shape(from, to)?),
+        (Map(from_keys, from_values), Map(to_keys, to_values)) => {
+            let (keys, values) = (shape(from_keys, to_keys), shape(from_values, to_values));
+            if keys.is_none() && values.is_none() {
+                return None;
+            }
+            let or_same = |shape: Option<String>| shape.unwrap_or_else(|| Shape::SAME.to_owned());
+            Some(Shape::MAP.to_owned() + &or_same(keys) + &or_same(values))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn folding_changes_the_capital_letters_of_ascii_and_no_others() {
+        for c in ('\0'..='\u{2ff}').chain(['\u{212a}', '\u{ff21}', '\u{10ffff}']) {
+            for place in 0..20 {
+                let text = format!("{}{c}{}", "a".repeat(place), "é".repeat(7));
+                assert_eq!(fold(&text), text.to_ascii_lowercase(), "{text:?}");
+            }
+        }
+    }
+}

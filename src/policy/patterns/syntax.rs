@@ -1,0 +1,149 @@
+//! What a pattern means. The regex library knows Unicode in `\w`, `\d`, `\s` and `\b`, which makes them a hundred times
+//! larger, and which cel-go does not.
+
+use regex_syntax::ast::{
+    self, Assertion, Ast, ClassAscii, ClassAsciiKind, ClassBracketed, ClassPerl, ClassPerlKind, ClassSet,
+    ClassSetBinaryOp, ClassSetBinaryOpKind, ClassSetItem, ClassSetUnion, ClassUnicode, Flag, Flags,
+    FlagsItem, FlagsItemKind, Group, GroupKind, Literal, LiteralKind, Span,
+};
+use regex_syntax::hir::{Class, Hir, HirKind, translate};
+
+/// How deep a pattern may nest.
+const MAX_DEPTH: u32 = 100;
+
+/// Reads a pattern, or says what is wrong with it. One that is tried on names, which have no capital letters of ASCII, takes its
+/// own for small ones.
+pub(super) fn parse(pattern: &str, on_name: bool) -> Result<Hir, String> {
+    let mut parser = ast::parse::ParserBuilder::new().nest_limit(MAX_DEPTH).build();
+    let mut ast = parser.parse(pattern).map_err(|error| error.kind().to_string())?;
+    Rewrite { on_name }.pattern(&mut ast);
+    translate::Translator::new().translate(pattern, &ast).map_err(|error| error.kind().to_string())
+}
+
+struct Rewrite {
+    on_name: bool,
+}
+
+impl Rewrite {
+    /// Recurses no deeper than the parser allows.
+    fn pattern(&self, ast: &mut Ast) {
+        match ast {
+            Ast::ClassPerl(class) => *ast = Ast::class_bracketed(in_ascii(class)),
+            Ast::Assertion(assertion) => {
+                let assertion = (**assertion).clone();
+                *ast = without_unicode(assertion);
+            }
+            Ast::ClassBracketed(class) => self.set(&mut class.kind),
+            Ast::ClassUnicode(class) if self.on_name => {
+                let kind = with_small_letters((**class).clone());
+                *ast = Ast::class_bracketed(ClassBracketed { span: class.span, negated: false, kind });
+            }
+            Ast::Literal(literal) if self.on_name => make_small(literal),
+            Ast::Repetition(repetition) => self.pattern(&mut repetition.ast),
+            Ast::Group(group) => self.pattern(&mut group.ast),
+            Ast::Alternation(alternation) => alternation.asts.iter_mut().for_each(|ast| self.pattern(ast)),
+            Ast::Concat(concat) => concat.asts.iter_mut().for_each(|ast| self.pattern(ast)),
+            Ast::Empty(_) | Ast::Flags(_) | Ast::Literal(_) | Ast::Dot(_) | Ast::ClassUnicode(_) => {}
+        }
+    }
+
+    fn set(&self, set: &mut ClassSet) {
+        match set {
+            ClassSet::Item(item) => self.item(item),
+            ClassSet::BinaryOp(operation) => {
+                self.set(&mut operation.lhs);
+                self.set(&mut operation.rhs);
+            }
+        }
+    }
+
+    fn item(&self, item: &mut ClassSetItem) {
+        match item {
+            ClassSetItem::Perl(class) => *item = ClassSetItem::Bracketed(Box::new(in_ascii(class))),
+            ClassSetItem::Bracketed(class) => self.set(&mut class.kind),
+            ClassSetItem::Union(union) => union.items.iter_mut().for_each(|item| self.item(item)),
+            ClassSetItem::Literal(literal) if self.on_name => make_small(literal),
+            ClassSetItem::Range(range) if self.on_name => {
+                let (span, mut items) = (range.span, vec![ClassSetItem::Range(range.clone())]);
+                items.extend(small_letters(span, |c| (range.start.c..=range.end.c).contains(&c)));
+                *item = ClassSetItem::Union(ClassSetUnion { span, items });
+            }
+            ClassSetItem::Ascii(class) if self.on_name && class.kind == ClassAsciiKind::Upper => {
+                class.kind = ClassAsciiKind::Lower;
+            }
+            ClassSetItem::Unicode(class) if self.on_name => {
+                let (span, kind) = (class.span, with_small_letters(class.clone()));
+                *item = ClassSetItem::Bracketed(Box::new(ClassBracketed { span, negated: false, kind }));
+            }
+            ClassSetItem::Empty(_)
+            | ClassSetItem::Literal(_)
+            | ClassSetItem::Range(_)
+            | ClassSetItem::Ascii(_)
+            | ClassSetItem::Unicode(_) => {}
+        }
+    }
+}
+
+fn make_small(literal: &mut Literal) {
+    if literal.c.is_ascii_uppercase() {
+        *literal = self::literal(literal.span, literal.c.to_ascii_lowercase());
+    }
+}
+
+/// The small letters of ASCII whose capital letter is in a class.
+fn small_letters(span: Span, is_in_class: impl Fn(char) -> bool) -> Vec<ClassSetItem> {
+    let capitals = ('A'..='Z').filter(|c| is_in_class(*c));
+    capitals.map(|c| ClassSetItem::Literal(literal(span, c.to_ascii_lowercase()))).collect()
+}
+
+/// A class such as `\p{Lu}`, with the small letters of ASCII where it has the capital ones; one such as `\P{Lu}`, without them
+/// where it lacks those.
+fn with_small_letters(class: ClassUnicode) -> ClassSet {
+    let span = class.span;
+    let alone = Ast::class_unicode(class.clone());
+    let is_in_class = |c: char| match translate::Translator::new().translate("", &alone).map(Hir::into_kind) {
+        Ok(HirKind::Class(Class::Unicode(ranges))) => {
+            ranges.ranges().iter().any(|range| (range.start()..=range.end()).contains(&c))
+        }
+        _ => false,
+    };
+    let is_negated = class.is_negated();
+    let mut items = small_letters(span, |c| is_in_class(c) != is_negated);
+    let class = ClassSetItem::Unicode(class);
+    if is_negated && !items.is_empty() {
+        let small = ClassSet::Item(ClassSetItem::Union(ClassSetUnion { span, items }));
+        let (kind, lhs, rhs) = (ClassSetBinaryOpKind::Difference, ClassSet::Item(class), small);
+        return ClassSet::BinaryOp(ClassSetBinaryOp { span, kind, lhs: Box::new(lhs), rhs: Box::new(rhs) });
+    }
+    items.push(class);
+    ClassSet::Item(ClassSetItem::Union(ClassSetUnion { span, items }))
+}
+
+/// `\d`, `\w` or `\s` as cel-go knows it.
+fn in_ascii(class: &ClassPerl) -> ClassBracketed {
+    let ClassPerl { span, kind, negated } = class;
+    let ascii = |kind| ClassSetItem::Ascii(ClassAscii { span: *span, kind, negated: false });
+    let item = match kind {
+        ClassPerlKind::Digit => ascii(ClassAsciiKind::Digit),
+        ClassPerlKind::Word => ascii(ClassAsciiKind::Word),
+        ClassPerlKind::Space => {
+            let blanks = ['\t', '\n', '\u{c}', '\r', ' '];
+            let items = blanks.map(|c| ClassSetItem::Literal(literal(*span, c)));
+            ClassSetItem::Union(ClassSetUnion { span: *span, items: items.into() })
+        }
+    };
+    ClassBracketed { span: *span, negated: *negated, kind: ClassSet::Item(item) }
+}
+
+fn literal(span: Span, c: char) -> Literal {
+    Literal { span, kind: LiteralKind::Verbatim, c }
+}
+
+/// `(?-u:\b)`, which knows the letters of ASCII only. `^` and its like are the same either way.
+fn without_unicode(assertion: Assertion) -> Ast {
+    let span = assertion.span;
+    let items = [FlagsItemKind::Negation, FlagsItemKind::Flag(Flag::Unicode)];
+    let flags = Flags { span, items: items.map(|kind| FlagsItem { span, kind }).into() };
+    let kind = GroupKind::NonCapturing(flags);
+    Ast::group(Group { span, kind, ast: Box::new(Ast::assertion(assertion)) })
+}

@@ -1,0 +1,169 @@
+//! `matches`: which patterns are taken, and what they match.
+
+use super::{Policy, ada, answer};
+use crate::model::AccessRequest;
+
+fn faults(expressions: &[String]) -> Vec<String> {
+    let rules = expressions.iter().enumerate().map(
+        |(number, expression)| serde_json::json!({"name": number.to_string(), "then": "reject", "if": expression}),
+    );
+    let json = serde_json::json!({ "rules": rules.collect::<Vec<_>>() }).to_string();
+    Policy::parse(&json).err().unwrap_or_default()
+}
+
+fn fault(expression: &str) -> String {
+    faults(&[expression.to_owned()]).join("; ")
+}
+
+fn writing(text: &str) -> AccessRequest {
+    let mut request = ada();
+    request.fields.insert("A".to_owned(), text.to_owned());
+    request
+}
+
+#[test]
+fn control_characters_in_patterns_are_refused() {
+    let backspace = r"the pattern contains a backspace, which is what `\b` means in a CEL text; write `\\b`, or a raw text such as r'\b'";
+    let cases = [
+        (r"fields['A'].matches('(?i)\bmilitary\b')", backspace),
+        (r"matches(fields['A'], '\b')", backspace),
+        (r"fields['A'].matches('\bmil' + 'itary')", backspace),
+        (r"['x', '\b'].exists(p, fields['A'].matches(p))", backspace),
+        (r"['x', 'y'].exists(p, fields['A'].matches('\b' + p))", backspace),
+        (
+            r"fields['A'].matches('a\tb')",
+            r"contains a tab, which is what `\t` means in a CEL text; write `\\t`",
+        ),
+        (r"fields['A'].matches('a\nb')", r"contains a line feed, which is what `\n` means"),
+        (r"fields['A'].matches('\f')", r"contains a form feed, which is what `\f` means"),
+        (r"fields['A'].matches('\u0000')", r"contains a control character; write it as `\\x{0}`"),
+        (r"fields['A'].matches('\u0085')", r"contains a control character; write it as `\\x{85}`"),
+    ];
+    for (expression, expected) in cases {
+        assert!(fault(expression).contains(expected), "{expression}: {}", fault(expression));
+    }
+    for pattern in [r"'(?i)\\bmilitary\\b'", r"r'(?i)\bmilitary\b'", r"'(?i)\\bmil' + r'itary\b'"] {
+        let expression = format!("fields['A'].matches({pattern})");
+        assert_eq!(answer(&expression, &writing("for MILITARY use")), "yes", "{pattern}");
+        assert_eq!(answer(&expression, &writing("paramilitary")), "no", "{pattern}");
+    }
+}
+
+#[test]
+fn bad_pattern_is_refused_wherever_it_comes_from() {
+    let cases = [
+        ("user.name.matches('(')", "`(` is not a pattern: unclosed group"),
+        ("matches(user.name, 'a' + '[')", "`a[` is not a pattern: unclosed character class"),
+        ("['x', '*'].exists(p, user.name.matches(p))", "`*` is not a pattern: repetition operator missing"),
+        ("{'(': true}.exists(p, user.name.matches(p))", "unclosed group"),
+        ("['x'].map(p, p + '(').exists(p, user.name.matches(p))", "unclosed group"),
+        ("[['x'], ['(']].exists(l, l.exists(p, user.name.matches(p)))", "unclosed group"),
+        ("['x', '('].exists(p, [p].exists(p, user.name.matches(p)))", "unclosed group"),
+        ("['(', 'x'].exists(p, ['y'].exists(q, user.name.matches(p + q)))", "unclosed group"),
+        ("user.orgs.exists(o, ['('].exists(p, o.matches(p)))", "unclosed group"),
+        ("user.pro || user.name.matches('(?<=a)b')", "look-around, including"),
+        (r"user.name.matches('(a)\\1')", "backreferences are not supported"),
+        ("'x'.matches('(')", "unclosed group"),
+        (r"user.name.matches('(?-u:\\xff)')", "is not a pattern"),
+        ("user.name.matches('a'.matches('b') ? 'c' : 'd')", "a pattern depends on what `matches` gives"),
+        ("user.name.matches(['a'][1])", "out of bounds"),
+    ];
+    for (expression, expected) in cases {
+        assert!(fault(expression).contains(expected), "{expression}: {}", fault(expression));
+    }
+}
+
+#[test]
+fn patterns_mean_what_they_mean_to_cel_go() {
+    let cases = [
+        // Of letters, digits and blanks, these know ASCII only.
+        (r"^\w$", "a", true),
+        (r"^\w$", "é", false),
+        (r"^\W$", "é", true),
+        (r"^\d$", "7", true),
+        (r"^\d$", "٣", false),
+        (r"^\D$", "٣", true),
+        (r"^\s$", "\t", true),
+        (r"^\s$", "\u{a0}", false),
+        (r"^\s$", "\u{b}", false),
+        (r"^\S$", "\u{a0}", true),
+        (r"^[\w-]+$", "a-b", true),
+        (r"^[\w-]+$", "é", false),
+        (r"^[^\w]$", "é", true),
+        (r"^[^\W\d]$", "a", true),
+        (r"^[^\W\d]$", "7", false),
+        (r"^[[\d]x]+$", "7x", true),
+        (r"^(\w|é)+$", "aé", true),
+        (r"^(?:\d\d?){2}$", "123", true),
+        (r"\bx\b", "éxé", true),
+        (r"\bx\b", "axb", false),
+        (r"a\Bb", "ab", true),
+        // Everything else knows Unicode.
+        ("^.$", "é", true),
+        ("^..$", "é", false),
+        ("^[^x]$", "é", true),
+        ("(?i)^É$", "é", true),
+        (r"^\p{Greek}+$", "αβ", true),
+        (r"^\pL$", "é", true),
+        ("^[à-ü]$", "é", true),
+        // Lines.
+        ("^b$", "a\nb", false),
+        ("(?m)^b$", "a\nb", true),
+        ("a.b", "a\nb", false),
+        ("(?s)a.b", "a\nb", true),
+        ("(?x) a b # no more", "ab", true),
+        ("", "", true),
+        ("", "x", true),
+        ("x|", "", true),
+    ];
+    for (pattern, text, expected) in cases {
+        let expected = if expected { "yes" } else { "no" };
+        let request = writing(text);
+        assert_eq!(
+            answer(&format!("fields['A'].matches(r'{pattern}')"), &request),
+            expected,
+            "{pattern} {text:?}"
+        );
+        let choice = format!("['(never)', r'{pattern}'].exists(p, matches(fields['A'], p))");
+        assert_eq!(answer(&choice, &request), expected, "{pattern} {text:?}");
+    }
+}
+
+#[test]
+fn text_above_8_kb_cannot_be_evaluated() {
+    let expression = "fields['A'].matches('x$')";
+    assert_eq!(answer(expression, &writing(&"x".repeat(8192))), "yes");
+    assert_eq!(
+        answer(expression, &writing(&"x".repeat(8193))),
+        "`matches` cannot read what the request says"
+    );
+    assert_eq!(answer(&format!("user.pro || {expression}"), &writing(&"x".repeat(8193))), "yes");
+}
+
+#[test]
+fn too_large_patterns_are_refused() {
+    let large = "the pattern is larger than 256 KB when compiled; use smaller repetitions";
+    for pattern in [".{1,1000}", "(a{1000}){1000}", "((a{100}){100}){100}", "[^x]{1000}", r"\pL{50}"] {
+        let fault = fault(&format!("user.name.matches(r'{pattern}')"));
+        assert!(fault.contains(large), "{pattern}: {fault}");
+    }
+    for pattern in
+        [r"\w{3,500}", "(a?){100}", "((){1000}){1000}", "([^ ] *){20}", r"^[\w.+-]+@([\w-]+\.)+\w{2,63}$"]
+    {
+        assert_eq!(fault(&format!("user.name.matches(r'{pattern}')")), "", "{pattern}");
+    }
+    let letters = |number| (0..number).map(|letter| format!("'{letter}'")).collect::<Vec<_>>().join(", ");
+    let pairs = |number| {
+        let letters = letters(number);
+        format!("[{letters}].exists(a, [{letters}].exists(b, user.name.matches(a + b)))")
+    };
+    assert_eq!(fault(&pairs(30)), "");
+    assert!(fault(&pairs(40)).contains("chooses from more than 1000 patterns"));
+    let many: Vec<String> =
+        (0..400).map(|number| format!("user.name.matches('[a-z]{{3000}}{number}')")).collect();
+    let faults = faults(&many);
+    assert!(
+        faults[0].contains("the patterns of the policy are larger than 16 MB when compiled"),
+        "{faults:?}"
+    );
+}
