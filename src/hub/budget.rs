@@ -240,6 +240,11 @@ pub(super) struct UnderWay<'a> {
 }
 
 impl UnderWay<'_> {
+    /// The call is not sent after all, so the Hub does not count it.
+    pub(super) fn is_not_sent(&mut self) {
+        self.answered = true;
+    }
+
     /// Takes note of what an answer tells of the limit.
     pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, is_decided: bool) {
         self.answered = true;
@@ -389,6 +394,14 @@ mod tests {
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
         drop(begin(&budget, Instant::now() + LONGEST_PAUSE).await);
         assert_eq!(lanes(&budget).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_that_was_not_sent_is_not_counted() {
+        let budget = Budget::new();
+        call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
+        begin(&budget, Instant::now() + LONGEST_PAUSE).await.expect("leave").is_not_sent();
+        assert_eq!(lanes(&budget).await, 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -241,11 +241,13 @@ impl<'a> Calls<'a> {
         })?;
         self.may_go_on(call)?;
         let mut under_way = budget.begin(self.last_moment(), expires).await.map_err(fail)?;
-        self.may_go_on(call)?;
         // The wall clock is asked again: the process may have been frozen while it waited.
-        if manner.page.is_some_and(|page| page.time_to_write(self.hub.now()).is_zero()) {
-            return Err(fail(Problem::Stale));
+        let is_stale = || manner.page.is_some_and(|page| page.time_to_write(self.hub.now()).is_zero());
+        let may_go_on = self.may_go_on(call).and(if is_stale() { Err(fail(Problem::Stale)) } else { Ok(()) });
+        if may_go_on.is_err() {
+            under_way.is_not_sent();
         }
+        may_go_on?;
         let requested = Instant::now();
         self.count.fetch_add(1, Ordering::Relaxed);
         request.headers_mut().insert(AUTHORIZATION, bearer(token).map_err(fail)?);
