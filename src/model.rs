@@ -353,7 +353,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Unknown => "unknown",
             Self::Stuck => "stuck",
-            Self::NotAgreed => "not agreed",
+            Self::NotAgreed => "left",
             Self::DryRun => "dry run",
         }
     }
