@@ -15,7 +15,8 @@ struct Condition {
 /// An entry of the list of pending requests, as the Hub showed it.
 pub struct Entry<'a> {
     pub shown: &'a Value,
-    pub is_dataset: bool,
+    /// `acme/model` or `datasets/acme/corpus`, however the event spelled it.
+    pub repo: &'a str,
 }
 
 impl Entry<'_> {
@@ -28,23 +29,42 @@ impl Entry<'_> {
     }
 }
 
-const CONDITIONS: [Condition; 12] = [
+const CONDITIONS: [Condition; 16] = [
     Condition { cel: "true", holds: |_| Some(true) },
     Condition {
-        cel: "user.domain == 'acme.com'",
-        holds: |entry| Some(entry.text(&["user", "email"])?.ends_with("@acme.com")),
+        cel: "user.domain == 'ACME.com'",
+        holds: |entry| Some(entry.text(&["user", "email"])?.to_ascii_lowercase().ends_with("@acme.com")),
     },
     Condition {
         cel: "'epfl' in user.verified_orgs",
         holds: |entry| {
             let orgs = entry.shown.get("user")?.get("verifiedOrgNames")?.as_array()?;
-            Some(orgs.iter().any(|org| org == "epfl"))
+            Some(orgs.iter().filter_map(Value::as_str).any(|org| org.eq_ignore_ascii_case("epfl")))
         },
     },
     Condition { cel: "user.pro", holds: is_pro },
     Condition {
         cel: "user.name.startsWith('a')",
-        holds: |entry| Some(entry.text(&["user", "user"])?.starts_with('a')),
+        holds: |entry| Some(entry.text(&["user", "user"])?.starts_with(['a', 'A'])),
+    },
+    Condition {
+        cel: "user.name.matches('^B.*1$')",
+        holds: |entry| {
+            let name = entry.text(&["user", "user"])?;
+            Some(name.starts_with(['b', 'B']) && name.ends_with('1'))
+        },
+    },
+    Condition { cel: "repo.name == 'acme/Model'", holds: |entry| Some(entry.repo == "acme/model") },
+    Condition {
+        cel: "user.name in ['A1', 'b2', 'B3']",
+        holds: |entry| {
+            let name = entry.text(&["user", "user"])?.to_ascii_lowercase();
+            Some(["a1", "b2", "b3"].contains(&name.as_str()))
+        },
+    },
+    Condition {
+        cel: "'Affiliation' in fields && fields['Affiliation'] == 'EPFL'",
+        holds: |entry| Some(entry.answer("Affiliation") == Some("EPFL")),
     },
     Condition { cel: "fields['Country'] == 'KP'", holds: |entry| Some(entry.answer("Country")? == "KP") },
     Condition {
@@ -73,7 +93,7 @@ const CONDITIONS: [Condition; 12] = [
             }
         },
     },
-    Condition { cel: "repo.type == 'dataset'", holds: |entry| Some(entry.is_dataset) },
+    Condition { cel: "repo.type == 'dataset'", holds: |entry| Some(entry.repo.starts_with("datasets/")) },
 ];
 
 fn is_pro(entry: &Entry) -> Option<bool> {

@@ -82,13 +82,13 @@ fn milliseconds(random: &mut fastrand::Rng, range: Range<u64>) -> Duration {
 
 /// Somebody, of whom all that rules look at is drawn.
 pub fn person(random: &mut fastrand::Rng, number: usize) -> Person {
-    let name = format!("{}{number}", one_of(random, &['a', 'b']));
-    let domain = one_of(random, &["acme.com", "acme.com", "example.org"]);
+    let name = format!("{}{number}", one_of(random, &['a', 'b', 'A', 'B']));
+    let domain = one_of(random, &["acme.com", "Acme.COM", "example.org"]);
     let mut person = Person::new(&name, &format!("{name}@{domain}"));
     person.email = person.email.filter(|_| random.u8(..10) > 0);
     person.pro = random.bool();
     if random.bool() {
-        person = person.verified("epfl");
+        person = person.verified(one_of(random, &["epfl", "EPFL"]));
     }
     if random.bool() {
         person = person.answer("Country", one_of(random, &["CH", "CH", "KP"]));

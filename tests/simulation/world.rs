@@ -303,7 +303,7 @@ impl World {
         for shown in entries {
             let Some(identity) = identity(shown) else { continue };
             let Some(place) = self.model.repo(repo).place(identity.0, &identity.1) else { continue };
-            let entry = Entry { shown, is_dataset: repo.starts_with("datasets/") };
+            let entry = Entry { shown, repo };
             let expected = self.runs[run].policy.expects(&entry);
             let expected = expected.filter(|_| !contradictory.contains(&Some(identity.clone())));
             let asked = text(&shown["timestamp"]).unwrap_or_default();

@@ -204,14 +204,14 @@ impl World {
 
     /// Those who are to be decided by this policy and still wait, with their places.
     pub fn undecided(&mut self, repo: &str, policy: &Policy) -> Vec<(usize, String)> {
-        let is_dataset = repo.starts_with("datasets/");
+        let name = repo;
         let repo = self.model.repo(repo);
         let requests = repo.requests.iter().enumerate();
         let waiting = requests.filter(|(_, one)| one.status == Status::Pending && !one.withdrawn);
         let is_left = |one| {
             let shown = &serde_json::to_value(repo.entry(one, Status::Pending)).expect("JSON");
             let is_named = shown["user"]["_id"].is_string() || shown["requestId"].is_string();
-            is_named && policy.expects(&Entry { shown, is_dataset }).is_some()
+            is_named && policy.expects(&Entry { shown, repo: name }).is_some()
         };
         let left = waiting.filter(|(_, one)| is_left(one));
         left.map(|(place, one)| (place, one.person.name.clone())).collect()
