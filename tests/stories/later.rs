@@ -127,7 +127,7 @@ async fn nobody_behind_a_full_page_without_a_link_is_forgotten() {
 
 /// The Hub does not know `before` and `after`.
 #[tokio::test]
-async fn full_page_that_proves_nothing_is_said() {
+async fn full_page_that_proves_nothing_is_reported() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [stranger("bob")]);
     let entry = |number: usize| {
