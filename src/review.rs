@@ -429,7 +429,7 @@ impl<'a> Review<'a> {
                 }
                 Ok(_) => self.back_off = FIRST_BACK_OFF,
                 Err(error) if error.problem == Problem::Stale => is_stale = true,
-                Err(error) if error.is_unsent() => {}
+                Err(error) if error.is_page_too_old() => {}
                 Err(error) => {
                     is_put_off |= error.leaves_in_doubt() || error.is_put_off();
                     let after = error.retry_after().map(|after| ended + after.min(LONGEST_WAIT));

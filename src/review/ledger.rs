@@ -241,8 +241,8 @@ impl Ledger {
             }
         };
         open.state = state;
-        // That the page had become too old says less than why an attempt before it failed.
-        open.error = error.filter(|error| open.error.is_none() || !error.is_unsent()).or(open.error.take());
+        // Why an earlier attempt failed says more than that a page was too old.
+        open.error = error.filter(|error| open.error.is_none() || !error.is_page_too_old()).or(open.error.take());
         None
     }
 
