@@ -267,7 +267,7 @@ impl fmt::Display for HubError {
                 f.write_str("; the next run goes on")
             }
             Problem::Postponed | Problem::Stale => f.write_str(
-                "not sent, because the page that was decided from was more than 2 s old; the next run decides it again",
+                "not sent, because the page that was decided from would have been more than 2 s old; the next run decides it again",
             ),
             Problem::ForeignPage(place) => {
                 write!(f, "the next page is said to be {place}, which is not of the same list")

@@ -242,7 +242,8 @@ impl Ledger {
         };
         open.state = state;
         // Why an earlier attempt failed says more than that a page was too old.
-        open.error = error.filter(|error| open.error.is_none() || !error.is_page_too_old()).or(open.error.take());
+        open.error =
+            error.filter(|error| open.error.is_none() || !error.is_page_too_old()).or(open.error.take());
         None
     }
 
