@@ -1,4 +1,4 @@
-//! A person wins, and nobody is forgotten: what a run does after an answer was lost, or that contradicts the list.
+//! A person wins, and no request is forgotten: what a run does after an answer that was lost or that contradicts the list.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn retry_after(status: u16, seconds: &str) -> Fault {
     Fault::Answer(status, vec![("Retry-After", seconds.to_owned())], String::new())
 }
 
-/// Whatever keeps the first write from being answered, a person rejects Ada before a second one could be made.
+/// Whatever happens to the answer of the first write: a person rejects Ada before a second write could be made.
 #[tokio::test]
 async fn lost_answer_does_not_overrule_a_person() {
     for fault in [Fault::Status(503), Fault::Status(504), Fault::DropBefore, retry_after(503, "1")] {
@@ -162,7 +162,7 @@ async fn writes_that_are_always_put_off_end_and_hold_up_nobody() {
     }
 }
 
-/// However slow a policy is: whoever is held is not decided again in a run, so that the run gets further.
+/// A request that is held is not decided again in the same run. So even with a slow policy, the run reaches the end of the list.
 #[tokio::test]
 async fn slow_policy_reaches_whoever_is_behind_a_thousand_held() {
     let hub = Hub::start().await;
