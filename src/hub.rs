@@ -212,8 +212,8 @@ impl<'a> RepoCalls<'a> {
     /// Gives one request a new status. Where an answer was lost and the request is then found in that status already, it is
     /// taken for done.
     ///
-    /// If the decision was made from a page, `page` is when that page arrived. Then the write is attempted only once, and only while
-    /// the page is at most [`MAX_PAGE_AGE`] old. Without it, a person has decided, and a failed write is retried.
+    /// If the decision was made from a page, `page` is when that page arrived. Then the write is attempted only once, and only
+    /// while the page is at most [`MAX_PAGE_AGE`] old. Without it, a person has decided, and a failed write is retried.
     pub async fn handle(
         &self,
         identity: &Identity,

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{AccessRequest, Decision, Repo, User};
 
-/// Decisions that change the status of a request; those that hold it are not included. Two plans are equal if they decide the same
-/// about the same requests, even at different times.
+/// Decisions that change the status of a request; those that hold it are not included. Two plans are equal if they decide the
+/// same about the same requests, even at different times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan(HashSet<[u8; 32]>);
 
@@ -59,8 +59,8 @@ impl Plan {
     }
 }
 
-/// A digest that is equal only for the same decision about the same request. The hash is cryptographic because requesters write the
-/// answers and could look for collisions.
+/// A digest that is equal only for the same decision about the same request. The hash is cryptographic because requesters write
+/// the answers and could look for collisions.
 fn digest(repo: &Repo, request: &AccessRequest, decision: &Decision) -> [u8; 32] {
     let AccessRequest { request_id, user, requested_at, fields, doubt } = request;
     let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;

@@ -408,8 +408,8 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Holds a request whose decision is still queued, because the list shows another request of the same user. Only the next run can
-    /// tell which of the two is valid.
+    /// Holds a request whose decision is still queued, because the list shows another request of the same user. Only the next
+    /// run can tell which of the two is valid.
     fn hold_contradicted(&mut self, Decided { key, who, requested_at, .. }: Decided) {
         let grounds = Grounds::Doubt("the Hub lists more than one request of this user");
         let decision = Decision { verdict: Verdict::Hold, reason: None, grounds };

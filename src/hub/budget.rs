@@ -117,8 +117,8 @@ impl State {
 
     /// Takes note of what an answer says of the limit. Its call was made at the time `sent`.
     ///
-    /// A refused write that `is_from_page` does not make other calls wait, unless the window is used up. Its own review waits before it
-    /// reads the list again.
+    /// A refused write that `is_from_page` does not make other calls wait, unless the window is used up. Its own review waits
+    /// before it reads the list again.
     fn learn(
         &mut self,
         status: StatusCode,

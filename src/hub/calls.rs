@@ -39,8 +39,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// How a call is made.
 #[derive(Debug)]
 pub(super) struct Manner {
-    /// For a write that was decided from a page: when that page arrived. The write is attempted once, and only while the page is at most
-    /// [`MAX_PAGE_AGE`](super::MAX_PAGE_AGE) old. If it fails, the review reads the list again before it makes another attempt.
+    /// For a write that was decided from a page: when that page arrived. The write is attempted once, and only while the page
+    /// is at most [`MAX_PAGE_AGE`](super::MAX_PAGE_AGE) old. If it fails, the review reads the list again before it makes
+    /// another attempt.
     pub(super) page: Option<Moment>,
     /// How long the first attempt may take.
     pub(super) timeout: Duration,
@@ -100,8 +101,8 @@ impl<'a> Calls<'a> {
 
     /// Reads one page of a list, and where the next one is: that has to be of the same list.
     ///
-    /// If a page is too large to be read, it is requested again with fewer entries. So long answers do not block the requests that
-    /// are listed after them.
+    /// If a page is too large to be read, it is requested again with fewer entries. So long answers do not block the requests
+    /// that are listed after them.
     pub(super) async fn page<T>(
         &self,
         url: &Url,

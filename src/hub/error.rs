@@ -136,15 +136,15 @@ impl HubError {
         }
     }
 
-    /// Whether the write may have been carried out, so that only a later reading of the list can tell. This is so if no answer came,
-    /// or one that does not say what the Hub did (408 and every 5xx).
+    /// Whether the write may have been carried out, so that only a later reading of the list can tell. This is so if no answer
+    /// came, or one that does not say what the Hub did (408 and every 5xx).
     #[must_use]
     pub fn leaves_in_doubt(&self) -> bool {
         self.may_be_done || self.status().is_some_and(|status| status == 408 || status >= 500)
     }
 
-    /// Whether the Hub did nothing and a later attempt may succeed. This is so if the Hub could not be reached, if it wants no such
-    /// call for now, or if the page that was decided from was too old.
+    /// Whether the Hub did nothing and a later attempt may succeed. This is so if the Hub could not be reached, if it wants no
+    /// such call for now, or if the page that was decided from was too old.
     #[must_use]
     pub fn is_put_off(&self) -> bool {
         let is_early = matches!(self.status(), Some(425 | 429));

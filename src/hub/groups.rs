@@ -30,9 +30,9 @@ pub struct GroupListing {
 }
 
 impl Account<'_> {
-    /// Finds the gating groups of these repos. It calls `GET /api/collections?item=…` for each repo and reads only the first page.
-    /// That call lists at most four items of a collection, as the Hub documents. So it calls `GET /api/collections/{slug}` for each
-    /// group, too.
+    /// Finds the gating groups of these repos. It calls `GET /api/collections?item=…` for each repo and reads only the first
+    /// page. As the Hub documents, that call lists at most four items of a collection. So each group is read as a whole with
+    /// `GET /api/collections/{slug}`.
     pub async fn gating_groups(&self, repos: &[Repo]) -> GroupListing {
         let found = join_all(repos.iter().map(|repo| self.groups_of(repo))).await;
         let mut listing = GroupListing::default();

@@ -35,9 +35,9 @@ pub(super) struct Findings {
     pub(super) patterns: Vec<PatternUse>,
 }
 
-/// Checks an expression, and rewrites it to the one that is evaluated. It may name only attributes, variables and functions that
-/// exist, each function has to take its arguments, and the result has to be a bool. If it is written on `several_lines`, no text in
-/// it may have a line break.
+/// Checks an expression, and rewrites it to the one that is evaluated. It may name only attributes, variables and functions
+/// that exist, each function has to take its arguments, and the result has to be a bool. If it is written on `several_lines`,
+/// no text in it may have a line break.
 pub(super) fn check_condition(
     expression: &mut IdedExpr,
     env: &Arc<Env>,
@@ -192,8 +192,8 @@ impl Checker<'_> {
         Ok(common)
     }
 
-    /// Checks an expression that is used as a value. `user` and `repo` are not values: in a list or a map, for instance, it would be
-    /// unknown which attributes they have.
+    /// Checks an expression that is used as a value. `user` and `repo` are not values: in a list or a map, for instance, it
+    /// would be unknown which attributes they have.
     fn value(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
         match self.check(expression)? {
             Checked { kind: of @ (User | Repo), .. } => {

@@ -40,7 +40,8 @@ impl PatternUse {
         texts.iter().try_for_each(|text| patterns.add(text, self.on_name))
     }
 
-    /// Drops the scopes whose variables the pattern does not use. Returns all variables that the pattern and the remaining lists name.
+    /// Drops the scopes whose variables the pattern does not use. Returns all variables that the pattern and the remaining
+    /// lists name.
     fn leave_out_unused_scopes(&mut self) -> BTreeSet<String> {
         let mut used = BTreeSet::new();
         note_variables(&self.pattern, &mut used);

@@ -195,8 +195,8 @@ impl Kind {
         self.join(other).is_some()
     }
 
-    /// The common kind of two values that are compared or put into one list. The elements of an empty list may be of any kind, and a
-    /// text beside a name becomes a name.
+    /// The common kind of two values that are compared or put into one list. The elements of an empty list may be of any kind,
+    /// and a text beside a name becomes a name.
     pub(super) fn join(&self, other: &Kind) -> Option<Kind> {
         match (self, other) {
             (Any, kind) | (kind, Any) => Some(kind.clone()),

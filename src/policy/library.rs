@@ -30,8 +30,8 @@ pub(super) const ANSWER: &str = "@answer";
 /// `@has_label(fields, name)`: whether there is such a label.
 pub(super) const HAS_LABEL: &str = "@has_label";
 
-/// Where in a value texts become names. A shape is written in these letters, outermost first. The letter of a map is followed by the
-/// shape of its keys, and then by the shape of its values.
+/// Where in a value texts become names. A shape is written in these letters, outermost first. The letter of a map is followed
+/// by the shape of its keys, and then by the shape of its values.
 pub(super) struct Shape;
 
 impl Shape {
@@ -41,7 +41,8 @@ impl Shape {
     pub(super) const MAP: &str = "m";
 }
 
-/// Copies of `fields` and `user` in which all texts are names. They are folded once for a request, and not in each step of a macro.
+/// Copies of `fields` and `user` in which all texts are names. They are folded once for a request, and not in each step of a
+/// macro.
 pub(super) const FOLDED_FIELDS: &str = "@fields";
 pub(super) const FOLDED_USER: &str = "@user";
 

@@ -17,8 +17,8 @@ pub(super) fn fold(text: &str) -> Cow<'_, str> {
     if has_capitals(text.as_bytes()) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }
 
-/// Whether a text has upper-case ASCII letters. Looks at eight bytes at a time, because a rule may compare an answer of 100 KB with
-/// each of many names.
+/// Whether a text has upper-case ASCII letters. Looks at eight bytes at a time, because a rule may compare an answer of 100 KB
+/// with each of many names.
 fn has_capitals(text: &[u8]) -> bool {
     const EACH: u64 = u64::MAX / 0xff;
     let (eights, rest) = text.as_chunks();

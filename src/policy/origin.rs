@@ -1,5 +1,5 @@
-//! Where a value comes from. A requester never writes part of a rule. If an answer could become a pattern, a requester who answers
-//! `.*` would match it.
+//! Where a value comes from. A requester never writes part of a rule. If an answer could become a pattern, a requester who
+//! answers `.*` would match it.
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};

@@ -41,7 +41,8 @@ pub(super) struct Patterns {
 #[derive(Debug)]
 struct Pattern {
     automaton: DFA,
-    /// The states of the automaton that earlier searches have computed. A search takes them out, so two searches never share them.
+    /// The states of the automaton that earlier searches have computed. A search takes them out, so two searches never share
+    /// them.
     cache: Mutex<Option<Box<Cache>>>,
 }
 

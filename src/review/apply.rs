@@ -1,5 +1,5 @@
-//! Writing decisions while the page that they were made from is not too old: in batches if the Hub takes them, else one by one. Each
-//! write is attempted once here. The review decides after reading the list again whether to make another attempt.
+//! Writing decisions while the page that they were made from is not too old: in batches if the Hub takes them, else one by one.
+//! Each write is attempted once here. The review decides after reading the list again whether to make another attempt.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

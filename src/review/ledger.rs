@@ -1,5 +1,5 @@
-//! What this run knows of each request: whether it is settled, is being written, or is in doubt because the Hub has not said what it
-//! did. When a page lists a request, the ledger says what to do about it.
+//! What this run knows of each request: whether it is settled, is being written, or is in doubt because the Hub has not said
+//! what it did. When a page lists a request, the ledger says what to do about it.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -17,8 +17,8 @@ pub(super) const MAX_ATTEMPTS: u8 = 8;
 /// The most of these attempts that may time out. Each takes seconds.
 pub(super) const MAX_STALLS: u8 = 3;
 
-/// Hashes of a request and of its user. Two entries are the same request if they have the same `requestId` and timestamp, or without
-/// a `requestId` the same user and timestamp.
+/// Hashes of a request and of its user. Two entries are the same request if they have the same `requestId` and timestamp, or
+/// without a `requestId` the same user and timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     request: u64,
@@ -259,13 +259,14 @@ impl Ledger {
         self.fresh.retain(|_, until| *until > requested);
     }
 
-    /// The time from which the list shows everything that this run has written. The pages of a pass that began before may have shifted.
+    /// The time from which the list shows everything that this run has written. The pages of a pass that began before may have
+    /// shifted.
     pub(super) fn settles_at(&self) -> Option<Instant> {
         self.last_answer.map(|answer| answer + LIST_LAG)
     }
 
-    /// Whether the list has to be read again after this pass, which began at `began`, to know what became of each request; if so, the
-    /// earliest time.
+    /// Whether the list has to be read again after this pass, which began at `began`, to know what became of each request; if
+    /// so, the earliest time.
     pub(super) fn again_from(&mut self, pass: u32, began: Instant, now: Instant) -> Option<Instant> {
         let is_put_off = |open: &Open| matches!(open.state, State::PutOff) && open.pass == pass;
         if std::mem::take(&mut self.overlooked) || self.open.values().any(is_put_off) {
@@ -283,8 +284,8 @@ impl Ledger {
         self.relisted.len()
     }
 
-    /// Ends the run. Says what became of the requests that are still open, as far as the last pass tells. `whole` is when that pass
-    /// began, if no request can have been skipped in it.
+    /// Ends the run. Says what became of the requests that are still open, as far as the last pass tells. `whole` is when that
+    /// pass began, if no request can have been skipped in it.
     pub(super) fn finish(&mut self, pass: u32, whole: Option<Instant>) -> Vec<Concluded> {
         let requests: Vec<u64> = self.open.keys().copied().collect();
         let end = |ledger: &mut Self, request| {

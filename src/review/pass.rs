@@ -175,8 +175,9 @@ impl Pass {
         self.idle = 0;
     }
 
-    /// Whether the next pass may begin before the last writes are answered, if the list then fits one page: a single page shows all
-    /// requests at the same time. This pass has to have read several pages and found something to write, so that another pass is needed.
+    /// Whether the next pass may begin before the last writes are answered, if the list then fits one page: a single page shows
+    /// all requests at the same time. This pass has to have read several pages and found something to write, so that another
+    /// pass is needed.
     pub(super) fn may_begin_early(&self) -> bool {
         self.pages > 1 && self.wrote && self.unlinked.is_empty()
     }

@@ -48,8 +48,8 @@ impl Identities {
         }
     }
 
-    /// The identity to use with `handle`. The user goes first, because `requestId` is new there. An identity that the Hub did not know is
-    /// used again only if there is no other.
+    /// The identity to use with `handle`. The user goes first, because `requestId` is new there. An identity that the Hub did
+    /// not know is used again only if there is no other.
     pub(super) fn for_handle(&self, tried: Tried) -> Option<&Identity> {
         let by_user = self.user.as_ref().filter(|_| !tried.user);
         by_user.or(self.request_id.as_ref().filter(|_| !tried.request_id)).or(self.user.as_ref())
@@ -75,8 +75,8 @@ pub(super) struct Queue {
     arrivals: u64,
 }
 
-/// All decisions that one call could write, if it could carry so many. Requests that have different identities are kept apart. So if a
-/// batch is refused because of the identities in it, it holds up no other.
+/// All decisions that one call could write, if it could carry so many. Requests that have different identities are kept apart.
+/// So if a batch is refused because of the identities in it, it holds up no other.
 #[derive(Debug)]
 struct Kind {
     answer: Answer,

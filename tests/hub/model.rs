@@ -384,8 +384,8 @@ pub struct Model {
     pub max_page: usize,
     /// The link to the next page, if it is to be another than the right one.
     pub next_page: Option<String>,
-    /// Whether a page says where the next one is. An older client of the real Hub was seen to stop at 1,000 entries, so a full page
-    /// without a link does not prove that the list ends.
+    /// Whether a page says where the next one is. An older client of the real Hub was seen to stop at 1,000 entries, so a full
+    /// page without a link does not prove that the list ends.
     pub links_pages: bool,
     /// Whether a list begins with the newest request; the real order is unknown.
     pub newest_first: bool,
@@ -474,8 +474,8 @@ impl Model {
     }
 
     /// A repo by its name in any case, with the key that it is kept under. "Repo ids are case insensitive across the Hub" (a
-    /// maintainer, `huggingface_hub#2090`); three spellings of one name gave the same repo (`huggingface_hub#1453`). It is unknown whether a user's name may be
-    /// written in any case in every call.
+    /// maintainer, `huggingface_hub#2090`); three spellings of one name gave the same repo (`huggingface_hub#1453`). It is
+    /// unknown whether a user's name may be written in any case in every call.
     pub fn find(&self, repo: &str) -> Option<(&str, &Repo)> {
         let is_meant = |(key, _): &(&String, &Repo)| key.eq_ignore_ascii_case(repo);
         let found = self.repos.get_key_value(repo).or_else(|| self.repos.iter().find(is_meant));

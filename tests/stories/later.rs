@@ -82,7 +82,7 @@ async fn batch_that_denies_request_ids_is_written_by_users() {
 }
 
 #[tokio::test]
-async fn request_that_is_gone_and_listed_is_written_by_its_other_name() {
+async fn gone_request_that_is_listed_is_written_by_other_identity() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     let gone = Fault::Answer(404, Vec::new(), json!({"error": "User not found"}).to_string());
@@ -97,7 +97,7 @@ async fn request_that_is_gone_and_listed_is_written_by_its_other_name() {
 }
 
 #[tokio::test]
-async fn request_that_cannot_be_written_by_any_name_is_stuck() {
+async fn request_that_no_identity_can_write_is_stuck() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), stranger("bob")]);
     let body = json!({"error": "No access request found matching your criteria"}).to_string();

@@ -32,8 +32,8 @@ pub async fn warn(hub: &Hub, reviewed: &[Repo], patterns: &[RepoPattern]) {
     }
 }
 
-/// Which other repos somebody can read who is accepted in one of the `reviewed` repos of this group. `patterns` names the repos that
-/// the doorman looks after.
+/// Which other repos somebody can read who is accepted in one of the `reviewed` repos of this group. `patterns` names the repos
+/// that the doorman looks after.
 pub fn warning(group: &GatingGroup, reviewed: &[Repo], patterns: &[RepoPattern]) -> String {
     let (ours, others): (Vec<&Repo>, Vec<&Repo>) =
         group.repos.iter().partition(|repo| reviewed.contains(repo));

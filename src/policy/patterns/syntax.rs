@@ -1,5 +1,5 @@
-//! What a pattern means. In the regex library `\w`, `\d`, `\s` and `\b` know Unicode, which makes a pattern a hundred times larger.
-//! In cel-go they know ASCII only, so they are rewritten.
+//! What a pattern means. In the regex library `\w`, `\d`, `\s` and `\b` know Unicode, which makes a pattern a hundred times
+//! larger. In cel-go they know ASCII only, so they are rewritten.
 
 use regex_syntax::ast::{
     self, Assertion, Ast, ClassAscii, ClassAsciiKind, ClassBracketed, ClassPerl, ClassPerlKind, ClassSet,
@@ -11,8 +11,8 @@ use regex_syntax::hir::{Class, Hir, HirKind, translate};
 /// How deep a pattern may nest.
 const MAX_DEPTH: u32 = 100;
 
-/// Reads a pattern, or says what is wrong with it. Names are in ASCII lower case, so in a pattern for names the upper-case ASCII letters
-/// match lower-case ones.
+/// Reads a pattern, or says what is wrong with it. Names are in ASCII lower case, so in a pattern for names the upper-case
+/// ASCII letters match lower-case ones.
 pub(super) fn parse(pattern: &str, on_name: bool) -> Result<Hir, String> {
     let mut parser = ast::parse::ParserBuilder::new().nest_limit(MAX_DEPTH).build();
     let mut ast = parser.parse(pattern).map_err(|error| error.kind().to_string())?;
@@ -96,8 +96,8 @@ fn lower_case_letters(span: Span, is_in_class: impl Fn(char) -> bool) -> Vec<Cla
     upper_case.map(|c| ClassSetItem::Literal(literal(span, c.to_ascii_lowercase()))).collect()
 }
 
-/// A class such as `\p{Lu}` gets the lower-case ASCII letters whose upper-case letters it has. A negated class such as `\P{Lu}` loses
-/// those whose upper-case letters it lacks.
+/// A class such as `\p{Lu}` gets the lower-case ASCII letters whose upper-case letters it has. A negated class such as `\P{Lu}`
+/// loses those whose upper-case letters it lacks.
 fn with_lower_case(class: ClassUnicode) -> ClassSet {
     let span = class.span;
     let alone = Ast::class_unicode(class.clone());
