@@ -62,7 +62,7 @@ pub struct Hub {
     /// repo gets its first page before any gets its second; and no more pages are in memory than there may be calls.
     turns: Semaphore,
     budget: Budget,
-    /// Set when this Hub's `batch` has turned out not to know a request by its id; whether the Hub does is unknown.
+    /// Set when this Hub's `batch` has turned out not to take `requestId`. Whether the real Hub takes it is unknown.
     no_batch_by_request_id: AtomicBool,
 }
 
@@ -74,19 +74,19 @@ pub type Turn<'a> = SemaphorePermit<'a>;
 pub struct Page {
     /// The pending requests.
     pub requests: Vec<AccessRequest>,
-    /// How many entries it has, those included that are of another list by now.
+    /// The number of entries, including those whose status has changed since, so that they are not in `requests`.
     pub entries: usize,
     /// Where the next page is; always of the same list.
     pub next: Option<Url>,
-    /// Where this page was.
+    /// The URL of this page.
     pub url: Url,
-    /// The most entries that were requested.
+    /// How many entries were requested at most.
     pub limit: usize,
-    /// When it was requested.
+    /// When the page was requested.
     pub requested: Instant,
-    /// When the head of the answer arrived: this is the time of the page.
+    /// When the head of the answer arrived. The age of the page counts from here.
     pub arrived: Moment,
-    /// How long the rest of the answer took.
+    /// How long reading the body took after that.
     pub body_took: Duration,
 }
 
@@ -132,7 +132,7 @@ impl Hub {
         self.concurrency
     }
 
-    /// This moment, by both clocks.
+    /// The current time, by both clocks.
     pub fn now(&self) -> Moment {
         Moment::now(self.transport.wall_clock())
     }
@@ -181,7 +181,7 @@ impl<'a> RepoCalls<'a> {
         self.calls.hub.turns.try_acquire().ok()
     }
 
-    /// Reads a page of the pending requests with at most so many entries: the first one, or the one at `page`.
+    /// Reads a page of the pending requests, with at most `limit` entries: the one at `page`, or the first one if there is none.
     pub async fn pending(&self, page: Option<Url>, limit: usize) -> Result<Page, HubError> {
         let url = match page {
             Some(page) if link::limit(&page).is_some_and(|of_page| of_page <= limit) => page,
@@ -204,7 +204,7 @@ impl<'a> RepoCalls<'a> {
         !self.calls.hub.no_batch_by_request_id.load(Ordering::Relaxed)
     }
 
-    /// From now on no batch of this process names requests by their ids.
+    /// From now on, no batch of this process names requests by their ids.
     pub(crate) fn stop_batching_by_request_id(&self) {
         self.calls.hub.no_batch_by_request_id.store(true, Ordering::Relaxed);
     }
@@ -212,8 +212,8 @@ impl<'a> RepoCalls<'a> {
     /// Gives one request a new status. Where an answer was lost and the request is then found in that status already, it is
     /// taken for done.
     ///
-    /// A write that was decided from a page is attempted once, while the page is young; see [`Moment`]. That of a person is
-    /// repeated while that may help.
+    /// If the decision was made from a page, `page` is when that page arrived. Then the write is attempted only once, and only
+    /// while the page is at most [`MAX_PAGE_AGE`] old. Without it, a person has decided, and a failed write is retried.
     pub async fn handle(
         &self,
         identity: &Identity,

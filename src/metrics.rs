@@ -5,8 +5,8 @@
 //! | `Listed`, `Held` | count | how many were seen waiting, and how many of them are left for a person |
 //! | `Accepted`, `Rejected`, `Reset` | count | decisions by verdict; none in a dry run |
 //! | `Gone` | count | decided by somebody else meanwhile, or withdrawn |
-//! | `Failed` | count | the Hub could not be told, or its answer was lost |
-//! | `Stuck` | count | the Hub lists a request, and says by each name of it that there is none |
+//! | `Failed` | count | decisions that could not be written, or whose answer was lost |
+//! | `Stuck` | count | the Hub lists the request, but answers that it does not exist, whatever names it |
 //! | `Calls`, `RateLimited` | count | calls to the Hub, and those that it answered with 429 |
 //! | `RateLimitRemaining` | count | how many calls the Hub's limit leaves in its current window |
 //! | `OldestPendingAge` | seconds | how long the one who has waited longest has waited and still does |

@@ -334,9 +334,9 @@ pub enum Outcome {
     Failed,
     /// The Hub was told, but its answer was lost: it may have been done or not. If not, the next run takes it up.
     Unknown,
-    /// The Hub lists the request, and says by each of its names that there is none.
+    /// The Hub lists the request, but answers that it does not exist, whether its id or its user names it.
     Stuck,
-    /// Left for the next run: it came or changed after a person had agreed to a plan.
+    /// Left for the next run: the request came in or changed after a person had agreed to a plan.
     NotAgreed,
     /// A dry run: nothing was written.
     DryRun,

@@ -1,5 +1,5 @@
-//! What a person agrees to: the decisions of a plan, each about one request as it was shown. What is carried out after that is
-//! the same decision about the same request, and nothing else.
+//! What a person agrees to: the decisions of a plan, each about one request as it was shown. After that, only the same decision
+//! about the same request is carried out, and nothing else.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{AccessRequest, Decision, Repo, User};
 
-/// Decisions that move somebody. Two plans are equal if they decide the same about the same requests, whenever that was.
+/// Decisions that change the status of a request; those that hold it are not included. Two plans are equal if they decide the
+/// same about the same requests, even at different times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan(HashSet<[u8; 32]>);
 
@@ -19,14 +20,14 @@ pub enum Mode<'a> {
     Apply,
     /// Reports them, and writes nothing.
     DryRun,
-    /// The same, and adds them to a plan.
+    /// Reports them, writes nothing, and adds them to a plan.
     Plan(&'a Mutex<Plan>),
-    /// Writes those of a plan that a person has agreed to.
+    /// Writes only those that are in a plan to which a person has agreed.
     Agreed(&'a Plan),
 }
 
 impl Mode<'_> {
-    /// A dry run, or not.
+    /// [`Mode::DryRun`] or [`Mode::Apply`].
     #[must_use]
     pub fn of(dry_run: bool) -> Self {
         if dry_run { Self::DryRun } else { Self::Apply }
@@ -51,21 +52,22 @@ impl Plan {
         self.0.contains(&digest(repo, request, decision))
     }
 
-    /// Whether it moves nobody.
+    /// Whether it has no decisions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// What is the same only for the same decision about the same request. A cryptographic hash, because requesters write the answers.
+/// A digest that is equal only for the same decision about the same request. The hash is cryptographic because requesters write
+/// the answers and could look for collisions.
 fn digest(repo: &Repo, request: &AccessRequest, decision: &Decision) -> [u8; 32] {
     let AccessRequest { request_id, user, requested_at, fields, doubt } = request;
     let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
     let Decision { verdict, reason, grounds: _ } = decision;
     let facts =
         (request_id, (id, name, fullname, email, pro, verified_orgs, orgs), requested_at, fields, doubt);
-    // How Rust writes values for debugging quotes every text, so that no two facts read the same.
+    // `Debug` quotes every text, so different facts never give the same text.
     let text = format!("{:?}", (repo.to_string().to_ascii_lowercase(), facts, verdict, reason));
     Sha256::digest(text).into()
 }

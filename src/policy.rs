@@ -44,7 +44,7 @@ const MAX_REASON: usize = 200;
 const MAX_LIST: usize = 300;
 
 /// The most bytes that the texts of a request may have altogether: far more than anybody writes into a form. Names of
-/// organizations are bounded by themselves.
+/// organizations do not count here; [`MAX_LIST`] and [`MAX_NAME`] bound them.
 const MAX_TEXT: usize = 100_000;
 
 /// The same for the name of an organization, of which there may be many; the Hub allows 42.
@@ -288,7 +288,7 @@ fn text(text: &str) -> Fact<'_> {
     Box::new(CelString::from(text))
 }
 
-/// The Hub and mail ignore the case of names, so rules see them without capital letters.
+/// The Hub and mail ignore the case of names, so rules see them in ASCII lower case.
 fn name(name: &str) -> Fact<'_> {
     Box::new(CelString::from(names::fold(name)))
 }

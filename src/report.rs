@@ -130,7 +130,7 @@ pub struct Counts {
     pub failed: u32,
     /// Decided, and the Hub told, but its answer was lost; if it was not done, the next run takes them up.
     pub unknown: u32,
-    /// The Hub lists the request, and says by each name of it that there is none: a person has to decide it.
+    /// The Hub lists the request, but answers that it does not exist, whatever names it: a person has to decide it.
     pub stuck: u32,
     /// HTTP requests made to the Hub.
     pub calls: u32,

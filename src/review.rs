@@ -3,8 +3,8 @@
 //! Nothing is remembered between two reviews. The list of pending requests is the queue: whatever a run leaves undone is
 //! still in it for the next one, and to repeat a run is harmless.
 //!
-//! A person wins over what is decided here, as far as the Hub lets it: a decision is written while its page is young, and of an
-//! attempt without an answer only a later reading of the list tells.
+//! A person wins over the decisions made here, as far as the Hub allows. A decision is written only while its page is at most
+//! [`MAX_PAGE_AGE`] old. If an attempt gets no answer, only a later reading of the list tells what became of it.
 
 mod apply;
 mod ledger;
@@ -31,9 +31,9 @@ use crate::plan::Mode;
 use crate::policy::Policy;
 use crate::report::{Failure, RepoReport, Step};
 use apply::{Writer, Written};
-use ledger::{Attempts, Concluded, Key, Ledger, Listed};
-use pass::{Next, PageRead, Pass, Standing};
-use queue::{Decided, Names, Queue};
+use ledger::{Attempts, Concluded, Key, Ledger, ListedAction};
+use pass::{BetweenPasses, Next, PageRead, Pass};
+use queue::{Decided, Identities, Queue};
 
 /// No further page is read while more than so many are waiting to be decided or written. It is enough to keep every call
 /// that may be in flight busy while a page is read; more would only be read longer before it is acted upon, and take memory.
@@ -44,14 +44,14 @@ fn max_ahead(concurrency: usize) -> usize {
 /// How long deciding may keep the calls in flight from being attended to.
 const TIME_SLICE: Duration = Duration::from_micros(500);
 
-/// How long a page may be decided from, so that there is time to write before it is too old.
+/// The largest age of a page at which its requests are decided. The rest of [`MAX_PAGE_AGE`] is for writing.
 const TIME_TO_DECIDE: Duration = MAX_PAGE_AGE.saturating_sub(Duration::from_millis(500));
 
 /// How long to wait after a failed attempt before the list is read again; twice as long after each further one.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 
-/// The longest time that a `Retry-After` is believed.
+/// A longer `Retry-After` is shortened to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reviews one repo: decides every pending request and tells the Hub, all of it before `deadline`. A dry run decides and
@@ -67,7 +67,7 @@ pub async fn review(
     let calls = hub.repo(repo, deadline);
     let writer = Writer::new(&calls);
     let read = async |page, limit, from: Instant, turn| {
-        // Even to sleep for no time may take a millisecond, and lose the place in the line.
+        // A sleep of no time may still take a millisecond, and lose the place in the queue for a turn.
         if from > Instant::now() {
             sleep_until(from).await;
         }
@@ -82,7 +82,7 @@ pub async fn review(
     loop {
         // The next page goes first: it is what takes longest. Then as much is written as there may be calls in flight.
         if reading.is_none() {
-            // To stand in line for a turn while having one would be to wait for each other.
+            // A review that has a turn does not wait for another one: two such reviews would wait for each other for ever.
             let turn = calls.turn_now();
             if (turn.is_some() || review.turns.is_empty())
                 && let Some((page, limit, from)) = review.next_page(max_ahead(hub.concurrency()))
@@ -97,7 +97,7 @@ pub async fn review(
             writing.push(writer.write(group));
         }
         tokio::select! {
-            // What makes room for another call comes first, and what keeps only the processor busy last.
+            // First comes what makes room for another call; last, what keeps only the processor busy.
             biased;
             Some(written) = writing.next() => {
                 review.unwritten -= written.len();
@@ -131,16 +131,16 @@ struct Review<'a> {
     queue: Queue,
     /// How many decisions are queued or on their way.
     unwritten: usize,
-    /// What has come back, and is to be accounted for.
+    /// The results of writes that are not accounted for yet.
     written: VecDeque<Vec<Written>>,
-    /// No write of this repo is to be attempted before, and so the list is not read before.
+    /// No write of this repo may be attempted before this time, so the list is not read again before it either.
     not_before: Option<Instant>,
     back_off: Duration,
     /// Why the list was not read to its end, if it was not.
     unread: Option<Unread>,
     /// Whether some request is left undone.
     is_left: bool,
-    /// In which pass the pages were last made smaller, because not all of one could be written while it was young.
+    /// The last pass in which the pages were made smaller, because a page became too old before all of it was written.
     shrunk_in: u32,
     /// Whether some page became too old while it was decided.
     decides_slowly: bool,
@@ -150,7 +150,7 @@ struct Review<'a> {
 /// Why the list was not read to its end.
 struct Unread {
     why: Failure,
-    /// Whether the Hub wants no write for longer than there is time.
+    /// Whether the list could be read again only after the deadline, and that is a long wait.
     is_wait: bool,
 }
 
@@ -165,7 +165,7 @@ struct PageInHand {
     arrived: Moment,
     requested: Instant,
     pass: u32,
-    /// Half of the time that is left is for writing.
+    /// Until when its requests are decided. The second half of the time until the deadline is for writing.
     decide_until: Instant,
     requests: VecDeque<AccessRequest>,
 }
@@ -204,7 +204,7 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// The page to read now, if any (`None` is the first one), with at most how many entries, and when.
+    /// The page to read next, if any: its URL (`None` is the first page), the most entries to request, and the earliest time.
     fn next_page(&mut self, max_ahead: usize) -> Option<(Option<reqwest::Url>, usize, Instant)> {
         if self.unread.is_some() {
             return None;
@@ -216,14 +216,14 @@ impl<'a> Review<'a> {
             Some(next) => next,
             None if self.pass.has_next() || in_hand > 0 || !self.written.is_empty() => return None,
             None => {
-                // Before the last writes are answered, another pass may begin only if the list is of one page by now.
+                // Another pass may begin before the last writes are answered, but only if what is left fits one page.
                 let is_early = self.unwritten > 0;
                 let may_begin = self.pass.may_begin_early() && self.ledger.held() + self.unwritten < PAGE;
                 if is_early && !may_begin {
                     return None;
                 }
                 let again_from = if is_early { Some(now) } else { self.again_from(now) };
-                self.pass.next(Standing { now, again_from, settles: self.ledger.settles() })
+                self.pass.next(BetweenPasses { now, again_from, settles_at: self.ledger.settles_at() })
             }
         };
         match next {
@@ -243,7 +243,7 @@ impl<'a> Review<'a> {
     }
 
     fn again_from(&mut self, now: Instant) -> Option<Instant> {
-        let again = self.ledger.look_again(self.pass.number, self.pass.began.unwrap_or(now), now)?;
+        let again = self.ledger.again_from(self.pass.number, self.pass.began.unwrap_or(now), now)?;
         Some(self.not_before.take().map_or(again, |not_before| again.max(not_before)))
     }
 
@@ -304,7 +304,7 @@ impl<'a> Review<'a> {
         !self.written.is_empty() || !self.pages.is_empty()
     }
 
-    /// Does some of what there is to do, for a moment.
+    /// Accounts for some writes, or decides for a moment.
     fn work(&mut self) {
         match self.written.pop_front() {
             Some(written) => self.account_for(written),
@@ -312,7 +312,7 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Decides for a moment. What cannot be decided while its page is young is read again.
+    /// Decides for at most [`TIME_SLICE`]. If a page becomes too old before it is decided, the rest of it is read again.
     fn decide_some(&mut self) {
         let begun = Instant::now();
         while begun.elapsed() < TIME_SLICE {
@@ -340,21 +340,21 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Decides one request. What is held is done with; what is to be written is queued.
+    /// Decides one request. If it is held, that concludes it; if the decision has to be written, it is queued.
     fn decide(&mut self, request: &AccessRequest, arrived: Moment, requested: Instant, pass: u32) {
         let key = self.ledger.key(request);
-        let attempts = match key.map(|key| (key, self.ledger.list(key, requested, pass))) {
+        let attempts = match key.map(|key| (key, self.ledger.on_listed(key, requested, pass))) {
             None if pass > 1 => return,
             None => Attempts::default(),
-            Some((_, Listed::Ignore)) => return,
-            Some((_, Listed::Decide(attempts))) => attempts,
-            Some((key, Listed::GiveUp(outcome))) => {
+            Some((_, ListedAction::Ignore)) => return,
+            Some((_, ListedAction::Decide(attempts))) => attempts,
+            Some((key, ListedAction::GiveUp(outcome))) => {
                 if let Some(concluded) = self.ledger.give_up(key, outcome) {
                     self.conclude(concluded);
                 }
                 return;
             }
-            Some((key, Listed::Contradicts(other))) => {
+            Some((key, ListedAction::Contradicts(other))) => {
                 if let Some(other) = self.queue.withdraw(other) {
                     self.hold_contradicted(other);
                 }
@@ -369,8 +369,8 @@ impl<'a> Review<'a> {
             Some(key) if decision.verdict != Verdict::Hold && self.is_to_be_written(request, &decision) => {
                 self.pass.wrote = true;
                 self.unwritten += 1;
-                let (names, page) = (Names::of(request), arrived);
-                let decided = Decided { key, names, who, requested_at, decision, attempts, page };
+                let (identities, page) = (Identities::of(request), arrived);
+                let decided = Decided { key, identities, who, requested_at, decision, attempts, page };
                 self.ledger.queue(&decided, pass);
                 self.queue.push(decided);
             }
@@ -395,7 +395,7 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Whether a decision that moves somebody is written in this mode.
+    /// Whether a decision other than a hold is written in this mode.
     fn is_to_be_written(&self, request: &AccessRequest, decision: &Decision) -> bool {
         match self.mode {
             Mode::Apply => true,
@@ -408,8 +408,8 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Holds somebody of whom the list shows another request before the decision was written: which of the two stands, only
-    /// the next run can tell.
+    /// Holds a request whose decision is still queued, because the list shows another request of the same user. Only the next
+    /// run can tell which of the two is valid.
     fn hold_contradicted(&mut self, Decided { key, who, requested_at, .. }: Decided) {
         let grounds = Grounds::Doubt("the Hub lists more than one request of this user");
         let decision = Decision { verdict: Verdict::Hold, reason: None, grounds };
@@ -429,7 +429,7 @@ impl<'a> Review<'a> {
                 }
                 Ok(_) => self.back_off = FIRST_BACK_OFF,
                 Err(error) if error.problem == Problem::Stale => is_stale = true,
-                Err(error) if error.is_unsent() => {}
+                Err(error) if error.is_page_too_old() => {}
                 Err(error) => {
                     is_put_off |= error.leaves_in_doubt() || error.is_put_off();
                     let after = error.retry_after().map(|after| ended + after.min(LONGEST_WAIT));
@@ -452,7 +452,7 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Says what became of a request.
+    /// Counts and reports what became of a request.
     fn conclude(&mut self, concluded: Concluded) {
         let Concluded { who, requested_at, decision, outcome, error, is_known } = concluded;
         let is_left = matches!(outcome, Outcome::Failed | Outcome::Stuck | Outcome::NotAgreed) || !is_known;
@@ -464,12 +464,12 @@ impl<'a> Review<'a> {
                 (Outcome::Stuck, _) => {
                     let name = who.as_ref().map(Identity::as_str).unwrap_or_default();
                     let why = format!(
-                        "the Hub lists the request of `{name}` and says that there is none; decide it on the Hub's own page"
+                        "the Hub lists the request of `{name}`, but answers that it does not exist; decide it on the Hub's own page"
                     );
                     self.report.fail(Failure::Other(why));
                 }
                 (Outcome::NotAgreed, _) => self.report.fail(Failure::Other(
-                    "some requests came or changed after you agreed; they are left for the next run"
+                    "some requests came in or changed after you agreed; they are left for the next run"
                         .to_owned(),
                 )),
                 (_, Some(error)) => self.report.fail(error),
@@ -485,7 +485,7 @@ impl<'a> Review<'a> {
         let whole = self.pass.began.filter(|_| self.unread.is_none());
         let unread = self.unread.take();
         self.is_left |= unread.is_some();
-        // What the whole run waited for says more than why the last write failed.
+        // Why the whole run had to wait says more than why the last write failed.
         if let Some(Unread { why, is_wait: true }) = &unread {
             self.report.fail(why.clone());
         }
@@ -503,7 +503,7 @@ impl<'a> Review<'a> {
             0 => {}
             number => {
                 let why = format!(
-                    "the Hub says that it has decided {number} requests, and lists them still; the next run looks again"
+                    "the Hub answered that it wrote {number} decisions, but still lists the requests; the next run looks again"
                 );
                 self.report.fail(Failure::Other(why));
             }
@@ -519,6 +519,6 @@ impl<'a> Review<'a> {
 fn wait_too_long(wait: Duration) -> String {
     let seconds = wait.as_secs() + 1;
     format!(
-        "the list of this repo is not read again for another {seconds} s, and the time for this run was up; the next run goes on"
+        "the list of this repo could be read again only in {seconds} s, after the end of this run; the next run goes on"
     )
 }

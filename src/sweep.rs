@@ -56,7 +56,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         (task, report, found)
     };
     let is_meant = |repo: &Repo| are_ours(repo) && patterns.iter().any(|pattern| pattern.covers(repo));
-    // If a repo comes in two spellings, the first one stays: that of an earlier search, if one has found the repo.
+    // If a repo is named in two spellings, the set keeps the first one. It is that of an earlier search, if one found the repo.
     let mut tasks: BTreeSet<Task> = memory.left().into_iter().filter(&is_meant).map(Task::Review).collect();
     tasks.extend(patterns.iter().flat_map(tasks_for));
     // All that is known begins at once and in this order, and gets its turns first come, first served.
@@ -77,7 +77,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         if let Task::Review(repo) = task
             && let Some(found) = spellings.get(repo)
         {
-            // A repo that is named outright is reviewed before the search tells how the Hub spells it.
+            // A repo that `REPOS` names may be reviewed before the search tells how the Hub spells it.
             found.name().clone_into(&mut report.repo);
         }
         let has_succeeded = matches!(task, Task::Search(..)) && report.complete;
@@ -119,7 +119,7 @@ async fn search(hub: &Hub, owner: &Name, repo_type: RepoType, deadline: Instant)
     (report, listing.repos)
 }
 
-/// Reviews a repo. A review that panics becomes a report that says so, so that it ends nothing else.
+/// Runs the review of a repo. If it panics, the report says so, and no other review is affected.
 pub async fn catch_panic(repo: &Repo, review: impl Future<Output = RepoReport>) -> RepoReport {
     AssertUnwindSafe(review).catch_unwind().await.unwrap_or_else(|_| panicked(repo))
 }

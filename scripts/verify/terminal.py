@@ -165,7 +165,7 @@ def check_half_a_terminal(sums):
 
 
 def check_change_of_mind(sums):
-    """A request that comes while the question stands is not decided by its answer: it is named, and left."""
+    """A request that comes in while `review` asks is not decided by that run: it is named, and left for the next one."""
     with Hub("--crowd", "300") as hub:
         planned = {line.split("\t")[1] for line in piped(hub, "plan", REPOS[0]).splitlines()}
         # All who are in are asked about again, until somebody of them is let in by a rule.

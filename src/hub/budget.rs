@@ -115,8 +115,10 @@ impl State {
         (next, self.quota)
     }
 
-    /// Takes note of what the answer to a call tells that was made at the time `sent`. A write that `is_decided` from a page
-    /// makes nobody else wait, unless the window is used up: its own review waits before it reads the list again.
+    /// Takes note of what an answer says of the limit. Its call was made at the time `sent`.
+    ///
+    /// A refused write that `is_from_page` does not make other calls wait, unless the window is used up. Its own review waits
+    /// before it reads the list again.
     fn learn(
         &mut self,
         status: StatusCode,
@@ -124,13 +126,13 @@ impl State {
         sent: Instant,
         now: Instant,
         wall_clock: SystemTime,
-        is_decided: bool,
+        is_from_page: bool,
     ) {
         self.heard = Some((now, wall_clock));
         self.quota = told.quota.or(self.quota);
         let is_refusal = status == StatusCode::TOO_MANY_REQUESTS;
         self.refused += u32::from(is_refusal);
-        let is_about_all = !is_decided || told.left == Some(0);
+        let is_about_all = !is_from_page || told.left == Some(0);
         let refused = is_refusal && is_about_all;
         match (told.left, told.ends_in, &mut self.window) {
             // Whatever it says is left did not help: after the pause one call finds out.
@@ -241,16 +243,16 @@ pub(super) struct UnderWay<'a> {
 
 impl UnderWay<'_> {
     /// The call is not sent after all, so the Hub does not count it.
-    pub(super) fn is_not_sent(&mut self) {
+    pub(super) fn cancel(&mut self) {
         self.answered = true;
     }
 
-    /// Takes note of what an answer tells of the limit.
-    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, is_decided: bool) {
+    /// Takes note of what an answer says of the limit; see [`State::learn`].
+    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, is_from_page: bool) {
         self.answered = true;
         let wall_clock = SystemTime::now();
         let told = Told::by(headers, wall_clock);
-        self.budget.state().learn(status, &told, self.sent, Instant::now(), wall_clock, is_decided);
+        self.budget.state().learn(status, &told, self.sent, Instant::now(), wall_clock, is_from_page);
     }
 }
 
@@ -400,7 +402,7 @@ mod tests {
     async fn call_that_was_not_sent_is_not_counted() {
         let budget = Budget::new();
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
-        begin(&budget, Instant::now() + LONGEST_PAUSE).await.expect("leave").is_not_sent();
+        begin(&budget, Instant::now() + LONGEST_PAUSE).await.expect("leave").cancel();
         assert_eq!(lanes(&budget).await, 3);
     }
 

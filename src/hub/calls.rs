@@ -39,8 +39,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// How a call is made.
 #[derive(Debug)]
 pub(super) struct Manner {
-    /// When the page arrived that a write was decided from. Such a write is attempted once, and only while the page is young: it
-    /// is for whoever reads the list again to attempt it again.
+    /// For a write that was decided from a page: when that page arrived. The write is attempted once, and only while the page
+    /// is at most [`MAX_PAGE_AGE`](super::MAX_PAGE_AGE) old. If it fails, the review reads the list again before it makes
+    /// another attempt.
     pub(super) page: Option<Moment>,
     /// How long the first attempt may take.
     pub(super) timeout: Duration,
@@ -100,8 +101,8 @@ impl<'a> Calls<'a> {
 
     /// Reads one page of a list, and where the next one is: that has to be of the same list.
     ///
-    /// A page that is too large to be read is requested again with fewer entries, so that long answers keep nobody from being
-    /// reached who is listed behind them. The pages that follow may be longer again.
+    /// If a page is too large to be read, it is requested again with fewer entries. So long answers do not block the requests
+    /// that are listed after them.
     pub(super) async fn page<T>(
         &self,
         url: &Url,
@@ -114,7 +115,7 @@ impl<'a> Calls<'a> {
             let get = || Request::new(Method::GET, url.clone());
             let page = self.send(&call, &manner, get, |answered| {
                 let next = link::next_of_list(&answered.headers, &url, &self.hub.keyring.token())?;
-                // Those that follow may be longer again.
+                // The pages that follow may have more entries again.
                 let longer = |next| if limit < PAGE { link::with_limit(&next, limit * 10) } else { next };
                 let next = next.map(longer);
                 let content = read(&answered.body).map_err(Problem::Unreadable)?;
@@ -241,11 +242,11 @@ impl<'a> Calls<'a> {
         })?;
         self.may_go_on(call)?;
         let mut under_way = budget.begin(self.last_moment(), expires).await.map_err(fail)?;
-        // The wall clock is asked again: the process may have been frozen while it waited.
+        // The wall clock is read again, because the process may have been frozen while it waited.
         let is_stale = || manner.page.is_some_and(|page| page.time_to_write(self.hub.now()).is_zero());
         let may_go_on = self.may_go_on(call).and(if is_stale() { Err(fail(Problem::Stale)) } else { Ok(()) });
         if may_go_on.is_err() {
-            under_way.is_not_sent();
+            under_way.cancel();
         }
         may_go_on?;
         let requested = Instant::now();
@@ -291,7 +292,7 @@ fn bearer(token: &Secret) -> Result<HeaderValue, Problem> {
 pub(super) struct Answered {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// When the attempt began that was answered.
+    /// When the answered attempt began.
     pub(super) requested: Instant,
     /// When the head of the answer arrived.
     pub(super) arrived: Moment,
@@ -302,11 +303,12 @@ pub(super) struct Paged<T> {
     pub(super) content: T,
     /// Where the next page is.
     pub(super) next: Option<Url>,
-    /// Where this page was, and the most entries that were requested.
+    /// The URL of this page.
     pub(super) url: Url,
+    /// How many entries were requested at most.
     pub(super) limit: usize,
     pub(super) requested: Instant,
     pub(super) arrived: Moment,
-    /// How long reading it took after its head had arrived.
+    /// How long reading the body took after the head had arrived.
     pub(super) body_took: Duration,
 }

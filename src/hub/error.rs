@@ -34,7 +34,7 @@ pub enum Problem {
         message: Option<Box<str>>,
         /// `X-Request-Id`, to name the call by to the Hub's support.
         request_id: Option<Box<str>>,
-        /// How long the Hub wants no such call, where it says so.
+        /// `Retry-After`: how long the Hub wants no such call, if it says so.
         retry_after: Option<Duration>,
     },
     /// No connection to the Hub could be made.
@@ -52,9 +52,9 @@ pub enum Problem {
         /// How many calls there are in a window, and how long that is; where the Hub tells.
         quota: Option<(u32, Duration)>,
     },
-    /// Not sent, because the Hub wants no call for so long that the page that was decided from would be too old.
+    /// A write that was not sent, because by the time the Hub wants another call its page would be too old.
     Postponed,
-    /// Not sent, because the page that was decided from had become too old: it is to be read and decided again.
+    /// A write that was not sent, because its page had become too old. The request has to be read and decided again.
     Stale,
     /// The next page is said to be here, which is another origin or another list.
     ForeignPage(String),
@@ -136,29 +136,29 @@ impl HubError {
         }
     }
 
-    /// Whether the write may have been carried out, so that only a list that is read later tells: no answer came, or one that
-    /// says nothing of what the Hub did (408 and every 5xx).
+    /// Whether the write may have been carried out, so that only a later reading of the list can tell. This is so if no answer
+    /// came, or one that does not say what the Hub did (408 and every 5xx).
     #[must_use]
     pub fn leaves_in_doubt(&self) -> bool {
         self.may_be_done || self.status().is_some_and(|status| status == 408 || status >= 500)
     }
 
-    /// Whether the Hub did nothing, and may do it later: it could not be reached, it wants no such call for now, or the page
-    /// that was decided from had become too old.
+    /// Whether the Hub did nothing and a later attempt may succeed. This is so if the Hub could not be reached, if it wants no
+    /// such call for now, or if the page that was decided from was too old.
     #[must_use]
     pub fn is_put_off(&self) -> bool {
         let is_early = matches!(self.status(), Some(425 | 429));
         !self.leaves_in_doubt()
-            && (is_early || matches!(self.problem, Problem::Unreachable(_)) || self.is_unsent())
+            && (is_early || matches!(self.problem, Problem::Unreachable(_)) || self.is_page_too_old())
     }
 
-    /// Whether nothing was sent, so that the page that was decided from does not become too old.
+    /// Whether a write was not sent because the page that was decided from was, or would have become, too old.
     #[must_use]
-    pub fn is_unsent(&self) -> bool {
+    pub fn is_page_too_old(&self) -> bool {
         matches!(self.problem, Problem::Postponed | Problem::Stale) && !self.may_be_done
     }
 
-    /// How long the Hub wants no such call, where it said so.
+    /// How long the Hub wants no such call, if it said so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.problem {
@@ -267,7 +267,7 @@ impl fmt::Display for HubError {
                 f.write_str("; the next run goes on")
             }
             Problem::Postponed | Problem::Stale => f.write_str(
-                "not sent, because the list that was decided from had become too old; the next run goes on",
+                "not sent, because the page that was decided from would have been more than 2 s old; the next run decides it again",
             ),
             Problem::ForeignPage(place) => {
                 write!(f, "the next page is said to be {place}, which is not of the same list")

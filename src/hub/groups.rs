@@ -1,4 +1,5 @@
-//! Gating groups: collections whose repos share one gate, of Team and Enterprise plans.
+//! Gating groups: collections whose repos share one gate, in [Team and Enterprise
+//! plans](https://huggingface.co/docs/hub/enterprise-gating-group-collections).
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use super::{Account, HubError};
 use crate::model::{Repo, RepoType};
 use crate::secret::{Secret, shown};
 
-/// A collection whose repos share one gate. Whoever is accepted in one of them has access to all, and to those that are added
+/// A collection whose repos share one gate. A user who is accepted in one of them has access to all, and to those that are added
 /// later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatingGroup {
@@ -19,18 +20,19 @@ pub struct GatingGroup {
     pub repos: BTreeSet<Repo>,
 }
 
-/// The groups that were found, and what went wrong meanwhile.
+/// The groups that were found, and the last error on the way.
 #[derive(Debug, Default)]
 pub struct GroupListing {
-    /// Each once.
+    /// Each group is listed once.
     pub groups: Vec<GatingGroup>,
-    /// Why some may be missing.
+    /// Why some groups, or some of their repos, may be missing.
     pub error: Option<HubError>,
 }
 
 impl Account<'_> {
-    /// Finds the gating groups of these repos: `GET /api/collections?item=…` for each repo, of which the first page is read,
-    /// and `GET /api/collections/{slug}` for each group, because the first call lists only four of its items.
+    /// Finds the gating groups of these repos. It calls `GET /api/collections?item=…` for each repo and reads only the first
+    /// page. As the Hub documents, that call lists at most four items of a collection. So each group is read as a whole with
+    /// `GET /api/collections/{slug}`.
     pub async fn gating_groups(&self, repos: &[Repo]) -> GroupListing {
         let found = join_all(repos.iter().map(|repo| self.groups_of(repo))).await;
         let mut listing = GroupListing::default();
@@ -74,7 +76,8 @@ impl Account<'_> {
     }
 }
 
-/// What else the value may mean is not known.
+/// A collection has a gate unless `gating` is missing, null or false. It is not known what all
+/// other values mean, so each of them counts as a gate.
 fn is_gated(collection: &Value) -> bool {
     !matches!(collection["gating"], Value::Null | Value::Bool(false))
 }

@@ -33,7 +33,7 @@ pub(super) fn with_limit(page: &Url, limit: usize) -> Url {
     changed
 }
 
-/// The first page of the list of a page, of the same length, with one parameter besides.
+/// The URL of the first page of the same list as `page`, with the same `limit` and one more parameter.
 pub(crate) fn list_from(page: &Url, parameter: &str, value: &str) -> Url {
     let mut first = page.clone();
     let limit = limit(page).unwrap_or(super::PAGE).to_string();

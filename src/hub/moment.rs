@@ -1,17 +1,17 @@
-//! A point in time by both clocks: Lambda freezes a process between two events, and the monotonic clock may stop with it.
+//! A point in time by both clocks. Lambda freezes a process between two events, and the monotonic clock may stop then.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The oldest page that a decision may be written from. A person may decide a request after its page was read, and the Hub has
-/// no conditional write: so this bounds how long such a decision can be overruled.
+/// The largest age of a page at which a decision from it may be written. The Hub has no conditional write, so a decision may
+/// overrule a person who decided the request after the page was read. This bounds how long that can happen.
 pub const MAX_PAGE_AGE: Duration = Duration::from_secs(2);
 
-/// How long the Hub's lists may lag behind its writes. About a second was seen.
+/// How long the Hub's lists may lag behind its writes. On the real Hub, about a second was seen.
 pub const LIST_LAG: Duration = Duration::from_secs(2);
 
-/// A point in time, as the monotonic clock and the wall clock had it.
+/// A point in time by the monotonic clock and by the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     monotonic: Instant,
@@ -19,20 +19,20 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// This moment, when the wall clock says so.
+    /// The current time, with `wall` as the reading of the wall clock.
     #[must_use]
     pub fn now(wall: SystemTime) -> Self {
         Self { monotonic: Instant::now(), wall }
     }
 
-    /// How long ago this was: by whichever clock says more.
+    /// How long ago this was at `now`. The larger of the two clocks' differences counts.
     #[must_use]
     pub fn age_at(self, now: Self) -> Duration {
         let by_wall_clock = now.wall.duration_since(self.wall).unwrap_or_default();
         by_wall_clock.max(now.monotonic.saturating_duration_since(self.monotonic))
     }
 
-    /// How much longer a decision about a page that arrived then may be written.
+    /// How much longer a decision from a page that arrived at this moment may be written.
     pub(super) fn time_to_write(self, now: Self) -> Duration {
         MAX_PAGE_AGE.saturating_sub(self.age_at(now))
     }

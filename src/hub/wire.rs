@@ -13,8 +13,8 @@ use super::{Answer, Handled, PAGE};
 use crate::model::{AccessRequest, Identity, Status, User, Verdict};
 use crate::secret::{Secret, shown};
 
-/// Reads the requests of a page of the list of this status. The Hub's lists lag behind its writes: an entry that says of
-/// itself that it is in another state by now is none of them.
+/// Reads the requests of a page of the list of this status, and counts all its entries. The Hub's lists lag behind its writes:
+/// an entry that says of itself that it is in another state by now is none of them.
 pub(super) fn page(body: &[u8], status: Status) -> Result<(Vec<AccessRequest>, usize), String> {
     let entries = entries(body)?;
     let count = entries.len();
@@ -182,8 +182,8 @@ fn timestamp(value: &RawValue) -> Option<DateTime<Utc>> {
     (1..=9999).contains(&time.year()).then_some(time)
 }
 
-/// The answers to the gate form. An answer of null was not given. To leave out one that is not text would say that it was
-/// not given, which a rule may test for; to write it as text would be a guess.
+/// The answers to the gate form. Null means that no answer was given. An answer that is not text makes the entry doubtful: if
+/// it were left out, a rule would take it for missing, and how to write it as text would be a guess.
 fn answers(value: &RawValue, doubt: &mut Doubt) -> Option<BTreeMap<String, String>> {
     let answers: Map<String, Value> = read(Some(value), doubt, parse)?;
     let given = answers.into_iter().filter(|(_, answer)| !answer.is_null());
@@ -195,8 +195,8 @@ fn answers(value: &RawValue, doubt: &mut Doubt) -> Option<BTreeMap<String, Strin
     texts
 }
 
-/// Whether an object has two keys that are equal. JSON does not say which of them counts: of two answers under one label,
-/// the policy could read one and a person the other.
+/// Whether an object has the same key twice. JSON does not say which of the two counts. If a label has two answers, the policy
+/// could read one of them and a person the other.
 fn has_repeated_keys(object: &RawValue) -> bool {
     struct Keys;
 

@@ -1,4 +1,4 @@
-//! Names on the Hub, whose case does not matter.
+//! Names on the Hub, compared without their case.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// The name of a repo, a user or an organization.
 ///
-/// The Hub takes names in any case. So names that differ only in ASCII case are equal, and sort and hash alike. A name keeps
+/// The Hub takes names in any case ("Repo ids are case insensitive across the Hub", a maintainer of `huggingface_hub`). So names
+/// that differ only in ASCII case are equal, and sort and hash alike. A name keeps
 /// the spelling that it was given. Where equal names meet in a set or a map, the code that puts them there decides which
 /// spelling stays: `insert` and `extend` keep the first one, `replace` takes the last one.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! Checks an expression at start-up, so that a policy with a slip in it never starts: the `cel` crate checks nothing before an
-//! expression is evaluated. What the crate would evaluate in another way than we mean is rewritten on the way.
+//! Checks an expression at start-up, so that a policy with a slip in it never starts. The `cel` crate checks nothing before an
+//! expression is evaluated. Parts that the crate would evaluate in another way than we mean are rewritten during the check.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,8 +21,7 @@ use super::origin::{self, Origin};
 /// brackets only, and a chain of operators nests as deep as it is long.
 const MAX_DEPTH: usize = 200;
 
-/// How many macros that go over a list may stand within each other. How long a list is the requester may say, and nothing
-/// ends an evaluation before its time.
+/// How many macros over lists may be nested. The requester decides how long a list is, and nothing interrupts an evaluation.
 const MAX_LOOPS: usize = 2;
 
 /// What ends a line.
@@ -30,15 +29,15 @@ pub(super) const BREAKS: [char; 2] = ['\n', '\r'];
 
 /// What the check of a condition has found in it.
 pub(super) struct Findings {
-    /// The names of attributes and the labels that stand in it.
+    /// The attributes and the labels that it names.
     pub(super) names: BTreeSet<String>,
-    /// The patterns that it needs, from the first to the last.
+    /// The patterns that it uses, in their order.
     pub(super) patterns: Vec<PatternUse>,
 }
 
-/// Checks that the expression names only what there is, applies functions to what they take, and gives a bool, and makes
-/// of it what is to be evaluated.
-/// Where it stands on `several_lines`, no text in it may have a line break.
+/// Checks an expression, and rewrites it to the one that is evaluated. It may name only attributes, variables and functions
+/// that exist, each function has to take its arguments, and the result has to be a bool. If it is written on `several_lines`,
+/// no text in it may have a line break.
 pub(super) fn check_condition(
     expression: &mut IdedExpr,
     env: &Arc<Env>,
@@ -64,19 +63,19 @@ struct Checked {
 struct Bound {
     name: String,
     value: Checked,
-    /// What the macro goes over, if it is the same for every request.
+    /// The list that the macro goes over, if it is the same for every request.
     range: Option<IdedExpr>,
 }
 
 struct Checker<'a> {
     env: &'a Arc<Env>,
     several_lines: bool,
-    /// How many macros that go over a list are around what is looked at.
+    /// How many macros over lists are around the expression that is being checked.
     loops: usize,
     /// Innermost last.
     bound: Vec<Bound>,
     depth: usize,
-    /// How many variables were met so far: where none is met, an expression is the same for every request.
+    /// How many variables were found so far. An expression in which none was found is the same for every request.
     variables: usize,
     findings: Findings,
 }
@@ -153,7 +152,7 @@ impl Checker<'_> {
         Ok(Checked { kind: if select.test { Bool } else { kind }, origin })
     }
 
-    /// Keeps what the owner calls something of the request; the keys of the expression's own maps are no such names.
+    /// Notes an attribute or a label that the owner wrote. Keys of the expression's own maps are neither.
     fn note_name(&mut self, of: &Kind, name: &str) {
         if matches!(of, User | Repo | Answers) {
             self.findings.names.insert(name.to_owned());
@@ -175,7 +174,7 @@ impl Checker<'_> {
         Ok(Checked { kind, origin: keys.origin.max(values.origin) })
     }
 
-    /// The one kind that all of these have, or are made to have. Of mixed kinds a comparison would be silently false.
+    /// The kind that all of these have or are converted to. If kinds were mixed, a comparison would be silently false.
     fn check_all(&mut self, expressions: Vec<&mut IdedExpr>) -> Result<Checked, String> {
         let mut common = Checked { kind: Any, origin: Origin::Rule };
         let mut members = Vec::with_capacity(expressions.len());
@@ -193,8 +192,8 @@ impl Checker<'_> {
         Ok(common)
     }
 
-    /// Something that is used as a value, which `user` and `repo` are not: of one that was put elsewhere it could not be
-    /// told which attributes it has.
+    /// Checks an expression that is used as a value. `user` and `repo` are not values: in a list or a map, for instance, it
+    /// would be unknown which attributes they have.
     fn value(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
         match self.check(expression)? {
             Checked { kind: of @ (User | Repo), .. } => {
@@ -204,7 +203,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `exists`, `all`, `exists_one`, `map` and `filter` after the parser has spelt them out.
+    /// `exists`, `all`, `exists_one`, `map` and `filter`, which the parser has expanded.
     fn comprehension(&mut self, c: &mut ComprehensionExpr) -> Result<Checked, String> {
         let range = self.check(&mut c.iter_range)?;
         let each = match range.kind {
@@ -217,7 +216,7 @@ impl Checker<'_> {
         self.loops += 1;
         if self.loops > MAX_LOOPS {
             return Err(
-                "it goes over a list within a list within a list; two within each other are taken".to_owned()
+                "it goes over a list within a list within a list; nest at most two of them".to_owned()
             );
         }
         let outer = self.bound.len();
@@ -293,7 +292,7 @@ impl Checker<'_> {
         Ok(Checked { kind, origin })
     }
 
-    /// Rewrites `text.matches(pattern)` to what calls a compiled pattern.
+    /// Rewrites `text.matches(pattern)` to a call that uses a compiled pattern.
     fn compile_later(&mut self, call: &mut CallExpr, on_name: bool) {
         let mut operands: Vec<IdedExpr> = call.target.take().map(|target| *target).into_iter().collect();
         operands.append(&mut call.args);
@@ -307,11 +306,11 @@ impl Checker<'_> {
         operands.push(IdedExpr { id: 0, expr: Expr::Ident(PATTERNS.to_owned()) });
         let function = if on_name { MATCHES_NAME } else { MATCHES };
         *call = CallExpr { func_name: function.to_owned(), target: None, args: operands };
-        // The patterns are not there yet, so it cannot be tried out.
+        // The patterns are not compiled yet, so the call cannot be tried out.
         self.variables += 1;
     }
 
-    /// A time zone can be wrong by itself.
+    /// A constant time zone may be wrong although the time is not constant. It is tried out on a sample time.
     fn try_time_zone(&self, call: &CallExpr, operands: &[Kind]) -> Result<(), String> {
         let ([Timestamp, Text | Name], [zone @ IdedExpr { expr: Expr::Literal(_), .. }]) =
             (operands, call.args.as_slice())

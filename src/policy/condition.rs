@@ -18,14 +18,14 @@ const MAX_LENGTH: usize = 4096;
 
 /// A checked expression that gives a bool.
 pub(super) struct Condition {
-    /// What the owner has written.
+    /// The expression, as the owner has written it.
     source: Box<str>,
-    /// What is evaluated.
+    /// The expression that is evaluated.
     checked: Expression,
     /// The attributes and labels that the expression names outright: those may be repeated in an explanation. Any
     /// other key may be what the requester wrote.
     names: BTreeSet<String>,
-    /// Whether it compares anything else of the requester with a name.
+    /// Whether it compares an answer, an id or a full name with a name, and so reads [`FOLDED_FIELDS`] or [`FOLDED_USER`].
     reads_folded: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The values of constants, which are known when a policy is read.
+//! Evaluates constant expressions when a policy is read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::patterns::Patterns;
 /// The most patterns that one call of `matches` may choose from.
 const MAX_CHOICE: usize = 1000;
 
-/// A pattern in a call of `matches`. It is constant, but the variables of macros around it may stand in it.
+/// A pattern in a call of `matches`. It is constant, but it may use the variables of macros around it.
 pub(super) struct PatternUse {
     pub(super) pattern: IdedExpr,
     /// Whether it is tried on a name, whose case does not matter.
@@ -28,7 +28,7 @@ pub(super) struct Scope {
 }
 
 impl PatternUse {
-    /// Compiles every text that the pattern may be.
+    /// Compiles each value that the pattern can have.
     pub(super) fn compile(mut self, env: &Arc<Env>, patterns: &mut Patterns) -> Result<(), String> {
         if self.leave_out_unused_scopes().contains(PATTERNS) {
             return Err(
@@ -40,7 +40,8 @@ impl PatternUse {
         texts.iter().try_for_each(|text| patterns.add(text, self.on_name))
     }
 
-    /// Returns the variables that are left, those that the expressions bind themselves included.
+    /// Drops the scopes whose variables the pattern does not use. Returns all variables that the pattern and the remaining
+    /// lists name.
     fn leave_out_unused_scopes(&mut self) -> BTreeSet<String> {
         let mut used = BTreeSet::new();
         note_variables(&self.pattern, &mut used);
@@ -55,7 +56,7 @@ impl PatternUse {
     }
 }
 
-/// Collects what an expression may be, for all that the variables may be.
+/// Collects all values of an expression, over all values of the variables of its scopes.
 fn choices(
     expression: &IdedExpr,
     scopes: &[Scope],
@@ -65,7 +66,9 @@ fn choices(
 ) -> Result<(), String> {
     *steps += 1;
     if *steps > MAX_CHOICE {
-        return Err(format!("a call of `matches` chooses from more than {MAX_CHOICE} patterns"));
+        return Err(format!(
+            "a call of `matches` chooses from more than {MAX_CHOICE} patterns; split the rule"
+        ));
     }
     let Some((Scope { variable, range }, inner)) = scopes.split_first() else {
         if let Value::String(text) = evaluate(expression, context)? {
@@ -95,7 +98,7 @@ pub(super) fn describe(error: &ExecutionError) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Collects all variables that an expression names, also those that it binds itself.
+/// Collects all variables that an expression names, including those that its own macros bind.
 pub(super) fn note_variables(expression: &IdedExpr, variables: &mut BTreeSet<String>) {
     let mut note = |expression: &IdedExpr| note_variables(expression, variables);
     match &expression.expr {

@@ -15,8 +15,7 @@ pub(super) enum Kind {
     Uint,
     Double,
     Text,
-    /// A text that the Hub or mail takes for the same in capital letters, or one that was made from such a text. A value of
-    /// this kind has no capital letters of ASCII.
+    /// A text whose case the Hub or mail ignores, or a text that was made from one. A value of this kind is in ASCII lower case.
     Name,
     Bytes,
     Null,
@@ -196,8 +195,8 @@ impl Kind {
         self.join(other).is_some()
     }
 
-    /// The kind that both are or become when they meet: what is in an empty list may be taken for anything, and a text beside
-    /// a name becomes one.
+    /// The common kind of two values that are compared or put into one list. The elements of an empty list may be of any kind,
+    /// and a text beside a name becomes a name.
     pub(super) fn join(&self, other: &Kind) -> Option<Kind> {
         match (self, other) {
             (Any, kind) | (kind, Any) => Some(kind.clone()),

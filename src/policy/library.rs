@@ -1,5 +1,5 @@
-//! The functions that rules call: those of CEL, and ours that a checked expression calls in their place. No source text can
-//! name ours.
+//! The functions that rules call: those of CEL, and our own, which the check puts in their place. The names of our own begin with
+//! `@`, so the text of a rule cannot name them.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -18,20 +18,20 @@ use super::patterns::Patterns;
 /// `@matches(text, pattern, @patterns)`.
 pub(super) const MATCHES: &str = "@matches";
 
-/// The same on a name.
+/// `@matches_name(name, pattern, @patterns)`: the same for a name.
 pub(super) const MATCHES_NAME: &str = "@matches_name";
 
-/// `@fold(text)`, or `@fold(value, shape)`: a value in which texts have become names.
+/// `@fold(text)`, or `@fold(value, shape)`: converts the texts in a value to names.
 pub(super) const FOLD: &str = "@fold";
 
 /// `@answer(fields, name)`: the answer under a label that is a name.
 pub(super) const ANSWER: &str = "@answer";
 
-/// `@has_label(fields, name)`: whether there is one.
+/// `@has_label(fields, name)`: whether there is such a label.
 pub(super) const HAS_LABEL: &str = "@has_label";
 
-/// Where in a value texts become names. A shape is written in these letters, outermost first; after that of a map comes the
-/// shape of its keys and then that of its values.
+/// Where in a value texts become names. A shape is written in these letters, outermost first. The letter of a map is followed
+/// by the shape of its keys, and then by the shape of its values.
 pub(super) struct Shape;
 
 impl Shape {
@@ -41,7 +41,8 @@ impl Shape {
     pub(super) const MAP: &str = "m";
 }
 
-/// `fields` and `user` once more, where all texts are names. They are folded once for a request, and not in each step of a macro.
+/// Copies of `fields` and `user` in which all texts are names. They are folded once for a request, and not in each step of a
+/// macro.
 pub(super) const FOLDED_FIELDS: &str = "@fields";
 pub(super) const FOLDED_USER: &str = "@user";
 
@@ -168,7 +169,7 @@ fn has_label<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execut
     Ok(CowVal::owned(CelBool::from(is_there)))
 }
 
-/// The answers whose label is a name, in whatever case.
+/// The answers whose label equals a name, whatever the case.
 fn labelled<'a, 'v>(
     fields: &'a (dyn Val + 'v),
     name: &'a (dyn Val + 'v),

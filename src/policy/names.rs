@@ -1,7 +1,7 @@
-//! Names, whose case neither the Hub nor mail distinguishes. Rules see them without the capital letters of ASCII; here, what is
-//! compared with a name or put beside one in a list loses them as well.
+//! Names, whose case the Hub and mail ignore. Rules see them in ASCII lower case. A text that is compared with a name, or stands
+//! beside one in a list, is converted to ASCII lower case here.
 //!
-//! No other letters are changed: to Unicode a Kelvin sign is an upper-case `k`, and `kaggle.com` must be nobody else's.
+//! No other letters are changed. In Unicode a Kelvin sign is an upper-case `k`, and no other domain may pass for `kaggle.com`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,12 +12,13 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 use super::kinds::Kind::{self, Answers, List, Map, Name, Text};
 use super::library::{ANSWER, FOLD, FOLDED_FIELDS, FOLDED_USER, HAS_LABEL, Shape};
 
-/// A text without the capital letters of ASCII.
+/// A text with its ASCII letters in lower case.
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
     if has_capitals(text.as_bytes()) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }
 
-/// Looks at eight bytes at a time: a rule may compare an answer of 100 KB with each of many names.
+/// Whether a text has upper-case ASCII letters. Looks at eight bytes at a time, because a rule may compare an answer of 100 KB
+/// with each of many names.
 fn has_capitals(text: &[u8]) -> bool {
     const EACH: u64 = u64::MAX / 0xff;
     let (eights, rest) = text.as_chunks();
@@ -32,7 +33,7 @@ fn has_capitals(text: &[u8]) -> bool {
     eights.iter().any(has_capital) || rest.iter().any(u8::is_ascii_uppercase)
 }
 
-/// Makes the operands of a comparison or a sum names on both sides if they are on one.
+/// If one operand of a comparison or a sum is a name, converts the other one to a name, too.
 pub(super) fn convert_operands(
     call: &mut CallExpr,
     kinds: &[Kind],
@@ -49,7 +50,7 @@ pub(super) fn convert_operands(
         .try_for_each(|((operand, from), to)| convert(operand, from, to, is_bound))
 }
 
-/// The kinds that operands need so that a name is compared as one.
+/// The kinds that the operands have to be converted to, so that names are compared without their case.
 fn wanted(function: &str, kinds: &[Kind]) -> Option<Vec<Kind>> {
     let boxed = Box::new;
     match (function, kinds) {
@@ -89,7 +90,7 @@ fn wanted(function: &str, kinds: &[Kind]) -> Option<Vec<Kind>> {
     }
 }
 
-/// Labels are exact, but a name that is looked up among them is not.
+/// Labels are compared exactly, except with a name: then the case does not matter.
 fn look_up_label(call: &mut CallExpr, kinds: &[Kind]) {
     match (call.func_name.as_str(), kinds) {
         (op::INDEX, [Answers, Name]) => ANSWER.clone_into(&mut call.func_name),
@@ -101,8 +102,8 @@ fn look_up_label(call: &mut CallExpr, kinds: &[Kind]) {
     }
 }
 
-/// Makes an expression of one kind one of another, which differs in nothing but that texts are names. Variables that a macro
-/// has bound are not those of the request.
+/// Converts an expression from one kind to another that differs only in that texts are names. `is_bound` says whether a macro has
+/// bound a variable, so that it is not one of the request's.
 pub(super) fn convert(
     expression: &mut IdedExpr,
     from: &Kind,
@@ -148,7 +149,7 @@ pub(super) fn convert(
     Ok(())
 }
 
-/// Makes `fields['Label']` and `user.fullname` read what was folded already.
+/// Makes `fields['Label']` and `user.fullname` read the copies that are folded already.
 fn take_from_folded(expression: &mut IdedExpr, is_bound: &impl Fn(&str) -> bool) -> bool {
     let operand = match &mut expression.expr {
         Expr::Select(select) => Some(&mut *select.operand),
@@ -177,7 +178,7 @@ fn fold_when_evaluated(expression: &mut IdedExpr, shape: Option<String>) {
     expression.expr = Expr::Call(CallExpr { func_name: FOLD.to_owned(), target: None, args });
 }
 
-/// Where in a value texts become names, or nothing if none does.
+/// The [`Shape`] that says where in a value texts become names, or nothing if none does.
 fn shape(from: &Kind, to: &Kind) -> Option<String> {
     match (from, to) {
         (Text, Name) => Some(Shape::NAME.to_owned()),
@@ -199,7 +200,7 @@ mod tests {
     use super::fold;
 
     #[test]
-    fn folding_changes_the_capital_letters_of_ascii_and_no_others() {
+    fn folding_changes_only_upper_case_ascii_letters() {
         for c in ('\0'..='\u{2ff}').chain(['\u{212a}', '\u{ff21}', '\u{10ffff}']) {
             for place in 0..20 {
                 let text = format!("{}{c}{}", "a".repeat(place), "é".repeat(7));

@@ -1,10 +1,10 @@
-//! Where a value comes from. A requester never writes part of a rule: if an answer could become a pattern, whoever answers
-//! `.*` would match it.
+//! Where a value comes from. A requester never writes part of a rule. If an answer could become a pattern, a requester who
+//! answers `.*` would match it.
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 
-/// Who decides what a value is; whoever has the least trust of all that it was made from.
+/// Who decides what a value is. If a value was made from several others, the least trusted of them counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
     /// The rule itself: it is the same for every request and every repo.
@@ -16,14 +16,14 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// Where the variables come from that no macro has bound.
+    /// The origin of a variable that no macro has bound.
     pub(super) fn of_variable(name: &str) -> Self {
         if matches!(name, "repo" | "now") { Self::Owner } else { Self::Requester }
     }
 }
 
-/// Checks that the argument of a text function is constant. The first of the `origins` is that of the text that is
-/// searched, and the other that of the argument.
+/// Checks that the argument of a text function is constant. The first of the `origins` is that of the text that
+/// is searched; the second is that of the argument.
 pub(super) fn check_argument(
     call: &CallExpr,
     origins: &[Origin],
@@ -52,12 +52,12 @@ pub(super) fn check_argument(
         ));
     }
     let risk =
-        if name == "matches" { "`.*` would match every text" } else { "An empty text is in every text" };
+        if name == "matches" { "`.*` would match every text" } else { "Every text contains an empty one" };
     let instead = instead(searched, argument, source);
     Err(format!("{reads}, which the requester writes. {risk}. Use a constant {what}{instead}"))
 }
 
-/// What was probably meant.
+/// A hint at what the owner probably meant.
 fn instead(searched: &IdedExpr, argument: &IdedExpr, source: &IdedExpr) -> String {
     let is_text = !matches!(&source.expr, Expr::Ident(name) if name == "requested_at");
     match (&searched.expr, &argument.expr) {
@@ -71,7 +71,7 @@ fn instead(searched: &IdedExpr, argument: &IdedExpr, source: &IdedExpr) -> Strin
     }
 }
 
-/// The first path in an expression that begins with such a variable.
+/// The first path in an expression that begins with a variable for which `is_meant` is true.
 fn find<'a>(expression: &'a IdedExpr, is_meant: &impl Fn(&str) -> bool) -> Option<&'a IdedExpr> {
     let mut root = expression;
     while let Some((operand, _)) = step(root) {

@@ -1,6 +1,6 @@
 //! The patterns of `matches`: each is compiled once, when the policy is read, and bounded in size.
 //!
-//! They mean what they mean to cel-go: `\w`, `\d`, `\s` and `\b` know ASCII only, and everything else knows Unicode.
+//! They mean the same as in cel-go: `\w`, `\d`, `\s` and `\b` know ASCII only, and everything else knows Unicode.
 
 mod syntax;
 
@@ -30,9 +30,9 @@ pub(super) const MAX_SEARCHED: usize = 8 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     exact: HashMap<String, Pattern>,
-    /// Those that are tried on names, which have no capital letters of ASCII.
+    /// Patterns for names, which are in ASCII lower case.
     of_names: HashMap<String, Pattern>,
-    /// How many bytes they take.
+    /// How many bytes the compiled patterns take.
     size: usize,
     /// How many bytes are kept from one search to the next.
     kept: AtomicUsize,
@@ -41,7 +41,8 @@ pub(super) struct Patterns {
 #[derive(Debug)]
 struct Pattern {
     automaton: DFA,
-    /// What searches have found out of the automaton so far. Two searches at the same time do not share it.
+    /// The states of the automaton that earlier searches have computed. A search takes them out, so two searches never share
+    /// them.
     cache: Mutex<Option<Box<Cache>>>,
 }
 
@@ -122,7 +123,7 @@ fn compile(pattern: &str, on_name: bool) -> Result<DFA, String> {
     DFA::builder().configure(config).build_from_nfa(states).map_err(|_| too_large())
 }
 
-/// A pattern that holds one is a slip: in CEL, as in JSON, `'\b'` is a backspace.
+/// What to write instead of a control character. It is a slip in a pattern: in CEL, as in JSON, `'\b'` is a backspace.
 fn control_character(control: char) -> String {
     let (name, escape) = match control {
         '\u{7}' => ("a bell", "\\a"),

@@ -1,5 +1,4 @@
-//! Which requests no rule may decide: a text in them does not say what it seems to say, or there is more of it than a
-//! policy reads.
+//! Which requests no rule may decide, because a text in them can be read in more than one way, or because they are too large.
 
 use crate::model::{AccessRequest, User};
 
@@ -8,7 +7,7 @@ use super::{MAX_LIST, MAX_NAME, MAX_TEXT};
 /// The longest domain that the domain name system allows, in bytes.
 const MAX_DOMAIN: usize = 253;
 
-/// Why a request cannot be decided by any rule, without repeating any of it.
+/// Why no rule may decide a request, if so. The text repeats nothing that the requester wrote.
 pub(super) fn doubt(request: &AccessRequest) -> Option<&'static str> {
     request.doubt.or_else(|| excess(request)).or_else(|| {
         let email = request.user.email.as_deref()?;
@@ -16,7 +15,7 @@ pub(super) fn doubt(request: &AccessRequest) -> Option<&'static str> {
     })
 }
 
-/// What there is more of in a request than the checks at start-up assume.
+/// In what respect a request is larger than the checks at start-up assume.
 fn excess(request: &AccessRequest) -> Option<&'static str> {
     let AccessRequest { request_id: _, user, requested_at: _, fields, doubt: _ } = request;
     let User { id, name, fullname, email, pro: _, verified_orgs, orgs } = user;

@@ -67,7 +67,7 @@ impl<'a> Sizes<'a> {
     fn variable(&self, name: &str) -> Size {
         match self.bound.iter().rev().find(|(bound, _)| *bound == name) {
             Some((_, size)) => size.clone(),
-            // There is one for all requests.
+            // The patterns are shared by all requests, so they count for none.
             None if name == PATTERNS => Text(0),
             None if name == "fields" || name == FOLDED_FIELDS => List(MAX_LIST, Box::new(Text(MAX_TEXT))),
             None => Text(MAX_TEXT),

@@ -1,5 +1,5 @@
-//! Writing decisions while the page that they were made from is young: in batches where the Hub takes them, one by one where it
-//! does not. Each attempt is made once. Whether it is made again is decided by whoever reads the list again.
+//! Writing decisions while the page that they were made from is not too old: in batches if the Hub takes them, else one by one.
+//! Each write is attempted once here. The review decides after reading the list again whether to make another attempt.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use super::queue::{Decided, Group};
 use crate::hub::{Answer, Handled, HubError, Moment, Problem, RepoCalls};
 use crate::model::Identity;
 
-/// How many requests of a batch that was refused are tried by themselves before the others are.
+/// How many requests of a refused batch are written one by one before the others are tried.
 const PROBES: usize = 3;
 
 /// What became of an attempt to write a decision, and when the attempt ended.
@@ -36,10 +36,10 @@ impl<'a> Writer<'a> {
         let mut written = fail_each(exhausted, &HubError::new("POST", Problem::Stale));
         let all_have = |of: fn(&Decided) -> bool| decided.iter().all(of);
         let by_request_id =
-            self.calls.may_batch_by_request_id() && all_have(|one| one.names.request_id.is_some());
+            self.calls.may_batch_by_request_id() && all_have(|one| one.identities.request_id.is_some());
         let can_batch = decided.len() > 1
             && !self.no_batch.load(Ordering::Relaxed)
-            && (by_request_id || all_have(|one| one.names.user.is_some()));
+            && (by_request_id || all_have(|one| one.identities.user.is_some()));
         written.extend(if can_batch {
             self.write_batch(decided, &answer, by_request_id).await
         } else {
@@ -50,8 +50,9 @@ impl<'a> Writer<'a> {
 
     async fn write_batch(&self, decided: Vec<Decided>, answer: &Answer, by_request_id: bool) -> Vec<Written> {
         let (page, mut decided) = (oldest_page(&decided, self.calls.now()), decided);
-        let name =
-            |one: &Decided| if by_request_id { &one.names.request_id } else { &one.names.user }.clone();
+        let name = |one: &Decided| {
+            if by_request_id { &one.identities.request_id } else { &one.identities.user }.clone()
+        };
         let identities: Vec<Identity> = decided.iter().filter_map(name).collect();
         let result = self.calls.batch(&identities, answer, page).await;
         let is_sent = !matches!(&result, Err(error) if is_unsent(error));
@@ -63,12 +64,12 @@ impl<'a> Writer<'a> {
             Ok(handled) => {
                 let is_unknown = |one: &Handled| matches!(one, Handled::Gone | Handled::NoUser);
                 if by_request_id && handled.iter().all(is_unknown) {
-                    // Whether a batch may name a request by its id is unknown of the Hub; so this says that it may not.
+                    // It is unknown whether the Hub's batch takes `requestId`. That it knows none of them says that it does not.
                     self.calls.stop_batching_by_request_id();
                     return Box::pin(self.write(Group { answer: answer.clone(), decided })).await;
                 }
                 for (one, _) in decided.iter_mut().zip(&handled).filter(|(_, handled)| is_unknown(handled)) {
-                    if by_request_id && one.names.user.is_none() {
+                    if by_request_id && one.identities.user.is_none() {
                         one.attempts.tried.batch = true;
                     } else {
                         one.note_unknown(by_request_id);
@@ -107,7 +108,7 @@ impl<'a> Writer<'a> {
     }
 
     async fn write_one(&self, mut one: Decided, answer: &Answer) -> Written {
-        let identity = one.names.alone(one.attempts.tried).cloned();
+        let identity = one.identities.for_handle(one.attempts.tried).cloned();
         let result = match &identity {
             Some(identity) if one.attempts.made < MAX_ATTEMPTS => {
                 self.calls.handle(identity, answer, Some(one.page)).await
@@ -128,15 +129,15 @@ impl<'a> Writer<'a> {
 }
 
 impl Decided {
-    /// The Hub did not know the request by this name.
+    /// Notes that the Hub did not know the request by its id, or by its user.
     fn note_unknown(&mut self, by_request_id: bool) {
         let tried = &mut self.attempts.tried;
         *if by_request_id { &mut tried.request_id } else { &mut tried.user } = true;
-        self.attempts.has_one_name = self.names.has_one();
+        self.attempts.has_one_identity = self.identities.has_one();
     }
 }
 
-/// For how many stalls an attempt counts. An answer that is too large would be as large again, so it is the last.
+/// How many stalls an attempt counts for. An answer that is too large would be as large again, so it is the last.
 fn stalls(error: &HubError) -> u8 {
     match error.problem {
         Problem::TooSlow => 1,
@@ -145,7 +146,7 @@ fn stalls(error: &HubError) -> u8 {
     }
 }
 
-/// Whether no attempt was made.
+/// Whether the call was not sent, so that it is no attempt.
 fn is_unsent(error: &HubError) -> bool {
     let is_early = matches!(
         error.problem,
@@ -154,7 +155,7 @@ fn is_unsent(error: &HubError) -> bool {
     is_early && !error.may_be_done
 }
 
-/// The time of the oldest page that these were decided from.
+/// When the oldest page arrived that these decisions were made from.
 fn oldest_page(decided: &[Decided], now: Moment) -> Option<Moment> {
     decided.iter().map(|one| one.page).max_by_key(|page| page.age_at(now))
 }

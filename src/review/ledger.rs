@@ -1,5 +1,5 @@
-//! What this run knows of each request: which are settled, which are being written, and of which the Hub has not said what it
-//! did. A page lists a request, and the ledger says what to do about it.
+//! What this run knows of each request: whether it is settled, is being written, or is in doubt because the Hub has not said
+//! what it did. When a page lists a request, the ledger says what to do about it.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -14,10 +14,11 @@ use crate::model::{AccessRequest, Decision, Identity, Outcome};
 /// The most write attempts for one request in a run, across all readings of the list.
 pub(super) const MAX_ATTEMPTS: u8 = 8;
 
-/// The most of these attempts that may end without a word from the Hub. Each takes seconds.
+/// The most of these attempts that may time out. Each takes seconds.
 pub(super) const MAX_STALLS: u8 = 3;
 
-/// A request, and whose it is. The same request has the same `requestId`, else the same user and timestamp.
+/// Hashes of a request and of its user. Two entries are the same request if they have the same `requestId` and timestamp, or
+/// without a `requestId` the same user and timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     request: u64,
@@ -29,18 +30,18 @@ pub(super) struct Key {
 pub(super) struct Attempts {
     pub(super) made: u8,
     pub(super) stalled: u8,
-    /// By which names the Hub was asked that then knew no such request.
+    /// Which identities of the request the Hub did not know.
     pub(super) tried: Tried,
-    /// Whether the request has only one name.
-    pub(super) has_one_name: bool,
+    /// Whether the request has only one identity.
+    pub(super) has_one_identity: bool,
 }
 
 /// What to do about a request that a page lists.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Listed {
+pub(super) enum ListedAction {
     /// Nothing: it is settled, it is being written, or the page is too old to say anything new.
     Ignore,
-    /// Decide it, after so many attempts.
+    /// Decide it. These attempts were made before.
     Decide(Attempts),
     /// It was decided and is not written again in this run.
     GiveUp(Outcome),
@@ -56,9 +57,9 @@ enum State {
     Sent,
     /// Nothing was written: decide it when it is listed again.
     PutOff,
-    /// The attempt that ended then may have been carried out.
+    /// In doubt: the attempt that ended then may have been carried out.
     InDoubt(Instant),
-    /// The Hub said then that there is no such request.
+    /// The Hub answered then that there is no such request.
     Gone(Instant),
 }
 
@@ -106,17 +107,17 @@ pub(super) struct Ledger {
     held: HashSet<u64>,
     /// Requests that the Hub said it has written.
     done: HashSet<u64>,
-    /// Those of them that a page may still list, because the list lags: until when.
+    /// Those of them that a page may still list because the list lags. A page that is requested at this time or later may not.
     fresh: HashMap<u64, Instant>,
     last_answer: Option<Instant>,
-    /// Whether a page has listed something that was not looked at.
+    /// Whether a page has listed a request that was left for another reading.
     overlooked: bool,
-    /// Requests that were written and are listed all the same.
+    /// Requests that the Hub said it has written, and still lists after [`LIST_LAG`].
     relisted: HashSet<u64>,
 }
 
 impl Ledger {
-    /// What a request is known by; nothing if it names neither itself nor a user.
+    /// The key of a request; nothing if it has neither an id nor a user.
     pub(super) fn key(&self, request: &AccessRequest) -> Option<Key> {
         let identity = request.identity()?;
         let user = &request.user;
@@ -133,10 +134,10 @@ impl Ledger {
         self.held.len()
     }
 
-    /// A page that was requested then lists a request.
-    pub(super) fn list(&mut self, key: Key, requested: Instant, pass: u32) -> Listed {
+    /// Says what to do about a request, now that a page which was requested at `requested` lists it.
+    pub(super) fn on_listed(&mut self, key: Key, requested: Instant, pass: u32) -> ListedAction {
         if self.held.contains(&key.request) {
-            return Listed::Ignore;
+            return ListedAction::Ignore;
         }
         if let Some(open) = self.open.get_mut(&key.request) {
             open.pass = pass;
@@ -145,10 +146,10 @@ impl Ledger {
                 State::PutOff => true,
                 State::InDoubt(ended) | State::Gone(ended) => requested >= ended + LIST_LAG,
             };
-            return match (is_news, open.last_word()) {
-                (false, _) => Listed::Ignore,
-                (true, Some(outcome)) => Listed::GiveUp(outcome),
-                (true, None) => Listed::Decide(open.attempts),
+            return match (is_news, open.final_outcome()) {
+                (false, _) => ListedAction::Ignore,
+                (true, Some(outcome)) => ListedAction::GiveUp(outcome),
+                (true, None) => ListedAction::Decide(open.attempts),
             };
         }
         if self.done.contains(&key.request) {
@@ -156,25 +157,25 @@ impl Ledger {
             if !is_fresh {
                 self.relisted.insert(key.request);
             }
-            return Listed::Ignore;
+            return ListedAction::Ignore;
         }
         let other = key.user.and_then(|user| Some((*self.users.get(&user)?, user)));
-        let Some((request, user)) = other else { return Listed::Decide(Attempts::default()) };
+        let Some((request, user)) = other else { return ListedAction::Decide(Attempts::default()) };
         match self.open.get(&request).map(|open| &open.state) {
-            Some(State::Queued) => Listed::Contradicts(Key { request, user: Some(user) }),
-            Some(State::PutOff | State::Gone(_)) | None => Listed::Decide(Attempts::default()),
+            Some(State::Queued) => ListedAction::Contradicts(Key { request, user: Some(user) }),
+            Some(State::PutOff | State::Gone(_)) | None => ListedAction::Decide(Attempts::default()),
             Some(State::InDoubt(ended)) if requested >= *ended + LIST_LAG => {
-                Listed::Decide(Attempts::default())
+                ListedAction::Decide(Attempts::default())
             }
-            // What is on its way to this user may still arrive.
+            // The write about the other request of this user may still arrive, and could hit this one.
             Some(State::Sent | State::InDoubt(_)) => {
                 self.overlooked = true;
-                Listed::Ignore
+                ListedAction::Ignore
             }
         }
     }
 
-    /// Something that a page lists was not looked at: the list has to be read again.
+    /// A page listed requests that were not decided, so the list has to be read again.
     pub(super) fn overlook(&mut self) {
         self.overlooked = true;
     }
@@ -241,29 +242,32 @@ impl Ledger {
             }
         };
         open.state = state;
-        // That the page had become too old says less than why an attempt before it failed.
-        open.error = error.filter(|error| open.error.is_none() || !error.is_unsent()).or(open.error.take());
+        // Why an earlier attempt failed says more than that a page was too old.
+        open.error =
+            error.filter(|error| open.error.is_none() || !error.is_page_too_old()).or(open.error.take());
         None
     }
 
-    /// Ends what is open of a request, which stays on the list.
+    /// Concludes an open request that stays on the list.
     pub(super) fn give_up(&mut self, key: Key, outcome: Outcome) -> Option<Concluded> {
         self.held.insert(key.request);
         self.conclude(key.request, outcome, true)
     }
 
-    /// A page is about to be requested: what it cannot be too early for is no longer remembered by its time.
+    /// Drops the times in `fresh` that no later page can precede: a page that was requested at `requested` has arrived.
     pub(super) fn forget_fresh(&mut self, requested: Instant) {
         self.fresh.retain(|_, until| *until > requested);
     }
 
-    /// Whether a pass over several pages that began then may have been shifted by requests of ours that left the list.
-    pub(super) fn settles(&self) -> Option<Instant> {
+    /// The time from which the list shows everything that this run has written. The pages of a pass that began before may have
+    /// shifted.
+    pub(super) fn settles_at(&self) -> Option<Instant> {
         self.last_answer.map(|answer| answer + LIST_LAG)
     }
 
-    /// From when on the list has to be read again after this pass, which began then, so that it is known what became of everything.
-    pub(super) fn look_again(&mut self, pass: u32, began: Instant, now: Instant) -> Option<Instant> {
+    /// Whether the list has to be read again after this pass, which began at `began`, to know what became of each request; if
+    /// so, the earliest time.
+    pub(super) fn again_from(&mut self, pass: u32, began: Instant, now: Instant) -> Option<Instant> {
         let is_put_off = |open: &Open| matches!(open.state, State::PutOff) && open.pass == pass;
         if std::mem::take(&mut self.overlooked) || self.open.values().any(is_put_off) {
             return Some(now);
@@ -280,17 +284,17 @@ impl Ledger {
         self.relisted.len()
     }
 
-    /// Ends the run: what became of what is still open, as far as the last pass tells. It is `whole` if it began then and nobody
-    /// can have been skipped in it.
+    /// Ends the run. Says what became of the requests that are still open, as far as the last pass tells. `whole` is when that
+    /// pass began, if no request can have been skipped in it.
     pub(super) fn finish(&mut self, pass: u32, whole: Option<Instant>) -> Vec<Concluded> {
         let requests: Vec<u64> = self.open.keys().copied().collect();
         let end = |ledger: &mut Self, request| {
             let open = ledger.open.get(&request)?;
-            let is_off = whole.is_some() && open.pass < pass;
+            let is_off_list = whole.is_some() && open.pass < pass;
             let (outcome, is_known) = match open.state {
-                State::InDoubt(ended) => (Outcome::Unknown, is_off && whole >= Some(ended + LIST_LAG)),
-                State::Gone(ended) => (Outcome::Gone, is_off && whole >= Some(ended + LIST_LAG)),
-                _ if is_off => (Outcome::Gone, true),
+                State::InDoubt(ended) => (Outcome::Unknown, is_off_list && whole >= Some(ended + LIST_LAG)),
+                State::Gone(ended) => (Outcome::Gone, is_off_list && whole >= Some(ended + LIST_LAG)),
+                _ if is_off_list => (Outcome::Gone, true),
                 _ => (Outcome::Failed, false),
             };
             ledger.conclude(request, outcome, is_known)
@@ -317,11 +321,11 @@ impl Ledger {
 }
 
 impl Open {
-    /// What is to be said of it if it is not to be written again although it is listed again.
-    fn last_word(&self) -> Option<Outcome> {
-        let Attempts { made, stalled, tried, has_one_name } = self.attempts;
+    /// Its outcome, if it is listed again but must not be written again.
+    fn final_outcome(&self) -> Option<Outcome> {
+        let Attempts { made, stalled, tried, has_one_identity } = self.attempts;
         let (user, request_id) = (tried.user, tried.request_id);
-        let is_exhausted = user && request_id || has_one_name && (user || request_id);
+        let is_exhausted = user && request_id || has_one_identity && (user || request_id);
         match self.state {
             State::Gone(_) if is_exhausted => Some(Outcome::Stuck),
             _ if made >= MAX_ATTEMPTS || stalled >= MAX_STALLS => Some(Outcome::Failed),

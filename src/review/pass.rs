@@ -1,5 +1,5 @@
-//! Which page is read next: one pass over the list after another, until nobody can have been skipped. It does no I/O, knows no
-//! request, and waits for nothing.
+//! Which page is read next: one pass over the list after another, until no request can have been skipped. This is a pure state
+//! machine: it does no I/O, never waits, and does not look at single requests.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,24 +10,24 @@ use tokio::time::Instant;
 
 use crate::hub::{PAGE, list_from};
 
-/// The fewest entries that the Hub gives in a page, if it is asked for so few.
+/// The fewest entries that are requested in a page.
 const SMALLEST_PAGE: usize = 10;
 
 /// The longest that reading the body of a page may take before the next page is requested with fewer entries.
 const SLOW_BODY: Duration = Duration::from_secs(1);
 
-/// The most passes in a row that bring nothing to an end.
-const MAX_IDLE: u32 = 10;
+/// The most passes in a row in which no request is decided and no write succeeds.
+const MAX_IDLE_PASSES: u32 = 10;
 
-/// What the review tells of a page that it has read.
+/// What the review reports of a page that it has read.
 #[derive(Debug)]
 pub(super) struct PageRead {
     pub(super) url: Url,
-    /// The first page of a pass, whatever its URL.
+    /// Where the next page is, if the Hub says so.
     pub(super) next: Option<Url>,
     /// Whether it has as many entries as were requested.
     pub(super) is_full: bool,
-    /// The same for the same entries.
+    /// A hash that is the same for the same entries.
     pub(super) fingerprint: u64,
     pub(super) oldest: Option<DateTime<Utc>>,
     pub(super) newest: Option<DateTime<Utc>>,
@@ -35,33 +35,33 @@ pub(super) struct PageRead {
     pub(super) body_took: Duration,
 }
 
-/// What the review knows when nothing of a pass is left to be decided or written.
+/// What the review knows between two passes, when nothing is left to be decided or written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct BetweenPasses {
     pub(super) now: Instant,
-    /// From when on something has to be looked at again.
+    /// If the list has to be read again for some request: the earliest time.
     pub(super) again_from: Option<Instant>,
-    /// From when on the list shows all that this run has written.
-    pub(super) settles: Option<Instant>,
+    /// The time from which the list shows everything that this run has written.
+    pub(super) settles_at: Option<Instant>,
 }
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// This page; none is the first one.
+    /// Read this page (`None` is the first one) with at most `limit` entries, and not before `from`.
     Read { page: Option<Url>, limit: usize, from: Instant },
-    /// Nothing: the list is read. Whether nobody can have been skipped, and if not, why.
+    /// The list is read. An error says why requests may have been skipped.
     End(Result<(), &'static str>),
 }
 
-/// To which side of a full page without a next link is looked.
+/// On which side of a full page without a next link the list is probed for further requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Before,
     After,
 }
 
-/// One reading of the list from its first page to its last; and what is carried over to the next.
+/// One reading of the list from its first page to its last, and what is carried over to the next reading.
 #[derive(Debug)]
 pub(super) struct Pass {
     /// 1 for the first one.
@@ -73,13 +73,16 @@ pub(super) struct Pass {
     visited: HashSet<Url>,
     /// Whether it found something to write.
     pub(super) wrote: bool,
-    /// The full pages without a next link.
+    /// The fingerprints of the full pages without a next link.
     unlinked: HashSet<u64>,
-    /// What is left to be looked at before and after them.
+    /// The pages before and after them that are still to be read.
     probes: Vec<(Side, Url)>,
+    /// On which side of a full page the last probe was.
     side: Option<Side>,
+    /// Whether nothing proves that the list ends where the last page ends.
     is_unproven: bool,
     limit: usize,
+    /// How many passes in a row have brought no progress.
     idle: u32,
 }
 
@@ -131,7 +134,7 @@ impl Pass {
         Ok(())
     }
 
-    /// A full page without a next link is no proof of the end: there may be others before and after it.
+    /// A full page without a next link does not prove that the list ends there: there may be more requests before and after it.
     fn end_without_link(&mut self, page: &PageRead) {
         let (Some(oldest), Some(newest), true) =
             (page.oldest, page.newest, self.unlinked.insert(page.fingerprint))
@@ -142,7 +145,7 @@ impl Pass {
         let probe = |side, parameter, at: DateTime<Utc>| {
             (side, list_from(&page.url, parameter, &at.to_rfc3339_opts(SecondsFormat::Millis, true)))
         };
-        // Whether the Hub counts the moment itself in is unknown, and others may have the same timestamp.
+        // It is unknown whether `before` and `after` include the time itself, and other requests may have the same timestamp.
         let bit = TimeDelta::milliseconds(1);
         if self.side != Some(Side::After) {
             self.probes.push(probe(Side::Before, "before", oldest + bit));
@@ -152,12 +155,12 @@ impl Pass {
         }
     }
 
-    /// A page took too long: the next one is requested with half as many entries.
+    /// The next page is requested with half as many entries, but with at least [`SMALLEST_PAGE`].
     pub(super) fn shrink(&mut self) {
         self.shrink_to(SMALLEST_PAGE);
     }
 
-    /// The same, but not below so many.
+    /// The next page is requested with half as many entries, but with at least `least`.
     pub(super) fn shrink_to(&mut self, least: usize) {
         self.limit = (self.limit / 2).max(least).min(self.limit);
     }
@@ -167,20 +170,21 @@ impl Pass {
         self.next.is_some()
     }
 
-    /// This run has come nearer to its end.
+    /// A request was decided or concluded, so the run has not come to a standstill.
     pub(super) fn progress(&mut self) {
         self.idle = 0;
     }
 
-    /// Whether the pass was over several pages, wrote, and leaves a list of one page: then the next one may begin before the last
-    /// writes are answered, for a single page shows everybody at one moment.
+    /// Whether the next pass may begin before the last writes are answered, if the list then fits one page: a single page shows
+    /// all requests at the same time. This pass has to have read several pages and found something to write, so that another
+    /// pass is needed.
     pub(super) fn may_begin_early(&self) -> bool {
         self.pages > 1 && self.wrote && self.unlinked.is_empty()
     }
 
-    /// All pages of the pass are decided, and what was decided is written. What comes next?
-    pub(super) fn next(&mut self, standing: Standing) -> Next {
-        let Standing { now, again_from, settles } = standing;
+    /// What comes next after all pages of the pass are decided, and the decisions are written.
+    pub(super) fn next(&mut self, state: BetweenPasses) -> Next {
+        let BetweenPasses { now, again_from, settles_at } = state;
         if let Some(from) = again_from {
             return self.again(from);
         }
@@ -191,16 +195,19 @@ impl Pass {
             self.side = Some(side);
             return Next::Read { page: Some(page), limit: self.limit, from: now };
         }
-        // Requests that leave the list while it is read may shift the pages behind them, so that somebody is skipped.
-        let unsettled = settles.filter(|settles| self.began.is_none_or(|began| began < *settles));
+        // Requests that leave the list while it is read may shift the pages behind them, so that other requests are skipped.
+        let unsettled = settles_at.filter(|at| self.began.is_none_or(|began| began < *at));
         if self.pages > 1 && self.wrote {
             return self.again(now);
         }
-        if let Some(settles) = unsettled.filter(|_| self.pages > 1 || self.is_unproven) {
-            return self.again(settles);
+        if let Some(settles_at) = unsettled.filter(|_| self.pages > 1 || self.is_unproven) {
+            return self.again(settles_at);
         }
         Next::End(if self.is_unproven {
-            Err("the Hub's list ends with a full page, and nothing proves that nobody is listed behind it")
+            Err(
+                "the Hub's list ends with a full page, so more requests may be listed behind it; decide some held requests on the Hub, so that \
+                 the next run can read the rest",
+            )
         } else {
             Ok(())
         })
@@ -208,8 +215,8 @@ impl Pass {
 
     /// Begins another pass.
     fn again(&mut self, from: Instant) -> Next {
-        if self.idle >= MAX_IDLE {
-            return Next::End(Err("the Hub's list does not come to rest; the next run looks again"));
+        if self.idle >= MAX_IDLE_PASSES {
+            return Next::End(Err("the Hub's list keeps changing; the next run looks again"));
         }
         *self = Self {
             number: self.number + 1,

@@ -12,33 +12,33 @@ use crate::model::{AccessRequest, Decision, Identity};
 #[derive(Debug)]
 pub(super) struct Decided {
     pub(super) key: Key,
-    pub(super) names: Names,
+    pub(super) identities: Identities,
     pub(super) who: Option<Identity>,
     pub(super) requested_at: Option<DateTime<Utc>>,
     pub(super) decision: Decision,
     pub(super) attempts: Attempts,
-    /// When the page arrived that was decided from.
+    /// When the page arrived that the decision was made from.
     pub(super) page: Moment,
 }
 
-/// How a write may name a request.
+/// The identities by which a write may name a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Names {
+pub(super) struct Identities {
     pub(super) request_id: Option<Identity>,
-    /// By the id of the user, else by the name.
+    /// The id of the user, else the user's name.
     pub(super) user: Option<Identity>,
 }
 
-/// By which of its names the Hub did not know a request.
+/// The identities of a request that the Hub did not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tried {
     pub(super) request_id: bool,
     pub(super) user: bool,
-    /// A batch did not know it by its only name, which `handle` may know.
+    /// A batch did not know the only identity of the request. `handle` may know it.
     pub(super) batch: bool,
 }
 
-impl Names {
+impl Identities {
     pub(super) fn of(request: &AccessRequest) -> Self {
         let AccessRequest { request_id, user, .. } = request;
         let by_id = user.id.clone().map(Identity::UserId);
@@ -48,9 +48,9 @@ impl Names {
         }
     }
 
-    /// What names the request alone: `handle` by `requestId` is new on the Hub, so the user goes first. A name that the Hub did
-    /// not know is not used again where there is another.
-    pub(super) fn alone(&self, tried: Tried) -> Option<&Identity> {
+    /// The identity to use with `handle`. The user goes first, because `requestId` is new there. An identity that the Hub did
+    /// not know is used again only if there is no other.
+    pub(super) fn for_handle(&self, tried: Tried) -> Option<&Identity> {
         let by_user = self.user.as_ref().filter(|_| !tried.user);
         by_user.or(self.request_id.as_ref().filter(|_| !tried.request_id)).or(self.user.as_ref())
     }
@@ -60,7 +60,7 @@ impl Names {
     }
 }
 
-/// What is written in one call: up to [`MAX_BATCH`] requests that get the same verdict with the same reason.
+/// The decisions that one call writes: up to [`MAX_BATCH`] requests that get the same verdict with the same reason.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) answer: Answer,
@@ -75,13 +75,13 @@ pub(super) struct Queue {
     arrivals: u64,
 }
 
-/// All that one call could write, if it could carry as many. Requests with and without an id, or a user, are apart, so that a batch
-/// that is refused for one way of naming holds up no other.
+/// All decisions that one call could write, if it could carry so many. Requests that have different identities are kept apart.
+/// So if a batch is refused because of the identities in it, it holds up no other.
 #[derive(Debug)]
 struct Kind {
     answer: Answer,
     named: (bool, bool),
-    /// Those of which the Hub did not know a name are written one by one.
+    /// Whether the Hub did not know an identity of these requests. Then they are written one by one.
     is_single: bool,
     waiting: VecDeque<(u64, Decided)>,
 }
@@ -89,7 +89,7 @@ struct Kind {
 impl Queue {
     pub(super) fn push(&mut self, decided: Decided) {
         let Decision { verdict, reason, .. } = &decided.decision;
-        let named = (decided.names.request_id.is_some(), decided.names.user.is_some());
+        let named = (decided.identities.request_id.is_some(), decided.identities.user.is_some());
         let is_single = decided.attempts.tried != Tried::default();
         let known = self.kinds.iter().position(|kind| {
             kind.answer.verdict == *verdict
@@ -157,9 +157,9 @@ mod tests {
         let decision = Decision { verdict, reason: reason.map(Into::into), grounds: Grounds::NoRule };
         let who = Some(Identity::UserName(name.to_owned()));
         let key = Ledger::default().key(&request).expect("a name");
-        let (names, attempts, page) =
-            (Names::of(&request), Attempts::default(), Moment::now(std::time::SystemTime::now()));
-        Decided { key, names, who, requested_at: None, decision, attempts, page }
+        let (identities, attempts, page) =
+            (Identities::of(&request), Attempts::default(), Moment::now(std::time::SystemTime::now()));
+        Decided { key, identities, who, requested_at: None, decision, attempts, page }
     }
 
     fn names(group: Option<Group>) -> Vec<String> {

@@ -2,8 +2,8 @@
 
 use tokio::time::advance;
 
-use super::pass::{Next, PageRead, Pass, Standing};
-use super::queue::Names;
+use super::pass::{BetweenPasses, Next, PageRead, Pass};
+use super::queue::Identities;
 use super::*;
 use crate::hub::{LIST_LAG, Problem};
 use crate::model::User;
@@ -37,8 +37,8 @@ fn pass(pages: Vec<PageRead>) -> Pass {
     pass
 }
 
-fn at_rest() -> Standing {
-    Standing { now: Instant::now(), again_from: None, settles: None }
+fn at_rest() -> BetweenPasses {
+    BetweenPasses { now: Instant::now(), again_from: None, settles_at: None }
 }
 
 fn first_page(from: Instant) -> Next {
@@ -49,21 +49,21 @@ fn first_page(from: Instant) -> Next {
 async fn pass_ends_once_nobody_can_have_been_skipped() {
     let now = Instant::now();
     let two_pages = || pass(vec![page(Some("https://hub/2")), page(None)]);
-    let settles = Standing { settles: Some(now + LIST_LAG), ..at_rest() };
+    let settles = BetweenPasses { settles_at: Some(now + LIST_LAG), ..at_rest() };
     assert_eq!(pass(vec![page(None)]).next(settles), Next::End(Ok(())), "one page shows everybody");
     assert_eq!(two_pages().next(at_rest()), Next::End(Ok(())), "nobody left");
     assert_eq!(two_pages().next(settles), first_page(now + LIST_LAG), "what was written may still be listed");
     let mut wrote = two_pages();
     wrote.wrote = true;
     assert_eq!(wrote.next(settles), first_page(now));
-    let again = Standing { again_from: Some(now + LIST_LAG), ..at_rest() };
+    let again = BetweenPasses { again_from: Some(now + LIST_LAG), ..at_rest() };
     assert_eq!(pass(vec![page(None)]).next(again), first_page(now + LIST_LAG));
 }
 
 #[tokio::test(start_paused = true)]
 async fn restless_list_is_given_up() {
     let mut pass = pass(vec![page(None)]);
-    let again = Standing { again_from: Some(Instant::now()), ..at_rest() };
+    let again = BetweenPasses { again_from: Some(Instant::now()), ..at_rest() };
     let passes = (0..100).take_while(|_| matches!(pass.next(again), Next::Read { .. })).count();
     assert_eq!(passes, 10);
 }
@@ -103,7 +103,7 @@ async fn full_page_of_which_some_were_written_is_read_again() {
 async fn slow_body_halves_the_next_page_down_to_ten() {
     let limits = (0..9).scan(Pass::new(), |pass, _| {
         pass.read(PageRead { body_took: Duration::from_millis(1001), ..page(None) }).expect("no circle");
-        match pass.next(Standing { again_from: Some(Instant::now()), ..at_rest() }) {
+        match pass.next(BetweenPasses { again_from: Some(Instant::now()), ..at_rest() }) {
             Next::Read { limit, .. } => Some(limit),
             Next::End(_) => None,
         }
@@ -132,8 +132,8 @@ fn sent(attempts: Attempts) -> (Ledger, Key) {
     let (mut ledger, request) = (Ledger::default(), request("r", "ada", 0));
     let key = ledger.key(&request).expect("named");
     let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
-    let (names, page) = (Names::of(&request), Moment::now(std::time::SystemTime::now()));
-    let decided = Decided { key, names, who: None, requested_at: None, decision, attempts, page };
+    let (identities, page) = (Identities::of(&request), Moment::now(std::time::SystemTime::now()));
+    let decided = Decided { key, identities, who: None, requested_at: None, decision, attempts, page };
     ledger.queue(&decided, 1);
     ledger.send(key);
     (ledger, key)
@@ -149,11 +149,11 @@ async fn request_in_doubt_waits_for_a_later_page() {
     let ended = Instant::now();
     let one = Attempts { made: 1, ..Attempts::default() };
     assert!(ledger.written(key, one, Err(lost()), ended).is_none());
-    assert_eq!(ledger.look_again(1, ended, ended), Some(ended + LIST_LAG));
+    assert_eq!(ledger.again_from(1, ended, ended), Some(ended + LIST_LAG));
     let bit = Duration::from_millis(1);
-    assert_eq!(ledger.list(key, ended + LIST_LAG - bit, 2), Listed::Ignore);
-    assert_eq!(ledger.list(key, ended + LIST_LAG, 3), Listed::Decide(one));
-    assert_eq!(ledger.look_again(1, ended + LIST_LAG, ended), None);
+    assert_eq!(ledger.on_listed(key, ended + LIST_LAG - bit, 2), ListedAction::Ignore);
+    assert_eq!(ledger.on_listed(key, ended + LIST_LAG, 3), ListedAction::Decide(one));
+    assert_eq!(ledger.again_from(1, ended + LIST_LAG, ended), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,25 +173,29 @@ async fn written_request_is_ignored_while_the_list_lags() {
     let ended = Instant::now();
     assert!(ledger.written(key, Attempts::default(), Ok(Handled::Done), ended).is_some());
     ledger.forget_fresh(ended);
-    assert_eq!((ledger.list(key, ended, 2), ledger.relisted()), (Listed::Ignore, 0));
+    assert_eq!((ledger.on_listed(key, ended, 2), ledger.relisted()), (ListedAction::Ignore, 0));
     advance(LIST_LAG).await;
     ledger.forget_fresh(Instant::now());
-    assert_eq!((ledger.list(key, Instant::now(), 3), ledger.relisted()), (Listed::Ignore, 1));
+    assert_eq!((ledger.on_listed(key, Instant::now(), 3), ledger.relisted()), (ListedAction::Ignore, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_that_is_gone_by_both_names_is_stuck() {
+async fn request_that_is_gone_by_both_identities_is_stuck() {
     let (mut ledger, key) = sent(Attempts::default());
     let mut attempts = Attempts { made: 1, ..Attempts::default() };
     attempts.tried.user = true;
     ledger.written(key, attempts, Ok(Handled::Gone), Instant::now());
     advance(LIST_LAG).await;
-    assert_eq!(ledger.list(key, Instant::now(), 2), Listed::Decide(attempts), "by its other name");
+    assert_eq!(
+        ledger.on_listed(key, Instant::now(), 2),
+        ListedAction::Decide(attempts),
+        "by its other identity"
+    );
     attempts.tried.request_id = true;
     ledger.written(key, attempts, Ok(Handled::NoUser), Instant::now());
-    assert_eq!(ledger.list(key, Instant::now(), 3), Listed::Ignore);
+    assert_eq!(ledger.on_listed(key, Instant::now(), 3), ListedAction::Ignore);
     advance(LIST_LAG).await;
-    assert_eq!(ledger.list(key, Instant::now(), 4), Listed::GiveUp(Outcome::Stuck));
+    assert_eq!(ledger.on_listed(key, Instant::now(), 4), ListedAction::GiveUp(Outcome::Stuck));
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,8 +204,8 @@ async fn eighth_attempt_is_the_last() {
         let (mut ledger, key) = sent(Attempts::default());
         let attempts = Attempts { made, stalled, ..Attempts::default() };
         ledger.written(key, attempts, Err(HubError::new("POST /x", Problem::Postponed)), Instant::now());
-        let listed = ledger.list(key, Instant::now(), 2);
-        assert_eq!(listed == Listed::GiveUp(Outcome::Failed), expected.is_some(), "{made} {stalled}");
+        let listed = ledger.on_listed(key, Instant::now(), 2);
+        assert_eq!(listed == ListedAction::GiveUp(Outcome::Failed), expected.is_some(), "{made} {stalled}");
     }
 }
 
@@ -209,12 +213,12 @@ async fn eighth_attempt_is_the_last() {
 async fn new_request_waits_while_the_old_one_is_in_doubt() {
     let (mut ledger, old) = sent(Attempts::default());
     let new = ledger.key(&request("r2", "ada", 60)).expect("named");
-    assert_eq!(ledger.list(new, Instant::now(), 1), Listed::Ignore, "a write is under way");
+    assert_eq!(ledger.on_listed(new, Instant::now(), 1), ListedAction::Ignore, "a write is under way");
     let ended = Instant::now();
-    assert_eq!(ledger.look_again(1, ended, ended), Some(ended), "it was overlooked");
+    assert_eq!(ledger.again_from(1, ended, ended), Some(ended), "it was overlooked");
     ledger.written(old, Attempts::default(), Err(lost()), ended);
-    assert_eq!(ledger.list(new, ended, 1), Listed::Ignore);
-    assert_eq!(ledger.list(new, ended + LIST_LAG, 1), Listed::Decide(Attempts::default()));
+    assert_eq!(ledger.on_listed(new, ended, 1), ListedAction::Ignore);
+    assert_eq!(ledger.on_listed(new, ended + LIST_LAG, 1), ListedAction::Decide(Attempts::default()));
 }
 
 #[test]
@@ -222,23 +226,23 @@ fn user_with_two_requests_before_a_write_contradicts() {
     let (mut ledger, request_of_ada) = (Ledger::default(), request("r", "ada", 0));
     let key = ledger.key(&request_of_ada).expect("named");
     let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
-    let (names, page, attempts) =
-        (Names::of(&request_of_ada), Moment::now(std::time::SystemTime::now()), Attempts::default());
-    let decided = Decided { key, names, who: None, requested_at: None, decision, attempts, page };
+    let (identities, page, attempts) =
+        (Identities::of(&request_of_ada), Moment::now(std::time::SystemTime::now()), Attempts::default());
+    let decided = Decided { key, identities, who: None, requested_at: None, decision, attempts, page };
     ledger.queue(&decided, 1);
     let other = ledger.key(&request("r2", "ada", 0)).expect("named");
-    assert_eq!(ledger.list(other, Instant::now(), 1), Listed::Contradicts(key));
+    assert_eq!(ledger.on_listed(other, Instant::now(), 1), ListedAction::Contradicts(key));
     let bob = ledger.key(&request("r3", "bob", 0)).expect("named");
-    assert_eq!(ledger.list(bob, Instant::now(), 1), Listed::Decide(attempts));
+    assert_eq!(ledger.on_listed(bob, Instant::now(), 1), ListedAction::Decide(attempts));
 }
 
 #[test]
-fn names_are_tried_one_after_the_other() {
-    let names = Names::of(&request("r", "ada", 0));
+fn identities_are_tried_one_after_the_other() {
+    let identities = Identities::of(&request("r", "ada", 0));
     let mut tried = queue::Tried::default();
-    assert_eq!(names.alone(tried), Some(&Identity::UserId("ada".to_owned())));
+    assert_eq!(identities.for_handle(tried), Some(&Identity::UserId("ada".to_owned())));
     tried.user = true;
-    assert_eq!(names.alone(tried), Some(&Identity::RequestId("r".to_owned())));
+    assert_eq!(identities.for_handle(tried), Some(&Identity::RequestId("r".to_owned())));
 }
 
 #[test]

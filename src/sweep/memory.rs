@@ -51,7 +51,7 @@ impl Memory {
             sweeps.found.retain(|repo| !is_of_search(repo));
         }
         for repo in repos {
-            // The Hub may spell it otherwise by now.
+            // The Hub may spell its name in another case by now.
             sweeps.found.replace(repo);
         }
         sweeps.found.iter().filter(|repo| is_of_search(repo)).cloned().collect()

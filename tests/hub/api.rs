@@ -182,7 +182,7 @@ fn list(
         Cursor::Points => (paging.cursor, 0),
         Cursor::Counts => (0, paging.cursor),
     };
-    // Whether the moment itself counts is unknown: here it does not.
+    // It is unknown whether the real Hub includes the time itself; here it is excluded.
     let is_between = |request: &AccessRequest| {
         before.is_none_or(|before| request.requested_at < before)
             && after.is_none_or(|after| request.requested_at > after)

@@ -169,19 +169,19 @@ pub struct Repo {
     pub hides_requesters: bool,
     /// Whether entries have a `requestId`: new on the Hub.
     pub has_request_ids: bool,
-    /// Whether a request gets a new `requestId` when it is made again after a reset or a withdrawal. Of the real Hub nobody
-    /// knows.
+    /// Whether a request gets a new `requestId` when it is made again after a reset or a withdrawal. What the real Hub does is
+    /// unknown.
     pub renews_request_ids: bool,
     /// In the order of asking.
     pub requests: Vec<AccessRequest>,
-    /// The places of the requests by what [`index`] makes of a key and its value.
+    /// The places of the requests, by [`index`].
     places: HashMap<String, usize>,
     /// Answered instead of the first page of the pending list, if set.
     pub raw_page: Option<String>,
 }
 
-/// What a request is found by: one of the keys `userId`, `user` and `requestId` of a body, and its value. The case of a user's
-/// name does not matter.
+/// The text that a request is found by: one of the keys `userId`, `user` and `requestId` of a body, and its value. The case of a
+/// user's name does not matter.
 fn index(key: &str, value: &str) -> String {
     let value = if key == "user" { &*value.to_ascii_lowercase() } else { value };
     format!("{key} {value}")
@@ -198,8 +198,8 @@ impl Repo {
         self.ask_at(person, Utc::now() - Duration::from_secs(3600));
     }
 
-    /// Somebody asks for access. If they were reset or have withdrawn the request, they ask again, with a new timestamp.
-    /// Otherwise a second request changes nothing: a rejected requester is silently ignored.
+    /// Somebody asks for access. If they were reset or have withdrawn their request, it is made again, with a new timestamp.
+    /// Otherwise a second request changes nothing; that of a rejected requester is silently ignored.
     pub fn ask_at(&mut self, person: Person, requested_at: DateTime<Utc>) {
         person.email.iter().for_each(|address| kept::seeded(address));
         if let Some(place) = self.places.get(&index("userId", &person.id)).copied() {
@@ -363,8 +363,7 @@ impl fmt::Display for Call {
 }
 
 /// Everything that this Hub knows.
-// Each is a switch of its own.
-#[allow(clippy::struct_excessive_bools)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Model {
     pub token: String,
     pub origin: String,
@@ -385,8 +384,8 @@ pub struct Model {
     pub max_page: usize,
     /// The link to the next page, if it is to be another than the right one.
     pub next_page: Option<String>,
-    /// Whether a page says where the next one is. An older client was seen to stop at 1,000 entries, so a full page without a link
-    /// is no proof of the end.
+    /// Whether a page says where the next one is. An older client of the real Hub was seen to stop at 1,000 entries, so a full
+    /// page without a link does not prove that the list ends.
     pub links_pages: bool,
     /// Whether a list begins with the newest request; the real order is unknown.
     pub newest_first: bool,
@@ -475,8 +474,8 @@ impl Model {
     }
 
     /// A repo by its name in any case, with the key that it is kept under. "Repo ids are case insensitive across the Hub" (a
-    /// maintainer, `huggingface_hub#2090`); three spellings of one name gave the same repo (#1453). Whether a user's name may be
-    /// written in any case in every call was not seen.
+    /// maintainer, `huggingface_hub#2090`); three spellings of one name gave the same repo (`huggingface_hub#1453`). It is
+    /// unknown whether a user's name may be written in any case in every call.
     pub fn find(&self, repo: &str) -> Option<(&str, &Repo)> {
         let is_meant = |(key, _): &(&String, &Repo)| key.eq_ignore_ascii_case(repo);
         let found = self.repos.get_key_value(repo).or_else(|| self.repos.iter().find(is_meant));

@@ -173,21 +173,21 @@ impl Webhook {
 #[derive(Clone, Debug)]
 pub struct Collection {
     pub slug: String,
-    /// As the Hub shows it, if it shows it.
+    /// The JSON that the Hub shows under this key, if any.
     pub gating: Option<Value>,
     /// What is in it, each with its type: `("model", "acme/model")`.
     pub items: Vec<(String, String)>,
 }
 
 impl Collection {
-    /// A gating group of manual approval.
-    pub fn gating(slug: &str, items: &[(&str, &str)]) -> Self {
+    /// A gating group with manual approval.
+    pub fn gating_group(slug: &str, items: &[(&str, &str)]) -> Self {
         let items = items.iter().map(|&(kind, name)| (kind.to_owned(), name.to_owned())).collect();
         let gating = json!({"mode": "manual", "notifications": {"mode": "bulk"}});
         Self { slug: slug.to_owned(), gating: Some(gating), items }
     }
 
-    /// How the Hub shows it, with so many of its items.
+    /// The JSON that the Hub shows, with at most so many of its items.
     fn shown(&self, items: usize) -> Value {
         let owner = self.slug.split('/').next();
         let items = self.items.iter().take(items).map(|(kind, id)| json!({"type": kind, "id": id}));
@@ -202,7 +202,7 @@ impl Collection {
     }
 }
 
-/// The collections that have this in them: `models/acme/model`. "The item list per collection is truncated to 4 items
+/// The collections that contain an item, such as `models/acme/model`. "The item list per collection is truncated to 4 items
 /// maximum" (the Hub's documentation of the call).
 pub fn collections_with(model: &Model, item: &str) -> Answer {
     let has_it = |collection: &&Collection| {

@@ -95,8 +95,7 @@ fn play_all(count: u64, over_http: bool) -> BTreeMap<String, u64> {
     assert!(told.is_empty(), "{}", told.join("\n"));
     let (before, after) = (after_a_tenth.into_inner(), resident());
     println!("{before} MB after a tenth of {count} schedules, {after} MB after all of them");
-    // As much again is for the largest of them, two at once.
-    // A few schedules tell nothing of it.
+    // As much again is for the largest of them, two at once. With only a few schedules, memory tells nothing.
     assert!(
         count < 1000 || after <= 2 * before + 64,
         "memory grows with every schedule: {before} MB, {after} MB"

@@ -24,8 +24,9 @@ pub struct Network {
     late: Arc<Mutex<f32>>,
     random: Arc<Mutex<fastrand::Rng>>,
     calls: Arc<AtomicU64>,
-    /// When the process started, by the wall clock, and for how long it was frozen since.
+    /// When the process started.
     started: Instant,
+    /// For how long it was frozen since then. Only the wall clock went on meanwhile.
     frozen: Arc<Mutex<Duration>>,
     /// The Hub has said that it wants no call before.
     not_before: Arc<Mutex<Option<Instant>>>,
@@ -90,7 +91,7 @@ impl Network {
         *lock(&self.late) = 0.0;
     }
 
-    /// Now and then Lambda freezes the process: the wall clock goes on, and no other.
+    /// Now and then Lambda freezes the process: the wall clock goes on, and the monotonic clock stops.
     fn freeze(&self, run: usize) {
         let mut random = lock(&self.random);
         if random.f32() < *lock(&self.late) / 4.0 {
@@ -114,7 +115,7 @@ impl Network {
     }
 }
 
-/// A call that is waited for.
+/// A call whose answer is waited for. The world is told how it ends, even if the process stops waiting.
 struct Waiting {
     world: Arc<Mutex<World>>,
     run: usize,
@@ -164,7 +165,6 @@ impl Transport for Network {
             }
             let number = self.number();
             lock(&self.world).sent(run, number, &call);
-            // However it ends: even if nobody waits for it any more.
             let mut waiting =
                 Waiting { world: Arc::clone(&self.world), run, number, call: call.clone(), is_over: false };
             let ([there, back], world) = (self.ways(run), Arc::clone(&self.world));
@@ -206,7 +206,7 @@ impl Network {
         let ends: Option<u64> = limit.and_then(|text| text.rsplit_once("t=")?.1.parse().ok());
         let in_seconds = |seconds| Instant::now() + Duration::from_secs(seconds);
         let mut known = lock(&self.not_before);
-        // What refuses a write while calls are left is another limit, which holds up nobody else.
+        // If a write is refused while calls are left, that is another limit, which does not apply to other calls.
         let is_used_up = limit.is_some_and(|text| text.contains(";r=0;"));
         if answer.status == 429 && !is_read && !is_used_up {
             return;

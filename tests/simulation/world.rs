@@ -68,7 +68,7 @@ struct Run {
     faults: u32,
     /// Whether the Hub's limit came near.
     limited: bool,
-    /// The requests that it was done with, with the time of asking.
+    /// The requests that it has concluded, each with its timestamp.
     told: HashSet<(Key, String, Option<DateTime<Utc>>)>,
     /// How many it was done with in which way, by repo.
     counts: HashMap<String, Counts>,
@@ -86,7 +86,7 @@ struct Run {
     outcomes: HashMap<Key, Outcome>,
 }
 
-/// A page of a list, as a process sees it.
+/// A page of a list, as the process of a run sees it.
 #[derive(Clone, Copy)]
 struct Page {
     requested: Instant,

@@ -33,7 +33,7 @@ async fn what_may_pass_by_itself_is_tried_again_until_it_does() {
             let hub = hub_with(5).await;
             hub.model().faults(call, fault, 2);
             let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-            // Before a write is attempted again, the list is read again. It shows that a lost write was carried out.
+            // Before a write is attempted again, the list is read again. It shows whether the write was carried out.
             let was_done = call == "/batch" && matches!(fault, Fault::DropAfter | Fault::Garbage);
             let (outcome, calls) = match (call, was_done) {
                 (_, true) => ("unknown", 3),
@@ -64,7 +64,7 @@ async fn what_will_not_pass_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn request_that_was_moved_although_the_answer_was_lost_is_unknown() {
+async fn request_that_was_written_with_a_lost_answer_is_unknown() {
     for fault in [Fault::DropAfter, Fault::Garbage, Fault::Stall] {
         let hub = hub_with(1).await;
         hub.model().fault("/handle", fault.clone());

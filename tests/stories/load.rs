@@ -113,7 +113,7 @@ fn number(repo: &Value, name: &str) -> usize {
 /// The calls that a webhook may make that has decided so many: its list, and a batch for each hundred of a verdict.
 fn calls_for(repo: &Value) -> usize {
     let batches = ["accepted", "rejected", "reset"].map(|verdict| number(repo, verdict).div_ceil(100));
-    // A request that was gone was alone with a verdict, and the list is read again to see that it is.
+    // A request that was gone was written alone, and the list is read again to see that it is off the list.
     let gone = number(repo, "gone");
     // Whoever has asked meanwhile is decided then, too.
     1 + batches.iter().sum::<usize>() + 3 * gone + if gone > 0 { 4 } else { 0 }

@@ -1,4 +1,4 @@
-//! Names in any case: the Hub takes them, so a repo in another spelling is the same repo.
+//! Names in any case: the Hub takes them, so a repo whose name is spelled in another case is the same repo.
 
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ async fn repo_in_two_spellings_is_reviewed_once() {
     }
 }
 
-/// What a failed search has found before is swept again, in the spelling that the Hub told last.
+/// If a search fails, the repos that earlier searches found are swept, in the spelling that the Hub used last.
 #[tokio::test]
 async fn renamed_in_case_only_is_the_same_repo() {
     let hub = hub_with(1).await;

@@ -1,4 +1,4 @@
-//! Gating groups: what an owner has to know of them before a policy accepts anybody.
+//! Warnings about gating groups, which an owner should read before a policy accepts anybody.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use tokio::time::Instant;
 
 use crate::screen::{complain, grouped};
 
-/// How long `plan` looks for groups. They are not what it was started for.
+/// How long `plan` looks for groups. It is short because a plan is about requests; `check` has more time.
 const LONGEST_SEARCH: Duration = Duration::from_secs(3);
 
-/// The most repos whose groups `plan` looks for, with a call each.
+/// The most repos whose groups `plan` looks for. Each takes a call.
 const MOST_REPOS: usize = 20;
 
 /// The most repos of a group that a warning names.
 const MOST_NAMES: usize = 10;
 
-/// Warns of the gating groups of the first few of these repos. If the Hub cannot tell, this says nothing: `check` does.
+/// Warns of the gating groups of the first [`MOST_REPOS`] of these repos. If they cannot be read, only `check` reports it.
 pub async fn warn(hub: &Hub, reviewed: &[Repo], patterns: &[RepoPattern]) {
     let first = reviewed.get(..MOST_REPOS).unwrap_or(reviewed);
     let listing = hub.account(Instant::now() + LONGEST_SEARCH).gating_groups(first).await;
@@ -32,8 +32,8 @@ pub async fn warn(hub: &Hub, reviewed: &[Repo], patterns: &[RepoPattern]) {
     }
 }
 
-/// What accepting somebody in one of `reviewed` means, because it belongs to this group. `patterns` is what the doorman looks
-/// after.
+/// Which other repos somebody can read who is accepted in one of the `reviewed` repos of this group. `patterns` names the repos
+/// that the doorman looks after.
 pub fn warning(group: &GatingGroup, reviewed: &[Repo], patterns: &[RepoPattern]) -> String {
     let (ours, others): (Vec<&Repo>, Vec<&Repo>) =
         group.repos.iter().partition(|repo| reviewed.contains(repo));

@@ -122,7 +122,7 @@ async fn look_if_agreed(
         if !is_agreed(&plan, screen)? {
             return Ok(None);
         }
-        // What came or changed since the plan was shown is left for the next run.
+        // Requests that came in or changed since the plan was shown are left for the next run.
         return Ok(Some(look(doorman, patterns, Mode::Agreed(&agreed)).await));
     }
     plan.report.dry_run = false;

@@ -1,5 +1,5 @@
-//! What a pattern means. The regex library knows Unicode in `\w`, `\d`, `\s` and `\b`, which makes them a hundred times
-//! larger, and which cel-go does not.
+//! What a pattern means. In the regex library `\w`, `\d`, `\s` and `\b` know Unicode, which makes a pattern a hundred times
+//! larger. In cel-go they know ASCII only, so they are rewritten.
 
 use regex_syntax::ast::{
     self, Assertion, Ast, ClassAscii, ClassAsciiKind, ClassBracketed, ClassPerl, ClassPerlKind, ClassSet,
@@ -11,8 +11,8 @@ use regex_syntax::hir::{Class, Hir, HirKind, translate};
 /// How deep a pattern may nest.
 const MAX_DEPTH: u32 = 100;
 
-/// Reads a pattern, or says what is wrong with it. One that is tried on names, which have no capital letters of ASCII, takes its
-/// own for small ones.
+/// Reads a pattern, or says what is wrong with it. Names are in ASCII lower case, so in a pattern for names the upper-case
+/// ASCII letters match lower-case ones.
 pub(super) fn parse(pattern: &str, on_name: bool) -> Result<Hir, String> {
     let mut parser = ast::parse::ParserBuilder::new().nest_limit(MAX_DEPTH).build();
     let mut ast = parser.parse(pattern).map_err(|error| error.kind().to_string())?;
@@ -35,10 +35,10 @@ impl Rewrite {
             }
             Ast::ClassBracketed(class) => self.set(&mut class.kind),
             Ast::ClassUnicode(class) if self.on_name => {
-                let kind = with_small_letters((**class).clone());
+                let kind = with_lower_case((**class).clone());
                 *ast = Ast::class_bracketed(ClassBracketed { span: class.span, negated: false, kind });
             }
-            Ast::Literal(literal) if self.on_name => make_small(literal),
+            Ast::Literal(literal) if self.on_name => make_lower_case(literal),
             Ast::Repetition(repetition) => self.pattern(&mut repetition.ast),
             Ast::Group(group) => self.pattern(&mut group.ast),
             Ast::Alternation(alternation) => alternation.asts.iter_mut().for_each(|ast| self.pattern(ast)),
@@ -62,17 +62,17 @@ impl Rewrite {
             ClassSetItem::Perl(class) => *item = ClassSetItem::Bracketed(Box::new(in_ascii(class))),
             ClassSetItem::Bracketed(class) => self.set(&mut class.kind),
             ClassSetItem::Union(union) => union.items.iter_mut().for_each(|item| self.item(item)),
-            ClassSetItem::Literal(literal) if self.on_name => make_small(literal),
+            ClassSetItem::Literal(literal) if self.on_name => make_lower_case(literal),
             ClassSetItem::Range(range) if self.on_name => {
                 let (span, mut items) = (range.span, vec![ClassSetItem::Range(range.clone())]);
-                items.extend(small_letters(span, |c| (range.start.c..=range.end.c).contains(&c)));
+                items.extend(lower_case_letters(span, |c| (range.start.c..=range.end.c).contains(&c)));
                 *item = ClassSetItem::Union(ClassSetUnion { span, items });
             }
             ClassSetItem::Ascii(class) if self.on_name && class.kind == ClassAsciiKind::Upper => {
                 class.kind = ClassAsciiKind::Lower;
             }
             ClassSetItem::Unicode(class) if self.on_name => {
-                let (span, kind) = (class.span, with_small_letters(class.clone()));
+                let (span, kind) = (class.span, with_lower_case(class.clone()));
                 *item = ClassSetItem::Bracketed(Box::new(ClassBracketed { span, negated: false, kind }));
             }
             ClassSetItem::Empty(_)
@@ -84,21 +84,21 @@ impl Rewrite {
     }
 }
 
-fn make_small(literal: &mut Literal) {
+fn make_lower_case(literal: &mut Literal) {
     if literal.c.is_ascii_uppercase() {
         *literal = self::literal(literal.span, literal.c.to_ascii_lowercase());
     }
 }
 
-/// The small letters of ASCII whose capital letter is in a class.
-fn small_letters(span: Span, is_in_class: impl Fn(char) -> bool) -> Vec<ClassSetItem> {
-    let capitals = ('A'..='Z').filter(|c| is_in_class(*c));
-    capitals.map(|c| ClassSetItem::Literal(literal(span, c.to_ascii_lowercase()))).collect()
+/// The lower-case ASCII letters whose upper-case letter is in a class.
+fn lower_case_letters(span: Span, is_in_class: impl Fn(char) -> bool) -> Vec<ClassSetItem> {
+    let upper_case = ('A'..='Z').filter(|c| is_in_class(*c));
+    upper_case.map(|c| ClassSetItem::Literal(literal(span, c.to_ascii_lowercase()))).collect()
 }
 
-/// A class such as `\p{Lu}`, with the small letters of ASCII where it has the capital ones; one such as `\P{Lu}`, without them
-/// where it lacks those.
-fn with_small_letters(class: ClassUnicode) -> ClassSet {
+/// A class such as `\p{Lu}` gets the lower-case ASCII letters whose upper-case letters it has. A negated class such as `\P{Lu}`
+/// loses those whose upper-case letters it lacks.
+fn with_lower_case(class: ClassUnicode) -> ClassSet {
     let span = class.span;
     let alone = Ast::class_unicode(class.clone());
     let is_in_class = |c: char| match translate::Translator::new().translate("", &alone).map(Hir::into_kind) {
@@ -108,11 +108,11 @@ fn with_small_letters(class: ClassUnicode) -> ClassSet {
         _ => false,
     };
     let is_negated = class.is_negated();
-    let mut items = small_letters(span, |c| is_in_class(c) != is_negated);
+    let mut items = lower_case_letters(span, |c| is_in_class(c) != is_negated);
     let class = ClassSetItem::Unicode(class);
     if is_negated && !items.is_empty() {
-        let small = ClassSet::Item(ClassSetItem::Union(ClassSetUnion { span, items }));
-        let (kind, lhs, rhs) = (ClassSetBinaryOpKind::Difference, ClassSet::Item(class), small);
+        let lower = ClassSet::Item(ClassSetItem::Union(ClassSetUnion { span, items }));
+        let (kind, lhs, rhs) = (ClassSetBinaryOpKind::Difference, ClassSet::Item(class), lower);
         return ClassSet::BinaryOp(ClassSetBinaryOp { span, kind, lhs: Box::new(lhs), rhs: Box::new(rhs) });
     }
     items.push(class);

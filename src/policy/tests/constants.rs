@@ -46,7 +46,7 @@ fn argument_that_the_requester_writes_is_refused() {
         ("user.email.contains(has(user.name) ? 'a' : '')", user),
         ("user.email.contains('x' in fields ? 'a' : '')", "reads `fields`"),
         ("(user.email + 'x').contains(user.name)", "`….contains(…)` reads `user.name`"),
-        // A variable that is called like something of the owner's.
+        // A macro's variable that has the same name as `repo`.
         ("user.orgs.exists(repo, user.email.contains(repo))", "reads `repo`"),
     ];
     for (expression, expected) in cases {
@@ -105,7 +105,7 @@ fn constant_arguments_are_taken() {
         ("user.verified_orgs.exists(o, ['ac'].exists(p, o.startsWith(p)))", "yes"),
         ("'acme.com'.contains(repo.owner) && user.verified_orgs.exists(o, o.startsWith(repo.owner))", "yes"),
         ("user.email.contains(string(now.getFullYear()))", "no"),
-        // The name is that of the owner's list, not of the variable `user`.
+        // A macro's variable that has the same name as `user`, and goes over the owner's list.
         ("['ad'].exists(user, 'ada'.startsWith(user))", "yes"),
     ];
     for (expression, expected) in cases {

@@ -169,5 +169,5 @@ fn lists_are_gone_through_two_deep_and_no_deeper() {
     let side_by_side = format!("{} && {}", over(&over("o == 'x'")), over(&over("o == 'y'")));
     assert_eq!(fault(&side_by_side), None);
     let faults = fault(&over(&over(&over("o == 'x'")))).expect("a fault");
-    assert!(faults[0].contains("two within each other are taken"), "{faults:?}");
+    assert!(faults[0].contains("nest at most two of them"), "{faults:?}");
 }

@@ -116,7 +116,7 @@ fn everything_else_is_compared_exactly() {
         "user.orgs.exists(o, fields['Country'] == 'ch' && o == 'ACME')",
         "string(size(user.name)) + 'A' == '3a'",
         "string(user.pro) == 'TRUE'",
-        // A name is not compared with itself in capital letters only: these are other letters.
+        // Other letters are compared exactly, and a negated class does not match a letter in either case.
         "user.name == 'Adä' || user.name.matches('^[^A-Z]')",
     ];
     for expression in no {

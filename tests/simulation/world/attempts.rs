@@ -1,9 +1,9 @@
-//! The four rules by which a person wins over the doorman, and every write attempt held to them, with or without faults.
+//! The four rules by which a person wins over the doorman. Every write attempt is checked against them, with or without faults.
 //!
-//! 1. An attempt begins only while the page that it was decided from is young.
+//! 1. An attempt begins only while the page that it was decided from is at most 2 s old.
 //! 2. After an attempt that left its requests in doubt, a later page has to list them before the next attempt.
-//! 3. After an attempt that was answered, too.
-//! 4. A request is attempted a few times at most, and at the end of a run a doubt is said.
+//! 3. The same holds after an attempt that was answered.
+//! 4. A run makes at most 8 attempts for a request, and at its end it reports the requests that are still in doubt.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{Key, Page, World, repo_of};
 use crate::hub::{Answer, Call, Reply, Status};
 use crate::policies::Expected;
 
-/// The oldest page that may be written from, as design and documents have it.
+/// The largest age of a page that may be written from, as the README states it.
 const MAX_PAGE_AGE: Duration = Duration::from_secs(2);
 
 /// The longest that the Hub's list lags behind its writes.
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// The page that arrived last of those that say that the policy wants this for the request, and when access was requested.
+    /// Of the pages by which the policy wants this for the request: the one that arrived last, and the request's timestamp on it.
     fn latest(
         &self,
         run: usize,
@@ -117,7 +117,7 @@ impl World {
         name: &(&'static str, String),
         wanted: &Expected,
     ) -> Option<String> {
-        // What is decided wrongly, or was never shown, is judged where the call arrives.
+        // A decision that is wrong, or about a request that was never shown, is judged when the call arrives.
         let (Page { requested, arrived, frozen }, asked) = self.latest(run, key, name, wanted)?;
         let age = arrived?.elapsed() + self.runs[run].frozen.saturating_sub(frozen);
         if age > MAX_PAGE_AGE + STEP {

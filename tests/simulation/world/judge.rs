@@ -58,7 +58,7 @@ impl World {
             None => return,
         };
         let named = (identity.0, identity.1.clone());
-        // Whoever has withdrawn a request is known by what the run was shown.
+        // If the request is withdrawn by now, what the run was shown tells its place.
         let was_shown = || {
             let mut shown = self.runs[run].shown.iter().filter(|((of, _), _)| of == repo);
             shown
@@ -92,7 +92,7 @@ impl World {
         let Some(status) = status else { return };
         let of_run = &self.runs[run];
         let named = (key.clone(), identity.1.clone());
-        // What was in doubt, and was listed again, may still have arrived later.
+        // A write that left the request in doubt may still arrive after the list was read again.
         let was_done = of_run.untold.contains(&named)
             && !of_run.unknown.contains(&named)
             && !self.was_in_doubt(run, &key);
@@ -175,20 +175,20 @@ impl World {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (to_write, kinds) = (number(to_write.len()), number(kinds.len()));
         let seen = number(self.model.repo(repo).requests.len());
-        // Where not all of a page can be written while it is young, the next one is smaller.
+        // If a page becomes too old before all of it is written, the next one is smaller.
         let pages = seen.div_ceil(number(self.model.max_page.min(100))).max(1);
         let passes = if pages == 1 { 1 } else { 3 + seen.max(1).ilog2() };
-        // A request that others wrote may be listed still: then it is looked for by both of its names.
+        // A request that somebody else wrote may still be listed: then it is tried by both of its identities.
         let looks = 4;
         let lists = of_run.lists.get(repo).copied().unwrap_or_default();
         let writes = of_run.writes.get(repo).copied().unwrap_or_default();
-        // A process that was once refused a batch by request ids makes none.
+        // After a batch by request ids was refused, the process makes no other.
         let has_users =
             of_run.shown.iter().filter(|((of, _), _)| of == repo).all(|(_, all)| all[0].names.len() > 1);
         let one_by_one = if self.model.batch == Batch::Any && has_users { to_write / 100 } else { to_write };
         let most_writes =
             one_by_one + (kinds + if one_by_one > 0 { of_run.concurrency } else { 0 }) * (lists + 1);
-        // Of a page that is too old before all of it is written the rest is read again.
+        // If a page is too old before all of it is written, the rest of it is read again.
         let most_lists = 3 * pages * (passes + looks) + writes;
         if lists > most_lists || writes > most_writes {
             self.break_rule(format!(

@@ -10,7 +10,7 @@ use crate::support::{ask, hub_with, staff};
 
 const SLUG: &str = "acme/suite--one-64f9a55bb3115b4f513ec026";
 
-/// A gating group of six repos, which is more than a list of collections shows, and what is not a repo.
+/// A gating group of six items: four repos, a Space and a paper. A list of collections shows only four of them.
 fn suite() -> Collection {
     let items = [
         ("paper", "2311.12983"),
@@ -20,7 +20,7 @@ fn suite() -> Collection {
         ("model", "acme/c"),
         ("dataset", "acme/corpus"),
     ];
-    Collection::gating(SLUG, &items)
+    Collection::gating_group(SLUG, &items)
 }
 
 #[tokio::test]
@@ -55,12 +55,12 @@ async fn collections_without_a_gate_are_no_gating_groups() {
         hub.model().collections = vec![Collection { gating, ..suite() }];
         assert_eq!(check(&hub, &[]).await.wrong(), Vec::new());
     }
-    // What these mean is not known, so a person is to look.
+    // It is unknown what these mean, so `check` warns of them, too.
     for gating in [json!(true), json!("auto"), json!({"mode": "auto"}), json!({})] {
         hub.model().collections = vec![Collection { gating: Some(gating.clone()), ..suite() }];
         assert_eq!(check(&hub, &[]).await.wrong().len(), 1, "{gating}");
     }
-    let alone = Collection::gating(SLUG, &[("model", "acme/model"), ("space", "acme/demo")]);
+    let alone = Collection::gating_group(SLUG, &[("model", "acme/model"), ("space", "acme/demo")]);
     hub.model().collections = vec![alone];
     let later = "accepting somebody in acme/model also opens every repo that joins the group later";
     check(&hub, &[]).await.only("warning", &format!("gating group {SLUG}"), &[later]);
@@ -76,7 +76,7 @@ async fn check_says_if_it_could_not_look_for_groups() {
         Fault::Answer(200, Vec::new(), r#"{"error": "no"}"#.to_owned()),
         Fault::Answer(200, Vec::new(), r#"[{"gating": true, "slug": "../../settings"}]"#.to_owned()),
     ];
-    // At the same time, because an odd answer is asked for again.
+    // All at the same time, because each odd answer makes `check` retry.
     join_all(odd.map(|fault| async move {
         let hub = ready().await;
         hub.model().faults("GET /api/collections", &fault, 100);
@@ -85,7 +85,7 @@ async fn check_says_if_it_could_not_look_for_groups() {
         assert!(!hub.calls().iter().any(|call| call.contains("/api/collections/")), "{fault:?}");
     }))
     .await;
-    // The group is known, and some of its repos are.
+    // If only the list of collections can be read, the group is known, but not all of its repos.
     let hub = ready().await;
     hub.model().collections = vec![suite()];
     hub.model().fault("GET /api/collections/", Fault::Status(404));
