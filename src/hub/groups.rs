@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{Account, HubError};
+use super::{Account, HubError, Problem, wire};
 use crate::model::{Repo, RepoType};
 use crate::secret::{Secret, shown};
+
+/// The most pages of the collections of a repo that are read.
+const MOST_PAGES: usize = 10;
 
 /// A collection whose repos share one gate. A user who is accepted in one of them has access to all, and to those that are added
 /// later.
@@ -30,24 +33,20 @@ pub struct GroupListing {
 }
 
 impl Account<'_> {
-    /// Finds the gating groups of these repos. It calls `GET /api/collections?item=…` for each repo and reads only the first
-    /// page. As the Hub documents, that call lists at most four items of a collection. So each group is read as a whole with
+    /// Finds the gating groups of these repos. It calls `GET /api/collections?item=…` for each repo and reads up to
+    /// [`MOST_PAGES`] pages, because anybody may put the repo into a collection. As the Hub documents, that call lists at most four items of a collection. So each group is read as a whole with
     /// `GET /api/collections/{slug}`.
     pub async fn gating_groups(&self, repos: &[Repo]) -> GroupListing {
         let found = join_all(repos.iter().map(|repo| self.groups_of(repo))).await;
         let mut listing = GroupListing::default();
-        for groups in found {
-            match groups {
-                Ok(groups) => {
-                    for group in groups {
-                        match listing.groups.iter_mut().find(|known| known.slug == group.slug) {
-                            Some(known) => known.repos.extend(group.repos),
-                            None => listing.groups.push(group),
-                        }
-                    }
+        for GroupListing { groups, error } in found {
+            for group in groups {
+                match listing.groups.iter_mut().find(|known| known.slug == group.slug) {
+                    Some(known) => known.repos.extend(group.repos),
+                    None => listing.groups.push(group),
                 }
-                Err(error) => listing.error = Some(error),
             }
+            listing.error = listing.error.or(error);
         }
         let whole = join_all(listing.groups.iter().map(|group| self.repos_of(group))).await;
         for (group, whole) in listing.groups.iter_mut().zip(whole) {
@@ -59,16 +58,35 @@ impl Account<'_> {
         listing
     }
 
-    async fn groups_of(&self, repo: &Repo) -> Result<Vec<GatingGroup>, HubError> {
+    async fn groups_of(&self, repo: &Repo) -> GroupListing {
+        let mut listing = GroupListing::default();
+        listing.error = self.read_groups_of(repo, &mut listing.groups).await.err();
+        listing
+    }
+
+    async fn read_groups_of(&self, repo: &Repo, groups: &mut Vec<GatingGroup>) -> Result<(), HubError> {
         let Self(calls) = self;
         let token = calls.hub.keyring.token();
         let path = format!("/api/collections?item={}s/{}", repo.repo_type().as_str(), repo.name());
-        self.get(&path, |value| {
-            let collections = value.as_array().ok_or("it is no list of collections")?;
-            let gated = collections.iter().filter(|collection| is_gated(collection));
-            gated.map(|group| read_group(group, repo, &token)).collect()
+        let mut next = Some(calls.url(&path)?);
+        for _ in 0..MOST_PAGES {
+            let Some(url) = next else { return Ok(()) };
+            let page = calls
+                .page(&url, |body| {
+                    let collections: Vec<Value> =
+                        serde_json::from_slice(body).map_err(|error| wire::describe(&error))?;
+                    let gated = collections.iter().filter(|collection| is_gated(collection));
+                    gated.map(|group| read_group(group, repo, &token)).collect::<Result<Vec<_>, _>>()
+                })
+                .await?;
+            groups.extend(page.content);
+            next = page.next;
+        }
+        let unread =
+            format!("{repo} is in so many collections that only {MOST_PAGES} pages of them were read");
+        next.map_or(Ok(()), |url| {
+            Err(HubError::new(&format!("GET {}", url.path()), Problem::Unreadable(unread)))
         })
-        .await
     }
 
     async fn repos_of(&self, group: &GatingGroup) -> Result<BTreeSet<Repo>, HubError> {

@@ -59,6 +59,9 @@ pub fn answer(model: &mut Model, call: &Call, token: Option<&str>) -> Answer {
     answer
 }
 
+/// How many collections a page has here. On the real Hub it is unknown.
+const COLLECTIONS: usize = 10;
+
 fn unauthorized() -> Answer {
     Answer::error(401, None, "Invalid username or password.")
 }
@@ -77,7 +80,12 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> Answer {
             Err(answer) => answer,
         },
         ("GET", ["api", "collections"]) => {
-            settings::collections_with(model, &param(query, "item").unwrap_or_default())
+            let all = settings::collections_with(model, &param(query, "item").unwrap_or_default());
+            let begin = paging(query).map_or(0, |paging| paging.cursor).min(all.len());
+            let end = (begin + COLLECTIONS).min(all.len());
+            let mut answer = Answer::ok(&all[begin..end].into());
+            answer.headers.extend((end < all.len()).then(|| link(&model.origin, path, query, end)));
+            answer
         }
         ("GET", ["api", "collections", namespace, slug]) => {
             settings::collection(model, &format!("{namespace}/{slug}"))

@@ -204,11 +204,11 @@ impl Collection {
 
 /// The collections that contain an item, such as `models/acme/model`. "The item list per collection is truncated to 4 items
 /// maximum" (the Hub's documentation of the call).
-pub fn collections_with(model: &Model, item: &str) -> Answer {
+pub fn collections_with(model: &Model, item: &str) -> Vec<Value> {
     let has_it = |collection: &&Collection| {
         collection.items.iter().any(|(kind, id)| format!("{kind}s/{id}").eq_ignore_ascii_case(item))
     };
-    Answer::ok(&model.collections.iter().filter(has_it).map(|collection| collection.shown(4)).collect())
+    model.collections.iter().filter(has_it).map(|collection| collection.shown(4)).collect()
 }
 
 /// A collection with all of its items.

@@ -304,7 +304,7 @@ async fn look_at_groups(
         findings.add(Level::Warning, about, groups::warning(group, reviewed, patterns));
     }
     if let Some(error) = listing.error {
-        let text = format!("could not be looked for, so accepting somebody may open more repos: {error}");
+        let text = format!("not all could be read, so accepting somebody may open more repos: {error}");
         findings.add(Level::Warning, "gating groups", text);
     }
 }

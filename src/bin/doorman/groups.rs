@@ -14,17 +14,18 @@ const LONGEST_SEARCH: Duration = Duration::from_secs(3);
 /// The most repos whose groups `plan` looks for. Each takes a call.
 const MOST_REPOS: usize = 20;
 
-/// The most repos of a group that a warning names.
-const MOST_NAMES: usize = 10;
-
-/// Warns of the gating groups of the first [`MOST_REPOS`] of these repos. If they cannot be read, only `check` reports it.
+/// Warns of the gating groups of the first [`MOST_REPOS`] of these repos.
 pub async fn warn(hub: &Hub, reviewed: &[Repo], patterns: &[RepoPattern]) {
     let first = reviewed.get(..MOST_REPOS).unwrap_or(reviewed);
     let listing = hub.account(Instant::now() + LONGEST_SEARCH).gating_groups(first).await;
     for group in &listing.groups {
         complain(&format!("doorman: gating group {}: {}", group.slug, warning(group, reviewed, patterns)));
     }
-    if first.len() < reviewed.len() && listing.error.is_none() {
+    if let Some(error) = listing.error {
+        complain(&format!(
+            "doorman: not all gating groups could be read, so accepting somebody may open more repos: {error}"
+        ));
+    } else if first.len() < reviewed.len() {
         complain(&format!(
             "doorman: looked for gating groups of the first {MOST_REPOS} of {} repos; `doorman check` looks at all",
             grouped(reviewed.len() as u64)
@@ -65,9 +66,5 @@ pub fn warning(group: &GatingGroup, reviewed: &[Repo], patterns: &[RepoPattern])
 }
 
 fn names(repos: &[&Repo]) -> String {
-    let named: Vec<String> = repos.iter().take(MOST_NAMES).map(ToString::to_string).collect();
-    match repos.len().saturating_sub(MOST_NAMES) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
+    repos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

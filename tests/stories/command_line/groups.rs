@@ -81,7 +81,7 @@ async fn check_says_if_it_could_not_look_for_groups() {
         let hub = ready().await;
         hub.model().faults("GET /api/collections", &fault, 100);
         let checked = check(&hub, &[]).await;
-        checked.only("warning", "gating groups", &["could not be looked for", "GET /api/collections"]);
+        checked.only("warning", "gating groups", &["not all could be read", "GET /api/collections"]);
         assert!(!hub.calls().iter().any(|call| call.contains("/api/collections/")), "{fault:?}");
     }))
     .await;
@@ -91,7 +91,20 @@ async fn check_says_if_it_could_not_look_for_groups() {
     hub.model().fault("GET /api/collections/", Fault::Status(404));
     let checked = check(&hub, &[]).await;
     checked.says("warning", &format!("gating group {SLUG}"), &["acme/model also opens acme/b and every"]);
-    checked.says("warning", "gating groups", &["could not be looked for"]);
+    checked.says("warning", "gating groups", &["not all could be read"]);
+}
+
+#[tokio::test]
+async fn group_behind_the_collections_of_others_is_found() {
+    let hub = ready().await;
+    let other = || Collection { gating: None, ..suite() };
+    let found = |others: usize| {
+        hub.model().collections = (0..others).map(|_| other()).chain([suite()]).collect();
+        check(&hub, &[])
+    };
+    let about = format!("gating group {SLUG}");
+    assert_eq!(found(50).await.wrong(), [("warning", &*about)]);
+    found(1000).await.only("warning", "gating groups", &["so many collections that only 10 pages"]);
 }
 
 /// A Hub where ada waits for a repo of a group.
@@ -122,14 +135,15 @@ async fn plan_warns_once_a_group_after_what_it_shows() {
 }
 
 #[tokio::test]
-async fn plan_is_silent_if_groups_cannot_be_looked_for() {
+async fn plan_says_if_it_could_not_look_for_groups() {
     let odd = [Fault::Status(404), Fault::Stall, Fault::Answer(200, Vec::new(), "7".to_owned())];
     join_all(odd.map(|fault| async move {
         let hub = hub_with_group().await;
         hub.model().faults("GET /api/collections", &fault, 100);
         let ended = doorman(&hub, "plan acme/model").await;
-        assert_eq!((ended.status, &*ended.err), (0, ""), "{fault:?}");
-        assert!(hub.calls().iter().any(|call| call.contains("/api/collections")), "it has looked");
+        let said =
+            "doorman: not all gating groups could be read, so accepting somebody may open more repos: ";
+        assert!(ended.status == 0 && ended.err.starts_with(said), "{fault:?}: {}", ended.err);
     }))
     .await;
 }
