@@ -27,7 +27,12 @@ pub(super) fn page(body: &[u8], status: Status) -> Result<(Vec<AccessRequest>, u
 fn doubt_contradictions(requests: &mut [AccessRequest]) {
     let mut first = HashMap::new();
     for place in 0..requests.len() {
-        let Some(identity) = requests[place].identity() else { continue };
+        let identity = match requests[place].identity() {
+            // The Hub ignores the case of names.
+            Some(Identity::UserName(name)) => Identity::UserName(name.to_ascii_lowercase()),
+            Some(identity) => identity,
+            None => continue,
+        };
         let first = *first.entry(identity).or_insert(place);
         if requests[first] != requests[place] {
             for contradicting in [first, place] {
@@ -101,7 +106,7 @@ pub(super) fn request(entry: &RawValue, expected: Status) -> Option<AccessReques
     if is_ambiguous {
         request.doubt = Some(REPEATED_KEY);
     }
-    if request.identity().is_none() {
+    if request.identity().is_none() && !is_ambiguous {
         request.doubt = Some("the Hub gives neither a user nor an id for it");
     }
     Some(request)

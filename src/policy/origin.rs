@@ -39,6 +39,14 @@ pub(super) fn check_argument(
     let (Some(searched), Some(argument), [_, origin]) = (operands.next(), operands.next(), origins) else {
         return Ok(());
     };
+    let is_empty =
+        matches!(&argument.expr, Expr::Literal(LiteralValue::String(text)) if text.inner().is_empty());
+    if is_empty && name != "matches" {
+        return Err(format!(
+            "`{}` looks for an empty text, which every text contains; leave the condition out",
+            show_call(call, searched)
+        ));
+    }
     if *origin <= allowed {
         return Ok(());
     }
@@ -53,18 +61,24 @@ pub(super) fn check_argument(
     }
     let risk =
         if name == "matches" { "`.*` would match every text" } else { "Every text contains an empty one" };
-    let instead = instead(searched, argument, source);
+    let instead = instead(name, searched, argument, source);
     Err(format!("{reads}, which the requester writes. {risk}. Use a constant {what}{instead}"))
 }
 
 /// A hint at what the owner probably meant.
-fn instead(searched: &IdedExpr, argument: &IdedExpr, source: &IdedExpr) -> String {
+fn instead(function: &str, searched: &IdedExpr, argument: &IdedExpr, source: &IdedExpr) -> String {
     let is_text = !matches!(&source.expr, Expr::Ident(name) if name == "requested_at");
     match (&searched.expr, &argument.expr) {
         (Expr::Literal(_), _) if is_path(argument) => {
             format!(", or write `{} in ['…', '…']` to compare with several texts", show(argument))
         }
-        _ if is_path(searched) && is_text && is_sum_with(argument, source) => {
+        _ if function == "endsWith" && show(searched) == "user.email" && is_path(argument) => {
+            format!(", or write `user.domain == {}` to compare the two", show(argument))
+        }
+        _ if is_path(searched)
+            && is_text
+            && (argument.expr == source.expr || function == "matches" && is_sum_with(argument, source)) =>
+        {
             format!(", or write `{} == {}` to compare the two", show(searched), show(source))
         }
         _ => String::new(),

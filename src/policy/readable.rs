@@ -37,14 +37,18 @@ fn excess(request: &AccessRequest) -> Option<&'static str> {
 
 /// The domain of an e-mail address in lower case, or nothing if the address cannot be read.
 ///
-/// Mail allows more than this: quotes, comments, addresses in brackets, and any letters. Programs disagree about where the
+/// Mail allows more than this: quotes, comments, several addresses, domains in brackets. Programs disagree about where the
 /// domain of such an address begins, so a person has to look.
 pub(super) fn domain(email: &str) -> Option<String> {
     let (local, domain) = email.split_once('@')?;
-    let is_legible = |c: char| !c.is_whitespace() && !c.is_control();
+    // RFC 5322, `atext`. Letters of other scripts are allowed too (RFC 6532); blanks and characters that show nothing are no letters.
+    let is_legible = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
     // Underscores are not allowed in host names, but some mail servers have them.
     let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     let is_readable = !local.is_empty()
         && local.chars().all(is_legible)

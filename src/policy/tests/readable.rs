@@ -31,6 +31,7 @@ fn with_email(email: &str) -> AccessRequest {
 fn unreadable_address_is_held_whatever_the_rules_say() {
     let long =
         format!("ada@{}.com", ["x".repeat(62), "x".repeat(62), "x".repeat(62), "x".repeat(62)].join("."));
+    let long_label = format!("ada@{}.com", "x".repeat(64));
     let addresses = [
         "",
         "ada",
@@ -60,6 +61,14 @@ fn unreadable_address_is_held_whatever_the_rules_say() {
         "<ada@acme.com>",
         "ada@evil.com/acme.com",
         "ada@evil.com(acme.com",
+        "ada(x)@acme.com",
+        "ada,bob@acme.com",
+        "ada\\@acme.com",
+        "ada\u{200b}@acme.com",
+        "\u{202e}ada@acme.com",
+        "ada@-acme.com",
+        "ada@acme-.com",
+        &long_label,
         &long,
     ];
     for address in addresses {
