@@ -150,6 +150,8 @@ impl State {
             (Some(left), Some(ends_in), window) => {
                 *window = Window::Limited { left, ends: now + ends_in, since: now };
             }
+            // What was said of a window holds until it ends.
+            (_, _, Window::Limited { ends, .. }) if now < *ends => {}
             // What stands before the Hub may fail without telling: only a success says that there is no limit.
             (_, _, window) if status.is_success() => *window = Window::Unlimited,
             _ => {}
@@ -388,6 +390,16 @@ mod tests {
             5,
             "what a later call is told counts, even if the window is another"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_that_does_not_tell_of_the_limit_does_not_end_it() {
+        let budget = Budget::new();
+        call(&budget, 200, &[(LIMIT, r#""api";r=0;t=60"#)]).await;
+        call_anyway(&budget, 200, &[]);
+        assert_eq!(wait(&budget).await, Duration::from_secs(60));
+        call(&budget, 200, &[]).await;
+        assert_eq!(lanes(&budget).await, 20, "after it has ended");
     }
 
     #[tokio::test(start_paused = true)]
