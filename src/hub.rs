@@ -17,8 +17,9 @@ mod transport;
 mod wire;
 mod writer;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -62,6 +63,8 @@ pub struct Hub {
     /// repo gets its first page before any gets its second; and no more pages are in memory than there may be calls.
     turns: Semaphore,
     budget: Budget,
+    /// When the last write to a repo ended that was in doubt, for as long as that matters.
+    doubts: Mutex<HashMap<Repo, Instant>>,
     /// Set when this Hub's `batch` has turned out not to take `requestId`. Whether the real Hub takes it is unknown.
     no_batch_by_request_id: AtomicBool,
 }
@@ -82,12 +85,8 @@ pub struct Page {
     pub url: Url,
     /// How many entries were requested at most.
     pub limit: usize,
-    /// When the page was requested.
-    pub requested: Instant,
-    /// When the head of the answer arrived. The age of the page counts from here.
-    pub arrived: Moment,
-    /// How long reading the body took after that.
-    pub body_took: Duration,
+    /// When the page was requested. The age of the page counts from here.
+    pub requested: Moment,
 }
 
 /// What the Hub made of one verdict.
@@ -123,8 +122,18 @@ impl Hub {
         let transport = Box::new(transport);
         let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
         let no_batch_by_request_id = AtomicBool::new(false);
-        let budget = Budget::new();
-        Self { transport, endpoint, keyring, concurrency, lanes, turns, budget, no_batch_by_request_id }
+        let (budget, doubts) = (Budget::new(), Mutex::default());
+        Self {
+            transport,
+            endpoint,
+            keyring,
+            concurrency,
+            lanes,
+            turns,
+            budget,
+            doubts,
+            no_batch_by_request_id,
+        }
     }
 
     /// The most calls in flight at once.
@@ -191,8 +200,8 @@ impl<'a> RepoCalls<'a> {
         let page = self.calls.page(&url, |body| wire::page(body, Status::Pending)).await;
         let page = page.map_err(|error| self.heed(error))?;
         let (requests, entries) = page.content;
-        let Paged { next, url, limit, requested, arrived, body_took, .. } = page;
-        Ok(Page { requests, entries, next, url, limit, requested, arrived, body_took })
+        let Paged { next, url, limit, requested, .. } = page;
+        Ok(Page { requests, entries, next, url, limit, requested })
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -212,7 +221,7 @@ impl<'a> RepoCalls<'a> {
     /// Gives one request a new status. Where an answer was lost and the request is then found in that status already, it is
     /// taken for done.
     ///
-    /// If the decision was made from a page, `page` is when that page arrived. Then the write is attempted only once, and only
+    /// If the decision was made from a page, `page` is when that page was requested. Then the write is attempted only once, and only
     /// while the page is at most [`MAX_PAGE_AGE`] old. Without it, a person has decided, and a failed write is retried.
     pub async fn handle(
         &self,
@@ -266,6 +275,22 @@ impl<'a> RepoCalls<'a> {
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, HubError> {
         let manner = Manner { page, ..Manner::default() };
-        self.calls.post(&self.path(rest), body, &manner, read).await
+        let posted = self.calls.post(&self.path(rest), body, &manner, read).await;
+        if posted.as_ref().is_err_and(HubError::leaves_in_doubt) {
+            let (mut doubts, now) = (self.doubts(), Instant::now());
+            doubts.retain(|_, ended| *ended + LIST_LAG > now);
+            doubts.insert(self.repo.clone(), now);
+        }
+        posted
+    }
+
+    /// When this process may read the list, if the last write to this repo was in doubt, in this run or an earlier one: only then
+    /// does the list show what became of it.
+    pub(crate) fn reads_from(&self) -> Option<Instant> {
+        self.doubts().get(self.repo).map(|ended| *ended + LIST_LAG)
+    }
+
+    fn doubts(&self) -> MutexGuard<'a, HashMap<Repo, Instant>> {
+        self.calls.hub.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -47,6 +47,10 @@ const TIME_SLICE: Duration = Duration::from_micros(500);
 /// The largest age of a page at which its requests are decided. The rest of [`MAX_PAGE_AGE`] is for writing.
 const TIME_TO_DECIDE: Duration = MAX_PAGE_AGE.saturating_sub(Duration::from_millis(500));
 
+const SLOW_POLICY: &str = "deciding takes too long: simplify the policy; the next run goes on";
+const SLOW_HUB: &str =
+    "the Hub takes so long to answer that its list is too old to be decided from; the next run looks again";
+
 /// How long to wait after a failed attempt before the list is read again; twice as long after each further one.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
@@ -78,6 +82,7 @@ pub async fn review(
         Ok((turn, calls.pending(page, limit).await?))
     };
     let mut review = Review::new(repo, policy, hub, mode, deadline, tell);
+    let earliest = calls.reads_from().unwrap_or_else(Instant::now).min(deadline);
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
     loop {
         // The next page goes first: it is what takes longest. Then as much is written as there may be calls in flight.
@@ -87,6 +92,7 @@ pub async fn review(
             if (turn.is_some() || review.turns.is_empty())
                 && let Some((page, limit, from)) = review.next_page(max_ahead(hub.concurrency()))
             {
+                let from = from.max(earliest);
                 let turn = turn.filter(|_| from <= Instant::now());
                 reading = Some(Box::pin(read(page, limit, from, turn)));
             }
@@ -142,8 +148,8 @@ struct Review<'a> {
     is_left: bool,
     /// The last pass in which the pages were made smaller, because a page became too old before all of it was written.
     shrunk_in: u32,
-    /// Whether some page became too old while it was decided.
-    decides_slowly: bool,
+    /// Why some page became too old before it was decided, if one did.
+    slow: Option<&'static str>,
     hasher: RandomState,
 }
 
@@ -162,8 +168,9 @@ impl From<Failure> for Unread {
 
 /// The requests of a page that are not decided yet.
 struct PageInHand {
-    arrived: Moment,
-    requested: Instant,
+    requested: Moment,
+    /// Whether it was too old to be decided when it arrived.
+    is_late: bool,
     pass: u32,
     /// Until when its requests are decided. The second half of the time until the deadline is for writing.
     decide_until: Instant,
@@ -199,7 +206,7 @@ impl<'a> Review<'a> {
             unread: None,
             is_left: false,
             shrunk_in: 0,
-            decides_slowly: false,
+            slow: None,
             hasher: RandomState::new(),
         }
     }
@@ -256,7 +263,8 @@ impl<'a> Review<'a> {
         if self.pass.number == 1 {
             (self.tell)(Step::Listed(page.requests.len()));
         }
-        let Page { requests, entries, next, url, limit, requested, arrived, body_took } = page;
+        let Page { requests, entries, next, url, limit, requested } = page;
+        let took = requested.age_at(self.hub.now());
         let times = || requests.iter().filter_map(|request| request.requested_at);
         let same =
             |request: &AccessRequest| (self.ledger.key(request).map(Key::request), request.requested_at);
@@ -265,22 +273,24 @@ impl<'a> Review<'a> {
             url,
             next,
             is_full: entries >= limit,
+            is_sorted: times().is_sorted() || times().is_sorted_by(|one, next| one >= next),
             fingerprint: self.hasher.hash_one(&entries_read),
             oldest: times().min(),
             newest: times().max(),
-            requested,
-            body_took,
+            requested: requested.monotonic(),
+            took,
         });
         if let Err(why) = read {
             self.unread = Some(Failure::Other(why).into());
         }
-        self.ledger.forget_fresh(requested);
+        self.ledger.forget_fresh(requested.monotonic());
         let pass = self.pass.number;
         let now = Instant::now();
         let decide_until = now + self.deadline.saturating_duration_since(now) / 2;
+        let is_late = took > TIME_TO_DECIDE;
         self.pages.push_back(PageInHand {
-            arrived,
             requested,
+            is_late,
             pass,
             decide_until,
             requests: requests.into(),
@@ -321,29 +331,29 @@ impl<'a> Review<'a> {
                 self.pages.pop_front();
                 continue;
             };
-            let PageInHand { arrived, requested, pass, decide_until, .. } = *page;
+            let PageInHand { requested, is_late, pass, decide_until, .. } = *page;
             if Instant::now() >= self.deadline {
-                self.decides_slowly = true;
+                self.slow = Some(SLOW_POLICY);
                 self.unread = Some(Failure::from(HubError::new("GET", Problem::OutOfTime)).into());
                 self.pages.clear();
                 return;
             }
-            let is_late = arrived.age_at(self.hub.now()) > TIME_TO_DECIDE || Instant::now() > decide_until;
-            if !self.mode.is_dry() && is_late {
-                self.decides_slowly = true;
-                self.ledger.overlook();
+            let is_old = requested.age_at(self.hub.now()) > TIME_TO_DECIDE || Instant::now() > decide_until;
+            if !self.mode.is_dry() && is_old {
+                self.slow = Some(if is_late { SLOW_HUB } else { SLOW_POLICY });
+                self.ledger.overlook(Instant::now());
                 self.pass.shrink();
                 self.pages.pop_front();
                 continue;
             }
-            self.decide(&request, arrived, requested, pass);
+            self.decide(&request, requested, pass);
         }
     }
 
     /// Decides one request. If it is held, that concludes it; if the decision has to be written, it is queued.
-    fn decide(&mut self, request: &AccessRequest, arrived: Moment, requested: Instant, pass: u32) {
+    fn decide(&mut self, request: &AccessRequest, requested: Moment, pass: u32) {
         let key = self.ledger.key(request);
-        let attempts = match key.map(|key| (key, self.ledger.on_listed(key, requested, pass))) {
+        let attempts = match key.map(|key| (key, self.ledger.on_listed(key, requested.monotonic(), pass))) {
             None if pass > 1 => return,
             None => Attempts::default(),
             Some((_, ListedAction::Ignore)) => return,
@@ -369,7 +379,7 @@ impl<'a> Review<'a> {
             Some(key) if decision.verdict != Verdict::Hold && self.is_to_be_written(request, &decision) => {
                 self.pass.wrote = true;
                 self.unwritten += 1;
-                let (identities, page) = (Identities::of(request), arrived);
+                let (identities, page) = (Identities::of(request), requested);
                 let decided = Decided { key, identities, who, requested_at, decision, attempts, page };
                 self.ledger.queue(&decided, pass);
                 self.queue.push(decided);
@@ -495,8 +505,7 @@ impl<'a> Review<'a> {
         if let Some(Unread { why, .. }) = unread {
             self.report.fail(why);
         }
-        if self.decides_slowly && self.is_left {
-            let why = "deciding takes too long: simplify the policy; the next run goes on";
+        if let Some(why) = self.slow.filter(|_| self.is_left) {
             self.report.error = Some(Failure::Other(why.to_owned()));
         }
         match self.ledger.relisted() {

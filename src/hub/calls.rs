@@ -39,7 +39,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// How a call is made.
 #[derive(Debug)]
 pub(super) struct Manner {
-    /// For a write that was decided from a page: when that page arrived. The write is attempted once, and only while the page
+    /// For a write that was decided from a page: when that page was requested. The write is attempted once, and only while the page
     /// is at most [`MAX_PAGE_AGE`](super::MAX_PAGE_AGE) old. If it fails, the review reads the list again before it makes
     /// another attempt.
     pub(super) page: Option<Moment>,
@@ -119,9 +119,8 @@ impl<'a> Calls<'a> {
                 let longer = |next| if limit < PAGE { link::with_limit(&next, limit * 10) } else { next };
                 let next = next.map(longer);
                 let content = read(&answered.body).map_err(Problem::Unreadable)?;
-                let Answered { requested, arrived, .. } = *answered;
-                let body_took = arrived.age_at(self.hub.now());
-                Ok(Paged { content, next, url: url.clone(), limit, requested, arrived, body_took })
+                let requested = answered.requested;
+                Ok(Paged { content, next, url: url.clone(), limit, requested })
             });
             match page.await {
                 Err(HubError { problem: Problem::TooLarge(_), .. }) if limit > SMALLEST_PAGE => {
@@ -249,14 +248,13 @@ impl<'a> Calls<'a> {
             under_way.cancel();
         }
         may_go_on?;
-        let requested = Instant::now();
+        let requested = self.hub.now();
         self.count.fetch_add(1, Ordering::Relaxed);
         request.headers_mut().insert(AUTHORIZATION, bearer(token).map_err(fail)?);
         request.headers_mut().insert(ACCEPT, JSON);
         let left = self.deadline.saturating_duration_since(Instant::now());
         let exchange = async {
             let response = self.hub.transport.carry(request).await?;
-            let arrived = self.hub.now();
             let (status, headers) = (response.status(), response.headers().clone());
             under_way.answered(status, &headers, manner.page.is_some());
             let body = match http::read_within(manner.largest, response).await {
@@ -266,15 +264,15 @@ impl<'a> Calls<'a> {
                 Err(Unread::TooLarge) => return Err(Problem::TooLarge(manner.largest)),
                 Err(Unread::Lost(error)) => return Err(Problem::of(&error)),
             };
-            Ok((status, headers, body, arrived))
+            Ok((status, headers, body))
         };
-        let (status, headers, body, arrived) = match timeout(time.min(left), exchange).await {
+        let (status, headers, body) = match timeout(time.min(left), exchange).await {
             Ok(answered) => answered.map_err(fail)?,
             Err(_) if left <= time => return Err(HubError { may_be_done: true, ..fail(Problem::OutOfTime) }),
             Err(_) => return Err(fail(Problem::TooSlow)),
         };
         if status.is_success() {
-            return Ok(Answered { headers, body, requested, arrived });
+            return Ok(Answered { headers, body, requested });
         }
         Err(HubError::refused(call, status.as_u16(), &headers, &body, token))
     }
@@ -293,9 +291,7 @@ pub(super) struct Answered {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// When the answered attempt began.
-    pub(super) requested: Instant,
-    /// When the head of the answer arrived.
-    pub(super) arrived: Moment,
+    pub(super) requested: Moment,
 }
 
 /// A page of a list.
@@ -307,8 +303,5 @@ pub(super) struct Paged<T> {
     pub(super) url: Url,
     /// How many entries were requested at most.
     pub(super) limit: usize,
-    pub(super) requested: Instant,
-    pub(super) arrived: Moment,
-    /// How long reading the body took after the head had arrived.
-    pub(super) body_took: Duration,
+    pub(super) requested: Moment,
 }

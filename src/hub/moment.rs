@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// The largest age of a page at which a decision from it may be written. The Hub has no conditional write, so a decision may
-/// overrule a person who decided the request after the page was read. This bounds how long that can happen.
+/// overrule a person who decided the request after the page was read. This bounds how long that can happen. The age counts from
+/// the request, because an answer that is late, or that arrives while the process is frozen, may show an old list.
 pub const MAX_PAGE_AGE: Duration = Duration::from_secs(2);
 
 /// How long the Hub's lists may lag behind its writes. On the real Hub, about a second was seen.
@@ -32,7 +33,12 @@ impl Moment {
         by_wall_clock.max(now.monotonic.saturating_duration_since(self.monotonic))
     }
 
-    /// How much longer a decision from a page that arrived at this moment may be written.
+    /// This point in time by the monotonic clock.
+    pub(crate) fn monotonic(self) -> Instant {
+        self.monotonic
+    }
+
+    /// How much longer a decision from a page that was requested at this moment may be written.
     pub(super) fn time_to_write(self, now: Self) -> Duration {
         MAX_PAGE_AGE.saturating_sub(self.age_at(now))
     }

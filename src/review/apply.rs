@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::ledger::{MAX_ATTEMPTS, MAX_STALLS};
-use super::queue::{Decided, Group};
+use super::queue::{Decided, Group, Tried};
 use crate::hub::{Answer, Handled, HubError, Moment, Problem, RepoCalls};
 use crate::model::Identity;
 
@@ -37,9 +37,10 @@ impl<'a> Writer<'a> {
         let all_have = |of: fn(&Decided) -> bool| decided.iter().all(of);
         let by_request_id =
             self.calls.may_batch_by_request_id() && all_have(|one| one.identities.request_id.is_some());
-        let can_batch = decided.len() > 1
-            && !self.no_batch.load(Ordering::Relaxed)
-            && (by_request_id || all_have(|one| one.identities.user.is_some()));
+        // A single request is written by a batch too: `handle` names the user, who may have asked again meanwhile.
+        let can_batch = !self.no_batch.load(Ordering::Relaxed)
+            && all_have(|one| one.attempts.tried == Tried::default())
+            && (by_request_id || decided.len() > 1 && all_have(|one| one.identities.user.is_some()));
         written.extend(if can_batch {
             self.write_batch(decided, &answer, by_request_id).await
         } else {
@@ -63,15 +64,16 @@ impl<'a> Writer<'a> {
         let error = match result {
             Ok(handled) => {
                 let is_unknown = |one: &Handled| matches!(one, Handled::Gone | Handled::NoUser);
-                if by_request_id && handled.iter().all(is_unknown) {
-                    // It is unknown whether the Hub's batch takes `requestId`. That it knows none of them says that it does not.
+                // It is unknown whether the Hub's batch takes `requestId`. If it knows none of them, either it does not, or all
+                // of these requests were withdrawn. The next reading of the list tells; until then nobody is named otherwise.
+                let is_denied = by_request_id && handled.len() > 1 && handled.iter().all(is_unknown);
+                if is_denied {
                     self.calls.stop_batching_by_request_id();
-                    return Box::pin(self.write(Group { answer: answer.clone(), decided })).await;
                 }
                 for (one, _) in decided.iter_mut().zip(&handled).filter(|(_, handled)| is_unknown(handled)) {
                     if by_request_id && one.identities.user.is_none() {
                         one.attempts.tried.batch = true;
-                    } else {
+                    } else if !is_denied {
                         one.note_unknown(by_request_id);
                     }
                 }
@@ -121,8 +123,13 @@ impl<'a> Writer<'a> {
         if let Err(error) = &result {
             one.attempts.stalled += stalls(error);
         }
-        if let Ok(Handled::Gone | Handled::NoUser) = &result {
-            one.note_unknown(matches!(identity, Some(Identity::RequestId(_))));
+        match &result {
+            Ok(Handled::Gone | Handled::NoUser) => {
+                one.note_unknown(matches!(identity, Some(Identity::RequestId(_))));
+            }
+            // The Hub did not know the request by its id, and yet there is one.
+            Ok(Handled::Done) if one.attempts.tried.request_id => self.calls.stop_batching_by_request_id(),
+            _ => {}
         }
         (one, result, Instant::now())
     }
@@ -155,7 +162,7 @@ fn is_unsent(error: &HubError) -> bool {
     is_early && !error.may_be_done
 }
 
-/// When the oldest page arrived that these decisions were made from.
+/// When the oldest page was requested that these decisions were made from.
 fn oldest_page(decided: &[Decided], now: Moment) -> Option<Moment> {
     decided.iter().map(|one| one.page).max_by_key(|page| page.age_at(now))
 }

@@ -109,9 +109,11 @@ pub(super) struct Ledger {
     done: HashSet<u64>,
     /// Those of them that a page may still list because the list lags. A page that is requested at this time or later may not.
     fresh: HashMap<u64, Instant>,
+    /// The users of the requests in `fresh`. A page may list an older request of them until then.
+    fresh_users: HashMap<u64, Instant>,
     last_answer: Option<Instant>,
-    /// Whether a page has listed a request that was left for another reading.
-    overlooked: bool,
+    /// If a page has listed a request that was left for another reading: the earliest time of that reading.
+    overlooked: Option<Instant>,
     /// Requests that the Hub said it has written, and still lists after [`LIST_LAG`].
     relisted: HashSet<u64>,
 }
@@ -119,12 +121,14 @@ pub(super) struct Ledger {
 impl Ledger {
     /// The key of a request; nothing if it has neither an id nor a user.
     pub(super) fn key(&self, request: &AccessRequest) -> Option<Key> {
-        let identity = request.identity()?;
+        request.identity()?;
         let user = &request.user;
-        let user = user.id.as_ref().or(user.name.as_ref()).map(|user| self.hasher.hash_one(user));
+        // The Hub ignores the case of names.
+        let name = || user.name.as_ref().map(|name| name.to_ascii_lowercase());
+        let user = user.id.clone().or_else(name).map(|user| self.hasher.hash_one(user));
         let request = match &request.request_id {
             Some(id) => self.hasher.hash_one((id, request.requested_at)),
-            None => self.hasher.hash_one((identity, request.requested_at)),
+            None => self.hasher.hash_one((user, request.requested_at)),
         };
         Some(Key { request, user })
     }
@@ -159,6 +163,13 @@ impl Ledger {
             }
             return ListedAction::Ignore;
         }
+        // What is written about this user could hit the other request of the same user.
+        if let Some(until) =
+            key.user.and_then(|user| self.fresh_users.get(&user)).filter(|until| requested < **until)
+        {
+            self.overlooked = self.overlooked.max(Some(*until));
+            return ListedAction::Ignore;
+        }
         let other = key.user.and_then(|user| Some((*self.users.get(&user)?, user)));
         let Some((request, user)) = other else { return ListedAction::Decide(Attempts::default()) };
         match self.open.get(&request).map(|open| &open.state) {
@@ -169,15 +180,15 @@ impl Ledger {
             }
             // The write about the other request of this user may still arrive, and could hit this one.
             Some(State::Sent | State::InDoubt(_)) => {
-                self.overlooked = true;
+                self.overlook(requested);
                 ListedAction::Ignore
             }
         }
     }
 
-    /// A page listed requests that were not decided, so the list has to be read again.
-    pub(super) fn overlook(&mut self) {
-        self.overlooked = true;
+    /// A page listed requests that were not decided, so the list has to be read again, not before `from`.
+    pub(super) fn overlook(&mut self, from: Instant) {
+        self.overlooked = self.overlooked.max(Some(from));
     }
 
     /// A request stays on the list.
@@ -225,6 +236,7 @@ impl Ledger {
             Ok(Handled::Done) => {
                 self.last_answer = self.last_answer.max(Some(ended));
                 self.fresh.insert(key.request, ended + LIST_LAG);
+                self.fresh_users.extend(key.user.map(|user| (user, ended + LIST_LAG)));
                 self.done.insert(key.request);
                 return self.conclude(key.request, Outcome::Done, true);
             }
@@ -257,6 +269,7 @@ impl Ledger {
     /// Drops the times in `fresh` that no later page can precede: a page that was requested at `requested` has arrived.
     pub(super) fn forget_fresh(&mut self, requested: Instant) {
         self.fresh.retain(|_, until| *until > requested);
+        self.fresh_users.retain(|_, until| *until > requested);
     }
 
     /// The time from which the list shows everything that this run has written. The pages of a pass that began before may have
@@ -269,8 +282,10 @@ impl Ledger {
     /// so, the earliest time.
     pub(super) fn again_from(&mut self, pass: u32, began: Instant, now: Instant) -> Option<Instant> {
         let is_put_off = |open: &Open| matches!(open.state, State::PutOff) && open.pass == pass;
-        if std::mem::take(&mut self.overlooked) || self.open.values().any(is_put_off) {
-            return Some(now);
+        let overlooked = self.overlooked.take().map(|from| from.max(now));
+        let put_off = self.open.values().any(is_put_off).then_some(now);
+        if let Some(from) = overlooked.max(put_off) {
+            return Some(from);
         }
         let of_open = self.open.values().filter_map(|open| match open.state {
             State::InDoubt(ended) | State::Gone(ended) => Some(ended + LIST_LAG),

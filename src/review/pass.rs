@@ -13,8 +13,8 @@ use crate::hub::{PAGE, list_from};
 /// The fewest entries that are requested in a page.
 const SMALLEST_PAGE: usize = 10;
 
-/// The longest that reading the body of a page may take before the next page is requested with fewer entries.
-const SLOW_BODY: Duration = Duration::from_secs(1);
+/// A page that takes longer to read than this makes the next page be requested with fewer entries.
+const SLOW_PAGE: Duration = Duration::from_secs(1);
 
 /// The most passes in a row in which no request is decided and no write succeeds.
 const MAX_IDLE_PASSES: u32 = 10;
@@ -29,10 +29,13 @@ pub(super) struct PageRead {
     pub(super) is_full: bool,
     /// A hash that is the same for the same entries.
     pub(super) fingerprint: u64,
+    /// Whether its entries are in the order of their timestamps.
+    pub(super) is_sorted: bool,
     pub(super) oldest: Option<DateTime<Utc>>,
     pub(super) newest: Option<DateTime<Utc>>,
     pub(super) requested: Instant,
-    pub(super) body_took: Duration,
+    /// How long it took from the request to the end of the answer.
+    pub(super) took: Duration,
 }
 
 /// What the review knows between two passes, when nothing is left to be decided or written.
@@ -76,9 +79,11 @@ pub(super) struct Pass {
     /// The fingerprints of the full pages without a next link.
     unlinked: HashSet<u64>,
     /// The pages before and after them that are still to be read.
-    probes: Vec<(Side, Url)>,
-    /// On which side of a full page the last probe was.
-    side: Option<Side>,
+    probes: Vec<(Side, DateTime<Utc>, Url)>,
+    /// The last probe: on which side of a full page it was, and the timestamp at the border.
+    probe: Option<(Side, DateTime<Utc>)>,
+    /// Whether the probe has shown an entry of that timestamp. One that does not proves nothing.
+    is_border_seen: bool,
     /// Whether nothing proves that the list ends where the last page ends.
     is_unproven: bool,
     limit: usize,
@@ -97,7 +102,8 @@ impl Pass {
             wrote: false,
             unlinked: HashSet::new(),
             probes: Vec::new(),
-            side: None,
+            probe: None,
+            is_border_seen: false,
             is_unproven: false,
             limit: PAGE,
             idle: 0,
@@ -120,8 +126,13 @@ impl Pass {
         if self.pages == 1 {
             self.began = Some(page.requested);
         }
-        if page.body_took > SLOW_BODY {
+        if page.took > SLOW_PAGE {
             self.shrink();
+        }
+        if let Some((side, border)) = self.probe {
+            let nearest = if side == Side::Before { page.newest } else { page.oldest };
+            self.is_border_seen |= nearest == Some(border);
+            self.is_unproven |= page.next.is_none() && !self.is_border_seen;
         }
         if let Some(next) = page.next {
             if !self.visited.insert(next.clone()) {
@@ -135,23 +146,24 @@ impl Pass {
     }
 
     /// A full page without a next link does not prove that the list ends there: there may be more requests before and after it.
+    /// If the page is in another order than that of time, there may be more anywhere.
     fn end_without_link(&mut self, page: &PageRead) {
-        let (Some(oldest), Some(newest), true) =
-            (page.oldest, page.newest, self.unlinked.insert(page.fingerprint))
-        else {
+        let is_new = self.unlinked.insert(page.fingerprint);
+        let (Some(oldest), Some(newest), true) = (page.oldest, page.newest, is_new && page.is_sorted) else {
             self.is_unproven = true;
             return;
         };
-        let probe = |side, parameter, at: DateTime<Utc>| {
-            (side, list_from(&page.url, parameter, &at.to_rfc3339_opts(SecondsFormat::Millis, true)))
+        let probe = |parameter, at: DateTime<Utc>| {
+            list_from(&page.url, parameter, &at.to_rfc3339_opts(SecondsFormat::Millis, true))
         };
         // It is unknown whether `before` and `after` include the time itself, and other requests may have the same timestamp.
         let bit = TimeDelta::milliseconds(1);
-        if self.side != Some(Side::After) {
-            self.probes.push(probe(Side::Before, "before", oldest + bit));
+        let last = self.probe.map(|(side, _)| side);
+        if last != Some(Side::After) {
+            self.probes.push((Side::Before, oldest, probe("before", oldest + bit)));
         }
-        if self.side != Some(Side::Before) {
-            self.probes.push(probe(Side::After, "after", newest - bit));
+        if last != Some(Side::Before) {
+            self.probes.push((Side::After, newest, probe("after", newest - bit)));
         }
     }
 
@@ -191,8 +203,8 @@ impl Pass {
         if !self.unlinked.is_empty() && self.wrote {
             return self.again(now);
         }
-        if let Some((side, page)) = self.probes.pop() {
-            self.side = Some(side);
+        if let Some((side, border, page)) = self.probes.pop() {
+            (self.probe, self.is_border_seen) = (Some((side, border)), false);
             return Next::Read { page: Some(page), limit: self.limit, from: now };
         }
         // Requests that leave the list while it is read may shift the pages behind them, so that other requests are skipped.

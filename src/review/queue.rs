@@ -17,7 +17,7 @@ pub(super) struct Decided {
     pub(super) requested_at: Option<DateTime<Utc>>,
     pub(super) decision: Decision,
     pub(super) attempts: Attempts,
-    /// When the page arrived that the decision was made from.
+    /// When the page was requested that the decision was made from.
     pub(super) page: Moment,
 }
 

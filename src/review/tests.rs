@@ -13,11 +13,12 @@ fn page(next: Option<&str>) -> PageRead {
         url: "https://hub/pending?limit=1000&cursor=7".parse().expect("a URL"),
         next: next.map(|next| next.parse().expect("a URL")),
         is_full: false,
+        is_sorted: true,
         fingerprint: 1,
         oldest: "2026-11-25T08:00:00Z".parse().ok(),
         newest: "2026-11-25T09:00:00Z".parse().ok(),
         requested: Instant::now(),
-        body_took: Duration::ZERO,
+        took: Duration::ZERO,
     }
 }
 
@@ -72,9 +73,11 @@ async fn restless_list_is_given_up() {
 async fn full_page_without_link_is_probed_on_both_sides() {
     let mut pass = pass(vec![unlinked(1)]);
     let mut probes = Vec::new();
-    while let Next::Read { page: Some(url), .. } = pass.next(at_rest()) {
+    for border in ["2026-11-25T09:00:00Z", "2026-11-25T08:00:00Z"] {
+        let Next::Read { page: Some(url), .. } = pass.next(at_rest()) else { panic!("no probe") };
         probes.push(url.query().unwrap_or_default().to_owned());
-        pass.read(page(None)).expect("no circle");
+        let at = border.parse().ok();
+        pass.read(PageRead { oldest: at, newest: at, ..page(None) }).expect("no circle");
     }
     assert_eq!(
         probes,
@@ -84,11 +87,21 @@ async fn full_page_without_link_is_probed_on_both_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn same_full_page_again_proves_nothing() {
-    let mut pass = pass(vec![unlinked(1)]);
-    while let Next::Read { page: Some(_), .. } = pass.next(at_rest()) {
-        pass.read(unlinked(1)).expect("no circle");
+async fn answer_to_a_probe_proves_nothing_without_what_is_known() {
+    let empty = || PageRead { oldest: None, newest: None, ..page(None) };
+    let answers: [fn() -> PageRead; 2] = [|| unlinked(1), empty];
+    for answer in answers {
+        let mut pass = pass(vec![unlinked(1)]);
+        while let Next::Read { page: Some(_), .. } = pass.next(at_rest()) {
+            pass.read(answer()).expect("no circle");
+        }
+        assert!(matches!(pass.next(at_rest()), Next::End(Err(_))));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_page_in_no_order_of_time_is_not_probed() {
+    let mut pass = pass(vec![PageRead { is_sorted: false, ..unlinked(1) }]);
     assert!(matches!(pass.next(at_rest()), Next::End(Err(_))));
 }
 
@@ -100,9 +113,9 @@ async fn full_page_of_which_some_were_written_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_body_halves_the_next_page_down_to_ten() {
+async fn slow_page_halves_the_next_page_down_to_ten() {
     let limits = (0..9).scan(Pass::new(), |pass, _| {
-        pass.read(PageRead { body_took: Duration::from_millis(1001), ..page(None) }).expect("no circle");
+        pass.read(PageRead { took: Duration::from_millis(1001), ..page(None) }).expect("no circle");
         match pass.next(BetweenPasses { again_from: Some(Instant::now()), ..at_rest() }) {
             Next::Read { limit, .. } => Some(limit),
             Next::End(_) => None,
@@ -177,6 +190,19 @@ async fn written_request_is_ignored_while_the_list_lags() {
     advance(LIST_LAG).await;
     ledger.forget_fresh(Instant::now());
     assert_eq!((ledger.on_listed(key, Instant::now(), 3), ledger.relisted()), (ListedAction::Ignore, 1));
+}
+
+/// The list lags: it shows the request that ada withdrew, after the one that she made then.
+#[tokio::test(start_paused = true)]
+async fn older_request_of_a_user_who_was_just_written_waits() {
+    let (mut ledger, key) = sent(Attempts::default());
+    let ended = Instant::now();
+    ledger.written(key, Attempts::default(), Ok(Handled::Done), ended);
+    let other = ledger.key(&request("r0", "ada", 1)).expect("named");
+    assert_eq!(ledger.on_listed(other, ended, 1), ListedAction::Ignore);
+    let from = ended + LIST_LAG;
+    assert_eq!(ledger.again_from(1, ended, ended), Some(from));
+    assert_eq!(ledger.on_listed(other, from, 2), ListedAction::Decide(Attempts::default()));
 }
 
 #[tokio::test(start_paused = true)]

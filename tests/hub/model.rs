@@ -399,8 +399,9 @@ pub struct Model {
     /// The calls that are being answered, and the most that ever were at once.
     pub in_flight: u32,
     pub most_in_flight: u32,
-    /// How long every answer takes.
+    /// How long every call takes to reach the Hub, and how long its answer takes back.
     pub latency: Duration,
+    pub way_back: Duration,
     pub calls: Vec<Call>,
     /// Whether the calls are kept.
     pub keeps_calls: bool,
@@ -439,6 +440,7 @@ impl Model {
             in_flight: 0,
             most_in_flight: 0,
             latency: Duration::ZERO,
+            way_back: Duration::ZERO,
             calls: Vec::new(),
             keeps_calls: true,
             call_count: 0,

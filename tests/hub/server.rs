@@ -88,7 +88,13 @@ async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Resu
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let (reply, _) = exchange(&mut lock(&model), &call, token.as_deref());
+    let (reply, way_back) = {
+        let mut model = lock(&model);
+        (exchange(&mut model, &call, token.as_deref()).0, model.way_back)
+    };
+    if !way_back.is_zero() {
+        tokio::time::sleep(way_back).await;
+    }
     respond(reply).await
 }
 

@@ -181,10 +181,8 @@ impl Transport for Network {
             if matches!(reply, Reply::Silence) {
                 return std::future::pending().await;
             }
+            self.freeze(run);
             waiting.end(Some(&reply));
-            if !is_read {
-                self.freeze(run);
-            }
             if let Reply::Answer(answer) = &reply {
                 self.heed(answer, is_read);
             }

@@ -91,7 +91,7 @@ struct Run {
 struct Page {
     requested: Instant,
     arrived: Option<Instant>,
-    /// How long the process had been frozen by then.
+    /// How long the process had been frozen before it requested the page.
     frozen: Duration,
 }
 

@@ -72,7 +72,7 @@ async fn a_dry_run_says_so_on_every_line() {
 async fn what_could_not_be_written_is_in_the_audit_log_as_failed() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
-    hub.model().fault("/handle", Fault::Status(418));
+    hub.model().faults("POST", &Fault::Status(418), 2);
     let (logs, _guard) = Logs::capture();
     let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!(logs.lines("decided")[0]["outcome"], "failed");

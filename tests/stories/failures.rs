@@ -219,11 +219,9 @@ async fn what_every_write_is_refused_for_costs_few_calls() {
     }
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, &report["repos"][0]["failed"]), (202, &json!(300)));
-    assert_eq!(
-        hub.calls().len(),
-        1 + 3 * 4 + 1,
-        "a page, a batch and three of its requests for each hundred, and one batch by request ids"
-    );
+    // The batches by request ids that were sent before the first refusal come on top.
+    let of_each_hundred = "a page, then a batch and three of its requests for each hundred";
+    assert!((1 + 3 * 4 + 1..=1 + 3 * 4 + 3).contains(&hub.calls().len()), "{of_each_hundred}");
 }
 
 #[tokio::test]

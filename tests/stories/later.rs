@@ -28,7 +28,7 @@ async fn lost_answer_does_not_overrule_a_person() {
     for fault in [Fault::Status(503), Fault::Status(504), Fault::DropBefore, retry_after(503, "1")] {
         let hub = Hub::start().await;
         ask(&hub, "acme/model", [staff("ada")]);
-        hub.model().fault("/handle", fault.clone());
+        hub.model().fault("/batch", fault.clone());
         let (doorman, payload) = (doorman(&hub), payload("acme/model"));
         let review = deliver(&doorman, &payload);
         let person = async {
@@ -47,12 +47,79 @@ async fn lost_answer_does_not_overrule_a_person() {
     }
 }
 
+/// A person rejects Ada while the page that lists her is on its way.
+#[tokio::test]
+async fn page_that_is_late_is_read_again() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    hub.model().way_back = Duration::from_millis(1600);
+    let (doorman, payload) = (doorman(&hub), payload("acme/model"));
+    let review = deliver(&doorman, &payload);
+    let person = async {
+        while hub.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let mut model = hub.model();
+        model.way_back = Duration::ZERO;
+        model.repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Rejected, None);
+    };
+    let ((status, report), ()) = tokio::join!(review, person);
+    assert_eq!((status, writes(&hub), hub.calls().len()), (200, 0, 2), "{report}");
+}
+
+#[tokio::test]
+async fn pages_that_are_always_late_are_not_decided_from() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    hub.model().way_back = Duration::from_millis(1600);
+    let time = Duration::from_secs(5);
+    let (status, report) = deliver_within(&doorman(&hub), &payload("acme/model"), time).await;
+    assert_eq!((status, writes(&hub)), (202, 0), "{report}");
+    assert!(error(&report["repos"][0]).contains("too old to be decided from"), "{report}");
+}
+
+/// A run ends before it can know what became of its write. Another one begins at once, and the list still shows Ada.
+#[tokio::test]
+async fn next_run_waits_until_the_list_shows_what_is_in_doubt() {
+    let hub = Hub::start().await;
+    hub.model().lag = Duration::from_millis(1900);
+    ask(&hub, "acme/model", [staff("ada")]);
+    hub.model().fault("/batch", Fault::DropAfter);
+    let (doorman, payload) = (doorman(&hub), payload("acme/model"));
+    let (status, report) = deliver_within(&doorman, &payload, Duration::from_millis(1800)).await;
+    assert_eq!((status, count(&report, "unknown")), (202, 1), "{report}");
+    hub.model().repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Rejected, None);
+    deliver(&doorman, &payload).await;
+    assert_eq!((writes(&hub), hub.users("acme/model", Status::Rejected)), (1, vec!["ada".to_owned()]));
+}
+
+/// All requests of a batch were withdrawn, which looks like a Hub that does not take request ids.
+#[tokio::test]
+async fn users_who_all_asked_again_are_not_decided_by_their_old_requests() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", ["ada", "bob"].map(staff));
+    hub.model().latency = Duration::from_millis(100);
+    let (doorman, payload) = (doorman(&hub), payload("acme/model"));
+    let review = deliver(&doorman, &payload);
+    let requesters = async {
+        while hub.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        for name in ["ada", "bob"] {
+            hub.model().repo("acme/model").withdraw(name);
+            ask(&hub, "acme/model", [staff(name).answer("Country", "KP")]);
+        }
+    };
+    let ((_, report), ()) = tokio::join!(review, requesters);
+    assert_eq!(hub.users("acme/model", Status::Rejected), ["ada", "bob"], "{report}");
+}
+
 /// The write is refused for a while. Meanwhile Ada withdraws and asks again, as somebody whom the policy rejects.
 #[tokio::test]
 async fn new_request_is_not_decided_as_the_old_one() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
-    hub.model().fault("/handle", Fault::Status(503));
+    hub.model().fault("/batch", Fault::Status(503));
     let (doorman, payload) = (doorman(&hub), payload("acme/model"));
     let review = deliver(&doorman, &payload);
     let requester = async {
@@ -73,7 +140,7 @@ async fn batch_that_denies_request_ids_is_written_by_users() {
     ask(&hub, "acme/model", ["ada", "bob", "eve"].map(staff));
     let doorman = doorman(&hub);
     let (status, report) = deliver(&doorman, &payload("acme/model")).await;
-    assert_eq!((status, count(&report, "accepted"), count(&report, "calls")), (200, 3, 3), "{report}");
+    assert_eq!((status, count(&report, "accepted"), count(&report, "calls")), (200, 3, 4), "{report}");
 
     // The process has learned it.
     ask(&hub, "acme/model", ["may", "sue"].map(staff));
@@ -85,15 +152,14 @@ async fn batch_that_denies_request_ids_is_written_by_users() {
 async fn gone_request_that_is_listed_is_written_by_other_identity() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
-    let gone = Fault::Answer(404, Vec::new(), json!({"error": "User not found"}).to_string());
-    hub.model().fault("/handle", gone);
+    hub.model().batch = Batch::DeniesRequestId;
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, count(&report, "accepted"), count(&report, "gone")), (200, 1, 0), "{report}");
     let model = hub.model();
     let bodies: Vec<_> =
         model.calls.iter().filter(|call| call.method == "POST").map(|call| &call.body).collect();
-    assert_eq!(*bodies[0], json!({"userId": "id-ada", "status": "accepted"}));
-    assert_eq!(*bodies[1], json!({"requestId": "request-ada", "status": "accepted"}));
+    assert_eq!(*bodies[0], json!({"requests": [{"requestId": "request-ada"}], "status": "accepted"}));
+    assert_eq!(*bodies[1], json!({"userId": "id-ada", "status": "accepted"}));
 }
 
 #[tokio::test]
@@ -101,6 +167,7 @@ async fn request_that_no_identity_can_write_is_stuck() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), stranger("bob")]);
     let body = json!({"error": "No access request found matching your criteria"}).to_string();
+    hub.model().batch = Batch::DeniesRequestId;
     hub.model().faults("/handle", &Fault::Answer(404, Vec::new(), body), 10);
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!((status, count(&report, "stuck"), count(&report, "gone")), (202, 1, 0), "{report}");
@@ -147,7 +214,7 @@ async fn writes_that_are_always_put_off_end_and_hold_up_nobody() {
         let hub = Hub::start().await;
         ask(&hub, "acme/busy", [staff("ada")]);
         ask(&hub, "acme/model", [staff("bob")]);
-        hub.model().faults("acme/busy/user-access-request/handle", &retry_after(status, "1"), 100);
+        hub.model().faults("acme/busy/user-access-request/batch", &retry_after(status, "1"), 100);
         let doorman = doorman_with(&hub, &[("REPOS", "acme/busy acme/model")]);
         let report = sweep(&doorman).await;
         let busy = report_on(&report, "acme/busy");

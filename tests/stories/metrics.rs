@@ -243,6 +243,7 @@ async fn what_goes_wrong_at_the_hub_is_counted() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), stranger("kim").answer("Country", "KP")]);
     let (doorman, metrics) = doorman(&hub, &[]).await;
+    hub.model().repo("acme/model").has_request_ids = false;
     hub.model().fault("/handle", Fault::Status(418));
     hub.model().fault("/pending", Fault::Answer(429, vec![("Retry-After", "0".to_owned())], String::new()));
     deliver(&doorman, &payload("acme/model")).await;

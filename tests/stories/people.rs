@@ -15,17 +15,21 @@ fn bodies(hub: &Hub, endpoint: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn one_is_written_with_handle_and_several_with_batch() {
+async fn requests_are_named_by_their_ids_else_by_their_users() {
     let hub = Hub::start().await;
+    let bob = || json!([{"requestId": "request-bob"}]);
+    let both = || json!([{"requestId": "request-eve"}, {"requestId": "request-kim"}]);
+    for (names, requests) in [(&["bob"][..], bob()), (&["eve", "kim"], both())] {
+        ask(&hub, "acme/model", names.iter().map(|name| staff(name)));
+        deliver(&doorman(&hub), &payload("acme/model")).await;
+        let batches = bodies(&hub, "/batch");
+        assert_eq!(batches.last(), Some(&json!({"status": "accepted", "requests": requests})));
+    }
+    hub.model().repo("acme/model").has_request_ids = false;
     ask(&hub, "acme/model", [staff("ada")]);
     deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!(bodies(&hub, "/handle"), [json!({"userId": "id-ada", "status": "accepted"})]);
-
-    ask(&hub, "acme/model", [staff("bob"), staff("eve")]);
-    deliver(&doorman(&hub), &payload("acme/model")).await;
-    let requests = json!([{"requestId": "request-bob"}, {"requestId": "request-eve"}]);
-    assert_eq!(bodies(&hub, "/batch"), [json!({"status": "accepted", "requests": requests})]);
-    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "bob", "eve"]);
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "bob", "eve", "kim"]);
 }
 
 #[tokio::test]
@@ -174,6 +178,7 @@ async fn entries_from_before_requests_had_ids_are_fine() {
 async fn it_is_no_failure_if_somebody_was_faster() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
+    hub.model().repo("acme/model").has_request_ids = false;
     // A person has just accepted her, and the list lags: handle says that there is no such request.
     hub.model().lag = Duration::from_secs(1);
     hub.model().repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Accepted, None);

@@ -162,7 +162,7 @@ async fn a_token_that_something_can_be_done_with_fails_nothing() {
             ask(hub, &model(1), [staff("ada")]);
             (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read);
             hub.model().repo(&model(1)).role = Role::Write;
-            hub.model().fault("/handle", Fault::Status(418));
+            hub.model().faults("POST", &Fault::Status(418), 2);
         },
     ];
     for repos in ["acme/*", "acme/model000 acme/model001 acme/model002"] {

@@ -305,6 +305,7 @@ async fn a_gate_that_is_switched_off_meanwhile_does_not_hide_what_was_done_befor
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), staff("eve"), stranger("kim").answer("Country", "KP")]);
     let headers = vec![("X-Error-Code", "RepoNotGated".to_owned())];
+    hub.model().repo("acme/model").has_request_ids = false;
     hub.model().fault("/handle", Fault::Answer(400, headers, String::new()));
     let doorman = doorman_with(&hub, &[("CONCURRENCY", "1")]);
     let (status, report) = deliver(&doorman, &payload("acme/model")).await;

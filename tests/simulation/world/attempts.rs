@@ -48,9 +48,9 @@ impl World {
     /// A run requests something.
     pub fn sent(&mut self, run: usize, number: u64, call: &Call) {
         if call.method == "GET" {
-            self.runs[run]
-                .pages
-                .insert(number, Page { requested: Instant::now(), arrived: None, frozen: Duration::ZERO });
+            let of_run = &mut self.runs[run];
+            let page = Page { requested: Instant::now(), arrived: None, frozen: of_run.frozen };
+            of_run.pages.insert(number, page);
             return;
         }
         let Some(repo) = repo_of(call) else { return };
@@ -74,10 +74,8 @@ impl World {
     /// The answer to a call of a run has arrived, or nobody waits for it any more.
     pub fn received(&mut self, run: usize, number: u64, call: &Call, reply: Option<&Reply>) {
         let now = Instant::now();
-        let frozen = self.runs[run].frozen;
         if let Some(page) = self.runs[run].pages.get_mut(&number) {
             page.arrived = reply.map(|_| now);
-            page.frozen = frozen;
             return;
         }
         let keys = self.runs[run].writing.remove(&number).unwrap_or_default();
@@ -119,7 +117,8 @@ impl World {
     ) -> Option<String> {
         // A decision that is wrong, or about a request that was never shown, is judged when the call arrives.
         let (Page { requested, arrived, frozen }, asked) = self.latest(run, key, name, wanted)?;
-        let age = arrived?.elapsed() + self.runs[run].frozen.saturating_sub(frozen);
+        arrived?;
+        let age = requested.elapsed() + self.runs[run].frozen.saturating_sub(frozen);
         if age > MAX_PAGE_AGE + STEP {
             return Some(format!("rule 1 (the page is {age:?} old)"));
         }

@@ -24,14 +24,15 @@ impl World {
         let of_identity =
             of_run.shown.get(key).into_iter().flatten().filter(|one| one.names.contains(identity));
         let all: Vec<&Shown> = of_identity.collect();
-        let Some(latest) = all.iter().max_by_key(|one| one.at) else {
+        if all.is_empty() {
             self.break_rule(format!(
                 "run {run} writes to {} {}, who was never shown to it",
                 identity.0, identity.1
             ));
             return None;
-        };
-        let at = latest.at;
+        }
+        // What a later page shows otherwise does not reach a write that is under way already.
+        let at = all.iter().filter(|one| one.expected == *wanted).map(|one| one.at).max();
         let told = || format!("run {run}, {} {}", identity.0, identity.1);
         let broken = if all.iter().any(|one| one.expected == *wanted) {
             None
@@ -44,7 +45,7 @@ impl World {
         if let Some(broken) = broken {
             self.break_rule(broken);
         }
-        Some(at)
+        at
     }
 
     /// A run says what became of a request.

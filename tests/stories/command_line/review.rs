@@ -182,7 +182,7 @@ async fn the_exit_status_tells_complete_incomplete_and_failed() {
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
     assert_eq!(doorman(&hub, "review acme/model").await.status, 0);
     hub.model().repo("acme/other").role = Role::Write;
-    hub.model().faults("handle", &Fault::Status(400), 8);
+    hub.model().faults("POST", &Fault::Status(400), 8);
     let ended = doorman(&hub, "review acme/other").await;
     ended.failed(1, &["acme/other: 1 listed, 1 failed", "the Hub answered 400"]);
     assert!(ended.out.ends_with("\tstaff\t\tfailed\n"), "{}", ended.out);
@@ -201,6 +201,7 @@ async fn a_token_that_may_look_but_not_write_fails_whoever_is_held() {
         .await
         .failed(1, &["3 listed, 1 held, 2 failed", "403", "give HF_TOKEN write access"]);
     hub.model().heal();
+    hub.model().repo("acme/model").has_request_ids = false;
     hub.model().fault("POST", Fault::Status(400));
     doorman(&hub, "review acme/model").await.failed(3, &["3 listed, 1 ", "1 held, 1 failed"]);
     hub.model().repo("acme/model").gating = Gating::Off;
