@@ -134,7 +134,9 @@ impl State {
         self.refused += u32::from(is_refusal);
         let is_about_all = !is_from_page || told.left == Some(0);
         let refused = is_refusal && is_about_all;
-        match (told.left, told.ends_in, &mut self.window) {
+        // A refusal while calls are left is about another limit. What it says of the window is not known to be true.
+        let left = told.left.filter(|_| !is_refusal);
+        match (left, told.ends_in, &mut self.window) {
             // Whatever it says is left did not help: after the pause one call finds out.
             (_, _, window) if refused => *window = Window::Unknown,
             // Of the window before: an answer of this one has overtaken it.
