@@ -76,7 +76,12 @@ async fn serve(latency: u64, people: u64, who: &str, repos: u64) {
         model.latency = Duration::from_millis(latency);
         model.quota = Quota::new(u32::MAX, Duration::from_secs(300));
         let repo = model.add(REPO);
-        (0..people).for_each(|number| repo.ask(person(number, who)));
+        // Each at a time of their own, so that it can be proven where the list ends.
+        let first = chrono::Utc::now() - chrono::TimeDelta::hours(1);
+        for number in 0..people {
+            let asked = first + chrono::TimeDelta::milliseconds(number.try_into().unwrap_or(i64::MAX));
+            repo.ask_at(person(number, who), asked);
+        }
         for number in 0..repos {
             model.add(&quiet(number));
         }
