@@ -82,7 +82,7 @@ pub(super) struct Pass {
     probes: Vec<(Side, DateTime<Utc>, Url)>,
     /// The last probe: on which side of a full page it was, and the timestamp at the border.
     probe: Option<(Side, DateTime<Utc>)>,
-    /// Whether the probe has shown an entry of that timestamp. One that does not proves nothing.
+    /// Whether the probe has shown an entry of about that timestamp. One that does not proves nothing.
     is_border_seen: bool,
     /// Whether nothing proves that the list ends where the last page ends.
     is_unproven: bool,
@@ -130,8 +130,10 @@ impl Pass {
             self.shrink();
         }
         if let Some((side, border)) = self.probe {
-            let nearest = if side == Side::Before { page.newest } else { page.oldest };
-            self.is_border_seen |= nearest == Some(border);
+            self.is_border_seen |= match side {
+                Side::Before => page.newest >= Some(border),
+                Side::After => page.oldest.is_some_and(|oldest| oldest <= border),
+            };
             self.is_unproven |= page.next.is_none() && !self.is_border_seen;
         }
         if let Some(next) = page.next {
