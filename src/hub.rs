@@ -151,6 +151,11 @@ impl Hub {
         self.budget.take_limit()
     }
 
+    /// Whether a batch may name requests by their ids, as far as this process knows.
+    pub(crate) fn may_batch_by_request_id(&self) -> bool {
+        !self.no_batch_by_request_id.load(Ordering::Relaxed)
+    }
+
     /// How long the Hub wants no call, as far as it has told: until then all calls wait.
     pub fn wait(&self) -> Option<Duration> {
         self.budget.wait()
@@ -208,9 +213,9 @@ impl<'a> RepoCalls<'a> {
         self.calls.hub.now()
     }
 
-    /// Whether a batch may name requests by their ids, as far as this process knows.
+    /// See [`Hub::may_batch_by_request_id`].
     pub(crate) fn may_batch_by_request_id(&self) -> bool {
-        !self.calls.hub.no_batch_by_request_id.load(Ordering::Relaxed)
+        self.calls.hub.may_batch_by_request_id()
     }
 
     /// From now on, no batch of this process names requests by their ids.

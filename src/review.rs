@@ -380,7 +380,9 @@ impl<'a> Review<'a> {
                 self.pass.wrote = true;
                 self.unwritten += 1;
                 let (identities, page) = (Identities::of(request), requested);
-                let decided = Decided { key, identities, who, requested_at, decision, attempts, page };
+                let by_user = identities.request_id.is_none() || !self.hub.may_batch_by_request_id();
+                let decided =
+                    Decided { key, identities, by_user, who, requested_at, decision, attempts, page };
                 self.ledger.queue(&decided, pass);
                 self.queue.push(decided);
             }

@@ -71,6 +71,7 @@ struct Open {
     /// The last pass that listed it.
     pass: u32,
     user: Option<u64>,
+    by_user: bool,
     pub(super) who: Option<Identity>,
     requested_at: Option<DateTime<Utc>>,
     decision: Decision,
@@ -109,7 +110,7 @@ pub(super) struct Ledger {
     done: HashSet<u64>,
     /// Those of them that a page may still list because the list lags. A page that is requested at this time or later may not.
     fresh: HashMap<u64, Instant>,
-    /// The users of the requests in `fresh`. A page may list an older request of them until then.
+    /// The users of those in `fresh` that were written by their users. A page may list an older request of them until then.
     fresh_users: HashMap<u64, Instant>,
     last_answer: Option<Instant>,
     /// If a page has listed a request that was left for another reading: the earliest time of that reading.
@@ -199,7 +200,7 @@ impl Ledger {
 
     /// A decision waits to be written.
     pub(super) fn queue(&mut self, decided: &Decided, pass: u32) {
-        let Decided { key, attempts, who, requested_at, decision, .. } = decided;
+        let Decided { key, by_user, attempts, who, requested_at, decision, .. } = decided;
         let Key { request, user } = *key;
         self.users.extend(user.map(|user| (user, request)));
         let open = Open {
@@ -207,6 +208,7 @@ impl Ledger {
             attempts: *attempts,
             pass,
             user,
+            by_user: *by_user,
             who: who.clone(),
             requested_at: *requested_at,
             decision: decision.clone(),
@@ -236,7 +238,8 @@ impl Ledger {
             Ok(Handled::Done) => {
                 self.last_answer = self.last_answer.max(Some(ended));
                 self.fresh.insert(key.request, ended + LIST_LAG);
-                self.fresh_users.extend(key.user.map(|user| (user, ended + LIST_LAG)));
+                let user = key.user.filter(|_| open.by_user);
+                self.fresh_users.extend(user.map(|user| (user, ended + LIST_LAG)));
                 self.done.insert(key.request);
                 return self.conclude(key.request, Outcome::Done, true);
             }

@@ -13,6 +13,8 @@ use crate::model::{AccessRequest, Decision, Identity};
 pub(super) struct Decided {
     pub(super) key: Key,
     pub(super) identities: Identities,
+    /// Whether a write names the user rather than the request, so that it could hit another request of the same user.
+    pub(super) by_user: bool,
     pub(super) who: Option<Identity>,
     pub(super) requested_at: Option<DateTime<Utc>>,
     pub(super) decision: Decision,
@@ -159,7 +161,7 @@ mod tests {
         let key = Ledger::default().key(&request).expect("a name");
         let (identities, attempts, page) =
             (Identities::of(&request), Attempts::default(), Moment::now(std::time::SystemTime::now()));
-        Decided { key, identities, who, requested_at: None, decision, attempts, page }
+        Decided { key, identities, by_user: false, who, requested_at: None, decision, attempts, page }
     }
 
     fn names(group: Option<Group>) -> Vec<String> {

@@ -146,7 +146,8 @@ fn sent(attempts: Attempts) -> (Ledger, Key) {
     let key = ledger.key(&request).expect("named");
     let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
     let (identities, page) = (Identities::of(&request), Moment::now(std::time::SystemTime::now()));
-    let decided = Decided { key, identities, who: None, requested_at: None, decision, attempts, page };
+    let decided =
+        Decided { key, identities, by_user: true, who: None, requested_at: None, decision, attempts, page };
     ledger.queue(&decided, 1);
     ledger.send(key);
     (ledger, key)
@@ -254,7 +255,8 @@ fn user_with_two_requests_before_a_write_contradicts() {
     let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
     let (identities, page, attempts) =
         (Identities::of(&request_of_ada), Moment::now(std::time::SystemTime::now()), Attempts::default());
-    let decided = Decided { key, identities, who: None, requested_at: None, decision, attempts, page };
+    let decided =
+        Decided { key, identities, by_user: true, who: None, requested_at: None, decision, attempts, page };
     ledger.queue(&decided, 1);
     let other = ledger.key(&request("r2", "ada", 0)).expect("named");
     assert_eq!(ledger.on_listed(other, Instant::now(), 1), ListedAction::Contradicts(key));
