@@ -31,7 +31,7 @@ use world::World;
 const SCHEDULES: u64 = 2000;
 
 /// How many are played over HTTP, in the time of the world.
-const OVER_HTTP: u64 = 10;
+const OVER_HTTP: u64 = 16;
 
 /// Plays a schedule on a runtime of its own.
 fn play(seed: u64, over_http: bool, is_told: bool) -> World {
