@@ -190,10 +190,10 @@ impl Pass {
     }
 
     /// Whether the next pass may begin before the last writes are answered, if the list then fits one page: a single page shows
-    /// all requests at the same time. This pass has to have read several pages and found something to write, so that another
-    /// pass is needed.
+    /// all requests at the same time. This pass has to have found something to write, and has to have read several pages or one
+    /// without a proven end, so that another pass is needed.
     pub(super) fn may_begin_early(&self) -> bool {
-        self.pages > 1 && self.wrote && self.unlinked.is_empty()
+        self.wrote && (self.pages > 1 || !self.unlinked.is_empty())
     }
 
     /// What comes next after all pages of the pass are decided, and the decisions are written.
