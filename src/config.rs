@@ -7,9 +7,9 @@
 //! | `WEBHOOK_SECRET` | required: what a webhook has to show in `X-Webhook-Secret`, ASCII, or an ARN |
 //! | `WEBHOOK_SECRET_PREVIOUS` | accepted too, while the secret is being rotated; itself or an ARN |
 //! | `APPROVAL_POLICY` | required: the policy, as JSON; see [`crate::policy`] |
-//! | `REPOS` | the repos that are looked after, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; a sweep goes over exactly these; if unset or empty, any that the token may manage, without sweeps |
+//! | `REPOS` | the repos that are looked after, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; `!acme/open` leaves one of a namespace out; a sweep goes over exactly these; if unset or empty, any that the token may manage, without sweeps |
 //! | `DRY_RUN` | `true`: decide and report, change nothing; `false` if unset |
-//! | `CONCURRENCY` | calls to the Hub in flight at once, 1 to 64; 8 if unset |
+//! | `CONCURRENCY` | calls to the Hub in flight at once, 1 to 64; 8 if unset; at most one for 16 MB of the function's memory |
 //! | `RUST_LOG` | how much is logged: `error`, `warn`, `info`, `debug`, or `target=level`, with commas between several; `info` if unset |
 //!
 //! White space around a value does not count. An ARN is that of a secret of Secrets Manager or of a parameter of SSM; `#key`
@@ -20,6 +20,7 @@
 use std::cell::RefCell;
 use std::env::VarError;
 use std::fmt;
+use std::net::IpAddr;
 
 use reqwest::Url;
 
@@ -70,7 +71,7 @@ impl Config {
         let (token, endpoint) = (variables.token(), variables.endpoint());
         let (webhook, webhook_previous) = (variables.webhook_secret(), variables.webhook_secret_previous());
         let (policy, repos) = (variables.policy(), variables.repos());
-        let (dry_run, concurrency) = (variables.dry_run(), variables.concurrency());
+        let (dry_run, concurrency) = (variables.dry_run(), variables.concurrency_in_memory());
         let _ = variables.log();
         variables.all(|| {
             let secrets =
@@ -80,6 +81,9 @@ impl Config {
         })
     }
 }
+
+/// The memory that a call in flight may need, in MB: with 128 MB, 8 calls have half of it in their pages.
+const MB_A_CALL: usize = 16;
 
 /// A variable is faulty; [`Variables::all`] tells how.
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +150,25 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
     pub fn concurrency(&self) -> Result<usize, Noted> {
         let number = self.get("CONCURRENCY").and_then(|text| text.map_or(Ok(8), |text| concurrency(&text)));
         self.note("CONCURRENCY", number)
+    }
+
+    /// `CONCURRENCY`, and fewer where Lambda gives the function less memory than so many pages may need at once.
+    fn concurrency_in_memory(&self) -> Result<usize, Noted> {
+        let name = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+        let memory = self.optional(name, |text| {
+            text.parse::<usize>().map_err(|_| vec![format!("`{text}` is not a number of MB")])
+        });
+        let (wanted, memory) = (self.concurrency()?, memory?);
+        let most = memory.map_or(usize::MAX, |memory| (memory / MB_A_CALL).max(1));
+        if wanted > most {
+            tracing::warn!(
+                concurrency = most,
+                wanted,
+                memory_mb = memory,
+                "CONCURRENCY lowered to fit the function's memory"
+            );
+        }
+        Ok(wanted.min(most))
     }
 
     /// `RUST_LOG`.
@@ -216,6 +239,12 @@ fn endpoint(text: &str) -> Result<Url, Vec<String>> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(fault("is neither http nor https"));
     }
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    if url.scheme() == "http" && !is_loopback {
+        return Err(fault("would send the token without encryption; write https://"));
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(fault("has a user name or password, but the token goes into HF_TOKEN"));
     }
@@ -227,13 +256,30 @@ fn endpoint(text: &str) -> Result<Url, Vec<String>> {
 
 fn repos(text: &str) -> Result<Vec<RepoPattern>, Vec<String>> {
     let names = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|name| !name.is_empty());
-    let (mut patterns, mut faults) = (Vec::new(), Vec::new());
+    let (mut patterns, mut left_out, mut faults) = (Vec::<RepoPattern>::new(), Vec::new(), Vec::new());
     for name in names {
-        match name.parse() {
-            Ok(pattern) => patterns.push(pattern),
-            Err(error) => faults.push(format!(
+        match (name.strip_prefix('!').unwrap_or(name).parse(), name.starts_with('!')) {
+            (Ok(pattern), false) => patterns.push(pattern),
+            (Ok(RepoPattern::One(repo)), true) => left_out.push(repo),
+            (Ok(RepoPattern::Namespace { .. }), true) => {
+                faults.push(format!(
+                    "`{name}` leaves out a namespace; leave out single repos, such as `!acme/model`"
+                ));
+            }
+            (Err(error), _) => faults.push(format!(
                 "{error}; REPOS takes names such as `acme/model`, `datasets/acme/corpus` and `acme/*`"
             )),
+        }
+    }
+    for repo in left_out {
+        let is_named = |pattern: &RepoPattern| matches!(pattern, RepoPattern::One(one) if *one == repo);
+        if patterns.iter().any(is_named) || !patterns.iter().any(|pattern| pattern.covers(&repo)) {
+            faults.push(format!(
+                "`!{repo}` leaves out what no pattern such as `acme/*` means, or what is named outright"
+            ));
+        }
+        for pattern in &mut patterns {
+            pattern.leave_out(&repo);
         }
     }
     match (faults.is_empty(), patterns.is_empty()) {
@@ -403,11 +449,55 @@ mod tests {
     }
 
     #[test]
+    fn concurrency_is_lowered_to_fit_the_memory_of_the_function() {
+        for (memory, wanted, expected) in
+            [("128", "64", 8), ("128", "4", 4), ("512", "64", 32), ("8", "64", 1)]
+        {
+            let variables = [("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory), ("CONCURRENCY", wanted)];
+            assert_eq!(read(&variables).expect("a configuration").concurrency, expected, "{memory} {wanted}");
+        }
+    }
+
+    #[test]
+    fn token_is_not_sent_without_encryption() {
+        for endpoint in ["http://huggingface.co", "http://10.0.0.1:8080", "http://localhost.evil.com"] {
+            assert!(
+                fault("HF_ENDPOINT", endpoint).contains("without encryption; write https://"),
+                "{endpoint}"
+            );
+        }
+        for endpoint in
+            ["http://localhost:8080", "http://127.0.0.2", "http://[::1]:80", "https://hub.acme.com"]
+        {
+            assert!(read(&[("HF_ENDPOINT", endpoint)]).is_ok(), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn repos_of_a_namespace_can_be_left_out() {
+        let repos =
+            read(&[("REPOS", "acme/* !acme/open")]).expect("a configuration").repos.expect("patterns");
+        let [pattern] = &*repos else { panic!("{repos:?}") };
+        let covers = |name: &str| {
+            pattern.covers(&crate::model::Repo::new(crate::model::RepoType::Model, name).expect("a name"))
+        };
+        assert!(covers("acme/model") && !covers("acme/Open"));
+        for (repos, expected) in [
+            ("acme/* !acme/*", "leave out single repos"),
+            ("acme/model !acme/model", "named outright"),
+            ("acme/* !other/model", "no pattern"),
+            ("!acme/model", "no pattern such as"),
+        ] {
+            assert!(fault("REPOS", repos).contains(expected), "{repos}: {}", fault("REPOS", repos));
+        }
+    }
+
+    #[test]
     fn what_is_not_utf_8_is_a_fault_and_not_mended() {
         let not_utf_8 = |_: &str| Err(VarError::NotUnicode("x".into()));
         let message = Config::from_lookup(not_utf_8).expect_err("faults").to_string();
         assert!(
-            message.contains("9 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
+            message.contains("10 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
             "{message}"
         );
     }

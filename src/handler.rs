@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use crate::config::{Config, ConfigError};
 use crate::http;
-use crate::hub::{Hub, HubError, Transport};
+use crate::hub::{Connections, Hub, HubError, Transport};
 use crate::keyring::Keyring;
 use crate::metrics::{Event, Metrics, Values};
 use crate::model::{Repo, RepoPattern};
@@ -63,7 +63,7 @@ impl Doorman {
     pub async fn new(config: Config, metrics: Metrics) -> Result<Self, ConfigError> {
         let http =
             http::client().map_err(|error| ConfigError(vec![format!("HTTPS cannot be set up: {error}")]))?;
-        Self::with_transport(config, metrics, &http, http.clone()).await
+        Self::with_transport(config, metrics, &http, Connections::new(http.clone())).await
     }
 
     /// The same, where something else than the HTTP client may carry the calls to the Hub. Those to AWS are carried by `http`.
@@ -83,8 +83,9 @@ impl Doorman {
     /// anybody may send what is no request.
     pub fn answer(
         self: &Arc<Self>,
-        event: LambdaEvent<LambdaRequest>,
+        mut event: LambdaEvent<LambdaRequest>,
     ) -> TransformResponse<'static, Response<Body>, InvocationError> {
+        forget_address(&mut event.payload);
         let (origin, context, doorman) =
             (event.payload.request_origin(), event.context.clone(), Arc::clone(self));
         let handle = service_fn(move |request| {
@@ -119,6 +120,12 @@ impl Doorman {
     /// Answers a webhook. After the secret was verified the answer is never a 5xx: the Hub suspends webhooks that fail,
     /// and what was left undone is still pending for the next run.
     async fn answer_webhook(&self, request: &Request, mut event: Event) -> Response<Body> {
+        // No webhook, but a load balancer's health check or a browser. Counted as refused, it would look like somebody who guesses.
+        if matches!(*request.method(), Method::GET | Method::HEAD)
+            && !request.headers().contains_key(webhook::SECRET_HEADER)
+        {
+            return not_a_post();
+        }
         let begun = Instant::now();
         let deadline = deadline(request, time_for_webhook(arrived(request), now()));
         let Some(verified) = self.verify(request, deadline).await else {
@@ -126,9 +133,7 @@ impl Doorman {
             return empty(StatusCode::UNAUTHORIZED);
         };
         if request.method() != Method::POST {
-            let mut response = not_understood(StatusCode::METHOD_NOT_ALLOWED, "a webhook is a POST");
-            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
-            return response;
+            return not_a_post();
         }
         match webhook::parse(verified) {
             Ok(Delivery::Review(repo)) => {
@@ -194,6 +199,7 @@ impl Doorman {
         event: &Event,
     ) -> Result<Response<Body>, InvocationError> {
         let order = match schedule::parse(str::from_utf8(request.body()).unwrap_or_default()) {
+            Ok(Sweep::None) => return Ok(ignored("a ping that keeps the function warm")),
             Ok(order) => order,
             // What lambda_http does not know is answered as it is: so the answer here is that of HTTP, spelt out.
             Err(NoPrompt::Http) => {
@@ -208,8 +214,8 @@ impl Doorman {
         };
         let is_all = matches!(order, Sweep::All);
         let patterns = match (order, &self.repos) {
-            (Sweep::All, None) => return Err(InvocationError::NothingToSweep),
-            (Sweep::All, Some(repos)) => repos.clone(),
+            (Sweep::All | Sweep::None, None) => return Err(InvocationError::NothingToSweep),
+            (Sweep::All | Sweep::None, Some(repos)) => repos.clone(),
             (Sweep::Some(named), None) => named,
             (Sweep::Some(named), Some(repos)) => {
                 let is_foreign = |named: &&RepoPattern| !repos.iter().any(|repo| repo.overlaps(named));
@@ -254,7 +260,7 @@ impl Doorman {
         self.metrics.write(event, &values);
         match refused {
             Some(error) => Err(InvocationError::TokenRefused(error.clone())),
-            None => Ok(respond(StatusCode::OK, &report)),
+            None => Ok(respond(StatusCode::OK, &report.shortened())),
         }
     }
 
@@ -314,6 +320,24 @@ pub async fn report_init_error(api: &str, message: &str) -> Result<(), reqwest::
     client.post(url).body(body.to_string()).send().await.map(drop)
 }
 
+/// Removes what `lambda_http` would make the URL of the request of. It panics if that is none, such as
+/// `0123456789.execute-api.{dns_suffix}` in AWS's templates of test events, and nobody here reads it.
+fn forget_address(event: &mut LambdaRequest) {
+    let headers = match event {
+        LambdaRequest::ApiGatewayV1(request) => {
+            request.request_context.domain_name = None;
+            &mut request.headers
+        }
+        LambdaRequest::ApiGatewayV2(request) => {
+            request.request_context.domain_name = None;
+            &mut request.headers
+        }
+        LambdaRequest::Alb(request) => &mut request.headers,
+        _ => return,
+    };
+    headers.remove(header::HOST);
+}
+
 /// When a run has to end that may take `at_most` so long: before Lambda gives up.
 fn deadline(request: &Request, at_most: Duration) -> Instant {
     let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
@@ -361,6 +385,13 @@ fn event(request: &Request, name: &'static str) -> Event {
     let delivery_id = request.headers().get(webhook::DELIVERY_HEADER).and_then(|id| id.to_str().ok());
     let delivery_id = delivery_id.filter(is_id).map(str::to_owned);
     Event { delivery_id, ..Event::of(name, request.lambda_context_ref()) }
+}
+
+/// Answers what is not sent as the Hub sends webhooks.
+fn not_a_post() -> Response<Body> {
+    let mut response = not_understood(StatusCode::METHOD_NOT_ALLOWED, "a webhook is a POST");
+    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+    response
 }
 
 fn not_understood(status: StatusCode, error: &str) -> Response<Body> {

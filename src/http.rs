@@ -66,5 +66,5 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    shown(&innermost.to_string(), None)
+    shown(&innermost.to_string(), &[])
 }

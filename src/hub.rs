@@ -27,7 +27,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-pub use account::{Account, Gating, Question, RepoInfo, Watched, Webhook, WhoAmI};
+pub use account::{Account, Form, Gating, Question, RepoInfo, Watched, Webhook, WebhookState, WhoAmI};
 use budget::Budget;
 pub use budget::Limit;
 use calls::{Calls, Manner, Paged};
@@ -37,11 +37,12 @@ pub(crate) use link::list_from;
 pub use listing::Listing;
 pub use moment::{LIST_LAG, MAX_PAGE_AGE, Moment};
 pub use people::Listed;
-pub use transport::Transport;
+use told::Bucket;
+pub use transport::{Connections, Transport};
 pub use writer::Writer;
 
 use crate::keyring::Keyring;
-use crate::model::{AccessRequest, Identity, Name, Repo, RepoType, Status, Verdict};
+use crate::model::{AccessRequest, Identity, Name, Repo, RepoType, Status};
 
 /// The most requests that the Hub takes in one batch.
 pub const MAX_BATCH: usize = 100;
@@ -62,7 +63,10 @@ pub struct Hub {
     /// Those who have a page in hand, first come, first served. Between two pages a repo stands in line again, so that every
     /// repo gets its first page before any gets its second; and no more pages are in memory than there may be calls.
     turns: Semaphore,
-    budget: Budget,
+    /// What is known of the Hub's limit on calls, for each bucket.
+    budgets: [Budget; 3],
+    /// Until when calls of a kind are not made, because a limit of the Hub other than that of calls has refused one.
+    pauses: Mutex<HashMap<String, Instant>>,
     /// When the last write to a repo ended that was in doubt, for as long as that matters.
     doubts: Mutex<HashMap<Repo, Instant>>,
     /// Set when this Hub's `batch` has turned out not to take `requestId`. Whether the real Hub takes it is unknown.
@@ -102,11 +106,11 @@ pub enum Handled {
     Failed(String),
 }
 
-/// A verdict on its way to the Hub. [`Verdict::Hold`] is not one: what is held stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What a write makes of an access request.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Accept, reset or reject.
-    pub verdict: Verdict,
+    /// Its new status.
+    pub status: Status,
     /// What the user is told; at most 200 characters.
     pub reason: Option<Arc<str>>,
 }
@@ -122,7 +126,7 @@ impl Hub {
         let transport = Box::new(transport);
         let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
         let no_batch_by_request_id = AtomicBool::new(false);
-        let (budget, doubts) = (Budget::new(), Mutex::default());
+        let (budgets, pauses, doubts) = (Bucket::ALL.map(Budget::new), Mutex::default(), Mutex::default());
         Self {
             transport,
             endpoint,
@@ -130,7 +134,8 @@ impl Hub {
             concurrency,
             lanes,
             turns,
-            budget,
+            budgets,
+            pauses,
             doubts,
             no_batch_by_request_id,
         }
@@ -148,7 +153,9 @@ impl Hub {
 
     /// What is known of the limit on calls. Those that were refused are told once.
     pub fn take_limit(&self) -> Limit {
-        self.budget.take_limit()
+        let mut limits = self.budgets.iter().map(Budget::take_limit);
+        let api = limits.next().unwrap_or_default();
+        Limit { refused: limits.fold(api.refused, |refused, other| refused + other.refused), ..api }
     }
 
     /// Whether a batch may name requests by their ids, as far as this process knows.
@@ -158,7 +165,7 @@ impl Hub {
 
     /// How long the Hub wants no call, as far as it has told: until then all calls wait.
     pub fn wait(&self) -> Option<Duration> {
-        self.budget.wait()
+        self.budgets.iter().filter_map(Budget::wait).max()
     }
 
     /// The Hub as one review of `repo` sees it: its calls are counted, and none lasts longer than `deadline`.
@@ -167,8 +174,16 @@ impl Hub {
     }
 
     /// Finds the gated repos of one type that a user or an organization has, private ones included where the token sees them.
-    pub async fn gated_repos(&self, owner: &Name, repo_type: RepoType, deadline: Instant) -> Listing {
-        listing::read(&Calls::new(self, deadline), owner, repo_type).await
+    ///
+    /// `found` gets the repos of each page while the search goes on.
+    pub async fn gated_repos(
+        &self,
+        owner: &Name,
+        repo_type: RepoType,
+        deadline: Instant,
+        found: &mut (dyn FnMut(&[Repo]) + Send),
+    ) -> Listing {
+        listing::read(&Calls::new(self, deadline), owner, repo_type, found).await
     }
 }
 
@@ -254,8 +269,8 @@ impl<'a> RepoCalls<'a> {
     ) -> Result<Vec<Handled>, HubError> {
         let requests = identities.iter().map(Into::into).collect();
         let body = wire::BatchBody { answer: answer.into(), requests };
-        let token = self.calls.hub.keyring.token();
-        let handled = self.post("batch", &body, page, |body| wire::batch(body, identities, &token));
+        let secrets = self.calls.hub.keyring.secrets();
+        let handled = self.post("batch", &body, page, |body| wire::batch(body, identities, &secrets));
         handled.await.map_err(|error| self.heed(error))
     }
 

@@ -96,6 +96,11 @@ impl Keyring {
         self.token.current()
     }
 
+    /// All of them, for what must not be shown.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        [&self.token].into_iter().chain(&self.webhook).map(Key::current).collect()
+    }
+
     /// The secret of `WEBHOOK_SECRET`, which goes to the Hub where its webhook is created and nowhere else.
     pub fn webhook_secret(&self) -> Option<Secret> {
         self.webhook.first().map(Key::current)

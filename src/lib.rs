@@ -25,7 +25,7 @@
 //! // Nothing is known about this person, so a human has to look.
 //! let decision = policy.decide(&request, &repo, chrono::Utc::now());
 //! assert_eq!(decision.verdict, Verdict::Hold);
-//! assert_eq!(decision.grounds.to_string(), "rule `staff` could not be evaluated: the request has no `domain`");
+//! assert_eq!(decision.grounds.to_string(), "rule `staff` could not be evaluated: the request has no `domain`: its e-mail address is not shared with the owner of the repo");
 //!
 //! request.user.email = Some("ada@ACME.com".to_owned());
 //! assert_eq!(policy.decide(&request, &repo, chrono::Utc::now()).verdict, Verdict::Accept);

@@ -268,6 +268,17 @@ impl Verdict {
             Self::Reject => "reject",
         }
     }
+
+    /// The status that it gives to a request. What is held stays pending.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            Self::Accept => Status::Accepted,
+            Self::Hold => Status::Pending,
+            Self::Reset => Status::Reset,
+            Self::Reject => Status::Rejected,
+        }
+    }
 }
 
 /// A verdict with its grounds.

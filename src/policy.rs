@@ -125,7 +125,8 @@ impl Policy {
             }
         }
         let default = written.default.map_or(Ok(Verdict::Hold), |json| serde_json::from_str(json.get()));
-        let default = default.map_err(|error| faults.push(format!("`default`: {error}")));
+        let default =
+            default.map_err(|error| faults.push(format!("`default`: {}", suggest(&error.to_string()))));
         let (Ok(default), true) = (default, faults.is_empty()) else { return Err(faults) };
         // Of what it says and not of how it is laid out.
         let said: Value = serde_json::from_str(json).map_err(|error| vec![error.to_string()])?;
@@ -201,7 +202,7 @@ fn read_rule(json: &RawValue, env: &Arc<Env>, patterns: &mut Patterns) -> Result
         return Err(vec!["a rule is a JSON object".to_owned()]);
     }
     let WrittenRule { name, then, condition, reason } =
-        serde_json::from_str(json.get()).map_err(|error| vec![error.to_string()])?;
+        serde_json::from_str(json.get()).map_err(|error| vec![suggest(&error.to_string())])?;
     let mut faults = Vec::new();
     if name.trim().is_empty() {
         faults.push("`name` is empty; the audit log needs one".to_owned());
@@ -228,6 +229,21 @@ fn read_rule(json: &RawValue, env: &Arc<Env>, patterns: &mut Patterns) -> Result
             faults.push(format!("`if`: {fault}"));
             Err(faults)
         }
+    }
+}
+
+/// Adds which verdict was meant to an error about one that there is not.
+fn suggest(error: &str) -> String {
+    let written = error.split_once("unknown variant `").and_then(|(_, rest)| rest.split('`').next());
+    let written = written.unwrap_or_default().to_ascii_lowercase();
+    let in_common = |verdict: Verdict| {
+        verdict.as_str().bytes().zip(written.bytes()).take_while(|(one, other)| one == other).count()
+    };
+    let all = [Verdict::Accept, Verdict::Hold, Verdict::Reset, Verdict::Reject];
+    match all.into_iter().max_by_key(|verdict| in_common(*verdict)).filter(|verdict| in_common(*verdict) > 0)
+    {
+        Some(meant) => format!("{error}; is `{}` meant?", meant.as_str()),
+        None => error.to_owned(),
     }
 }
 

@@ -39,17 +39,39 @@ pub struct Report {
     pub dry_run: bool,
     /// One for each repo that was looked at.
     pub repos: Vec<RepoReport>,
+    /// How many more there were, if that is too many for an answer: Lambda takes one of at most 6 MB.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_repos: usize,
+}
+
+/// The most repos in an answer. With the longest error, one takes about 800 bytes.
+const MOST_REPOS: usize = 5000;
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde wants it so.
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Report {
     /// Puts the reports on some repos together.
     #[must_use]
     pub fn new(dry_run: bool, repos: Vec<RepoReport>) -> Self {
-        let mut report = Self { status: "reviewed", dry_run, repos };
+        let mut report = Self { status: "reviewed", dry_run, repos, more_repos: 0 };
         if !report.is_complete() {
             report.status = "deferred";
         }
         report
+    }
+
+    /// The same, short enough for an answer: if something has to be left out, it is first the repos in which nobody waited.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        if self.repos.len() > MOST_REPOS {
+            self.repos.sort_by_key(|repo| repo.complete && repo.counts.listed == 0);
+            self.more_repos = self.repos.len() - MOST_REPOS;
+            self.repos.truncate(MOST_REPOS);
+        }
+        self
     }
 
     /// Whether nothing is left for the next run.

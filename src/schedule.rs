@@ -14,6 +14,8 @@ pub enum Sweep {
     All,
     /// These.
     Some(Vec<RepoPattern>),
+    /// None: it is a ping that keeps the function warm.
+    None,
 }
 
 /// Why an event is no prompt to sweep.
@@ -27,14 +29,14 @@ pub enum NoPrompt {
 
 /// What an event has to be.
 const EXPECTED: &str = "expected an HTTP event (of a Function URL, an API Gateway or a load balancer), an event of \
-    EventBridge (an object with `source` or `detail-type`), or an order to sweep: `{\"sweep\": [\"acme/model\", \
+    EventBridge (a schedule, or a rule's with `source`, `detail-type` and `detail`), or an order to sweep: `{\"sweep\": [\"acme/model\", \
     \"datasets/acme/corpus\", \"acme/*\"]}`, or `{\"sweep\": true}` for all that REPOS names";
 
 /// Reads an event that is not a webhook.
 ///
 /// A schedule of `EventBridge` sends `{"source": "aws.scheduler", "detail-type": "Scheduled Event", …}`, a rule on a timer the
 /// same with `aws.events`, and a rule on anything else has both keys too. Where a schedule or a rule has an input of its
-/// own, that is all that arrives.
+/// own, that is all that arrives. Other services of AWS send a `source` as well; they start no sweep.
 pub fn parse(event: &str) -> Result<Sweep, NoPrompt> {
     let Ok(event) = serde_json::from_str::<Map<String, Value>>(event) else {
         return Err(NoPrompt::Unknown(format!("the event is not a JSON object; {EXPECTED}")));
@@ -46,14 +48,21 @@ pub fn parse(event: &str) -> Result<Sweep, NoPrompt> {
 }
 
 fn sweep(event: &Map<String, Value>) -> Result<Sweep, String> {
-    let is_text = |key: &str| event.get(key).is_some_and(Value::is_string);
+    let text = |key: &str| event.get(key).and_then(Value::as_str);
+    let is_rule = text("source").is_some() && text("detail-type").is_some() && event.contains_key("detail");
+    let is_schedule = matches!(text("source"), Some("aws.scheduler" | "aws.events"))
+        || text("source").is_none() && text("detail-type") == Some("Scheduled Event");
+    // What the plugins of Serverless and npm's lambda-warmer send.
+    let is_ping = text("source") == Some("serverless-plugin-warmup")
+        || ["warmer", "warmup", "ping"].iter().any(|key| event.get(*key) == Some(&Value::Bool(true)));
     match event.get("sweep") {
         Some(Value::Bool(true)) => Ok(Sweep::All),
         Some(Value::Array(names)) if !names.is_empty() => {
             names.iter().map(pattern).collect::<Result<_, _>>().map(Sweep::Some)
         }
         Some(_) => Err(format!("`sweep` is neither `true` nor a list of repos; {EXPECTED}")),
-        None if is_text("source") || is_text("detail-type") => Ok(Sweep::All),
+        None if is_rule || is_schedule => Ok(Sweep::All),
+        None if is_ping => Ok(Sweep::None),
         None => Err(format!("the event is of no known form; {EXPECTED}")),
     }
 }
@@ -83,6 +92,17 @@ mod tests {
     }
 
     #[test]
+    fn ping_that_keeps_the_function_warm_does_nothing() {
+        for event in [
+            r#"{"warmer": true, "concurrency": 3}"#,
+            r#"{"source": "serverless-plugin-warmup"}"#,
+            r#"{"ping": true}"#,
+        ] {
+            assert_eq!(parse(event), Ok(Sweep::None), "{event}");
+        }
+    }
+
+    #[test]
     fn an_order_names_its_repos_as_they_are_named_in_repos() {
         let event = r#"{"sweep": ["acme/one", "datasets/acme/*"], "source": "aws.scheduler"}"#;
         let patterns = ["acme/one", "datasets/acme/*"].map(|name| name.parse().expect("a pattern"));
@@ -99,6 +119,9 @@ mod tests {
             ("{}", "of no known form"),
             (r#"{"Records": []}"#, "of no known form"),
             (r#"{"source": 1}"#, "of no known form"),
+            (r#"{"source": "aws.cloudwatch", "alarmArn": "arn:aws:cloudwatch:x"}"#, "of no known form"),
+            (r#"{"source": "acme.models"}"#, "of no known form"),
+            (r#"{"detail-type": "Model released"}"#, "of no known form"),
             (r#"{"sweep": []}"#, "`sweep` is neither"),
             (r#"{"sweep": null}"#, "`sweep` is neither"),
             (r#"{"sweep": false, "source": "aws.scheduler"}"#, "`sweep` is neither"),

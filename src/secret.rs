@@ -89,12 +89,15 @@ fn tag(keyed: &Hmac<Sha256>, text: impl AsRef<[u8]>) -> CtOutput<Hmac<Sha256>> {
     keyed.clone().chain_update(text).finalize()
 }
 
-/// A text from outside as it may be shown: on one line, not too long, without the token and without e-mail addresses.
-pub(crate) fn shown(text: &str, token: Option<&Secret>) -> String {
-    let text = match token {
-        Some(token) => text.replace(token.expose(), "[redacted]"),
-        None => text.to_owned(),
-    };
+/// Secrets that are shorter than this are words that a text may have for another reason.
+const SHORTEST_REDACTED: usize = 4;
+
+/// A text from outside as it may be shown: on one line, not too long, without these secrets and without e-mail addresses.
+pub(crate) fn shown(text: &str, secrets: &[Secret]) -> String {
+    let mut text = text.to_owned();
+    for Secret(secret) in secrets.iter().filter(|Secret(secret)| secret.len() >= SHORTEST_REDACTED) {
+        text = text.replace(secret, "[redacted]");
+    }
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -208,9 +211,9 @@ mod tests {
     #[test]
     fn an_address_is_redacted_however_its_at_sign_is_written() {
         for at in ["@", "%40", "&#64;", "&#x40;", "&#X40;", "&commat;"] {
-            assert_eq!(shown(&format!("no ada{at}acme.com here"), None), "no [redacted] here", "{at}");
+            assert_eq!(shown(&format!("no ada{at}acme.com here"), &[]), "no [redacted] here", "{at}");
         }
-        assert_eq!(shown("40% of #64 commat 40", None), "40% of #64 commat 40");
+        assert_eq!(shown("40% of #64 commat 40", &[]), "40% of #64 commat 40");
     }
 
     #[test]

@@ -5,11 +5,12 @@
 
 mod memory;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::hub::Hub;
@@ -27,6 +28,9 @@ pub struct Swept {
     /// The patterns that turned out to mean no repo.
     pub unmatched: Vec<RepoPattern>,
 }
+
+/// The most tasks that are under way at once: each takes some 12 KB before its first call. The others wait in their order.
+const MOST_AT_ONCE: usize = 1000;
 
 /// What stands in line for its turn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,10 +51,15 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     deadline: Instant,
     review: impl Fn(Repo) -> F,
 ) -> Swept {
-    let review = &review;
+    let (review, (page, mut pages)) = (&review, mpsc::unbounded_channel::<Vec<Repo>>());
+    let page = &page;
     let carry_out = |task: Task| async move {
         let (report, found) = match &task {
-            Task::Search(owner, repo_type) => search(hub, owner, *repo_type, deadline).await,
+            Task::Search(owner, repo_type) => {
+                // Whoever receives it outlives the search.
+                let mut found = |repos: &[Repo]| drop(page.send(repos.to_vec()));
+                search(hub, owner, *repo_type, deadline, &mut found).await
+            }
             Task::Review(repo) => (catch_panic(repo, review(repo.clone())).await, Vec::new()),
         };
         (task, report, found)
@@ -59,17 +68,33 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     // If a repo is named in two spellings, the set keeps the first one. It is that of an earlier search, if one found the repo.
     let mut tasks: BTreeSet<Task> = memory.left().into_iter().filter(&is_meant).map(Task::Review).collect();
     tasks.extend(patterns.iter().flat_map(tasks_for));
-    // All that is known begins at once and in this order, and gets its turns first come, first served.
-    let mut work: FuturesUnordered<_> = memory.in_order(tasks.clone()).into_iter().map(carry_out).collect();
+    // All that is known begins in this order, and gets its turns first come, first served.
+    let mut waiting: VecDeque<Task> = memory.in_order(tasks.clone()).into();
+    let mut work = FuturesUnordered::new();
     let (mut reports, mut spellings) = (BTreeMap::new(), BTreeSet::new());
-    while let Some((task, report, found)) = work.next().await {
-        let found = memory.found(&task, found, !report.complete);
-        spellings.extend(found.iter().cloned());
-        reports.insert(task, report);
+    loop {
+        while work.len() < MOST_AT_ONCE
+            && let Some(task) = waiting.pop_front()
+        {
+            work.push(carry_out(task));
+        }
+        let found = tokio::select! {
+            biased;
+            Some(page) = pages.recv() => page,
+            done = work.next() => match done {
+                Some((task, report, found)) => {
+                    let found = memory.found(&task, found, !report.complete);
+                    spellings.extend(found.iter().cloned());
+                    reports.insert(task, report);
+                    found
+                }
+                None => break,
+            },
+        };
         let found = found.into_iter().filter(&is_meant).map(Task::Review);
         let new: BTreeSet<Task> = found.filter(|task| !tasks.contains(task)).collect();
         tasks.extend(new.iter().cloned());
-        work.extend(memory.in_order(new).into_iter().map(carry_out));
+        waiting.extend(memory.in_order(new));
     }
     memory.take_note(&reports);
     let mut calls = 0;
@@ -98,15 +123,21 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
 fn tasks_for(pattern: &RepoPattern) -> Vec<Task> {
     match pattern {
         RepoPattern::One(repo) => vec![Task::Review(repo.clone())],
-        RepoPattern::Namespace { owner, only: Some(only) } => vec![Task::Search(owner.clone(), *only)],
-        RepoPattern::Namespace { owner, only: None } => {
+        RepoPattern::Namespace { owner, only: Some(only), .. } => vec![Task::Search(owner.clone(), *only)],
+        RepoPattern::Namespace { owner, only: None, .. } => {
             [RepoType::Model, RepoType::Dataset].map(|one| Task::Search(owner.clone(), one)).into()
         }
     }
 }
 
-async fn search(hub: &Hub, owner: &Name, repo_type: RepoType, deadline: Instant) -> (RepoReport, Vec<Repo>) {
-    let listing = hub.gated_repos(owner, repo_type, deadline).await;
+async fn search(
+    hub: &Hub,
+    owner: &Name,
+    repo_type: RepoType,
+    deadline: Instant,
+    found: &mut (dyn FnMut(&[Repo]) + Send),
+) -> (RepoReport, Vec<Repo>) {
+    let listing = hub.gated_repos(owner, repo_type, deadline, found).await;
     let mut report = RepoReport::new(&format!("{owner}/*"), repo_type);
     report.counts.calls = listing.calls;
     match listing.error {

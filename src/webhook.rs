@@ -40,7 +40,7 @@ pub fn of_a_job(payload: &[u8]) -> Verified<'_> {
     Verified(payload)
 }
 
-/// Reads what a webhook asks for (payload version 3); an error says which part of the body is not as the Hub writes it.
+/// Reads what a webhook asks for (payload version 3, or 2, in which `event` is the action and `scope` stands beside it); an error says which part of the body is not as the Hub writes it.
 ///
 /// Only what is needed is looked at, so that nothing new in a payload can turn it into an error, which the Hub would count
 /// towards the suspension of the webhook. An unknown scope or action is a reason to look like any other: the Hub's
@@ -48,8 +48,13 @@ pub fn of_a_job(payload: &[u8]) -> Verified<'_> {
 pub fn parse(Verified(body): Verified) -> Result<Delivery, String> {
     let payload: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|e| format!("the body is not a JSON object (line {}, column {})", e.line(), e.column()))?;
-    let event =
-        payload.get("event").and_then(Value::as_object).ok_or("`event` is missing or not an object")?;
+    let (scope, action) = match payload.get("event") {
+        Some(Value::Object(event)) => (text(event, "scope"), text(event, "action")),
+        Some(Value::String(action)) if payload.contains_key("scope") => {
+            (text(&payload, "scope"), Some(&**action))
+        }
+        _ => return Err("`event` is missing or not an object".to_owned()),
+    };
     let repo = match payload.get("repo") {
         None | Some(Value::Null) => return Ok(Delivery::Ignore("the event is about no repo")),
         Some(repo) => repo.as_object().ok_or("`repo` is not an object")?,
@@ -61,7 +66,7 @@ pub fn parse(Verified(body): Verified) -> Result<Delivery, String> {
         _ => return Ok(Delivery::Ignore("only models and datasets can be gated")),
     };
     let moved_to = payload.get("movedTo").and_then(Value::as_object);
-    let (part, name) = match (text(event, "scope"), text(event, "action"), moved_to) {
+    let (part, name) = match (scope, action, moved_to) {
         (Some("repo"), Some("delete"), _) => return Ok(Delivery::Ignore("the repo was deleted")),
         (Some("repo"), Some("move"), Some(moved_to)) => ("movedTo.name", text(moved_to, "name")),
         _ => ("repo.name", text(repo, "name")),

@@ -50,7 +50,7 @@ async fn ask(script: &[u8]) {
     let id = Identity::UserId("u-1".to_owned());
     match what {
         b"repos" => {
-            let listing = hub.gated_repos(&"acme".into(), RepoType::Dataset, deadline).await;
+            let listing = hub.gated_repos(&"acme".into(), RepoType::Dataset, deadline, &mut |_| ()).await;
             let are_acmes = listing.repos.iter().all(|repo| repo.is_owned_by(&"acme".into()));
             assert!(are_acmes, "repos of somebody else: {:?}", listing.repos);
             told(&listing.error);
@@ -81,7 +81,7 @@ async fn ask(script: &[u8]) {
     }
 }
 
-const REJECT: Answer = Answer { verdict: Verdict::Reject, reason: None };
+const REJECT: Answer = Answer { status: Status::Rejected, reason: None };
 
 /// Neither does what is told of an error hold the token.
 fn told(answered: &impl Debug) {

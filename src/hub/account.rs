@@ -1,7 +1,7 @@
 //! What an owner asks about an account: whose the token is, how a repo is gated and what its form asks, and which webhooks
 //! there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,20 @@ pub struct RepoInfo {
     pub name: String,
     /// How it is gated.
     pub gating: Gating,
-    /// What the form at its gate asks, by label: `extra_gated_fields` of its card.
+    /// What the form at its gate asks.
+    pub form: Form,
+}
+
+/// The form at the gate of a repo: `extra_gated_fields` of its card, which is a map, or, as in the Hub's template of a dataset
+/// card, a list of maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// The questions by their labels.
     pub questions: BTreeMap<String, Question>,
+    /// The labels of those that need no answer (`optional: true`).
+    pub optional: BTreeSet<String>,
+    /// What cannot be read of it.
+    pub unread: Vec<String>,
 }
 
 /// How a repo is gated.
@@ -63,6 +75,8 @@ pub enum Question {
     Country,
     /// Answered by one of these.
     Select(Vec<String>),
+    /// Answered by the requester's address on the internet; the form shows no input for it.
+    IpLocation,
     /// Of a kind that is not documented.
     Other(String),
 }
@@ -80,8 +94,33 @@ pub struct Webhook {
     pub domains: Vec<String>,
     /// Whether the Hub sends a secret with it.
     pub has_secret: bool,
-    /// Whether it is delivered no more: by somebody's choice, or because it failed too often.
-    pub disabled: bool,
+    /// Whether it is delivered.
+    pub state: WebhookState,
+}
+
+/// Whether a webhook is delivered: `disabled` of the Hub's answer, which is a boolean, or a text if the Hub has decided it
+/// (the Hub's OpenAPI description, 2026-07-29).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookState {
+    /// Delivered.
+    Enabled,
+    /// Not delivered, because its owner has disabled it.
+    Disabled,
+    /// Not delivered, because the Hub has suspended it after too many deliveries failed.
+    Suspended,
+}
+
+impl WebhookState {
+    /// `enabled`, `disabled` or `suspended`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+            Self::Suspended => "suspended",
+        }
+    }
 }
 
 /// What a webhook watches.
@@ -125,7 +164,9 @@ impl Watched {
     fn repos(&self) -> Option<RepoPattern> {
         let repo = |repo_type| Repo::new(repo_type, self.name.as_str()).ok().map(RepoPattern::One);
         match self.kind.as_str() {
-            "user" | "org" => Some(RepoPattern::Namespace { owner: self.name.clone(), only: None }),
+            "user" | "org" => {
+                Some(RepoPattern::Namespace { owner: self.name.clone(), only: None, except: BTreeSet::new() })
+            }
             "model" => repo(RepoType::Model),
             "dataset" => repo(RepoType::Dataset),
             _ => None,
@@ -163,10 +204,9 @@ impl Account<'_> {
                 gated if gated == "manual" => Gating::Manual,
                 _ => Gating::Other,
             };
-            let questions = value["cardData"]["extra_gated_fields"].as_object().into_iter().flatten();
-            let questions = questions.map(|(label, question)| (label.clone(), read_question(question)));
+            let form = Form::read(&value["cardData"]["extra_gated_fields"]);
             let name = value["id"].as_str().unwrap_or_else(|| repo.name()).to_owned();
-            Ok(RepoInfo { name, gating, questions: questions.collect() })
+            Ok(RepoInfo { name, gating, form })
         })
         .await
     }
@@ -243,8 +283,12 @@ fn read_webhook(value: &Value) -> Result<Webhook, String> {
         url: value["url"].as_str().map(without_secrets),
         watched: list("watched").filter_map(|watched| Watched::deserialize(watched).ok()).collect(),
         domains: list("domains").filter_map(Value::as_str).map(str::to_owned).collect(),
-        has_secret: value["secret"].as_str().is_some_and(|secret| !secret.is_empty()),
-        disabled: value["disabled"].as_bool().unwrap_or_default(),
+        has_secret: value["hasSecret"].as_bool().unwrap_or_default(),
+        state: match &value["disabled"] {
+            Value::Null | Value::Bool(false) => WebhookState::Enabled,
+            Value::Bool(true) => WebhookState::Disabled,
+            _ => WebhookState::Suspended,
+        },
     })
 }
 
@@ -259,22 +303,106 @@ fn without_secrets(url: &str) -> String {
     url.to_string()
 }
 
-fn read_question(question: &Value) -> Question {
-    let options = question["options"].as_array().into_iter().flatten();
-    let kind = question.as_str().or_else(|| question["type"].as_str()).unwrap_or_default();
-    match kind {
-        "text" => Question::Text,
-        "checkbox" => Question::Checkbox,
-        "date_picker" => Question::Date,
-        "country" => Question::Country,
-        // An option is a text, or a label with a value; which of the two is the answer then is not known.
-        "select" => Question::Select(
-            options
-                .flat_map(|option| [option, &option["label"], &option["value"]])
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
-        ),
-        other => Question::Other(other.to_owned()),
+impl Form {
+    fn read(fields: &Value) -> Self {
+        let mut form = Self::default();
+        match fields {
+            Value::Null => {}
+            Value::Object(fields) => fields.iter().for_each(|(label, question)| form.add(label, question)),
+            Value::Array(fields) => {
+                for (place, field) in fields.iter().enumerate() {
+                    match field.as_object() {
+                        Some(field) => field.iter().for_each(|(label, question)| form.add(label, question)),
+                        None => {
+                            form.unread
+                                .push(format!("entry {} of `extra_gated_fields` is no map", place + 1));
+                        }
+                    }
+                }
+            }
+            _ => form.unread.push("`extra_gated_fields` is neither a map nor a list of maps".to_owned()),
+        }
+        form
+    }
+
+    fn add(&mut self, label: &str, question: &Value) {
+        let kind = question.as_str().or_else(|| question["type"].as_str()).unwrap_or_default();
+        let read = match kind {
+            "text" => Question::Text,
+            "checkbox" => Question::Checkbox,
+            "date_picker" => Question::Date,
+            "country" => Question::Country,
+            "ip_location" => Question::IpLocation,
+            // An option is a text, a number, or a label with a value; which of the two is the answer then is not known.
+            "select" => {
+                let options = question["options"].as_array().into_iter().flatten();
+                let options = options.flat_map(|option| [option, &option["label"], &option["value"]]);
+                Question::Select(options.filter_map(option).collect())
+            }
+            other => {
+                let kind =
+                    if other.is_empty() { "no known kind".to_owned() } else { format!("the kind `{other}`") };
+                self.unread.push(format!("its question `{label}` is of {kind}"));
+                Question::Other(other.to_owned())
+            }
+        };
+        if question["optional"] == true {
+            self.optional.insert(label.to_owned());
+        }
+        self.questions.insert(label.to_owned(), read);
+    }
+}
+
+/// YAML makes a number or a boolean of an option that is written without quotes.
+fn option(option: &Value) -> Option<String> {
+    match option {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(option.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn form_is_read_as_a_map_or_as_a_list_of_maps() {
+        let select =
+            json!({"type": "select", "options": ["a", 7, true, {"label": "Other", "value": "other"}]});
+        let question = |kind: &str| json!({"type": kind, "optional": true});
+        let map = json!({"Name": "text", "Use": select, "News": question("checkbox"), "geo": "ip_location"});
+        let list =
+            json!([{"Name": "text"}, {"Use": select}, {"News": question("checkbox"), "geo": "ip_location"}]);
+        for fields in [map, list] {
+            let form = Form::read(&fields);
+            let options = ["a", "7", "true", "Other", "other"].map(str::to_owned).to_vec();
+            let expected = [
+                ("Name", Question::Text),
+                ("Use", Question::Select(options)),
+                ("News", Question::Checkbox),
+                ("geo", Question::IpLocation),
+            ];
+            let expected = expected.map(|(label, question)| (label.to_owned(), question));
+            assert_eq!(form.questions, BTreeMap::from(expected));
+            assert_eq!((form.optional.len(), form.unread.len()), (1, 0));
+        }
+        assert_eq!(Form::read(&Value::Null), Form::default());
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_a_form_is_said() {
+        let cases = [
+            (json!("text"), "neither a map nor a list"),
+            (json!([{"Name": "text"}, "Country"]), "entry 2 of `extra_gated_fields` is no map"),
+            (json!({"Name": "signature"}), "its question `Name` is of the kind `signature`"),
+            (json!({"Name": null}), "its question `Name` is of no known kind"),
+        ];
+        for (fields, expected) in cases {
+            let unread = Form::read(&fields).unread;
+            assert!(unread.len() == 1 && unread[0].contains(expected), "{unread:?}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Problem;
-use super::told::{SHORTEST_PAUSE, Told};
+use super::told::{Bucket, SHORTEST_PAUSE, Told};
 
 /// Times are told in whole seconds, and answers overtake each other: two ends of a window that lie this close together
 /// are the same end.
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Budget {
+    bucket: Bucket,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -117,8 +118,8 @@ impl State {
 
     /// Takes note of what an answer says of the limit. Its call was made at the time `sent`.
     ///
-    /// A refused write that `is_from_page` does not make other calls wait, unless the window is used up. Its own review waits
-    /// before it reads the list again.
+    /// A refusal (429) while calls are left in the window is about another limit of the Hub: only that call waits, and is made again.
+    /// Nor does a refused write that `is_from_page` make other calls wait. Its own review waits before it reads the list again.
     fn learn(
         &mut self,
         status: StatusCode,
@@ -132,7 +133,11 @@ impl State {
         self.quota = told.quota.or(self.quota);
         let is_refusal = status == StatusCode::TOO_MANY_REQUESTS;
         self.refused += u32::from(is_refusal);
-        let is_about_all = !is_from_page || told.left == Some(0);
+        let is_about_all = match told.left {
+            Some(0) => true,
+            Some(_) => !is_from_page && !is_refusal,
+            None => !is_from_page,
+        };
         let refused = is_refusal && is_about_all;
         // A refusal while calls are left is about another limit. What it says of the window is not known to be true.
         let left = told.left.filter(|_| !is_refusal);
@@ -168,7 +173,7 @@ impl State {
 }
 
 impl Budget {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(bucket: Bucket) -> Self {
         let state = State {
             window: Window::Unknown,
             in_flight: 0,
@@ -178,7 +183,7 @@ impl Budget {
             quota: None,
             heard: None,
         };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+        Self { bucket, state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// Waits until a call may be made. If that is not before `deadline`, the error says how long the Hub wants no call; if it
@@ -255,7 +260,7 @@ impl UnderWay<'_> {
     pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, is_from_page: bool) {
         self.answered = true;
         let wall_clock = SystemTime::now();
-        let told = Told::by(headers, wall_clock);
+        let told = Told::by(headers, wall_clock, self.budget.bucket);
         self.budget.state().learn(status, &told, self.sent, Instant::now(), wall_clock, is_from_page);
     }
 }
@@ -296,7 +301,7 @@ mod tests {
     /// A call that was under way is answered now.
     fn call_anyway(budget: &Budget, status: u16, told: &[(&'static str, &str)]) {
         let (now, wall_clock) = (Instant::now(), SystemTime::now());
-        let told = Told::by(&headers(told), wall_clock);
+        let told = Told::by(&headers(told), wall_clock, Bucket::Api);
         let status = StatusCode::from_u16(status).expect("a status");
         budget.state().learn(status, &told, now, now, wall_clock, false);
     }
@@ -331,7 +336,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn until_an_answer_has_told_of_the_limit_one_call_goes_ahead() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         assert_eq!(lanes(&budget).await, 1);
         call(&budget, 500, &[]).await;
         assert_eq!(lanes(&budget).await, 1, "whatever answered that may not know of the limit");
@@ -343,7 +348,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_calls_are_in_flight_than_are_left_and_then_the_window_is_waited_out() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         for left in (0..6).rev() {
             call(&budget, 200, &[(LIMIT, &format!(r#""api";r={left};t=60"#))]).await;
             if left > 0 {
@@ -356,7 +361,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_known_of_the_limit_can_be_told_as_long_as_it_holds() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         assert_eq!(budget.take_limit(), Limit::default(), "nothing is known");
         call(&budget, 429, &[]).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=7;t=60"#)]).await;
@@ -368,7 +373,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn answers_that_overtake_each_other_do_not_make_more_of_the_limit() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         call(&budget, 200, &[(LIMIT, r#""api";r=9;t=60"#)]).await;
         let deadline = Instant::now() + LONGEST_PAUSE;
         let mut slow = begin(&budget, deadline).await.expect("leave");
@@ -396,7 +401,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn answer_that_does_not_tell_of_the_limit_does_not_end_it() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         call(&budget, 200, &[(LIMIT, r#""api";r=0;t=60"#)]).await;
         call_anyway(&budget, 200, &[]);
         assert_eq!(wait(&budget).await, Duration::from_secs(60));
@@ -406,7 +411,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_without_an_answer_may_have_been_counted() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
         drop(begin(&budget, Instant::now() + LONGEST_PAUSE).await);
         assert_eq!(lanes(&budget).await, 2);
@@ -414,7 +419,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn call_that_was_not_sent_is_not_counted() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
         begin(&budget, Instant::now() + LONGEST_PAUSE).await.expect("leave").cancel();
         assert_eq!(lanes(&budget).await, 3);
@@ -426,7 +431,7 @@ mod tests {
         let cases = [
             (429, vec![(LIMIT, r#""api";r=0;t=55"#)], 55),
             (429, vec![(LIMIT, r#""api";r=0;t=55"#), after("70")], 70),
-            (429, vec![(LIMIT, r#""api";r=9;t=55"#), after("3")], 3),
+            (429, vec![(LIMIT, r#""api";r=9;t=55"#), after("3")], 0),
             (429, vec![(LIMIT, r#""api";r=0;t=0"#)], 1),
             (429, vec![after("7")], 7),
             (429, vec![after("0")], 1),
@@ -437,7 +442,7 @@ mod tests {
             (200, vec![after("7")], 0),
         ];
         for (status, told, expected) in cases {
-            let budget = Budget::new();
+            let budget = Budget::new(Bucket::Api);
             call(&budget, status, &told).await;
             call_anyway(&budget, 503, &[after("0")]);
             assert_eq!(wait(&budget).await, Duration::from_secs(expected), "{status} {told:?}");
@@ -449,7 +454,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_past_the_deadline() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         let told = [(LIMIT, r#""api";r=0;t=55"#), (POLICY, r#""api";q=1000;w=300"#)];
         call(&budget, 200, &told).await;
         let now = Instant::now();
@@ -463,7 +468,7 @@ mod tests {
         let put_off = budget.begin(now + Duration::from_secs(60), now + Duration::from_secs(50)).await;
         assert_eq!((put_off.err(), now.elapsed()), (Some(Problem::Postponed), Duration::ZERO));
 
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#), (POLICY, r#""api";q=1000;w=300"#)]).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#)]).await;
         let _last = begin(&budget, now + Duration::from_secs(20)).await.expect("leave");
@@ -474,7 +479,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_put_off_that_would_wait_too_long_for_the_answer_to_another() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#)]).await;
         let now = Instant::now();
         let _last = begin(&budget, now + seconds(60)).await.expect("leave");
@@ -485,7 +490,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_stalls_does_not_hold_up_the_others_for_long() {
         let deadline = Instant::now() + seconds(60);
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         let probe = begin(&budget, deadline).await.expect("leave");
         assert_eq!(wait(&budget).await, PATIENCE, "nobody knows of the window");
         drop(probe);
@@ -498,7 +503,7 @@ mod tests {
     fn after_a_freeze_that_the_clock_did_not_count_what_was_known_is_forgotten() {
         for (passed, is_over) in [(0, false), (1, false), (2, true), (1000, true)] {
             let (now, wall_clock) = (Instant::now(), SystemTime::now());
-            let mut state = Budget::new().state.into_inner().expect("no panic");
+            let mut state = Budget::new(Bucket::Api).state.into_inner().expect("no panic");
             let told = Told { left: Some(0), ends_in: Some(seconds(300)), ..Told::default() };
             state.learn(StatusCode::TOO_MANY_REQUESTS, &told, now, now, wall_clock, false);
             let (next, _) = state.begin(now + seconds(10), wall_clock + seconds(10 + passed));
@@ -508,7 +513,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_go_on_as_soon_as_an_answer_allows_it() {
-        let budget = Budget::new();
+        let budget = Budget::new(Bucket::Api);
         let mut probe = begin(&budget, Instant::now() + LONGEST_PAUSE).await.expect("leave");
         let others =
             futures_util::future::join_all((0..5).map(|_| begin(&budget, Instant::now() + LONGEST_PAUSE)));

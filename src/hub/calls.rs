@@ -1,20 +1,24 @@
 //! Making calls: each when its time has come, again while that may help, and none after the deadline.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, Request, Url};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+};
+use reqwest::{Method, Request, StatusCode, Url};
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::moment::Moment;
+use super::told::{Bucket, Told};
 use super::{Hub, HubError, PAGE, Problem, Turn, link, wire};
 use crate::http::{self, Unread};
 use crate::retry;
-use crate::secret::Secret;
+use crate::secret::{Secret, shown};
 
 /// How long a whole call may take. A second attempt may take twice as long, a third one three times: one call that stalls
 /// is soon given up, and a Hub that is slow at everything is still waited for.
@@ -106,7 +110,7 @@ impl<'a> Calls<'a> {
     pub(super) async fn page<T>(
         &self,
         url: &Url,
-        read: impl Fn(&[u8]) -> Result<T, String>,
+        read: impl Fn(&[u8]) -> Result<T, Problem>,
     ) -> Result<Paged<T>, HubError> {
         let call = format!("GET {}", url.path());
         let (manner, mut url) = (Manner::default(), url.clone());
@@ -114,11 +118,11 @@ impl<'a> Calls<'a> {
             let limit = link::limit(&url).unwrap_or(PAGE);
             let get = || Request::new(Method::GET, url.clone());
             let page = self.send(&call, &manner, get, |answered| {
-                let next = link::next_of_list(&answered.headers, &url, &self.hub.keyring.token())?;
+                let next = link::next_of_list(&answered.headers, &url, &self.hub.keyring.secrets())?;
                 // The pages that follow may have more entries again.
                 let longer = |next| if limit < PAGE { link::with_limit(&next, limit * 10) } else { next };
                 let next = next.map(longer);
-                let content = read(&answered.body).map_err(Problem::Unreadable)?;
+                let content = read(&answered.body)?;
                 let requested = answered.requested;
                 Ok(Paged { content, next, url: url.clone(), limit, requested })
             });
@@ -201,6 +205,10 @@ impl<'a> Calls<'a> {
                 return false;
             }
             let stalled = u32::from(error.problem == Problem::TooSlow);
+            if stalled > 0 {
+                // The connection may be dead, and so may the others that are kept open.
+                self.hub.transport.renew();
+            }
             error.is_transient()
                 && (manner.may_be_repeated || !error.may_be_done)
                 && stalls.fetch_add(stalled, Ordering::Relaxed) + stalled < MAX_STALLS
@@ -222,6 +230,10 @@ impl<'a> Calls<'a> {
         }
     }
 
+    fn pauses(&self) -> MutexGuard<'a, HashMap<String, Instant>> {
+        self.hub.pauses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes a call when its time has come, reads the answer to its end, and makes an error of any but a success.
     async fn send_once(
         &self,
@@ -231,15 +243,32 @@ impl<'a> Calls<'a> {
         token: &Secret,
         time: Duration,
     ) -> Result<Answered, HubError> {
-        let Hub { lanes, budget, .. } = self.hub;
+        let Hub { lanes, budgets, .. } = self.hub;
+        let bucket = Bucket::of(request.url().path());
         let fail = |problem| HubError::new(call, problem);
         let expires =
             manner.page.map_or(self.deadline, |page| Instant::now() + page.time_to_write(self.hub.now()));
+        let kind = kind(&request);
+        let paused = self.pauses().get(&kind).copied().filter(|until| *until > Instant::now());
+        match paused {
+            Some(until) if until >= self.last_moment() => {
+                return Err(fail(Problem::RateLimited { wait: until - Instant::now(), quota: None }));
+            }
+            Some(until) if until >= expires => return Err(fail(Problem::Postponed)),
+            Some(until) => sleep_until(until).await,
+            None => {}
+        }
         let lane = async { (self.line.acquire().await, lanes.acquire().await) };
         let _lane = timeout_at(self.last_moment().min(expires), lane).await.map_err(|_| {
             fail(if expires < self.last_moment() { Problem::Stale } else { Problem::OutOfTime })
         })?;
         self.may_go_on(call)?;
+        let [api, resolvers, pages] = budgets;
+        let budget = match bucket {
+            Bucket::Api => api,
+            Bucket::Resolvers => resolvers,
+            Bucket::Pages => pages,
+        };
         let mut under_way = budget.begin(self.last_moment(), expires).await.map_err(fail)?;
         // The wall clock is read again, because the process may have been frozen while it waited.
         let is_stale = || manner.page.is_some_and(|page| page.time_to_write(self.hub.now()).is_zero());
@@ -252,11 +281,30 @@ impl<'a> Calls<'a> {
         self.count.fetch_add(1, Ordering::Relaxed);
         request.headers_mut().insert(AUTHORIZATION, bearer(token).map_err(fail)?);
         request.headers_mut().insert(ACCEPT, JSON);
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let left = self.deadline.saturating_duration_since(Instant::now());
         let exchange = async {
             let response = self.hub.transport.carry(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
             under_way.answered(status, &headers, manner.page.is_some());
+            let told = Told::by(&headers, SystemTime::now(), bucket);
+            if status == StatusCode::TOO_MANY_REQUESTS
+                && manner.page.is_none()
+                && told.left.is_some_and(|left| left > 0)
+                && let Some(after) = told.retry_after
+            {
+                self.pauses().insert(kind.clone(), Instant::now() + after);
+            }
+            let encoding = headers
+                .get(CONTENT_ENCODING)
+                .filter(|encoding| status.is_success() && *encoding != "identity");
+            if let Some(encoding) = encoding {
+                let encoding =
+                    shown(&String::from_utf8_lossy(encoding.as_bytes()), &self.hub.keyring.secrets());
+                return Err(Problem::Unreadable(format!(
+                    "it is encoded as `{encoding}`, which was not asked for"
+                )));
+            }
             let body = match http::read_within(manner.largest, response).await {
                 Ok(body) => body,
                 // That it is an error says enough.
@@ -274,8 +322,15 @@ impl<'a> Calls<'a> {
         if status.is_success() {
             return Ok(Answered { headers, body, requested });
         }
-        Err(HubError::refused(call, status.as_u16(), &headers, &body, token))
+        let mut secrets = self.hub.keyring.secrets();
+        secrets.push(token.clone());
+        Err(HubError::refused(call, status.as_u16(), &headers, &body, &secrets))
     }
+}
+
+/// What kind of call this is: `GET pending`, `POST batch`.
+fn kind(request: &Request) -> String {
+    format!("{} {}", request.method(), request.url().path().rsplit('/').next().unwrap_or_default())
 }
 
 /// The header that shows a token; marked, so that no debug output shows it.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, LOCATION};
 
-use super::told::Told;
+use super::told::{Bucket, Told};
 use crate::secret::{Secret, shown};
 use crate::{http, retry};
 
@@ -86,20 +86,26 @@ impl HubError {
     }
 
     /// Takes what the Hub says of itself from its headers and, failing that, its body.
-    pub(super) fn refused(call: &str, status: u16, headers: &HeaderMap, body: &[u8], token: &Secret) -> Self {
+    pub(super) fn refused(
+        call: &str,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+        secrets: &[Secret],
+    ) -> Self {
         #[derive(serde::Deserialize)]
         struct Body {
             error: String,
         }
         let header = |name: &str| -> Option<Box<str>> {
-            Some(shown(headers.get(name)?.to_str().ok()?, Some(token)).into())
+            Some(shown(headers.get(name)?.to_str().ok()?, secrets).into())
         };
         let message = header("x-error-message").or_else(|| match headers.get(LOCATION) {
-            Some(to) => Some(shown(&moved_to(to.to_str().unwrap_or_default()), Some(token)).into()),
-            None => serde_json::from_slice(body).ok().map(|Body { error }| shown(&error, Some(token)).into()),
+            Some(to) => Some(shown(&moved_to(to.to_str().unwrap_or_default()), secrets).into()),
+            None => serde_json::from_slice(body).ok().map(|Body { error }| shown(&error, secrets).into()),
         });
         let (code, request_id) = (header("x-error-code"), header("x-request-id"));
-        let retry_after = Told::by(headers, SystemTime::now()).retry_after;
+        let retry_after = Told::by(headers, SystemTime::now(), Bucket::Api).retry_after;
         Self::new(call, Problem::Refused { status, code, message, request_id, retry_after })
     }
 
@@ -297,7 +303,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
             .collect();
-        HubError::refused("POST /x", status, &headers, body.as_bytes(), &Secret::new("hf_tok"))
+        HubError::refused("POST /x", status, &headers, body.as_bytes(), &[Secret::new("hf_tok")])
     }
 
     #[test]

@@ -66,17 +66,18 @@ impl Account<'_> {
 
     async fn read_groups_of(&self, repo: &Repo, groups: &mut Vec<GatingGroup>) -> Result<(), HubError> {
         let Self(calls) = self;
-        let token = calls.hub.keyring.token();
+        let secrets = calls.hub.keyring.secrets();
         let path = format!("/api/collections?item={}s/{}", repo.repo_type().as_str(), repo.name());
         let mut next = Some(calls.url(&path)?);
         for _ in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(()) };
             let page = calls
                 .page(&url, |body| {
-                    let collections: Vec<Value> =
-                        serde_json::from_slice(body).map_err(|error| wire::describe(&error))?;
+                    let collections: Vec<Value> = serde_json::from_slice(body)
+                        .map_err(|error| Problem::Unreadable(wire::describe(&error)))?;
                     let gated = collections.iter().filter(|collection| is_gated(collection));
-                    gated.map(|group| read_group(group, repo, &token)).collect::<Result<Vec<_>, _>>()
+                    let groups = gated.map(|group| read_group(group, repo, &secrets));
+                    groups.collect::<Result<Vec<_>, _>>().map_err(Problem::Unreadable)
                 })
                 .await?;
             groups.extend(page.content);
@@ -100,7 +101,7 @@ fn is_gated(collection: &Value) -> bool {
     !matches!(collection["gating"], Value::Null | Value::Bool(false))
 }
 
-fn read_group(group: &Value, repo: &Repo, token: &Secret) -> Result<GatingGroup, String> {
+fn read_group(group: &Value, repo: &Repo, secrets: &[Secret]) -> Result<GatingGroup, String> {
     let slug = group["slug"].as_str().unwrap_or_default();
     // A slug is written like the name of a repo, but may be longer and have `--` in it.
     let is_part = |part: &str| {
@@ -108,7 +109,7 @@ fn read_group(group: &Value, repo: &Repo, token: &Secret) -> Result<GatingGroup,
             && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     match slug.split('/').collect::<Vec<_>>().as_slice() {
-        [owner, name] if is_part(owner) && is_part(name) && shown(slug, Some(token)) == slug => {
+        [owner, name] if is_part(owner) && is_part(name) && shown(slug, secrets) == slug => {
             let repos = read_repos(group).into_iter().chain([repo.clone()]).collect();
             Ok(GatingGroup { slug: slug.to_owned(), repos })
         }

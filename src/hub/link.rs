@@ -8,14 +8,18 @@ use crate::secret::{Secret, shown};
 
 /// Where the next page is, if an answer says that there is one. It has to be of the same list as `page`: the token is for
 /// one origin, and the policy was asked about one repo. The Hub may spell that repo in another case. An error shows where
-/// the page is said to be, but not `token`.
-pub(super) fn next_of_list(answer: &HeaderMap, page: &Url, token: &Secret) -> Result<Option<Url>, Problem> {
+/// the page is said to be, but none of `secrets`.
+pub(super) fn next_of_list(
+    answer: &HeaderMap,
+    page: &Url,
+    secrets: &[Secret],
+) -> Result<Option<Url>, Problem> {
     let next = next(answer.get_all(LINK), page)?;
     let is_foreign =
         |next: &&Url| next.origin() != page.origin() || !next.path().eq_ignore_ascii_case(page.path());
     if let Some(next) = next.as_ref().filter(is_foreign) {
         let place = format!("{}{}", next.origin().ascii_serialization(), next.path());
-        return Err(Problem::ForeignPage(shown(&place, Some(token))));
+        return Err(Problem::ForeignPage(shown(&place, secrets)));
     }
     Ok(next)
 }
@@ -185,7 +189,7 @@ mod tests {
         let page = Url::parse("https://hub/list").expect("a URL");
         let header = HeaderValue::from_static("<https://hub/other/hf_token>; rel=next");
         let headers = [(LINK, header)].into_iter().collect();
-        let told = next_of_list(&headers, &page, &Secret::new("hf_token"));
+        let told = next_of_list(&headers, &page, &[Secret::new("hf_token")]);
         assert_eq!(told, Err(Problem::ForeignPage("https://hub/other/[redacted]".to_owned())));
     }
 
@@ -193,7 +197,7 @@ mod tests {
     fn next_page_may_spell_the_repo_in_another_case() {
         let page = Url::parse("https://hub/api/models/acme/model/list").expect("a URL");
         let header = HeaderValue::from_static("</api/models/Acme/Model/list?c=2>; rel=next");
-        let next = next_of_list(&[(LINK, header)].into_iter().collect(), &page, &Secret::new("hf_token"));
+        let next = next_of_list(&[(LINK, header)].into_iter().collect(), &page, &[Secret::new("hf_token")]);
         let expected = Url::parse("https://hub/api/models/Acme/Model/list?c=2").expect("a URL");
         assert_eq!(next, Ok(Some(expected)));
     }
@@ -266,7 +270,7 @@ mod tests {
         ) {
             let page = Url::parse("https://hub/list?c=1").expect("a URL");
             let headers = HeaderValue::from_bytes(&text).into_iter().map(|value| (LINK, value)).collect();
-            if let Ok(Some(next)) = next_of_list(&headers, &page, &Secret::new("hf_token")) {
+            if let Ok(Some(next)) = next_of_list(&headers, &page, &[Secret::new("hf_token")]) {
                 prop_assert_eq!(next.origin(), page.origin());
                 prop_assert!(next.path().eq_ignore_ascii_case(page.path()));
             }

@@ -18,10 +18,19 @@ pub struct Listing {
     pub error: Option<HubError>,
 }
 
-/// Reads `GET /api/models?author=…&gated=true`, or the same of datasets, page by page.
-pub(super) async fn read(calls: &Calls<'_>, owner: &Name, repo_type: RepoType) -> Listing {
+/// The most repos that a search finds, and the most pages that it reads. Whoever has more names them.
+const MOST_REPOS: usize = 20_000;
+const MOST_PAGES: usize = 200;
+
+/// Reads `GET /api/models?author=…&gated=true`, or the same of datasets, page by page. `found` gets the repos of each page.
+pub(super) async fn read(
+    calls: &Calls<'_>,
+    owner: &Name,
+    repo_type: RepoType,
+    found: &mut (dyn FnMut(&[Repo]) + Send),
+) -> Listing {
     let mut listing = Listing::default();
-    if let Err(error) = read_pages(calls, owner, repo_type, &mut listing).await {
+    if let Err(error) = read_pages(calls, owner, repo_type, &mut listing, found).await {
         listing.error = Some(error);
     }
     listing.calls = calls.count();
@@ -33,6 +42,7 @@ async fn read_pages(
     owner: &Name,
     repo_type: RepoType,
     listing: &mut Listing,
+    found: &mut (dyn FnMut(&[Repo]) + Send),
 ) -> Result<(), HubError> {
     let path = format!("/api/{}s", repo_type.as_str());
     let call = format!("GET {path}");
@@ -43,16 +53,24 @@ async fn read_pages(
     let mut visited = HashSet::new();
     let mut next = Some(calls.url(&format!("{path}?author={owner}&gated=true&limit={PAGE}"))?);
     while let Some(url) = next {
+        if visited.len() == MOST_PAGES || listing.repos.len() >= MOST_REPOS {
+            return Err(unreadable(format!(
+                "`{owner}` has more than {} gated repos on {} pages; name the repos in REPOS instead of `{owner}/*`",
+                listing.repos.len(),
+                visited.len()
+            )));
+        }
         if !visited.insert(url.clone()) {
             return Err(unreadable("its pages go in a circle".to_owned()));
         }
-        let page = calls.page(&url, wire::repos).await?;
+        let before = listing.repos.len();
+        let page = calls.page(&url, |body| wire::repos(body).map_err(Problem::Unreadable)).await?;
         for name in page.content {
             match Repo::new(repo_type, &name) {
                 Ok(repo) if repo.is_owned_by(owner) => listing.repos.push(repo),
                 // Never reviewed: whoever names `acme/*` has said nothing about the repos of others.
                 _ => {
-                    let name = shown(&name, Some(&calls.hub.keyring.token()));
+                    let name = shown(&name, &calls.hub.keyring.secrets());
                     let what = match &*name {
                         "" => "it lists a repo without a name".to_owned(),
                         name => format!("it lists `{name}` as a repo of `{owner}`"),
@@ -61,6 +79,7 @@ async fn read_pages(
                 }
             }
         }
+        found(&listing.repos[before..]);
         next = page.next;
     }
     Ok(())

@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::calls::Manner;
-use super::{Handled, HubError, PAGE, RepoCalls, wire};
+use super::{Handled, HubError, PAGE, Problem, RepoCalls, wire};
 use crate::model::{AccessRequest, Identity, Status};
 
 /// How long the access report may take, which is one answer however many people are in it.
@@ -50,7 +50,11 @@ impl RepoCalls<'_> {
         };
         let url = page.map_or_else(first, Ok)?;
         let page = self.calls.page(&url, |body| {
-            Ok(wire::entries(body)?.into_iter().filter_map(|entry| listed(entry, status)).collect())
+            Ok(wire::entries(body)
+                .map_err(Problem::Unreadable)?
+                .into_iter()
+                .filter_map(|entry| listed(entry, status))
+                .collect())
         });
         page.await.map(|page| (page.content, page.next)).map_err(|error| self.heed(error))
     }

@@ -14,6 +14,38 @@ pub(super) const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest time that is believed. A window of the Hub lasts five minutes; after an hour one call may find out.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
+/// The Hub counts calls of these kinds apart, and names the bucket in `RateLimit` (its documentation of rate limits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bucket {
+    /// Calls under `/api/`.
+    Api,
+    /// Files: calls with `/resolve/` in their path.
+    Resolvers,
+    /// Everything else.
+    Pages,
+}
+
+impl Bucket {
+    pub(super) const ALL: [Self; 3] = [Self::Api, Self::Resolvers, Self::Pages];
+
+    /// The bucket of a call with this path.
+    pub(super) fn of(path: &str) -> Self {
+        match path {
+            _ if path.contains("/resolve/") => Self::Resolvers,
+            _ if path.contains("/api/") => Self::Api,
+            _ => Self::Pages,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Resolvers => "resolvers",
+            Self::Pages => "pages",
+        }
+    }
+}
+
 /// What the headers of an answer say of the limit.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
@@ -30,10 +62,17 @@ pub(super) struct Told {
 impl Told {
     /// Reads `RateLimit` (`"api";r=999;t=300`), `RateLimit-Policy` (`"fixed window";"api";q=1000;w=300`) and `Retry-After`
     /// (seconds, or a date). The first two are of a draft of the IETF that the Hub follows loosely, so they are read
-    /// loosely. What cannot be read is not told.
-    pub(super) fn by(headers: &HeaderMap, now: SystemTime) -> Self {
+    /// loosely. What cannot be read is not told, and what is said of another bucket than `bucket` is not listened to.
+    pub(super) fn by(headers: &HeaderMap, now: SystemTime, bucket: Bucket) -> Self {
+        let is_of_other = |text: &str| {
+            Bucket::ALL
+                .iter()
+                .any(|other| *other != bucket && text.contains(&format!("\"{}\"", other.as_str())))
+        };
         let texts = |name| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        let limits = |name| texts(name).flat_map(|text| split_outside_quotes(text, ','));
+        let limits = |name| {
+            texts(name).flat_map(|text| split_outside_quotes(text, ',')).filter(|text| !is_of_other(text))
+        };
         let quota = limits("ratelimit-policy")
             .find_map(|policy| Some((number(policy, "q")?, seconds(number(policy, "w")?))));
         // Of several limits the one that is nearest counts.
@@ -92,7 +131,7 @@ pub(super) mod tests {
 
     fn told(told: &[(&'static str, &str)]) -> Told {
         let now = httpdate::parse_http_date("Sun, 22 Nov 2026 12:00:00 GMT").expect("a date");
-        let mut told = Told::by(&headers(told), now);
+        let mut told = Told::by(&headers(told), now, Bucket::Api);
         told.retry_after = told.retry_after.map(|time| Duration::from_secs(time.as_secs()));
         told
     }
@@ -105,7 +144,9 @@ pub(super) mod tests {
             (r#" "api" ; r = 0 ; t = 55 "#, Some(0), Some(55)),
             (r#""api";t=55;R=7"#, Some(7), Some(55)),
             (r#""api";r=7"#, Some(7), Some(300)),
-            (r#""api";r=50;t=9, "pages";r=3;t=20"#, Some(3), Some(20)),
+            (r#""api";r=50;t=9, "pages";r=3;t=20"#, Some(50), Some(9)),
+            (r#""resolvers";r=3;t=20"#, None, Some(300)),
+            (r#""api";r=50;t=9, "moderation";r=3;t=20"#, Some(3), Some(20)),
             (r#""a;r=1;t=1,b";r=50;t=9"#, Some(50), Some(9)),
             (r#""a\";r=1;t=1,b\\";r=50;t=9"#, Some(50), Some(9)),
             (r#""api";r=1;r=50;reset;t=9"#, Some(50), Some(9)),
@@ -231,7 +272,7 @@ pub(super) mod tests {
         ) {
             let value = reqwest::header::HeaderValue::from_bytes(&text).into_iter();
             let headers = value.map(|value| (name.parse().expect("a name"), value)).collect();
-            let told = Told::by(&headers, SystemTime::now());
+            let told = Told::by(&headers, SystemTime::now(), Bucket::Api);
             let longest = [told.ends_in, told.retry_after, told.quota.map(|(_, window)| window)];
             prop_assert!(longest.into_iter().flatten().all(|time| time <= LONGEST_PAUSE), "{:?}", told);
         }

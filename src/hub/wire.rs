@@ -4,24 +4,45 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use chrono::{DateTime, Datelike, Utc};
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Answer, Handled, PAGE};
-use crate::model::{AccessRequest, Identity, Status, User, Verdict};
+use super::{Answer, Handled, PAGE, Problem};
+use crate::model::{AccessRequest, Identity, Status, User};
 use crate::secret::{Secret, shown};
 
 /// Reads the requests of a page of the list of this status, and counts all its entries. The Hub's lists lag behind its writes:
 /// an entry that says of itself that it is in another state by now is none of them.
-pub(super) fn page(body: &[u8], status: Status) -> Result<(Vec<AccessRequest>, usize), String> {
-    let entries = entries(body)?;
+///
+/// A page whose requests have very many answers or organizations is too large, like one of too many bytes: what is read takes many
+/// times the memory of what is written.
+pub(super) fn page(body: &[u8], status: Status) -> Result<(Vec<AccessRequest>, usize), Problem> {
+    let entries = entries(body).map_err(Problem::Unreadable)?;
     let count = entries.len();
-    let mut requests: Vec<_> = entries.into_iter().filter_map(|entry| request(entry, status)).collect();
+    let (mut requests, mut parts) = (Vec::new(), 0);
+    for request in entries.into_iter().filter_map(|entry| request(entry, status)) {
+        let orgs = [&request.user.orgs, &request.user.verified_orgs].into_iter().flatten().map(Vec::len);
+        parts += request.fields.len() + orgs.sum::<usize>();
+        if parts > MOST_PARTS && count > 1 {
+            return Err(Problem::TooLarge(body.len()));
+        }
+        requests.push(request);
+    }
     doubt_contradictions(&mut requests);
     Ok((requests, count))
 }
+
+/// The most answers and organizations that the requests of a page may have altogether. Each takes about 110 bytes besides its text,
+/// and eight pages may be in memory at once.
+const MOST_PARTS: usize = 48_000;
+
+/// The most answers, and the most organizations, that are read of a request; the policy holds whoever has more.
+const MOST_OF_REQUEST: usize = 300;
+
+/// The most bytes that the answers of a request may have; the policy holds whoever has more.
+const MOST_ANSWER_BYTES: usize = 100_000;
 
 /// Whoever is listed more than once, and not the same each time, is doubtful: which of them stands, nobody knows.
 fn doubt_contradictions(requests: &mut [AccessRequest]) {
@@ -72,6 +93,7 @@ pub(super) fn repos(body: &[u8]) -> Result<Vec<String>, String> {
 const NOT_AS_DOCUMENTED: &str = "what the Hub tells of it is not of the form that is documented";
 const REPEATED_KEY: &str = "what the Hub tells of it has the same key twice";
 const NOT_TEXT: &str = "an answer to the gate form is not text";
+const TOO_MUCH: &str = "it has more than 300 answers or organizations, or more than 100 KB of answers";
 
 /// Reads an entry. Any key may be missing or null, which makes it unknown. One whose value is not of the kind that is
 /// documented makes the entry doubtful; whatever else can be read of it still tells a person whom it is about.
@@ -85,8 +107,7 @@ pub(super) fn request(entry: &RawValue, expected: Status) -> Option<AccessReques
         Some("pending" | "accepted" | "rejected" | "reset") => return None,
         Some(_) => doubt = Some("it is in a state that is not documented"),
     }
-    let is_ambiguous =
-        is_ambiguous || [entry.user, entry.fields].into_iter().flatten().any(has_repeated_keys);
+    let is_ambiguous = is_ambiguous || entry.user.is_some_and(has_repeated_keys);
     let user: EntryUser = entry.user.map_or_else(EntryUser::default, |user| object(user, &mut doubt));
     let mut request = AccessRequest {
         request_id: text(entry.request_id, &mut doubt),
@@ -103,6 +124,11 @@ pub(super) fn request(entry: &RawValue, expected: Status) -> Option<AccessReques
         fields: entry.fields.and_then(|fields| answers(fields, &mut doubt)).unwrap_or_default(),
         doubt,
     };
+    for orgs in [&mut request.user.verified_orgs, &mut request.user.orgs] {
+        if orgs.as_ref().is_some_and(|orgs| orgs.len() > MOST_OF_REQUEST) {
+            (*orgs, request.doubt) = (None, Some(TOO_MUCH));
+        }
+    }
     if is_ambiguous {
         request.doubt = Some(REPEATED_KEY);
     }
@@ -188,16 +214,45 @@ fn timestamp(value: &RawValue) -> Option<DateTime<Utc>> {
 }
 
 /// The answers to the gate form. Null means that no answer was given. An answer that is not text makes the entry doubtful: if
-/// it were left out, a rule would take it for missing, and how to write it as text would be a guess.
+/// it were left out, a rule would take it for missing, and how to write it as text would be a guess. Of very many answers none is
+/// kept.
 fn answers(value: &RawValue, doubt: &mut Doubt) -> Option<BTreeMap<String, String>> {
-    let answers: Map<String, Value> = read(Some(value), doubt, parse)?;
-    let given = answers.into_iter().filter(|(_, answer)| !answer.is_null());
-    let as_text = |answer| if let Value::String(text) = answer { Some(text) } else { None };
-    let texts: Option<_> = given.map(|(label, answer)| Some((label, as_text(answer)?))).collect();
-    if texts.is_none() {
-        *doubt = Some(NOT_TEXT);
+    struct Answers<'a>(&'a mut Doubt);
+
+    impl<'de> Visitor<'de> for Answers<'_> {
+        type Value = Option<BTreeMap<String, String>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let (mut answers, mut labels, mut bytes) = (BTreeMap::new(), HashSet::new(), 0);
+            while let Some((label, answer)) = map.next_entry::<String, &RawValue>()? {
+                bytes += label.len() + answer.get().len();
+                if labels.len() == MOST_OF_REQUEST || bytes > MOST_ANSWER_BYTES {
+                    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                    *self.0 = Some(TOO_MUCH);
+                    return Ok(None);
+                }
+                if !labels.insert(label.clone()) {
+                    *self.0 = Some(REPEATED_KEY);
+                }
+                match parse::<Option<String>>(answer) {
+                    Some(Some(text)) => drop(answers.insert(label, text)),
+                    Some(None) => {}
+                    None => *self.0 = Some(NOT_TEXT),
+                }
+            }
+            Ok(Some(answers))
+        }
     }
-    texts
+
+    let read = serde_json::Deserializer::from_str(value.get()).deserialize_map(Answers(doubt));
+    read.unwrap_or_else(|_| {
+        *doubt = Some(NOT_AS_DOCUMENTED);
+        None
+    })
 }
 
 /// Whether an object has the same key twice. JSON does not say which of the two counts. If a label has two answers, the policy
@@ -214,8 +269,9 @@ fn has_repeated_keys(object: &RawValue) -> bool {
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
             let (mut keys, mut is_repeated) = (HashSet::new(), false);
-            while let Some((key, _)) = map.next_entry::<String, &RawValue>()? {
-                is_repeated |= !keys.insert(key);
+            while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
+                // So many that they cannot be told apart in little memory.
+                is_repeated |= keys.len() == MOST_OF_REQUEST || !keys.insert(key);
             }
             Ok(is_repeated)
         }
@@ -269,14 +325,9 @@ pub(super) struct NewStatus<'a> {
 }
 
 impl<'a> From<&'a Answer> for NewStatus<'a> {
-    fn from(Answer { verdict, reason }: &'a Answer) -> Self {
-        let reason = reason.as_deref();
-        let (status, rejection_reason, reset_reason) = match verdict {
-            Verdict::Accept => (Status::Accepted, None, None),
-            Verdict::Hold => (Status::Pending, None, None),
-            Verdict::Reset => (Status::Reset, None, reason),
-            Verdict::Reject => (Status::Rejected, reason, None),
-        };
+    fn from(Answer { status, reason }: &'a Answer) -> Self {
+        let reason_for = |reasoned| reason.as_deref().filter(|_| *status == reasoned);
+        let (rejection_reason, reset_reason) = (reason_for(Status::Rejected), reason_for(Status::Reset));
         Self { name: status.as_str(), rejection_reason, reset_reason }
     }
 }
@@ -295,8 +346,8 @@ pub(super) fn handled(body: &[u8]) -> Result<(), String> {
 }
 
 /// Reads the answer to a batch: one result for each of the requests, in their order. An answer that does not fit what was
-/// asked is an error, for then nothing in it can be relied upon. Whatever it says of a failure is shown without `token`.
-pub(super) fn batch(body: &[u8], asked: &[Identity], token: &Secret) -> Result<Vec<Handled>, String> {
+/// asked is an error, for then nothing in it can be relied upon. Whatever it says of a failure is shown without `secrets`.
+pub(super) fn batch(body: &[u8], asked: &[Identity], secrets: &[Secret]) -> Result<Vec<Handled>, String> {
     let results: Vec<Map<String, Value>> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
     if results.len() != asked.len() {
         return Err(format!("{} results for {} requests", results.len(), asked.len()));
@@ -310,7 +361,7 @@ pub(super) fn batch(body: &[u8], asked: &[Identity], token: &Secret) -> Result<V
             (Some(Value::Bool(false)), Some("user_not_found")) => Ok(Handled::NoUser),
             (Some(Value::Bool(false)), Some("request_not_found")) => Ok(Handled::Gone),
             (Some(Value::Bool(false)), error) => {
-                Ok(Handled::Failed(shown(error.unwrap_or("no reason given"), Some(token))))
+                Ok(Handled::Failed(shown(error.unwrap_or("no reason given"), secrets)))
             }
             _ => Err("a result does not say whether it is ok".to_owned()),
         }
@@ -475,28 +526,63 @@ mod tests {
     #[test]
     fn a_page_that_is_no_list_is_an_error_that_repeats_none_of_it() {
         for body in ["", "<html>ada@acme.com", r#"{"error": "ada@acme.com"}"#, "[{\"user\": ", "[1, 2"] {
-            let error = page(body.as_bytes(), Status::Pending).expect_err(body);
+            let Err(Problem::Unreadable(error)) = page(body.as_bytes(), Status::Pending) else {
+                panic!("{body} is read");
+            };
             assert!(error.starts_with("it ") && !error.contains("ada"), "{error}");
         }
     }
 
     #[test]
+    fn of_very_many_answers_or_organizations_none_is_kept() {
+        let answers =
+            |count: usize| (0..count).map(|n| format!(r#""{n}": "x""#)).collect::<Vec<_>>().join(",");
+        let orgs = |count: usize| vec![r#"{"name": "x"}"#; count].join(",");
+        let entry = |answers: String, orgs: String| {
+            one(&format!(
+                r#"{{"requestId": "r", "user": {{"_id": "u", "orgs": [{orgs}]}}, "fields": {{{answers}}}}}"#
+            ))
+        };
+        let most = entry(answers(300), orgs(300));
+        assert_eq!((most.fields.len(), most.doubt), (300, None));
+        for more in [entry(answers(301), orgs(0)), entry(answers(0), orgs(301))] {
+            assert_eq!(
+                (more.fields.len(), more.user.orgs.map_or(0, |orgs| orgs.len()), more.doubt),
+                (0, 0, Some(TOO_MUCH))
+            );
+        }
+        let long = entry(format!(r#""a": "{}""#, "x".repeat(100_000)), orgs(0));
+        assert_eq!((long.fields.len(), long.doubt), (0, Some(TOO_MUCH)));
+    }
+
+    #[test]
+    fn page_of_very_many_short_answers_is_too_large() {
+        let answers: Vec<String> = (0..300).map(|n| format!(r#""{n}": """#)).collect();
+        let entry = format!(r#"{{"requestId": "r", "fields": {{{}}}}}"#, answers.join(","));
+        let read = |count: usize| {
+            page(format!("[{}]", vec![entry.as_str(); count].join(",")).as_bytes(), Status::Pending)
+        };
+        assert!(read(160).is_ok());
+        assert!(matches!(read(161), Err(Problem::TooLarge(_))));
+    }
+
+    #[test]
     fn requests_are_named_and_answered_as_the_hub_wants_it() {
-        let answer = |verdict, reason: Option<&str>| Answer { verdict, reason: reason.map(Into::into) };
+        let answer = |status, reason: Option<&str>| Answer { status, reason: reason.map(Into::into) };
         let cases = [
             (
                 Identity::UserId("u".into()),
-                answer(Verdict::Accept, None),
+                answer(Status::Accepted, None),
                 r#"{"userId":"u","status":"accepted"}"#,
             ),
             (
                 Identity::RequestId("r".into()),
-                answer(Verdict::Reject, Some("no")),
+                answer(Status::Rejected, Some("no")),
                 r#"{"requestId":"r","status":"rejected","rejectionReason":"no"}"#,
             ),
             (
                 Identity::UserName("n".into()),
-                answer(Verdict::Reset, Some("mend")),
+                answer(Status::Reset, Some("mend")),
                 r#"{"user":"n","status":"reset","resetReason":"mend"}"#,
             ),
         ];
@@ -504,7 +590,7 @@ mod tests {
             let body = HandleBody { identity: (&identity).into(), answer: (&answer).into() };
             assert_eq!(serde_json::to_string(&body).expect("JSON"), expected);
         }
-        let (ids, answer) = ([Identity::UserId("u".into())], answer(Verdict::Accept, None));
+        let (ids, answer) = ([Identity::UserId("u".into())], answer(Status::Accepted, None));
         let body = BatchBody { answer: (&answer).into(), requests: ids.iter().map(Into::into).collect() };
         let expected = r#"{"status":"accepted","requests":[{"userId":"u"}]}"#;
         assert_eq!(serde_json::to_string(&body).expect("JSON"), expected);
@@ -528,7 +614,7 @@ mod tests {
             {"userId": "c", "ok": false, "error": "request_not_found"}, {"userId": "d", "ok": false, "error": "a@b c hf_t"}]"#;
         let failed = Handled::Failed("[redacted] c [redacted]".to_owned());
         assert_eq!(
-            batch(body.as_bytes(), &asked, &Secret::new("hf_t")),
+            batch(body.as_bytes(), &asked, &[Secret::new("hf_t")]),
             Ok(vec![Handled::Done, Handled::NoUser, Handled::Gone, failed])
         );
     }
@@ -556,7 +642,7 @@ mod tests {
             "",
         ];
         for body in bodies {
-            assert!(batch(body.as_bytes(), &asked, &Secret::new("hf_t")).is_err(), "{body}");
+            assert!(batch(body.as_bytes(), &asked, &[Secret::new("hf_t")]).is_err(), "{body}");
         }
     }
 }

@@ -143,7 +143,7 @@ impl Stored {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if !status.is_success() {
             let field =
-                |name: &str| body[name].as_str().map(|text| shown(&self.without_credentials(text), None));
+                |name: &str| body[name].as_str().map(|text| shown(&self.without_credentials(text), &[]));
             let (kind, message) = (field("__type"), field("message").or_else(|| field("Message")));
             // Some throttle with a status of 400.
             let is_throttled = kind.as_ref().is_some_and(|kind| kind.contains("Throttl"));

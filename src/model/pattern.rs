@@ -1,5 +1,6 @@
 //! How `REPOS` and an order to sweep name repos.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,6 +17,8 @@ pub enum RepoPattern {
         owner: Name,
         /// The only type that is meant, where one is said.
         only: Option<RepoType>,
+        /// Those that are left out.
+        except: BTreeSet<Repo>,
     },
 }
 
@@ -25,9 +28,18 @@ impl RepoPattern {
     pub fn covers(&self, repo: &Repo) -> bool {
         match self {
             Self::One(one) => one == repo,
-            Self::Namespace { owner, only } => {
-                repo.is_owned_by(owner) && only.is_none_or(|only| only == repo.repo_type())
+            Self::Namespace { owner, only, except } => {
+                repo.is_owned_by(owner)
+                    && only.is_none_or(|only| only == repo.repo_type())
+                    && !except.contains(repo)
             }
+        }
+    }
+
+    /// Leaves out a repo of a namespace.
+    pub fn leave_out(&mut self, repo: &Repo) {
+        if let Self::Namespace { except, .. } = self {
+            except.insert(repo.clone());
         }
     }
 
@@ -36,9 +48,10 @@ impl RepoPattern {
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::One(repo), pattern) | (pattern, Self::One(repo)) => pattern.covers(repo),
-            (Self::Namespace { owner, only }, Self::Namespace { owner: other_owner, only: other_only }) => {
-                owner == other_owner && (only.is_none() || other_only.is_none() || only == other_only)
-            }
+            (
+                Self::Namespace { owner, only, .. },
+                Self::Namespace { owner: other_owner, only: other_only, .. },
+            ) => owner == other_owner && (only.is_none() || other_only.is_none() || only == other_only),
         }
     }
 }
@@ -47,7 +60,7 @@ impl fmt::Display for RepoPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::One(repo) => repo.fmt(f),
-            Self::Namespace { owner, only: Some(RepoType::Dataset) } => write!(f, "datasets/{owner}/*"),
+            Self::Namespace { owner, only: Some(RepoType::Dataset), .. } => write!(f, "datasets/{owner}/*"),
             Self::Namespace { owner, .. } => write!(f, "{owner}/*"),
         }
     }
@@ -68,7 +81,7 @@ impl FromStr for RepoPattern {
         match name.strip_suffix("/*") {
             Some(owner) if is_name(owner) => {
                 let only = (repo_type == RepoType::Dataset).then_some(repo_type);
-                Ok(Self::Namespace { owner: owner.into(), only })
+                Ok(Self::Namespace { owner: owner.into(), only, except: BTreeSet::new() })
             }
             Some(_) => Err(InvalidRepoName(text.to_owned())),
             None => Ok(Self::One(Repo::new(repo_type, name)?)),
@@ -108,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn repo_that_is_left_out_is_not_meant() {
+        let mut pattern: RepoPattern = "acme/*".parse().expect("a pattern");
+        pattern.leave_out(&Repo::new(RepoType::Model, "acme/Open").expect("a name"));
+        let covers = |repo_type, name| pattern.covers(&Repo::new(repo_type, name).expect("a name"));
+        assert!(!covers(RepoType::Model, "ACME/open") && covers(RepoType::Dataset, "acme/open"));
+        assert!(covers(RepoType::Model, "acme/other"));
+    }
+
+    #[test]
     fn patterns_overlap_where_some_repo_may_be_meant_by_both() {
         let cases = [
             ("acme/one", "acme/one", true),
@@ -128,7 +150,8 @@ mod tests {
             let [a, b]: [RepoPattern; 2] = [a, b].map(|pattern| pattern.parse().expect("a pattern"));
             assert_eq!((a.overlaps(&b), b.overlaps(&a)), (expected, expected), "{a} {b}");
         }
-        let of_type = |only| RepoPattern::Namespace { owner: "acme".into(), only: Some(only) };
+        let of_type =
+            |only| RepoPattern::Namespace { owner: "acme".into(), only: Some(only), except: BTreeSet::new() };
         assert!(!of_type(RepoType::Model).overlaps(&of_type(RepoType::Dataset)));
     }
 

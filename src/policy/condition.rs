@@ -74,11 +74,9 @@ impl Condition {
     /// The messages of the library show the values that did not fit, which are the requester's: so other words.
     fn explain(&self, error: &ExecutionError) -> String {
         match error {
-            ExecutionError::NoSuchKey(key) if self.names.contains(key.as_str()) => {
-                format!("the request has no `{key}`")
-            }
+            ExecutionError::NoSuchKey(key) if self.names.contains(key.as_str()) => has_no(key),
             ExecutionError::NoSuchKey(_) => "the request has no such attribute or answer".to_owned(),
-            ExecutionError::UndeclaredReference(name) => format!("the request has no `{name}`"),
+            ExecutionError::UndeclaredReference(name) => has_no(name),
             ExecutionError::FunctionError { function, .. } => {
                 format!("`{function}` cannot read what the request says")
             }
@@ -90,6 +88,14 @@ impl Condition {
             _ => "what the request says does not fit the expression".to_owned(),
         }
     }
+}
+
+fn has_no(attribute: &str) -> String {
+    let why = match attribute {
+        "email" | "domain" => ": its e-mail address is not shared with the owner of the repo",
+        _ => "",
+    };
+    format!("the request has no `{attribute}`{why}")
 }
 
 /// Where the fault is and what, without the excerpt of the source that the parser appends.

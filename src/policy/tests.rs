@@ -141,8 +141,14 @@ fn expressions_see_the_request_the_repo_and_the_time() {
 #[test]
 fn what_the_request_does_not_have_cannot_be_known() {
     let cases = [
-        ("user.email == 'x'", "the request has no `email`"),
-        ("user.domain == 'acme.com'", "the request has no `domain`"),
+        (
+            "user.email == 'x'",
+            "the request has no `email`: its e-mail address is not shared with the owner of the repo",
+        ),
+        (
+            "user.domain == 'acme.com'",
+            "the request has no `domain`: its e-mail address is not shared with the owner of the repo",
+        ),
         ("user['pro']", "the request has no `pro`"),
         ("!user.pro", "the request has no `pro`"),
         ("user.name != 'mallory'", "the request has no `name`"),

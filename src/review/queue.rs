@@ -94,12 +94,12 @@ impl Queue {
         let named = (decided.identities.request_id.is_some(), decided.identities.user.is_some());
         let is_single = decided.attempts.tried != Tried::default();
         let known = self.kinds.iter().position(|kind| {
-            kind.answer.verdict == *verdict
+            kind.answer.status == verdict.status()
                 && kind.answer.reason == *reason
                 && (kind.named, kind.is_single) == (named, is_single)
         });
         let place = known.unwrap_or_else(|| {
-            let answer = Answer { verdict: *verdict, reason: reason.clone() };
+            let answer = Answer { status: verdict.status(), reason: reason.clone() };
             self.kinds.push(Kind { answer, named, is_single, waiting: VecDeque::new() });
             self.kinds.len() - 1
         });

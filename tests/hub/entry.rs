@@ -43,7 +43,7 @@ impl Repo {
             timestamp: time(request.requested_at),
             fields: person.fields.as_ref(),
             reviewed_at: request.reviewed_at.map(time),
-            granted_by: request.granted.then(granter),
+            granted_by: (request.granted || status == Status::Accepted).then(granter),
         }
     }
 

@@ -392,6 +392,8 @@ pub struct Model {
     /// Whether a list of repos can be asked for the gated ones only.
     pub filters_by_gate: bool,
     pub quota: Quota,
+    /// Whether a search for repos has a next page for ever, each full of repos that nobody has seen.
+    pub lists_repos_without_end: bool,
     /// Whether answers tell of the quota.
     pub tells_limits: bool,
     /// How many calls the quota has refused.
@@ -435,6 +437,7 @@ impl Model {
             newest_first: false,
             filters_by_gate: true,
             quota: Quota::new(1000, Duration::from_secs(300)),
+            lists_repos_without_end: false,
             tells_limits: true,
             refused_by_quota: 0,
             in_flight: 0,

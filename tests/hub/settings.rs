@@ -130,14 +130,15 @@ pub struct Webhook {
     pub id: String,
     /// Where it delivers to, unless it starts a Job.
     pub url: Option<String>,
-    /// The Job that it starts, as the Hub shows it.
-    pub job: Option<Value>,
+    /// The id of the Job that it starts again.
+    pub job: Option<String>,
     /// What it watches, each with its type: `("model", "acme/model")`.
     pub watched: Vec<(String, String)>,
     /// `repo`, `discussion`.
     pub domains: Vec<String>,
     pub secret: Option<String>,
-    pub disabled: bool,
+    /// False, true, or `suspended-after-failure`.
+    pub disabled: Value,
 }
 
 impl Webhook {
@@ -151,16 +152,18 @@ impl Webhook {
             watched: watched.iter().map(|&(kind, name)| (kind.to_owned(), name.to_owned())).collect(),
             domains: DOMAINS.map(str::to_owned).to_vec(),
             secret: None,
-            disabled: false,
+            disabled: json!(false),
         }
     }
 
-    /// As the Hub shows it, its secret and all.
+    /// As the Hub shows it: "the secret itself is never returned" (its OpenAPI description, 2026-07-29).
     fn shown(&self) -> Value {
-        let watched = self.watched.iter().map(|(kind, name)| json!({"type": kind, "name": name}));
+        let watched = self.watched.iter();
+        let watched = watched
+            .map(|(kind, name)| json!({"type": kind, "name": name, "avatarUrl": "https://huggingface.co/avatars/x.svg"}));
         let mut shown = json!({
-            "id": self.id, "url": self.url, "job": self.job, "watched": watched.collect::<Vec<_>>(),
-            "domains": self.domains, "secret": self.secret, "disabled": self.disabled,
+            "id": self.id, "url": self.url, "jobSourceId": self.job, "watched": watched.collect::<Vec<_>>(),
+            "domains": self.domains, "hasSecret": self.secret.is_some(), "disabled": self.disabled,
         });
         if let Some(shown) = shown.as_object_mut() {
             shown.retain(|_, value| !value.is_null());
@@ -249,7 +252,7 @@ pub fn webhooks(model: &mut Model, method: &str, path: &[&str], body: &Value) ->
             webhooks.remove(place);
             return Some(Answer::ok(&json!({})));
         }
-        ("POST", Some(action)) => webhooks[place].disabled = action == "disable",
+        ("POST", Some(action)) => webhooks[place].disabled = json!(action == "disable"),
         ("POST", None) => match change(webhooks[place].clone(), body) {
             Ok(changed) => webhooks[place] = changed,
             Err(why) => return Some(refuse(why)),

@@ -206,7 +206,7 @@ impl Network {
         let mut known = lock(&self.not_before);
         // If a write is refused while calls are left, that is another limit, which does not apply to other calls.
         let is_used_up = limit.is_some_and(|text| text.contains(";r=0;"));
-        if answer.status == 429 && !is_read && !is_used_up {
+        if answer.status == 429 && !is_used_up && (limit.is_some() || !is_read) {
             return;
         }
         if answer.status == 429 {

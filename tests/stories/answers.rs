@@ -150,6 +150,17 @@ async fn a_page_that_lists_more_than_any_page_is_not_relied_upon() {
 }
 
 #[tokio::test]
+async fn answer_that_is_compressed_is_named() {
+    let hub = six_waiting().await;
+    let gzip = Fault::Answer(200, vec![("Content-Encoding", "gzip".to_owned())], "\u{1f}\u{8b}".to_owned());
+    hub.model().faults("/pending", &gzip, 100);
+    let time = Duration::from_secs(2);
+    let (status, report) = deliver_within(&doorman(&hub), &payload("acme/model"), time).await;
+    assert_eq!(status, 202);
+    assert!(error(&report["repos"][0]).contains("encoded as `gzip`, which was not asked for"), "{report}");
+}
+
+#[tokio::test]
 async fn a_page_too_large_to_be_read_is_asked_for_in_smaller_ones_and_everybody_is_reached() {
     let hub = Hub::start().await;
     // Together more than is read at once; ten of them less.

@@ -40,7 +40,7 @@ async fn every_decision_leaves_one_line_that_explains_it() {
         }
         line
     };
-    let unknown = "rule `staff` could not be evaluated: the request has no `domain`";
+    let unknown = "rule `staff` could not be evaluated: the request has no `domain`: its e-mail address is not shared with the owner of the repo";
     let expected = [
         line("ada", "accept", json!("staff"), "rule `staff`", Value::Null, "done"),
         line("bob", "hold", Value::Null, "no rule matched", Value::Null, "held"),

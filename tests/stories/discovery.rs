@@ -126,6 +126,27 @@ async fn a_search_that_never_ends_leaves_time_for_the_repos_that_are_named() {
 }
 
 #[tokio::test]
+async fn repos_are_reviewed_while_the_search_goes_on_and_the_search_has_an_end() {
+    let hub = hub_with(1).await;
+    ask(&hub, "acme/model000", [staff("ada")]);
+    hub.model().lists_repos_without_end = true;
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+    let report = sweep_within(&doorman, Duration::from_secs(6)).await;
+    assert_eq!(hub.users("acme/model000", Status::Accepted), ["ada"]);
+    let calls = hub.calls();
+    let is_search = |call: &&String| call.contains("author=acme");
+    assert_eq!(calls.iter().filter(is_search).count(), 40, "20 pages of each type");
+    let last_search = calls.iter().rposition(|call| is_search(&call));
+    assert!(calls.iter().position(|call| call.contains("/pending")) < last_search);
+    assert!(report.to_string().len() < 6_000_000);
+    assert!(
+        error(&report["repos"][0]).contains("name the repos in REPOS instead of `acme/*`"),
+        "{}",
+        report["repos"][0]
+    );
+}
+
+#[tokio::test]
 async fn what_a_search_should_not_have_found_is_never_looked_at() {
     let hub = hub_with(1).await;
     ask(&hub, "other/model", [staff("ada")]);

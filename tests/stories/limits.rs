@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::hub::{AccessRequest, Batch, Fault, Hub, Quota, Status};
 use crate::logs::Logs;
-use crate::support::{ask, deliver, deliver_within, doorman, payload, staff};
+use crate::support::{ask, deliver, deliver_within, doorman, doorman_with, payload, staff};
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
@@ -227,6 +227,28 @@ async fn a_hub_that_asks_for_time_gets_it() {
         assert_eq!((answered, &repo(&report)["calls"]), (202, &json!(2)), "{status}: {report}");
         assert!(error(&report).contains("only in 3600 s"), "{status}: {report}");
     }
+}
+
+/// Another limit of the Hub refuses searches. What it says of the window of calls, and how long searches have to wait, holds up
+/// nothing else.
+#[tokio::test]
+async fn limit_on_one_kind_of_call_holds_up_no_other() {
+    let hub = hub_with(5).await;
+    let headers = vec![("RateLimit", r#""api";r=912;t=287"#.to_owned()), ("Retry-After", "1".to_owned())];
+    hub.model().fault("/api/models?", Fault::Answer(429, headers, String::new()));
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+    let asked = std::time::Instant::now();
+    let sweep = crate::support::sweep(&doorman);
+    let webhook = async {
+        while hub.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        deliver(&doorman, &payload("acme/model")).await;
+        asked.elapsed()
+    };
+    let (report, webhook) = tokio::join!(sweep, webhook);
+    assert_eq!(report["status"], "reviewed", "{report}");
+    assert!(webhook < Duration::from_secs(1) && asked.elapsed() >= Duration::from_secs(1), "{webhook:?}");
 }
 
 #[tokio::test]

@@ -131,6 +131,7 @@ async fn every_webhook_without_the_secret_is_counted() {
     let (doorman, metrics) = doorman(&hub, &[]).await;
     answer(&doorman, request("POST", Some("guess"), "{}")).await;
     assert_eq!(last(&metrics), json!({"RejectedWebhooks": 1}));
+    answer(&doorman, request("POST", None, "")).await;
     answer(&doorman, request("GET", None, "")).await;
     assert_eq!((last(&metrics), metrics.lines("metrics").len()), (json!({"RejectedWebhooks": 1}), 2));
 }

@@ -21,6 +21,10 @@ async fn a_webhook_is_made_changed_switched_off_and_on_and_deleted() {
     let (status, made) = answer(&hub, "POST", WEBHOOKS, Some(body.clone())).await;
     let id = made["webhook"]["id"].as_str().expect("an id").to_owned();
     let mut expected = body;
+    let avatar = "https://huggingface.co/avatars/x.svg";
+    expected["watched"][0]["avatarUrl"] = json!(avatar);
+    expected.as_object_mut().expect("an object").remove("secret");
+    expected["hasSecret"] = json!(true);
     expected["id"] = json!(id);
     expected["domains"] = json!(["repo", "discussion"]);
     expected["disabled"] = json!(false);
@@ -39,6 +43,7 @@ async fn a_webhook_is_made_changed_switched_off_and_on_and_deleted() {
     let change = json!({"watched": watched, "domains": ["discussion"]});
     let (status, changed) = answer(&hub, "POST", &one, Some(change)).await;
     expected["watched"] = watched;
+    (0..2).for_each(|place| expected["watched"][place]["avatarUrl"] = json!(avatar));
     expected["domains"] = json!(["discussion"]);
     assert_eq!((status, &changed), (200, &json!({"webhook": expected})), "what was left out stays");
     assert_eq!(answer(&hub, "GET", &one, None).await, (200, changed));
@@ -84,12 +89,12 @@ async fn a_webhook_that_says_too_little_or_unknown_things_is_refused() {
 #[tokio::test]
 async fn a_webhook_that_starts_a_job_has_no_url_until_it_is_given_one() {
     let hub = Hub::start().await;
-    let job = json!({"dockerImage": "ubuntu", "command": ["true"]});
-    let webhook = Webhook { url: None, job: Some(job.clone()), ..Webhook::new("", &[("user", "owner")]) };
+    let job = "64f9a55bb3115b4f513ec026";
+    let webhook = Webhook { url: None, job: Some(job.to_owned()), ..Webhook::new("", &[("user", "owner")]) };
     let one = format!("{WEBHOOKS}/{}", webhook.id);
     hub.model().webhooks.push(webhook);
     let (_, shown) = answer(&hub, "GET", &one, None).await;
-    assert_eq!((&shown["webhook"]["job"], shown["webhook"].get("url")), (&job, None));
+    assert_eq!((&shown["webhook"]["jobSourceId"], shown["webhook"].get("url")), (&json!(job), None));
     let body = json!({"url": "https://doorman.example/", "watched": shown["webhook"]["watched"]});
     assert_eq!(answer(&hub, "POST", &one, Some(body)).await.0, 200);
     assert_eq!(hub.model().webhooks[0].job, None);

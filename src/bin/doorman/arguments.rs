@@ -51,8 +51,9 @@ Examples:
     Plan(Decide),
     /// Decide everybody who waits, and tell the Hub
     ///
-    /// On a terminal it shows first what will be done, in sums, and asks. Into a pipe it writes a line for everybody
-    /// whose request was moved, or could not be: repo, user, when they asked, verdict, rule, why and outcome, with tabs between.
+    /// On a terminal it shows first what will be done, with the names of those who are turned away, and asks. Into a pipe, or from
+    /// cron, it writes a line for everybody who waited: the time now, repo, user, when they asked, verdict, rule, why and outcome,
+    /// with tabs between.
     ///
     /// Without REPO it reviews what REPOS names; in a Hugging Face Job that a webhook has started, the repo that the webhook is
     /// about (WEBHOOK_PAYLOAD), if it is one of those. With DRY_RUN=true it changes nothing.
@@ -99,10 +100,18 @@ Examples:
   doorman list acme/model --search ada | cut -f1 | xargs doorman accept acme/model")]
     Accept(People),
     /// Turn people away for good: on the Hub, asking again is silently ignored
+    ///
+    /// On a terminal it asks first.
     #[command(after_help = "\
 Example:
   doorman reject acme/model mallory --reason 'We cannot ship there.'")]
-    Reject(Told),
+    Reject {
+        #[command(flatten)]
+        told: Told,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Put requests back into the queue, as if they had not been decided
     ///
     /// Who was in has no access any more, until the request is decided again. A doorman with a policy does that in its next
@@ -136,9 +145,12 @@ Examples:
     Revoke {
         #[command(flatten)]
         told: Told,
-        /// For good: they cannot ask again
+        /// For good: they cannot ask again; on a terminal it asks first
         #[arg(long = "final")]
         is_final: bool,
+        /// Do not ask
+        #[arg(long, short, requires = "is_final")]
+        yes: bool,
     },
     /// Write the Hub's access report: everybody who has ever asked
     #[command(after_help = "\
@@ -149,9 +161,8 @@ Examples:
         /// A repo: `acme/model`, `datasets/acme/corpus`, or the address that the browser shows
         #[arg(value_parser = repos::parse_one)]
         repo: Repo,
-        /// Write CSV instead of JSON; what a spreadsheet would take for a formula gets a ' in front
-        #[arg(long)]
-        csv: bool,
+        #[command(flatten)]
+        format: Format,
     },
     /// Look for everything that can be wrong before a deployment
     ///
@@ -165,6 +176,9 @@ Examples:
         /// The repos to look at, instead of those of REPOS
         #[arg(value_name = "REPO", value_parser = repos::parse)]
         repos: Vec<RepoPattern>,
+        /// Leave this repo out; may be given several times
+        #[arg(long, value_name = "REPO", value_parser = repos::parse_one)]
+        exclude: Vec<Repo>,
         /// Take the policy from a file, instead of from APPROVAL_POLICY
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
@@ -207,6 +221,9 @@ pub struct Decide {
     /// The repos, instead of those of REPOS
     #[arg(value_name = "REPO", value_parser = repos::parse)]
     pub repos: Vec<RepoPattern>,
+    /// Leave this repo out; may be given several times
+    #[arg(long, value_name = "REPO", value_parser = repos::parse_one)]
+    pub exclude: Vec<Repo>,
     /// Take the policy from a file, instead of from APPROVAL_POLICY
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -250,7 +267,7 @@ pub struct Format {
 pub enum Webhook {
     /// Show the webhooks
     ///
-    /// Into a pipe it writes a line for each: id, enabled or disabled, secret or no secret, URL, and what it watches, with tabs
+    /// Into a pipe it writes a line for each: id, enabled, disabled or suspended, secret or no secret, URL, and what it watches, with tabs
     /// between.
     #[command(after_help = "\
 Examples:

@@ -7,14 +7,14 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use hub_doorman::config::{ConfigError, Noted, Variables};
-use hub_doorman::hub::{Account, Gating, Hub, RepoInfo, Webhook};
+use hub_doorman::hub::{Account, Gating, Hub, RepoInfo, Webhook, WebhookState};
 use hub_doorman::model::{Name, Repo, RepoPattern, RepoType, Status};
 use hub_doorman::policy::Policy;
 
 use crate::Ending;
 use crate::environment::{self, Lookup, deadline};
-use crate::groups;
 use crate::screen::{Cell, Look, Screen, count, grouped};
+use crate::{groups, repos};
 
 /// What the template takes.
 const LONGEST_POLICY: usize = 3600;
@@ -70,11 +70,12 @@ impl Findings {
 /// Looks for what is wrong, and shows what was found.
 pub async fn check(
     named: &[RepoPattern],
+    excluded: &[Repo],
     policy_file: Option<&Path>,
     screen: &mut Screen,
 ) -> Result<Ending, Box<dyn Error>> {
     let mut findings = Findings::default();
-    look(named, policy_file, &mut findings).await;
+    look(named, excluded, policy_file, &mut findings).await;
     let rows = findings.0.iter().map(|Finding { level, about, text }| {
         let (word, look) = match level {
             Level::Passed => ("passed", Look::Good),
@@ -91,7 +92,7 @@ pub async fn check(
     Ok(if failed == 0 { Ending::Complete } else { Ending::Failed })
 }
 
-async fn look(named: &[RepoPattern], policy_file: Option<&Path>, findings: &mut Findings) {
+async fn look(named: &[RepoPattern], excluded: &[Repo], policy_file: Option<&Path>, findings: &mut Findings) {
     let policy = match policy_file {
         None => findings.variable(Variables::policy),
         Some(path) => findings.keep(environment::read_policy(path)),
@@ -133,7 +134,7 @@ async fn look(named: &[RepoPattern], policy_file: Option<&Path>, findings: &mut 
         return;
     }
     let mut patterns: Vec<RepoPattern> = Vec::new();
-    for pattern in repos.unwrap_or_default() {
+    for pattern in repos::without(repos.unwrap_or_default(), excluded) {
         if !patterns.contains(&pattern) {
             patterns.push(pattern);
         }
@@ -201,7 +202,7 @@ async fn look_at_repos(
     for pattern in patterns {
         let found = match pattern {
             RepoPattern::One(repo) => vec![repo.clone()],
-            RepoPattern::Namespace { owner, only } => search(hub, owner, *only, pattern, findings).await,
+            RepoPattern::Namespace { owner, only, .. } => search(hub, owner, *only, pattern, findings).await,
         };
         repos.extend(found);
     }
@@ -235,6 +236,14 @@ async fn look_at_repos(
                 about,
                 "not gated: everybody has access; set its access requests to manual approval in its settings",
             ),
+            // Whoever names a whole namespace has not said that each repo in it is to be decided.
+            (RepoInfo { gating: Gating::Auto, .. }, _) if !patterns.contains(&RepoPattern::One(repo.clone())) => {
+                let text = format!(
+                    "gated, but the Hub lets everybody in who asks; leave it out with `!{repo}` in REPOS, or set its access \
+                     requests to manual approval in its settings"
+                );
+                findings.add(Level::Warning, about, text);
+            }
             (RepoInfo { gating: Gating::Auto, .. }, _) => findings.add(
                 Level::Failed,
                 about,
@@ -250,6 +259,13 @@ async fn look_at_repos(
                 findings.add(Level::Passed, about, text);
             }
         }
+        for unread in &info.form.unread {
+            findings.add(
+                Level::Warning,
+                repo.to_string(),
+                format!("{unread}, so that no rule is held against it"),
+            );
+        }
         forms.push((repo, info));
     }
     forms
@@ -263,11 +279,13 @@ async fn search(
     findings: &mut Findings,
 ) -> Vec<Repo> {
     let types = only.map_or(vec![RepoType::Model, RepoType::Dataset], |only| vec![only]);
-    let listings = join_all(types.iter().map(|one| hub.gated_repos(owner, *one, deadline()))).await;
+    let listing = async |one: &RepoType| hub.gated_repos(owner, *one, deadline(), &mut |_| ()).await;
+    let listings = join_all(types.iter().map(listing)).await;
     let errors = listings.iter().filter_map(|listing| listing.error.as_ref());
     errors.for_each(|error| findings.add(Level::Failed, pattern.to_string(), error.to_string()));
     let has_failed = listings.iter().any(|listing| listing.error.is_some());
-    let repos: Vec<Repo> = listings.into_iter().flat_map(|listing| listing.repos).collect();
+    let repos = listings.into_iter().flat_map(|listing| listing.repos);
+    let repos: Vec<Repo> = repos.filter(|repo| pattern.covers(repo)).collect();
     if repos.is_empty() && !has_failed {
         let text = "no gated repo found; is it misspelt, or hidden from HF_TOKEN?";
         findings.add(Level::Failed, pattern.to_string(), text);
@@ -281,7 +299,7 @@ fn look_at_forms(policy: &Policy, forms: &[(Repo, RepoInfo)], findings: &mut Fin
     if forms.is_empty() || used.is_empty() {
         return;
     }
-    let forms: Vec<_> = forms.iter().map(|(repo, info)| (repo.to_string(), &info.questions)).collect();
+    let forms: Vec<_> = forms.iter().map(|(repo, info)| (repo.to_string(), &info.form)).collect();
     for used in &used {
         for (level, text) in form::problems(used, &forms) {
             findings.add(level, format!("rule `{}`", used.rule), text);
@@ -319,14 +337,18 @@ async fn look_at_webhooks(account: &Account<'_>, patterns: &[RepoPattern], findi
     };
     for webhook in webhooks.iter().filter(|webhook| patterns.iter().any(|pattern| concerns(webhook, pattern)))
     {
-        let Webhook { id, url, domains, has_secret, disabled, watched: _ } = webhook;
+        let Webhook { id, url, domains, has_secret, state, watched: _ } = webhook;
         let about = format!("webhook {id}");
         let is_job = url.is_none();
         let url = url.as_deref().unwrap_or("a Job");
-        if *disabled {
-            let text =
-                format!("disabled, perhaps because it failed too often; `doorman webhook enable {id}`");
+        if *state == WebhookState::Suspended {
+            let text = format!(
+                "the Hub has suspended it, because too many deliveries to {url} failed. Look at its deliveries on \
+                 https://huggingface.co/settings/webhooks, mend what they say, then `doorman webhook enable {id}`"
+            );
             findings.add(Level::Failed, about, text);
+        } else if *state == WebhookState::Disabled {
+            findings.add(Level::Failed, about, format!("disabled; `doorman webhook enable {id}`"));
         } else if !has_secret && !is_job {
             let text =
                 format!("{url} gets no secret; if that is the doorman, it answers 401 and decides nobody");
@@ -338,7 +360,7 @@ async fn look_at_webhooks(account: &Account<'_>, patterns: &[RepoPattern], findi
         }
     }
     let is_watched = |pattern: &&RepoPattern| {
-        let mut enabled = webhooks.iter().filter(|webhook| !webhook.disabled);
+        let mut enabled = webhooks.iter().filter(|webhook| webhook.state == WebhookState::Enabled);
         enabled.any(|webhook| webhook.watched.iter().any(|watched| watched.covers(pattern)))
     };
     for pattern in patterns.iter().filter(|pattern| !is_watched(pattern)) {

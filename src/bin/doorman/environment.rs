@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hub_doorman::config::{ConfigError, Variables};
 use hub_doorman::http;
-use hub_doorman::hub::Hub;
+use hub_doorman::hub::{Connections, Hub};
 use hub_doorman::keyring::{Keyring, Source, Sources};
 use hub_doorman::model::RepoPattern;
 use hub_doorman::policy::Policy;
@@ -128,7 +128,7 @@ pub async fn connect(token: Source, endpoint: Url, concurrency: usize) -> Result
     let http = http()?;
     let sources = Sources { token, webhook: None, webhook_previous: None };
     let keyring = Keyring::read(sources, &http).await.map_err(ConfigError)?;
-    let hub = Arc::new(Hub::new(http, endpoint, Arc::new(keyring), concurrency));
+    let hub = Arc::new(Hub::new(Connections::new(http), endpoint, Arc::new(keyring), concurrency));
     tokio::spawn(tell_waits(Arc::downgrade(&hub)));
     Ok(hub)
 }

@@ -20,12 +20,12 @@ use clap::{CommandFactory, Parser};
 use hub_doorman::config::ConfigError;
 use hub_doorman::hub::Answer;
 use hub_doorman::log;
-use hub_doorman::model::Verdict;
+use hub_doorman::model::Status;
 
 use arguments::{Arguments, Command};
 use environment::Fault;
 use screen::{Screen, complain};
-use verdicts::{Order, carry_out};
+use verdicts::{Order, carry_out, is_agreed_to_reject};
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,21 +71,26 @@ async fn run(command: Command) -> Result<Ending, Box<dyn Error>> {
         Command::List { repo, status, search, format } => {
             people::list(&repo, status.into(), search.as_deref(), &format, screen).await?
         }
-        Command::Accept(people) => carry_out(&people, &Order::new(Verdict::Accept, None), screen).await?,
-        Command::Cancel(people) => carry_out(&people, &Order::new(Verdict::Hold, None), screen).await?,
+        Command::Accept(people) => carry_out(&people, &Order::new(Status::Accepted, None), screen).await?,
+        Command::Cancel(people) => carry_out(&people, &Order::new(Status::Pending, None), screen).await?,
         Command::Grant(people) => carry_out(&people, &Order::Grant, screen).await?,
-        Command::Reject(told) | Command::Revoke { told, is_final: true } => {
-            carry_out(&told.people, &Order::new(Verdict::Reject, told.reason), screen).await?
+        Command::Reject { told, yes } | Command::Revoke { told, is_final: true, yes } => {
+            if !yes && !is_agreed_to_reject(&told.people, screen)? {
+                return Ok(Ending::Failed);
+            }
+            carry_out(&told.people, &Order::new(Status::Rejected, told.reason), screen).await?
         }
         Command::Reset(told) => {
-            carry_out(&told.people, &Order::new(Verdict::Reset, told.reason), screen).await?
+            carry_out(&told.people, &Order::new(Status::Reset, told.reason), screen).await?
         }
-        Command::Revoke { told, is_final: false } => {
-            let answer = Answer { verdict: Verdict::Reset, reason: told.reason.map(Into::into) };
+        Command::Revoke { told, is_final: false, yes: _ } => {
+            let answer = Answer { status: Status::Reset, reason: told.reason.map(Into::into) };
             carry_out(&told.people, &Order::Revoke(answer), screen).await?
         }
-        Command::Export { repo, csv } => people::export(&repo, csv, screen).await?,
-        Command::Check { repos, policy } => check::check(&repos, policy.as_deref(), screen).await?,
+        Command::Export { repo, format } => people::export(&repo, format.csv, screen).await?,
+        Command::Check { repos, exclude, policy } => {
+            check::check(&repos, &exclude, policy.as_deref(), screen).await?
+        }
         Command::Test { policy, cases } => match cases::run(&policy, &cases, screen) {
             Ok(true) => Ending::Complete,
             Ok(false) => Ending::Failed,
@@ -111,8 +116,11 @@ fn explain(error: &(dyn Error + 'static)) -> Ending {
         return Ending::Failed;
     }
     let text = error.to_string();
-    let hint =
-        if text.contains("HF_TOKEN: not set") { "\nor one that `hf auth login` has saved" } else { "" };
-    complain(&format!("doorman: {text}{hint}"));
+    let hints = [
+        ("HF_TOKEN: not set", "\nHF_TOKEN may also be one that `hf auth login` has saved"),
+        ("APPROVAL_POLICY: not set", "\nThe policy may also be in a file: --policy FILE"),
+    ];
+    let hints = hints.iter().filter(|(fault, _)| text.contains(fault)).map(|(_, hint)| *hint);
+    complain(&format!("doorman: {text}{}", hints.collect::<String>()));
     if error.is::<ConfigError>() || error.is::<Fault>() { Ending::AtFault } else { Ending::Failed }
 }

@@ -32,6 +32,17 @@ pub fn parse(text: &str) -> Result<RepoPattern, String> {
     parse_on(text, std::env::var("HF_ENDPOINT").ok().as_deref())
 }
 
+/// These patterns, without the repos that are excluded.
+pub fn without(mut patterns: Vec<RepoPattern>, excluded: &[Repo]) -> Vec<RepoPattern> {
+    for repo in excluded {
+        patterns.retain(|pattern| !matches!(pattern, RepoPattern::One(one) if one == repo));
+        for pattern in &mut patterns {
+            pattern.leave_out(repo);
+        }
+    }
+    patterns
+}
+
 /// The same, where only a single repo will do.
 pub fn parse_one(text: &str) -> Result<Repo, String> {
     match parse(text)? {
@@ -46,9 +57,10 @@ fn parse_on(text: &str, endpoint: Option<&str>) -> Result<RepoPattern, String> {
     let Some(page) = page(text, endpoint)? else {
         return text.parse().map_err(|error: hub_doorman::model::InvalidRepoName| error.to_string());
     };
-    let path = page.split(['?', '#']).next().unwrap_or_default();
+    let path = page.split(['?', '#', '@']).next().unwrap_or_default();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let name = match parts.as_slice() {
+        ["models", owner, name, ..] if text.starts_with("hf://") => format!("{owner}/{name}"),
         ["datasets", owner, name, ..] => format!("datasets/{owner}/{name}"),
         ["datasets"] | [] => return Err("this is no page of a repo".to_owned()),
         [other, ..] if OTHER_PAGES.contains(other) => {
@@ -74,6 +86,8 @@ fn page<'a>(text: &'a str, endpoint: Option<&'a str>) -> Result<Option<&'a str>,
     let host = &*host.to_ascii_lowercase();
     let own_host = endpoint.and_then(|endpoint| endpoint.trim().split_once("://")?.1.split('/').next());
     match scheme {
+        // As `huggingface_hub` names a place on the Hub: the repo is in it at once, and a revision may stand behind its name.
+        Some("hf") => Ok(Some(rest)),
         _ if HOSTS.contains(&host) || own_host == Some(host) => Ok(Some(page)),
         Some(_) => Err(format!("`{host}` is not the Hub; if it is another one, set HF_ENDPOINT")),
         None => Ok(None),
@@ -97,6 +111,10 @@ mod tests {
             ("http://www.huggingface.co/acme/model/settings", "acme/model"),
             ("huggingface.co/datasets/acme/corpus/viewer", "datasets/acme/corpus"),
             ("hf.co/acme/model", "acme/model"),
+            ("hf://acme/model", "acme/model"),
+            ("hf://datasets/acme/corpus", "datasets/acme/corpus"),
+            ("hf://datasets/acme/corpus@main/train.csv", "datasets/acme/corpus"),
+            ("hf://models/acme/model", "acme/model"),
             ("https://HuggingFace.co/acme/model", "acme/model"),
             ("https://hub.acme.com/datasets/acme/corpus", "datasets/acme/corpus"),
         ];

@@ -4,7 +4,7 @@
 mod show;
 
 use std::error::Error;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ use serde_json::json;
 use crate::Ending;
 use crate::arguments::Decide;
 use crate::environment::{BYTE_ORDER_MARK, Doorman, Fault, deadline, doorman};
-use crate::groups;
 use crate::screen::{Screen, complain, grouped};
+use crate::{groups, repos};
 
 /// Somebody about whom was decided.
 struct Decided {
@@ -46,7 +46,7 @@ struct Run {
 /// Shows what would be decided, and changes nothing.
 pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
     let doorman = doorman(decide.policy.as_deref()).await?;
-    let patterns = patterns(&decide.repos, &doorman)?;
+    let patterns = patterns(decide, &doorman)?;
     let run = look(&doorman, &patterns, Mode::DryRun).await;
     if decide.json {
         screen.json(&show::json(&run))?;
@@ -73,7 +73,7 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
     let delivered = if decide.repos.is_empty() { delivered()? } else { None };
     let is_delivered = delivered.is_some();
     let patterns = match delivered {
-        None => patterns(&decide.repos, &doorman)?,
+        None => patterns(decide, &doorman)?,
         Some(Delivery::Ignore(why)) => return nothing_to_do(why, decide, screen),
         Some(Delivery::Review(repo)) => {
             let ours = doorman.repos.as_ref();
@@ -83,8 +83,7 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
             vec![RepoPattern::One(repo)]
         }
     };
-    let is_on_terminal = io::stdin().is_terminal() || screen.is_terminal() || io::stderr().is_terminal();
-    let run = if is_on_terminal && !yes && !doorman.dry_run {
+    let run = if screen.is_watched() && !yes && !doorman.dry_run {
         let Some(run) = look_if_agreed(&doorman, &patterns, screen).await? else {
             complain("Nothing was changed. With --yes it is done without a question.");
             return Ok(Ending::Failed);
@@ -129,7 +128,7 @@ async fn look_if_agreed(
     Ok(Some(plan))
 }
 
-/// Shows what a plan comes to, and asks whether to carry it out: of whoever sits at the terminal, wherever that is.
+/// Shows what a plan comes to, with the names of those who are turned away, and asks whether to carry it out.
 fn is_agreed(plan: &Run, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
     let Counts { accepted, rejected, reset, .. } = plan.counts();
     let sums = [
@@ -139,23 +138,11 @@ fn is_agreed(plan: &Run, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
     ];
     let sums = sums.iter().filter(|(number, _)| *number > 0);
     let sums: Vec<String> = sums.map(|(number, what)| format!("{} {what}", grouped(*number))).collect();
-    let mut error = Screen::error();
-    let asked = match (error.is_terminal(), screen.is_terminal()) {
-        (true, _) => &mut error,
-        (false, true) => screen,
-        (false, false) => {
-            return Err(Fault("you cannot be asked, for you would not see it; give --yes".to_owned()).into());
-        }
-    };
-    show::sums(plan, asked)?;
-    write!(asked, "\nIn all: {}.\nCarry this out? [y/N] ", sums.join(", "))?;
-    asked.flush()?;
-    let mut answer = Vec::new();
-    if io::stdin().lock().read_until(b'\n', &mut answer)? == 0 {
-        writeln!(asked)?;
-    }
-    let answer = String::from_utf8_lossy(&answer);
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    screen.ask(|asked| {
+        show::sums(plan, asked)?;
+        show::turned_away(plan, asked)?;
+        write!(asked, "\nIn all: {}.", sums.join(", "))
+    })
 }
 
 /// What a webhook is answered as well that asks for nothing.
@@ -169,14 +156,17 @@ fn nothing_to_do(why: &str, decide: &Decide, screen: &mut Screen) -> Result<Endi
 }
 
 /// Which repos are meant.
-fn patterns(named: &[RepoPattern], doorman: &Doorman) -> Result<Vec<RepoPattern>, Fault> {
-    match (named, &doorman.repos) {
-        ([], None) => Err(Fault(
-            "which repos? Name them, or set REPOS, to `acme/model` or `acme/*` for example".to_owned(),
-        )),
-        ([], Some(repos)) => Ok(repos.clone()),
-        (named, _) => Ok(named.to_vec()),
-    }
+fn patterns(decide: &Decide, doorman: &Doorman) -> Result<Vec<RepoPattern>, Fault> {
+    let named = match (&*decide.repos, &doorman.repos) {
+        ([], None) => {
+            return Err(Fault(
+                "which repos? Name them, or set REPOS, to `acme/model` or `acme/*` for example".to_owned(),
+            ));
+        }
+        ([], Some(repos)) => repos.clone(),
+        (named, _) => named.to_vec(),
+    };
+    Ok(repos::without(named, &decide.exclude))
 }
 
 /// What the webhook asks for that has started this, if it is a Hugging Face Job that one has started.

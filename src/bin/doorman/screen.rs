@@ -1,7 +1,8 @@
 //! What a person sees on a terminal, and what the next program gets from a pipe.
 
+use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
@@ -11,6 +12,8 @@ use comfy_table::{
 };
 use console::{Term, truncate_str};
 use serde::Serialize;
+
+use crate::environment::Fault;
 
 /// Where a command writes: a terminal, or something that another program reads.
 pub struct Screen {
@@ -77,6 +80,34 @@ impl Screen {
 
     pub fn is_terminal(&self) -> bool {
         self.is_terminal
+    }
+
+    /// Whether a person is there to be asked.
+    pub fn is_watched(&self) -> bool {
+        io::stdin().is_terminal() || self.is_terminal || io::stderr().is_terminal()
+    }
+
+    /// Asks whoever sits at the terminal, wherever that is, whether to carry out what `show` shows.
+    pub fn ask(&mut self, show: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<bool, Box<dyn Error>> {
+        let mut error = Self::error();
+        let asked = match (error.is_terminal(), self.is_terminal()) {
+            (true, _) => &mut error,
+            (false, true) => self,
+            (false, false) => {
+                return Err(
+                    Fault("you cannot be asked, for you would not see it; give --yes".to_owned()).into()
+                );
+            }
+        };
+        show(asked)?;
+        write!(asked, "\nCarry this out? [y/N] ")?;
+        asked.flush()?;
+        let mut answer = Vec::new();
+        if io::stdin().lock().read_until(b'\n', &mut answer)? == 0 {
+            writeln!(asked)?;
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     /// A table, as wide as the terminal at most; into a pipe its rows, without the header, with tabs between the cells.
@@ -258,9 +289,22 @@ fn is_order(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Makes text of what a spreadsheet would calculate. That may begin behind any separator, because it depends on the country which
+/// one a spreadsheet takes.
 fn for_spreadsheet(text: &str) -> String {
-    let text: String = text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_order(*c)).collect();
-    if text.starts_with(['=', '+', '-', '@', '\t', '\n']) { format!("'{text}") } else { text }
+    let is_separator = |c: char| matches!(c, ',' | ';' | '\t' | '\n' | '|');
+    // The full-width ones, too: some spreadsheets read them as the others.
+    let is_formula = |c: char| "=+-@\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}".contains(c);
+    let (mut safe, mut is_first) = (String::with_capacity(text.len()), true);
+    for c in text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_order(*c)) {
+        if is_first && (is_formula(c) || safe.is_empty() && is_separator(c) && c.is_whitespace()) {
+            safe.push('\'');
+        }
+        safe.push(c);
+        // Blanks and quotes may stand before a formula.
+        is_first = is_separator(c) || is_first && matches!(c, ' ' | '"' | '\'' | '\u{3000}');
+    }
+    safe
 }
 
 /// A day on a terminal, where the time of day would be noise, and all of it in a pipe.
@@ -316,11 +360,26 @@ mod tests {
 
     #[test]
     fn what_others_wrote_is_no_formula() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"] {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)"] {
             assert_eq!(for_spreadsheet(text), format!("'{text}"));
         }
+        assert_eq!(for_spreadsheet("\t=1"), "'\t'=1");
         assert_eq!(for_spreadsheet("\r=1"), "'=1");
         assert_eq!(for_spreadsheet("a=1\nb"), "a=1\nb");
+        let hidden = [
+            ("a;=1", "a;'=1"),
+            ("a,b; +1", "a,b; '+1"),
+            ("x\t\"@SUM(A1)", "x\t\"'@SUM(A1)"),
+            ("x\n-1", "x\n'-1"),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            (" =1", " '=1"),
+        ];
+        for (text, expected) in hidden {
+            assert_eq!(for_spreadsheet(text), expected);
+        }
+        for text in ["Müller-Lüdenscheid", "ada+x@acme.com", "a; b, c", "2026-01-01"] {
+            assert_eq!(for_spreadsheet(text), text);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::slice;
 
 use futures_util::future::{join_all, try_join_all};
 use hub_doorman::hub::{Answer, Handled, HubError, MAX_BATCH, RepoCalls, Writer};
-use hub_doorman::model::{AccessRequest, Identity, Status, Verdict};
+use hub_doorman::model::{AccessRequest, Identity, Status};
 
 use crate::Ending;
 use crate::arguments::People;
@@ -29,20 +29,15 @@ pub enum Order {
 }
 
 impl Order {
-    pub fn new(verdict: Verdict, reason: Option<String>) -> Self {
-        Self::Decide(Answer { verdict, reason: reason.map(Into::into) })
+    pub fn new(status: Status, reason: Option<String>) -> Self {
+        Self::Decide(Answer { status, reason: reason.map(Into::into) })
     }
 
     /// The list that people are on when it is carried out.
     fn status(&self) -> Status {
         match self {
             Self::Grant => Status::Accepted,
-            Self::Decide(Answer { verdict, .. }) | Self::Revoke(Answer { verdict, .. }) => match verdict {
-                Verdict::Accept => Status::Accepted,
-                Verdict::Hold => Status::Pending,
-                Verdict::Reset => Status::Reset,
-                Verdict::Reject => Status::Rejected,
-            },
+            Self::Decide(Answer { status, .. }) | Self::Revoke(Answer { status, .. }) => *status,
         }
     }
 }
@@ -57,6 +52,22 @@ enum Became {
     Unchanged(String),
     Failed(String),
     Error(HubError),
+}
+
+/// Whether a person at a terminal agrees that these people are turned away for good. Without a terminal nobody is asked.
+pub fn is_agreed_to_reject(people: &People, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
+    if is_dry_run()? || !screen.is_watched() {
+        return Ok(true);
+    }
+    let People { repo, users } = people;
+    let names: Vec<String> = users.iter().map(name).collect();
+    let agreed = screen.ask(|asked| {
+        write!(asked, "{repo}: turn away for good, so that they can never ask again: {}.", names.join(", "))
+    })?;
+    if !agreed {
+        complain("Nothing was changed. With --yes it is done without a question.");
+    }
+    Ok(agreed)
 }
 
 /// Carries an order out, and says of everybody what became of it.
@@ -144,7 +155,12 @@ async fn carry_out_each(calls: &RepoCalls<'_>, users: &[Identity], order: &Order
             Ok(Handled::Gone) => {
                 match are_on_list(calls, order.status(), slice::from_ref(user)).await.as_deref() {
                     Ok([true]) => Became::Already,
-                    _ => Became::Unchanged(unchanged(order)),
+                    Ok(_) => Became::Unchanged(unchanged(order)),
+                    Err(_) => Became::Unchanged(format!(
+                        "{}, or is {} already",
+                        unchanged(order),
+                        order.status().as_str()
+                    )),
                 }
             }
             Err(error) => Became::Error(error),
@@ -154,9 +170,11 @@ async fn carry_out_each(calls: &RepoCalls<'_>, users: &[Identity], order: &Order
 }
 
 fn unchanged(order: &Order) -> String {
-    let status = order.status();
-    let hint = if status == Status::Accepted { "; `doorman grant` lets in who never asked" } else { "" };
-    format!("never asked, or is {} already{hint}", status.as_str())
+    let hint = match order.status() {
+        Status::Accepted => "; `doorman grant` lets in who has not asked",
+        _ => "",
+    };
+    format!("has not asked for access here{hint}")
 }
 
 /// Which of these are on a list, as far as it has caught up: searched for one by one if they are few and have names.

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use hub_doorman::config::ConfigError;
-use hub_doorman::hub::{Hub, HubError, Watched, Webhook, WhoAmI};
+use hub_doorman::hub::{Connections, Hub, HubError, Watched, Webhook, WhoAmI};
 use hub_doorman::keyring::{Keyring, Sources};
 use hub_doorman::model::RepoPattern;
 use reqwest::Url;
@@ -92,7 +92,7 @@ async fn create(url: &Url) -> Result<Webhook, Box<dyn Error>> {
     let http = environment::http()?;
     let sources = Sources { token, webhook: Some(secret), webhook_previous: None };
     let keyring = Arc::new(Keyring::read(sources, &http).await.map_err(ConfigError)?);
-    let hub = Hub::new(http, endpoint, Arc::clone(&keyring), concurrency);
+    let hub = Hub::new(Connections::new(http), endpoint, Arc::clone(&keyring), concurrency);
     let account = hub.account(deadline());
     if let Some(webhook) = account.webhooks().await?.iter().find(|webhook| webhook.is_delivered_to(url)) {
         let id = &webhook.id;
@@ -116,10 +116,10 @@ async fn create(url: &Url) -> Result<Webhook, Box<dyn Error>> {
 fn watch(pattern: &RepoPattern, owner: &WhoAmI) -> Watched {
     let (kind, name) = match pattern {
         RepoPattern::One(repo) => (repo.repo_type().as_str(), repo.name()),
-        RepoPattern::Namespace { owner: namespace, only: _ } if *namespace == owner.name => {
+        RepoPattern::Namespace { owner: namespace, .. } if *namespace == owner.name => {
             ("user", namespace.as_str())
         }
-        RepoPattern::Namespace { owner: namespace, only: _ } => ("org", namespace.as_str()),
+        RepoPattern::Namespace { owner: namespace, .. } => ("org", namespace.as_str()),
     };
     Watched { kind: kind.to_owned(), name: name.into() }
 }
@@ -132,8 +132,8 @@ fn explain(error: &HubError) -> String {
 
 /// All there is to know of each: below each other on a terminal, as ids and URLs are long and are there to be copied.
 fn show(webhooks: &[Webhook], screen: &mut Screen) -> io::Result<()> {
-    for Webhook { id, url, watched, domains: _, has_secret, disabled } in webhooks {
-        let state = if *disabled { "disabled" } else { "enabled" };
+    for Webhook { id, url, watched, domains: _, has_secret, state } in webhooks {
+        let state = state.as_str();
         let secret = if *has_secret { "secret" } else { "no secret" };
         let url = url.as_deref().unwrap_or("a Job");
         let watched = watched.iter().map(|Watched { kind, name }| format!("{kind} {name}"));

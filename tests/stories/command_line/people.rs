@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{doorman, doorman_in};
 use crate::hub::{Batch, Fault, Gating, Hub, Person, Quota, Role, Status};
@@ -119,7 +119,7 @@ async fn who_was_let_in_without_asking_is_listed_with_who_did_it() {
         people.as_array().expect("a list").iter().find(|one| one["user"] == user).expect(user).clone()
     };
     assert_eq!(of("guest")["granted_by"], "owner");
-    assert_eq!(of("ada")["granted_by"], Value::Null);
+    assert_eq!(of("ada")["granted_by"], "owner", "the Hub says who accepted her");
     assert!(of("ada")["reviewed_at"].is_string());
 }
 
@@ -149,7 +149,7 @@ async fn of_many_it_is_said_what_became_of_each_and_one_that_fails_keeps_none_of
         assert_eq!(lines[1], "nobody\tnot changed\tno such user on the Hub");
         for (line, user) in [(lines[2], "idle"), (lines[3], "request:gone")] {
             assert!(
-                line.starts_with(&format!("{user}\tnot changed\tnever asked, or is accepted already")),
+                line.starts_with(&format!("{user}\tnot changed\thas not asked for access here")),
                 "{line}"
             );
             assert!(line.contains("`doorman grant`"), "{line}");
@@ -235,6 +235,17 @@ async fn what_is_said_twice_is_done_once_and_well_both_times() {
     hub.model().repo("acme/model").hides_requesters = false;
     assert_eq!(doorman(&hub, "accept acme/model ada").await.out(), "ada\taccepted\talready\n");
     assert_eq!(hub.model().repo("acme/model").request("ada").writes, 1);
+}
+
+#[tokio::test]
+async fn who_has_not_asked_is_told_of_grant() {
+    let hub = Hub::start().await;
+    hub.model().add("acme/model");
+    hub.model().people.push(stranger("guest"));
+    let ended = doorman(&hub, "accept acme/model guest").await;
+    let expected =
+        "guest\tnot changed\thas not asked for access here; `doorman grant` lets in who has not asked\n";
+    assert_eq!((ended.status, &*ended.out), (1, expected));
 }
 
 #[tokio::test]
@@ -358,8 +369,10 @@ async fn the_access_report_is_written_as_json_and_as_csv() {
         hub.model().people.push(Person { fullname: "@SUM(1)".to_owned(), ..stranger("guest") });
         doorman(&hub, &format!("grant {repo} guest")).await.out();
         doorman(&hub, &format!("reject {repo} bob")).await.out();
-        let report = doorman(&hub, &format!("export {repo}")).await.json();
-        assert_eq!(report, hub.model().repo(repo).report());
+        for format in ["", " --json"] {
+            let report = doorman(&hub, &format!("export {repo}{format}")).await.json();
+            assert_eq!(report, hub.model().repo(repo).report());
+        }
         let csv = doorman(&hub, &format!("export {repo} --csv")).await.out();
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines[0], "user,fullname,email,status,time,reviewedAt,grantedBy");

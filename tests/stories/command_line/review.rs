@@ -116,11 +116,16 @@ async fn a_program_gets_a_line_for_each_and_a_person_the_sums() {
             review.err,
             format!("{repo}: 3 listed, 1 accepted, 1 rejected, 1 held; 3 calls to the Hub\n")
         );
-        let expected = format!(
-            "{repo}\tada\t{time}\taccept\tstaff\t\tdone\n\
-             {repo}\tkim\t{time}\treject\tembargo\ttold “We cannot.”\tdone\n"
-        );
-        assert_eq!(review.out(), expected);
+        let expected = [
+            format!("{repo}\teve\t{time}\thold\t\tno rule matched\theld"),
+            format!("{repo}\tada\t{time}\taccept\tstaff\t\tdone"),
+            format!("{repo}\tkim\t{time}\treject\tembargo\ttold “We cannot.”\tdone"),
+        ];
+        let lines = review.out();
+        let lines = lines.lines().filter_map(|line| line.split_once('\t'));
+        let (times, lines): (Vec<&str>, Vec<&str>) = lines.unzip();
+        assert_eq!(lines, expected);
+        assert!(times.iter().all(|time| time.parse::<chrono::DateTime<chrono::Utc>>().is_ok()), "{times:?}");
         assert_eq!(hub.users(repo, Status::Accepted), ["ada"]);
     }
 }
@@ -190,7 +195,7 @@ async fn the_exit_status_tells_complete_incomplete_and_failed() {
         .await
         .failed(1, &["401", "acme/*: "]);
     let ended = doorman_in(&hub, &[("APPROVAL_POLICY", "")], &["review", "acme/model"]).await;
-    ended.failed(2, &["1 fault", "APPROVAL_POLICY: not set"]);
+    ended.failed(2, &["1 fault", "APPROVAL_POLICY: not set", "--policy FILE"]);
 }
 
 #[tokio::test]
@@ -258,6 +263,25 @@ async fn the_policy_may_be_in_a_file() {
     run(&bad).await.failed(2, &["bad.json: rule `a`: `if`: `user` has no attribute `emial`"]);
     run(&directory.join("none.json")).await.failed(2, &["none.json: No such file"]);
     std::fs::remove_dir_all(&directory).expect("removed");
+}
+
+#[tokio::test]
+async fn repos_can_be_left_out() {
+    let hub = hub_with_three("acme/model").await;
+    ask(&hub, "acme/open", [staff("ada")]);
+    for (repos, arguments) in [
+        ("acme/* !acme/Open", &["plan"][..]),
+        ("acme/*", &["plan", "--exclude", "ACME/open"]),
+        ("", &["plan", "acme/*", "--exclude", "acme/open"]),
+    ] {
+        let ended = doorman_in(&hub, &[("REPOS", repos)], arguments).await;
+        assert!(
+            !ended.out.contains("acme/open") && ended.out.contains("acme/model"),
+            "{arguments:?}: {}",
+            ended.out
+        );
+    }
+    assert!(!hub.calls().iter().any(|call| call.contains("acme/open/")));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ fn ids(hub: &Hub) -> Vec<String> {
 
 /// Which of them are disabled.
 fn disabled(hub: &Hub) -> Vec<bool> {
-    hub.model().webhooks.iter().map(|webhook| webhook.disabled).collect()
+    hub.model().webhooks.iter().map(|webhook| webhook.disabled == true).collect()
 }
 
 /// How often there was such a call.
@@ -48,7 +48,7 @@ async fn a_webhook_watches_what_repos_names_and_shows_the_secret() {
     let expected = ["org acme", "user Owner", "model other/model", "dataset other/corpus"];
     assert_eq!(watched, expected, "each once");
     assert_eq!(url.as_deref(), Some("https://doorman.example/hook?stage=live"));
-    assert_eq!((secret.as_deref(), *disabled, job), (Some(SECRET), false, &None));
+    assert_eq!((secret.as_deref(), disabled, job), (Some(SECRET), &json!(false), &None));
     assert_eq!(domains, &["repo", "discussion"]);
     let watched = expected.join(", ");
     assert_eq!(out, format!("{id}\tenabled\tsecret\thttps://doorman.example/hook\t{watched}\n"));
@@ -65,19 +65,21 @@ async fn webhooks_are_listed_without_their_secrets() {
         ..Webhook::new("https://a.example/hook?key=hidden#hidden", &[("org", "acme"), ("model", "b/m")])
     };
     let empty = Webhook {
-        secret: Some(String::new()),
-        disabled: true,
+        disabled: json!(true),
         domains: vec!["discussion".to_owned()],
         ..Webhook::new("https://b.example/", &[("user", "owner")])
     };
-    let job = Webhook { url: None, job: Some(json!({"command": ["hidden"]})), ..Webhook::new("", &[]) };
-    hub.model().webhooks = vec![shows, empty, job];
-    let [first, second, third] = ids(&hub).try_into().expect("three");
+    let job = Webhook { url: None, job: Some("hidden".to_owned()), ..Webhook::new("", &[]) };
+    let suspended =
+        Webhook { disabled: json!("suspended-after-failure"), ..Webhook::new("https://c.example/", &[]) };
+    hub.model().webhooks = vec![shows, empty, job, suspended];
+    let [first, second, third, fourth] = ids(&hub).try_into().expect("four");
 
     let expected = format!(
         "{first}\tenabled\tsecret\thttps://a.example/hook\torg acme, model b/m\n\
          {second}\tdisabled\tno secret\thttps://b.example/\tuser owner\n\
-         {third}\tenabled\tno secret\ta Job\t\n"
+         {third}\tenabled\tno secret\ta Job\t\n\
+         {fourth}\tsuspended\tno secret\thttps://c.example/\t\n"
     );
     assert_eq!(doorman(&hub, "webhook list").await.out(), expected);
 
@@ -86,10 +88,11 @@ async fn webhooks_are_listed_without_their_secrets() {
     let watched = json!([{"type": "org", "name": "acme"}, {"type": "model", "name": "b/m"}]);
     let expected = json!([
         {"id": first, "url": "https://a.example/hook", "watched": watched, "domains": ["repo", "discussion"],
-            "has_secret": true, "disabled": false},
+            "has_secret": true, "state": "enabled"},
         {"id": second, "url": "https://b.example/", "watched": [{"type": "user", "name": "owner"}],
-            "domains": ["discussion"], "has_secret": false, "disabled": true},
-        {"id": third, "url": null, "watched": [], "domains": ["repo", "discussion"], "has_secret": false, "disabled": false},
+            "domains": ["discussion"], "has_secret": false, "state": "disabled"},
+        {"id": third, "url": null, "watched": [], "domains": ["repo", "discussion"], "has_secret": false, "state": "enabled"},
+        {"id": fourth, "url": "https://c.example/", "watched": [], "domains": ["repo", "discussion"], "has_secret": false, "state": "suspended"},
     ]);
     assert_eq!(ended.json(), expected);
     assert_eq!(times(&hub, "GET /api/settings/webhooks"), hub.calls().len(), "nothing else is asked for");
@@ -110,6 +113,16 @@ async fn a_second_webhook_is_not_made_for_the_same_address() {
 
     create(&hub, "acme/*", "https://doorman.example/other").await.out();
     assert_eq!(ids(&hub).len(), 2, "another path is another address");
+}
+
+#[tokio::test]
+async fn secret_that_the_hub_repeats_in_an_error_is_redacted() {
+    let hub = Hub::start().await;
+    let body = json!({"error": format!("the secret {SECRET} is not taken")}).to_string();
+    hub.model().fault("POST /api/settings/webhooks", Fault::Answer(400, Vec::new(), body));
+    let ended = create(&hub, "acme/*", URL).await;
+    ended.failed(1, &["the secret [redacted] is not taken"]);
+    assert!(!ended.err.contains(SECRET), "{}", ended.err);
 }
 
 #[tokio::test]
@@ -191,7 +204,7 @@ async fn an_unknown_id_keeps_no_other_webhook_from_being_changed() {
     for command in ["disable", "enable", "delete"] {
         let hub = Hub::start().await;
         let all = webhooks(&hub, 2);
-        hub.model().webhooks.iter_mut().for_each(|webhook| webhook.disabled = command == "enable");
+        hub.model().webhooks.iter_mut().for_each(|webhook| webhook.disabled = json!(command == "enable"));
         let [a, b] = &*all else { panic!("{all:?}") };
         let ended = doorman(&hub, &format!("webhook {command} {a} 0badc0de {b}")).await;
         ended.failed(1, &["webhook 0badc0de: ", "404", "`doorman webhook list` shows those there are"]);

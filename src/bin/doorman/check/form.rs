@@ -1,14 +1,11 @@
 //! What the rules of a policy read of the answers to a form, held against what the forms ask.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use hub_doorman::hub::Question;
+use hub_doorman::hub::{Form, Question};
 use hub_doorman::policy::AnswerUse;
 
 use super::Level;
-
-/// What a form asks, by label.
-pub type Form = BTreeMap<String, Question>;
 
 /// How alike two texts have to be, from 0 to 1, for one to be the other misspelt.
 const LIKENESS: f64 = 0.8;
@@ -16,9 +13,10 @@ const LIKENESS: f64 = 0.8;
 /// What is wrong with how a rule uses an answer, where these are the forms of the repos.
 pub fn problems(used: &AnswerUse, forms: &[(String, &Form)]) -> Vec<(Level, String)> {
     let AnswerUse { rule: _, label, may_be_absent, is_always_read, compared_with } = used;
-    let (asked, not_asked): (Vec<_>, Vec<_>) = forms.iter().partition(|(_, form)| form.contains_key(label));
+    let (asked, not_asked): (Vec<_>, Vec<_>) =
+        forms.iter().partition(|(_, form)| form.questions.contains_key(label));
     if asked.is_empty() {
-        let labels = forms.iter().flat_map(|(_, form)| form.keys());
+        let labels = forms.iter().flat_map(|(_, form)| form.questions.keys());
         let (meant, is_misspelt) = meant(label, labels);
         let (level, verb, so) = match (may_be_absent, is_always_read) {
             (true, _) => (Level::Warning, "asks for", "so that it is never there"),
@@ -40,7 +38,17 @@ pub fn problems(used: &AnswerUse, forms: &[(String, &Form)]) -> Vec<(Level, Stri
         );
         problems.push((Level::Warning, text));
     }
-    let questions: Vec<&Question> = asked.iter().map(|(_, form)| &form[label]).collect();
+    let optional = asked.iter().filter(|(_, form)| form.optional.contains(label));
+    let optional: Vec<&str> = optional.map(|(repo, _)| repo.as_str()).collect();
+    if !optional.is_empty() && !may_be_absent {
+        let text = format!(
+            "reads fields['{label}'], which may be left out in the form of {}: it holds whoever does, unless it asks first: \
+             `'{label}' in fields && …`",
+            several(&optional)
+        );
+        problems.push((Level::Warning, text));
+    }
+    let questions: Vec<&Question> = asked.iter().map(|(_, form)| &form.questions[label]).collect();
     problems.extend(compared_with.iter().filter_map(|answer| comparison(label, answer, &questions)));
     problems
 }
@@ -51,7 +59,7 @@ fn comparison(label: &str, answer: &str, questions: &[&Question]) -> Option<(Lev
     for question in questions {
         match question {
             Question::Select(of_one) => options.extend(of_one),
-            Question::Text | Question::Other(_) => return None,
+            Question::Text | Question::IpLocation | Question::Other(_) => return None,
             Question::Country
                 if answer.len() == 2 && answer.bytes().all(|byte| byte.is_ascii_uppercase()) =>
             {
@@ -116,7 +124,7 @@ mod tests {
             .enumerate()
             .map(|(number, form)| {
                 let form = form.iter().map(|(label, question)| ((*label).to_owned(), question.clone()));
-                (format!("acme/{number}"), form.collect())
+                (format!("acme/{number}"), Form { questions: form.collect(), ..Form::default() })
             })
             .collect();
         let forms: Vec<(String, &Form)> = forms.iter().map(|(repo, form)| (repo.clone(), form)).collect();
@@ -174,6 +182,31 @@ mod tests {
         let expected = ["the form of acme/1, acme/2, acme/3, acme/4, acme/5 and 1 more does not ask"];
         is(&said("Country", false, &[], &forms), Level::Warning, &expected);
         assert_eq!(said("Country", true, &[], &forms), []);
+    }
+
+    #[test]
+    fn answer_that_may_be_left_out_has_to_be_asked_for_first() {
+        let form = Form {
+            questions: [("News".to_owned(), Question::Checkbox)].into(),
+            optional: ["News".to_owned()].into(),
+            unread: Vec::new(),
+        };
+        let said = |may_be_absent| {
+            let used = AnswerUse {
+                rule: "r".into(),
+                label: "News".to_owned(),
+                may_be_absent,
+                is_always_read: !may_be_absent,
+                compared_with: BTreeSet::new(),
+            };
+            problems(&used, &[("acme/0".to_owned(), &form)])
+        };
+        is(
+            &said(false),
+            Level::Warning,
+            &["may be left out in the form of acme/0", "`'News' in fields && …`"],
+        );
+        assert_eq!(said(true), []);
     }
 
     #[test]

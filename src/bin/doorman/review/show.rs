@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Decided, Run};
 use crate::people::name;
-use crate::screen::{Cell, Look, Screen, complain, count, grouped, time};
+use crate::screen::{Cell, Look, Screen, clean, complain, count, grouped, time};
 
 /// A report with the decisions of each repo.
 #[derive(Serialize)]
@@ -68,22 +68,47 @@ pub fn people(run: &Run, screen: &mut Screen) -> io::Result<()> {
     Ok(())
 }
 
-/// Whose request was moved, or could not be; on a terminal only the latter, and what was done in sums.
+/// The names of those who are turned away, or were, by repo and verdict.
+pub fn turned_away(run: &Run, screen: &mut Screen) -> io::Result<()> {
+    for (verdict, what) in [(Verdict::Reset, "until they ask again"), (Verdict::Reject, "for good")] {
+        for report in &run.report.repos {
+            let is_meant = |one: &&Decided| {
+                one.decision.verdict == verdict && matches!(one.outcome, Outcome::Done | Outcome::DryRun)
+            };
+            let names = of_repo(run, report).filter(is_meant).filter_map(|one| one.who.as_ref()).map(name);
+            let names: Vec<String> = names.collect();
+            if !names.is_empty() {
+                let all = clean(&names.join(", "));
+                writeln!(screen, "\n{}: turned away {what}: {all}", report.full_name())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What became of whom: on a terminal in sums, with the names of those who were turned away or could not be moved; elsewhere
+/// a line for everybody, with the time, so that it can be read in the mail of cron.
 pub fn moved(run: &Run, screen: &mut Screen) -> io::Result<()> {
     let is_terminal = screen.is_terminal();
+    let now = time(Some(Utc::now()), false);
     let is_meant = |one: &&Decided| match one.outcome {
-        Outcome::Held => false,
-        Outcome::Done | Outcome::DryRun => !is_terminal,
+        Outcome::Held | Outcome::Done | Outcome::DryRun => !is_terminal,
         Outcome::Gone | Outcome::Failed | Outcome::Unknown | Outcome::Stuck | Outcome::NotAgreed => true,
     };
     let rows = run.decided.iter().filter(is_meant).map(|one| {
         let mut row = row(one, is_terminal, true);
         row.push(Cell::plain(one.outcome.as_str()));
+        if !is_terminal {
+            row.insert(0, Cell::plain(&now));
+        }
         row
     });
     let rows: Vec<_> = rows.collect();
     if !rows.is_empty() {
         screen.table(&["repo", "user", "asked", "verdict", "rule", "why", "outcome"], rows)?;
+    }
+    if is_terminal {
+        turned_away(run, screen)?;
     }
     screen.flush()?;
     for report in run.report.repos.iter().filter(|report| report.error.is_none() || report.counts.listed > 0)
