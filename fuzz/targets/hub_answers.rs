@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use hub_doorman::hub::{Answer, Hub, Problem, Transport};
-use hub_doorman::model::{Identity, Repo, RepoType, Status, Verdict};
+use hub_doorman::model::{Identity, Repo, RepoType, Status};
 use hub_doorman::plan::Mode;
 use hub_doorman::policy::Policy;
 use hub_doorman::review::review;

@@ -34,7 +34,7 @@ pub struct GroupListing {
 
 impl Account<'_> {
     /// Finds the gating groups of these repos. It calls `GET /api/collections?item=…` for each repo and reads up to
-    /// [`MOST_PAGES`] pages, because anybody may put the repo into a collection. As the Hub documents, that call lists at most four items of a collection. So each group is read as a whole with
+    /// ten pages, because anybody may put the repo into a collection. As the Hub documents, that call lists at most four items of a collection. So each group is read as a whole with
     /// `GET /api/collections/{slug}`.
     pub async fn gating_groups(&self, repos: &[Repo]) -> GroupListing {
         let found = join_all(repos.iter().map(|repo| self.groups_of(repo))).await;

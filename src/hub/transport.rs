@@ -31,8 +31,8 @@ const MAX_IDLE: Duration = Duration::from_secs(20);
 
 /// The HTTP client, and connections that are known to be alive.
 ///
-/// While Lambda freezes a process its connections die, and their timers stop: each call would find out by itself, in
-/// [`CALL_TIMEOUT`](super::calls) seconds.
+/// While Lambda freezes a process its connections die, and their timers stop: each call would find out by itself, by
+/// its timeout of 5 seconds.
 #[derive(Debug)]
 pub struct Connections(Mutex<(Client, Moment)>);
 
