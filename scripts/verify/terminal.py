@@ -60,6 +60,7 @@ def check():
     check_half_a_terminal(sums)
     check_change_of_mind(sums)
     check_redirected(sums)
+    check_last_words()
     check_bar()
     check_secrets(hub.settings, mails)
 
@@ -194,7 +195,22 @@ def check_redirected(sums):
 
 def is_rows(text, sums):
     rows = [line.split("\t") for line in text.splitlines()]
-    return len(rows) == sum(sums[:3]) and all(len(row) == 7 for row in rows)
+    return len(rows) == sum(sums) and all(len(row) == 8 for row in rows)
+
+
+def check_last_words():
+    """Who is turned away for good is named, and that takes a yes."""
+    with Hub("--crowd", "300") as hub:
+        before = pending(hub)
+        who = json.loads(piped(hub, "list", REPOS[0], "--json"))[0]["user"]
+        for arguments in (["reject", REPOS[0], who], ["revoke", REPOS[0], who, "--final"]):
+            shown = Terminal(hub, *arguments, typed=b"n\r")
+            is_well = shown.has_asked and who in "".join(shown.lines) and shown.status == 1 and pending(hub) == before
+            expect(is_well, f"{arguments[0]} names whom it turns away for good, and asks", shown.lines)
+        rejected = {row[1] for row in (line.split("\t") for line in piped(hub, "plan").splitlines()) if row[3] == "reject"}
+        shown = Terminal(hub, "review", typed=b"y\r", width=120)
+        named = "\n".join(shown.written_lines()).count("turned away for good")
+        expect(rejected and named >= 3, "review names whom it turns away, before and after", shown.lines)
 
 
 def check_bar():
