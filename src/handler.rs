@@ -199,8 +199,8 @@ impl Doorman {
         event: &Event,
     ) -> Result<Response<Body>, InvocationError> {
         let order = match schedule::parse(str::from_utf8(request.body()).unwrap_or_default()) {
-            Ok(Sweep::None) => return Ok(ignored("a ping that keeps the function warm")),
             Ok(order) => order,
+            Err(NoPrompt::Ping) => return Ok(ignored("a ping that keeps the function warm")),
             // What lambda_http does not know is answered as it is: so the answer here is that of HTTP, spelt out.
             Err(NoPrompt::Http) => {
                 let response = self.answer_no_request(&Event { name: "webhook", ..event.clone() });
@@ -214,8 +214,8 @@ impl Doorman {
         };
         let is_all = matches!(order, Sweep::All);
         let patterns = match (order, &self.repos) {
-            (Sweep::All | Sweep::None, None) => return Err(InvocationError::NothingToSweep),
-            (Sweep::All | Sweep::None, Some(repos)) => repos.clone(),
+            (Sweep::All, None) => return Err(InvocationError::NothingToSweep),
+            (Sweep::All, Some(repos)) => repos.clone(),
             (Sweep::Some(named), None) => named,
             (Sweep::Some(named), Some(repos)) => {
                 let is_foreign = |named: &&RepoPattern| !repos.iter().any(|repo| repo.overlaps(named));

@@ -63,7 +63,7 @@ pub struct Hub {
     /// Those who have a page in hand, first come, first served. Between two pages a repo stands in line again, so that every
     /// repo gets its first page before any gets its second; and no more pages are in memory than there may be calls.
     turns: Semaphore,
-    /// What is known of the Hub's limit on calls, for each bucket.
+    /// The Hub's limit on calls, for each bucket, as far as answers told of it.
     budgets: [Budget; 3],
     /// Until when calls of a kind are not made, because a limit of the Hub other than that of calls has refused one.
     pauses: Mutex<HashMap<String, Instant>>,

@@ -14,13 +14,13 @@ pub enum Sweep {
     All,
     /// These.
     Some(Vec<RepoPattern>),
-    /// None: it is a ping that keeps the function warm.
-    None,
 }
 
 /// Why an event is no prompt to sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoPrompt {
+    /// It is a ping that keeps the function warm.
+    Ping,
     /// It came as HTTP. Of what form it is, or what in it cannot be read, is not known.
     Http,
     /// What is wrong with it and what was expected; nothing of the event is in it but the name of a repo that is none.
@@ -44,7 +44,16 @@ pub fn parse(event: &str) -> Result<Sweep, NoPrompt> {
     if event.contains_key("requestContext") {
         return Err(NoPrompt::Http);
     }
+    if !event.contains_key("sweep") && is_ping(&event) {
+        return Err(NoPrompt::Ping);
+    }
     sweep(&event).map_err(NoPrompt::Unknown)
+}
+
+/// Whether this is what Serverless's plugin or npm's `lambda-warmer` sends.
+fn is_ping(event: &Map<String, Value>) -> bool {
+    event.get("source").is_some_and(|source| source == "serverless-plugin-warmup")
+        || ["warmer", "warmup", "ping"].iter().any(|key| event.get(*key) == Some(&Value::Bool(true)))
 }
 
 fn sweep(event: &Map<String, Value>) -> Result<Sweep, String> {
@@ -52,9 +61,6 @@ fn sweep(event: &Map<String, Value>) -> Result<Sweep, String> {
     let is_rule = text("source").is_some() && text("detail-type").is_some() && event.contains_key("detail");
     let is_schedule = matches!(text("source"), Some("aws.scheduler" | "aws.events"))
         || text("source").is_none() && text("detail-type") == Some("Scheduled Event");
-    // What the plugins of Serverless and npm's lambda-warmer send.
-    let is_ping = text("source") == Some("serverless-plugin-warmup")
-        || ["warmer", "warmup", "ping"].iter().any(|key| event.get(*key) == Some(&Value::Bool(true)));
     match event.get("sweep") {
         Some(Value::Bool(true)) => Ok(Sweep::All),
         Some(Value::Array(names)) if !names.is_empty() => {
@@ -62,7 +68,6 @@ fn sweep(event: &Map<String, Value>) -> Result<Sweep, String> {
         }
         Some(_) => Err(format!("`sweep` is neither `true` nor a list of repos; {EXPECTED}")),
         None if is_rule || is_schedule => Ok(Sweep::All),
-        None if is_ping => Ok(Sweep::None),
         None => Err(format!("the event is of no known form; {EXPECTED}")),
     }
 }
@@ -98,7 +103,7 @@ mod tests {
             r#"{"source": "serverless-plugin-warmup"}"#,
             r#"{"ping": true}"#,
         ] {
-            assert_eq!(parse(event), Ok(Sweep::None), "{event}");
+            assert_eq!(parse(event), Err(NoPrompt::Ping), "{event}");
         }
     }
 

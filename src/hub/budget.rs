@@ -118,8 +118,8 @@ impl State {
 
     /// Takes note of what an answer says of the limit. Its call was made at the time `sent`.
     ///
-    /// A refusal (429) while calls are left in the window is about another limit of the Hub: only that call waits, and is made again.
-    /// Nor does a refused write that `is_from_page` make other calls wait. Its own review waits before it reads the list again.
+    /// A refusal (429) while calls are left in the window is about another limit of the Hub, so this budget makes no call wait for it.
+    /// A refused write that `is_from_page` makes no other call wait either: its own review waits before it reads the list again.
     fn learn(
         &mut self,
         status: StatusCode,
@@ -157,7 +157,7 @@ impl State {
             (Some(left), Some(ends_in), window) => {
                 *window = Window::Limited { left, ends: now + ends_in, since: now };
             }
-            // What was said of a window holds until it ends.
+            // An answer without the header does not end the window.
             (_, _, Window::Limited { ends, .. }) if now < *ends => {}
             // What stands before the Hub may fail without telling: only a success says that there is no limit.
             (_, _, window) if status.is_success() => *window = Window::Unlimited,

@@ -4,7 +4,7 @@
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 
-/// Who decides what a value is. If a value was made from several others, the least trusted of them counts.
+/// The party that decides a value. If a value was made from several others, the least trusted of them counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
     /// The rule itself: it is the same for every request and every repo.

@@ -164,7 +164,7 @@ impl Ledger {
             }
             return ListedAction::Ignore;
         }
-        // What is written about this user could hit the other request of the same user.
+        // A write that names this user could hit the request that was just written.
         if let Some(until) =
             key.user.and_then(|user| self.fresh_users.get(&user)).filter(|until| requested < **until)
         {

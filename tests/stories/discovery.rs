@@ -126,7 +126,7 @@ async fn a_search_that_never_ends_leaves_time_for_the_repos_that_are_named() {
 }
 
 #[tokio::test]
-async fn repos_are_reviewed_while_the_search_goes_on_and_the_search_has_an_end() {
+async fn endless_search_ends_and_its_repos_are_reviewed_meanwhile() {
     let hub = hub_with(1).await;
     ask(&hub, "acme/model000", [staff("ada")]);
     hub.model().lists_repos_without_end = true;

@@ -22,7 +22,7 @@ fn retry_after(status: u16, seconds: &str) -> Fault {
     Fault::Answer(status, vec![("Retry-After", seconds.to_owned())], String::new())
 }
 
-/// Whatever happens to the answer of the first write: a person rejects Ada before a second write could be made.
+/// The answer of the first write is lost in one of several ways. A person rejects Ada before a second write could be made.
 #[tokio::test]
 async fn lost_answer_does_not_overrule_a_person() {
     for fault in [Fault::Status(503), Fault::Status(504), Fault::DropBefore, retry_after(503, "1")] {
@@ -95,7 +95,7 @@ async fn next_run_waits_until_the_list_shows_what_is_in_doubt() {
 
 /// All requests of a batch were withdrawn, which looks like a Hub that does not take request ids.
 #[tokio::test]
-async fn users_who_all_asked_again_are_not_decided_by_their_old_requests() {
+async fn users_who_asked_again_are_not_decided_by_old_requests() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", ["ada", "bob"].map(staff));
     hub.model().latency = Duration::from_millis(100);
