@@ -1,6 +1,7 @@
 //! How the Hub writes requests and results, and how it wants to be written to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use chrono::{DateTime, Datelike, Utc};
@@ -227,24 +228,23 @@ fn answers(value: &RawValue, doubt: &mut Doubt) -> Option<BTreeMap<String, Strin
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let (mut answers, mut labels, mut bytes) = (BTreeMap::new(), HashSet::new(), 0);
+            let (mut answers, mut bytes) = (BTreeMap::new(), 0);
             while let Some((label, answer)) = map.next_entry::<String, &RawValue>()? {
                 bytes += label.len() + answer.get().len();
-                if labels.len() == MOST_OF_REQUEST || bytes > MOST_ANSWER_BYTES {
+                if answers.len() == MOST_OF_REQUEST || bytes > MOST_ANSWER_BYTES {
                     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                     *self.0 = Some(TOO_MUCH);
                     return Ok(None);
                 }
-                if !labels.insert(label.clone()) {
+                let answer = parse::<Option<String>>(answer);
+                if answer.is_none() {
+                    *self.0 = Some(NOT_TEXT);
+                }
+                if answers.insert(label, answer.flatten()).is_some() {
                     *self.0 = Some(REPEATED_KEY);
                 }
-                match parse::<Option<String>>(answer) {
-                    Some(Some(text)) => drop(answers.insert(label, text)),
-                    Some(None) => {}
-                    None => *self.0 = Some(NOT_TEXT),
-                }
             }
-            Ok(Some(answers))
+            Ok(Some(answers.into_iter().filter_map(|(label, answer)| Some((label, answer?))).collect()))
         }
     }
 
@@ -260,6 +260,10 @@ fn answers(value: &RawValue, doubt: &mut Doubt) -> Option<BTreeMap<String, Strin
 fn has_repeated_keys(object: &RawValue) -> bool {
     struct Keys;
 
+    /// Borrowed unless there is an escape in it.
+    #[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+    struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
     impl<'de> Visitor<'de> for Keys {
         type Value = bool;
 
@@ -268,8 +272,8 @@ fn has_repeated_keys(object: &RawValue) -> bool {
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-            let (mut keys, mut is_repeated) = (HashSet::new(), false);
-            while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
+            let (mut keys, mut is_repeated) = (BTreeSet::new(), false);
+            while let Some((key, _)) = map.next_entry::<Key, IgnoredAny>()? {
                 // So many that they cannot be told apart in little memory.
                 is_repeated |= keys.len() == MOST_OF_REQUEST || !keys.insert(key);
             }
