@@ -59,6 +59,7 @@ def check():
     check_without_question(sums)
     check_half_a_terminal(sums)
     check_change_of_mind(sums)
+    check_decided_meanwhile()
     check_redirected(sums)
     check_last_words()
     check_bar()
@@ -178,6 +179,18 @@ def check_change_of_mind(sums):
         expect(report(shown)[:3] == sums[:3], "and carries out what was agreed to", (sums, report(shown)))
         left = [line for line in shown.lines if re.search(r"\bleft$", line)]
         expect(0 < len(left) <= len(accepted), "and names whom it leaves", shown.lines)
+
+
+def check_decided_meanwhile():
+    """A person rejects somebody while `review` asks whether to let them in: that stands, and is told."""
+    with Hub("--crowd", "300") as hub:
+        rows = [line.split("\t") for line in piped(hub, "plan", REPOS[0]).splitlines()]
+        who = next(row[1] for row in rows if row[3] == "accept")
+        reject = lambda: piped(hub, "reject", REPOS[0], who, "--yes")
+        shown = Terminal(hub, "review", typed=b"y\r", meanwhile=reject)
+        told = [line for line in shown.lines if who in line and re.search(r"\bgone$", line)]
+        rejected = [one["user"] for one in json.loads(piped(hub, "list", REPOS[0], "--status", "rejected", "--json"))]
+        expect(told and who in rejected, "who was decided while review asked is named", shown.lines)
 
 
 def check_redirected(sums):

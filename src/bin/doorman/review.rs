@@ -3,6 +3,7 @@
 
 mod show;
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -39,6 +40,8 @@ struct Run {
     report: Report,
     /// By repo, and within one by verdict, rule and time.
     decided: Vec<Decided>,
+    /// Those in a plan who no longer wait: decided by a person meanwhile, or withdrawn.
+    gone: Vec<Decided>,
     /// What turned out to mean no repo.
     unmatched: Vec<RepoPattern>,
 }
@@ -122,7 +125,9 @@ async fn look_if_agreed(
             return Ok(None);
         }
         // Requests that came in or changed since the plan was shown are left for the next run.
-        return Ok(Some(look(doorman, patterns, Mode::Agreed(&agreed)).await));
+        let mut run = look(doorman, patterns, Mode::Agreed(&agreed)).await;
+        run.compare(plan);
+        return Ok(Some(run));
     }
     plan.report.dry_run = false;
     Ok(Some(plan))
@@ -205,7 +210,8 @@ async fn look(doorman: &Doorman, patterns: &[RepoPattern], mode: Mode<'_>) -> Ru
     bar.finish_and_clear();
     let mut decided = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
     decided.sort_by_cached_key(Decided::order);
-    Run { report: Report::new(mode.is_dry(), swept.reports), decided, unmatched: swept.unmatched }
+    let report = Report::new(mode.is_dry(), swept.reports);
+    Run { report, decided, gone: Vec::new(), unmatched: swept.unmatched }
 }
 
 /// How far a run is, on a terminal; nothing elsewhere.
@@ -241,6 +247,19 @@ impl Decided {
 impl Run {
     fn counts(&self) -> Counts {
         self.report.repos.iter().map(|repo| repo.counts).sum()
+    }
+
+    /// Notes what has become of a plan: who no longer waits, and who is to be held by now.
+    fn compare(&mut self, plan: Run) {
+        let identity = |one: &Decided| (one.repo.clone(), one.who.clone(), one.requested_at);
+        let mut listed: HashMap<_, _> = self.decided.iter_mut().map(|one| (identity(one), one)).collect();
+        for planned in plan.decided.into_iter().filter(|one| one.decision.verdict != Verdict::Hold) {
+            match listed.get_mut(&identity(&planned)) {
+                None => self.gone.push(Decided { outcome: Outcome::Gone, ..planned }),
+                Some(one) if one.outcome == Outcome::Held => one.outcome = Outcome::NotAgreed,
+                Some(_) => {}
+            }
+        }
     }
 
     fn ending(&self) -> Ending {

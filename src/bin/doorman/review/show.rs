@@ -95,7 +95,7 @@ pub fn moved(run: &Run, screen: &mut Screen) -> io::Result<()> {
         Outcome::Held | Outcome::Done | Outcome::DryRun => !is_terminal,
         Outcome::Gone | Outcome::Failed | Outcome::Unknown | Outcome::Stuck | Outcome::NotAgreed => true,
     };
-    let rows = run.decided.iter().filter(is_meant).map(|one| {
+    let rows = run.decided.iter().chain(&run.gone).filter(is_meant).map(|one| {
         let mut row = row(one, is_terminal, true);
         row.push(Cell::plain(one.outcome.as_str()));
         if !is_terminal {
