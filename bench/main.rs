@@ -2,14 +2,15 @@
 //! standard error; the log goes to standard output, as in Lambda.
 //!
 //! - `hub LATENCY_MS PEOPLE mixed|accept|hold REPOS`: the stand-in Hub with so many people waiting for one repo, and so many
-//!   repos besides that nobody waits for; prints its address
+//!   repos besides; one person waits for each of those if one waits for the first, else nobody; prints its address
 //! - `aws SECRET`: the stand-in for AWS that keeps the Hub's token under a key of a secret, and SECRET as a parameter; prints
 //!   its address and both ARNs
 //! - `review`: one review, with a client that has not connected yet
 //! - `bound`: the least that any client needs: the pages one after the other, one batch, and one more page
 //! - `sweep`: one sweep over a namespace, with a client that has not connected yet
 //! - `sweep-bound REPOS`: the least that it needs: a page of models and one of datasets, and a call for each repo, 8 at once
-//! - `webhook ROUNDS`: a warm webhook with one person waiting, and the two bare HTTP calls that it takes
+//! - `webhook ROUNDS`: a warm webhook with one person waiting, and the two bare HTTP calls that it takes, both ROUNDS times, each
+//!   time for another repo
 //! - `decide ROUNDS`: the decision alone
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::expect_used)]
 
@@ -83,7 +84,10 @@ async fn serve(latency: u64, people: u64, who: &str, repos: u64) {
             repo.ask_at(person(number, who), asked);
         }
         for number in 0..repos {
-            model.add(&quiet(number));
+            let repo = model.add(&quiet(number));
+            if people == 1 {
+                repo.ask_at(person(number, who), first);
+            }
         }
         model.keeps_calls = false;
     }
@@ -99,7 +103,7 @@ async fn keep(secret: &str) {
     std::future::pending::<()>().await;
 }
 
-/// A repo that nobody waits for.
+/// Another repo.
 fn quiet(number: u64) -> String {
     format!("quiet/model{number}")
 }
@@ -152,8 +156,8 @@ fn peak_mb() -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
 }
 
-fn list() -> String {
-    format!("{}/api/models/{REPO}/user-access-request", endpoint())
+fn list(repo: &str) -> String {
+    format!("{}/api/models/{repo}/user-access-request", endpoint())
 }
 
 async fn get(http: &Client, url: &str) -> (Option<String>, Vec<u8>) {
@@ -164,18 +168,18 @@ async fn get(http: &Client, url: &str) -> (Option<String>, Vec<u8>) {
     (next, response.bytes().await.expect("a body").into())
 }
 
-async fn post(http: &Client, endpoint: &str, body: &Value) {
-    let request = http.post(format!("{}/{endpoint}", list())).bearer_auth(StandIn::TOKEN);
+async fn post(http: &Client, url: &str, body: &Value) {
+    let request = http.post(url).bearer_auth(StandIn::TOKEN);
     let request = request.header("Content-Type", "application/json").body(body.to_string());
     let response = request.send().await.expect("an answer");
-    assert!(response.status().is_success(), "{endpoint}: {}", response.status());
+    assert!(response.status().is_success(), "{url}: {}", response.status());
     response.bytes().await.expect("a body");
 }
 
 async fn bound() -> Value {
     let http = http::client().expect("a client");
     let begun = Instant::now();
-    let mut url = format!("{}/pending?limit=1000", list());
+    let mut url = format!("{}/pending?limit=1000", list(REPO));
     let mut calls = 2;
     let last = loop {
         calls += 1;
@@ -190,9 +194,9 @@ async fn bound() -> Value {
         entries.iter().take(100).map(|entry| json!({"userId": entry["user"]["_id"]})).collect();
     let body = json!({"status": "accepted", "requests": requests});
     let begun = Instant::now();
-    post(&http, "batch", &body).await;
+    post(&http, &format!("{}/batch", list(REPO)), &body).await;
     // When everybody has been decided it is an empty page; here it is the smallest that there is.
-    get(&http, &format!("{}/pending?limit=10", list())).await;
+    get(&http, &format!("{}/pending?limit=10", list(REPO))).await;
     seconds += begun.elapsed().as_secs_f64();
     json!({"seconds": seconds, "calls": calls})
 }
@@ -237,27 +241,26 @@ async fn sweep_bound(repos: u64) -> Value {
 
 async fn webhook(rounds: u64) -> Value {
     let doorman = doorman("").await;
-    let payload = json!({"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": REPO}});
     let http = http::client().expect("a client");
-    let accept = json!({"userId": "id-user0", "status": "accepted"});
-    let back = json!({"userId": "id-user0", "status": "pending"});
-    let pending = format!("{}/pending?limit=1000", list());
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
+    for number in 0..rounds {
+        let repo = json!({"type": "model", "name": quiet(number)});
+        let payload = json!({"event": {"action": "create", "scope": "discussion"}, "repo": repo});
         let request =
             lambda_http::http::Request::builder().method("POST").header("X-Webhook-Secret", "secret");
         let request = request.body(payload.to_string().into()).expect("a request");
         let begun = Instant::now();
         let response = doorman.handle(request).await.expect("no failure");
         ours.push(begun.elapsed());
-        assert_eq!(response.status(), 200);
-        post(&http, "handle", &back).await;
+        let report: Value = serde_json::from_slice(response.body()).expect("JSON");
+        assert_eq!(report["repos"][0]["accepted"], 1, "{report}");
 
+        let list = list(&quiet(rounds + number));
+        let accept = json!({"userId": format!("id-user{}", rounds + number), "status": "accepted"});
         let begun = Instant::now();
-        get(&http, &pending).await;
-        post(&http, "handle", &accept).await;
+        get(&http, &format!("{list}/pending?limit=1000")).await;
+        post(&http, &format!("{list}/handle"), &accept).await;
         bare.push(begun.elapsed());
-        post(&http, "handle", &back).await;
     }
     json!({"ours_us": median(ours), "bare_us": median(bare)})
 }

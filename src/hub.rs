@@ -18,6 +18,7 @@ mod wire;
 mod writer;
 
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -69,8 +70,28 @@ pub struct Hub {
     pauses: Mutex<HashMap<String, Instant>>,
     /// When the last write to a repo ended that was in doubt, for as long as that matters.
     doubts: Mutex<HashMap<Repo, Instant>>,
+    /// What was written to a repo of late, for as long as its list may not show it.
+    fresh: Mutex<HashMap<Repo, Fresh>>,
     /// Set when this Hub's `batch` has turned out not to take `requestId`. Whether the real Hub takes it is unknown.
     no_batch_by_request_id: AtomicBool,
+}
+
+/// Requests that the Hub said it has written, by hashes, each with the time until which a page may be requested that still lists it.
+#[derive(Debug, Default)]
+pub(crate) struct Fresh {
+    /// What makes the hashes. They are of use only as long as it stays the same.
+    pub(crate) hasher: RandomState,
+    pub(crate) requests: HashMap<u64, Instant>,
+    /// The users of those that were written by their users. A page may list an older request of them until then.
+    pub(crate) users: HashMap<u64, Instant>,
+}
+
+impl Fresh {
+    /// Drops what no page can precede that is requested at this time or later.
+    pub(crate) fn forget(&mut self, requested: Instant) {
+        self.requests.retain(|_, until| *until > requested);
+        self.users.retain(|_, until| *until > requested);
+    }
 }
 
 /// Leave to have one page of a list in hand, until it is dropped.
@@ -126,7 +147,8 @@ impl Hub {
         let transport = Box::new(transport);
         let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
         let no_batch_by_request_id = AtomicBool::new(false);
-        let (budgets, pauses, doubts) = (Bucket::ALL.map(Budget::new), Mutex::default(), Mutex::default());
+        let budgets = Bucket::ALL.map(Budget::new);
+        let (pauses, doubts, fresh) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             transport,
             endpoint,
@@ -137,6 +159,7 @@ impl Hub {
             budgets,
             pauses,
             doubts,
+            fresh,
             no_batch_by_request_id,
         }
     }
@@ -308,6 +331,25 @@ impl<'a> RepoCalls<'a> {
     /// does the list show what became of it.
     pub(crate) fn reads_from(&self) -> Option<Instant> {
         self.doubts().get(self.repo).map(|ended| *ended + LIST_LAG)
+    }
+
+    /// What earlier runs of this process have written to this repo of late.
+    pub(crate) fn take_fresh(&self) -> Fresh {
+        self.fresh().remove(self.repo).unwrap_or_default()
+    }
+
+    /// Keeps what a run has written for the next one.
+    pub(crate) fn keep_fresh(&self, fresh: Fresh) {
+        let (mut all, now) = (self.fresh(), Instant::now());
+        all.insert(self.repo.clone(), fresh);
+        all.retain(|_, fresh| {
+            fresh.forget(now);
+            !fresh.requests.is_empty()
+        });
+    }
+
+    fn fresh(&self) -> MutexGuard<'a, HashMap<Repo, Fresh>> {
+        self.calls.hub.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn doubts(&self) -> MutexGuard<'a, HashMap<Repo, Instant>> {

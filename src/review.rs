@@ -81,7 +81,8 @@ pub async fn review(
         };
         Ok((turn, calls.pending(page, limit).await?))
     };
-    let mut review = Review::new(repo, policy, hub, mode, deadline, tell);
+    let ledger = Ledger::new(calls.take_fresh());
+    let mut review = Review::new(repo, policy, hub, mode, deadline, tell, ledger);
     let earliest = calls.reads_from().unwrap_or_else(Instant::now).min(deadline);
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
     loop {
@@ -118,6 +119,7 @@ pub async fn review(
         }
         review.give_back_turns();
     }
+    calls.keep_fresh(review.ledger.take_fresh());
     review.finish(calls.count())
 }
 
@@ -185,6 +187,7 @@ impl<'a> Review<'a> {
         mode: Mode<'a>,
         deadline: Instant,
         tell: &'a mut (dyn FnMut(Step<'_>) + Send),
+        ledger: Ledger,
     ) -> Self {
         Self {
             repo,
@@ -195,7 +198,7 @@ impl<'a> Review<'a> {
             tell,
             report: RepoReport::new(repo.name(), repo.repo_type()),
             pass: Pass::new(),
-            ledger: Ledger::default(),
+            ledger,
             pages: VecDeque::new(),
             turns: Vec::new(),
             queue: Queue::default(),

@@ -223,10 +223,19 @@ impl HubError {
         let refused = |(status, code, _)| match status {
             404 => code != "RepoNotFound",
             400 => code != "RepoNotGated",
-            405 | 422 => true,
+            405 | 413 | 422 => true,
             _ => false,
         };
         self.refusal().is_some_and(refused)
+    }
+
+    /// The Hub may have choked on what the call was about: it gave no answer at all, or one that does not blame its state (503).
+    #[must_use]
+    pub fn may_be_choked(&self) -> bool {
+        match self.status() {
+            Some(status) => status == 408 || status >= 500 && status != 503,
+            None => matches!(self.problem, Problem::Unanswered(_)),
+        }
     }
 
     /// This Hub has no `batch` at all.

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::ledger::{MAX_ATTEMPTS, MAX_STALLS};
-use super::queue::{Decided, Group, Tried};
+use super::queue::{Decided, Group, MAX_CHOKED, Tried};
 use crate::hub::{Answer, Handled, HubError, Moment, Problem, RepoCalls};
 use crate::model::Identity;
 
@@ -38,6 +38,10 @@ impl<'a> Writer<'a> {
         let by_request_id =
             self.calls.may_batch_by_request_id() && all_have(|one| one.identities.request_id.is_some());
         // A single request is written by a batch too: `handle` names the user, who may have asked again meanwhile.
+        if decided.len() > 1 && all_have(|one| one.attempts.choked >= MAX_CHOKED) {
+            written.extend(self.write_some_first(decided, &answer, None).await);
+            return written;
+        }
         let can_batch = !self.no_batch.load(Ordering::Relaxed)
             && all_have(|one| one.attempts.tried == Tried::default())
             && (by_request_id || decided.len() > 1 && all_have(|one| one.identities.user.is_some()));
@@ -83,7 +87,12 @@ impl<'a> Writer<'a> {
                     .map(|(one, handled)| (one, Ok(handled), ended))
                     .collect();
             }
-            Err(error) if !error.is_batch_refused() => return fail_each(decided, &error),
+            Err(error) if !error.is_batch_refused() => {
+                for one in &mut decided {
+                    one.attempts.choked += u8::from(error.may_be_choked());
+                }
+                return fail_each(decided, &error);
+            }
             Err(error) => error,
         };
         self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
@@ -91,17 +100,35 @@ impl<'a> Writer<'a> {
             self.calls.stop_batching_by_request_id();
             return Box::pin(self.write(Group { answer: answer.clone(), decided })).await;
         }
-        // The Hub may object to one request, or to what all of them share, such as the reason. Which ones are tried is drawn
-        // anew each time, so that a few that are always refused keep nobody out for ever.
+        if error.is_batch_unknown() {
+            return self.write_each(decided, answer).await;
+        }
+        self.write_some_first(decided, answer, Some(error)).await
+    }
+
+    /// Writes a few requests one by one, and then the others if one of these was taken. The Hub may object to one request, or to
+    /// what all of them share, such as the reason; `refused` is what it said of all of them.
+    async fn write_some_first(
+        &self,
+        mut decided: Vec<Decided>,
+        answer: &Answer,
+        refused: Option<HubError>,
+    ) -> Vec<Written> {
+        // Which ones are tried is drawn anew each time, so that a few that are always refused keep nobody out for ever.
         let middle = fastrand::usize(..decided.len());
         decided.rotate_left(middle);
-        let others = decided.split_off(PROBES.min(decided.len()));
+        let mut others = decided.split_off(PROBES.min(decided.len()));
         let mut written = self.write_each(decided, answer).await;
-        if written.iter().all(|(_, result, _)| result.is_err()) && !error.is_batch_unknown() {
-            written.extend(fail_each(others, &error));
-        } else {
+        if written.iter().any(|(_, result, _)| result.is_ok()) {
             written.extend(self.write_each(others, answer).await);
+            return written;
         }
+        // They were in none of these calls, but a run makes only so many for a request.
+        for one in &mut others {
+            one.attempts.made += 1;
+        }
+        let error = refused.unwrap_or_else(|| HubError::new("POST", Problem::Postponed));
+        written.extend(fail_each(others, &error));
         written
     }
 

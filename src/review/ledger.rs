@@ -2,13 +2,13 @@
 //! what it did. When a page lists a request, the ledger says what to do about it.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::queue::{Decided, Tried};
-use crate::hub::{Handled, HubError, LIST_LAG};
+use crate::hub::{Fresh, Handled, HubError, LIST_LAG};
 use crate::model::{AccessRequest, Decision, Identity, Outcome};
 
 /// The most write attempts for one request in a run, across all readings of the list.
@@ -30,6 +30,8 @@ pub(super) struct Key {
 pub(super) struct Attempts {
     pub(super) made: u8,
     pub(super) stalled: u8,
+    /// How many of them may have failed because of what they were about, rather than the state of the Hub.
+    pub(super) choked: u8,
     /// Which identities of the request the Hub did not know.
     pub(super) tried: Tried,
     /// Whether the request has only one identity.
@@ -100,7 +102,6 @@ impl Key {
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    hasher: RandomState,
     open: HashMap<u64, Open>,
     /// The open request of each user who has one.
     users: HashMap<u64, u64>,
@@ -108,10 +109,8 @@ pub(super) struct Ledger {
     held: HashSet<u64>,
     /// Requests that the Hub said it has written.
     done: HashSet<u64>,
-    /// Those of them that a page may still list because the list lags. A page that is requested at this time or later may not.
-    fresh: HashMap<u64, Instant>,
-    /// The users of those in `fresh` that were written by their users. A page may list an older request of them until then.
-    fresh_users: HashMap<u64, Instant>,
+    /// Those of them, and of earlier runs, that a page may still list because the list lags.
+    fresh: Fresh,
     last_answer: Option<Instant>,
     /// If a page has listed a request that was left for another reading: the earliest time of that reading.
     overlooked: Option<Instant>,
@@ -120,16 +119,26 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    pub(super) fn new(fresh: Fresh) -> Self {
+        Self { fresh, ..Self::default() }
+    }
+
+    /// What was written of late.
+    pub(super) fn take_fresh(&mut self) -> Fresh {
+        std::mem::take(&mut self.fresh)
+    }
+
     /// The key of a request; nothing if it has neither an id nor a user.
     pub(super) fn key(&self, request: &AccessRequest) -> Option<Key> {
         request.identity()?;
         let user = &request.user;
         // The Hub ignores the case of names.
         let name = || user.name.as_ref().map(|name| name.to_ascii_lowercase());
-        let user = user.id.clone().or_else(name).map(|user| self.hasher.hash_one(user));
+        let hasher = &self.fresh.hasher;
+        let user = user.id.clone().or_else(name).map(|user| hasher.hash_one(user));
         let request = match &request.request_id {
-            Some(id) => self.hasher.hash_one((id, request.requested_at)),
-            None => self.hasher.hash_one((user, request.requested_at)),
+            Some(id) => hasher.hash_one((id, request.requested_at)),
+            None => hasher.hash_one((user, request.requested_at)),
         };
         Some(Key { request, user })
     }
@@ -157,16 +166,16 @@ impl Ledger {
                 (true, None) => ListedAction::Decide(open.attempts),
             };
         }
+        if self.fresh.requests.get(&key.request).is_some_and(|until| requested < *until) {
+            return ListedAction::Ignore;
+        }
         if self.done.contains(&key.request) {
-            let is_fresh = self.fresh.get(&key.request).is_some_and(|until| requested < *until);
-            if !is_fresh {
-                self.relisted.insert(key.request);
-            }
+            self.relisted.insert(key.request);
             return ListedAction::Ignore;
         }
         // A write that names this user could hit the request that was just written.
         if let Some(until) =
-            key.user.and_then(|user| self.fresh_users.get(&user)).filter(|until| requested < **until)
+            key.user.and_then(|user| self.fresh.users.get(&user)).filter(|until| requested < **until)
         {
             self.overlooked = self.overlooked.max(Some(*until));
             return ListedAction::Ignore;
@@ -237,9 +246,9 @@ impl Ledger {
         let (state, error) = match result {
             Ok(Handled::Done) => {
                 self.last_answer = self.last_answer.max(Some(ended));
-                self.fresh.insert(key.request, ended + LIST_LAG);
+                self.fresh.requests.insert(key.request, ended + LIST_LAG);
                 let user = key.user.filter(|_| open.by_user);
-                self.fresh_users.extend(user.map(|user| (user, ended + LIST_LAG)));
+                self.fresh.users.extend(user.map(|user| (user, ended + LIST_LAG)));
                 self.done.insert(key.request);
                 return self.conclude(key.request, Outcome::Done, true);
             }
@@ -269,10 +278,9 @@ impl Ledger {
         self.conclude(key.request, outcome, true)
     }
 
-    /// Drops the times in `fresh` that no later page can precede: a page that was requested at `requested` has arrived.
+    /// A page that was requested at `requested` has arrived, so no later page precedes it.
     pub(super) fn forget_fresh(&mut self, requested: Instant) {
-        self.fresh.retain(|_, until| *until > requested);
-        self.fresh_users.retain(|_, until| *until > requested);
+        self.fresh.forget(requested);
     }
 
     /// The time from which the list shows everything that this run has written. The pages of a pass that began before may have
@@ -341,7 +349,7 @@ impl Ledger {
 impl Open {
     /// Its outcome, if it is listed again but must not be written again.
     fn final_outcome(&self) -> Option<Outcome> {
-        let Attempts { made, stalled, tried, has_one_identity } = self.attempts;
+        let Attempts { made, stalled, choked: _, tried, has_one_identity } = self.attempts;
         let (user, request_id) = (tried.user, tried.request_id);
         let is_exhausted = user && request_id || has_one_identity && (user || request_id);
         match self.state {

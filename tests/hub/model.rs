@@ -412,6 +412,8 @@ pub struct Model {
     /// The bytes of answers without an end that went out.
     pub streamed: Arc<AtomicUsize>,
     faults: VecDeque<(String, Fault)>,
+    /// The user or the request that every write goes wrong about, and how.
+    pub chokes_on: Option<(String, Fault)>,
     /// The share of calls that go wrong in some way, what draws them, and the ways.
     flaky: Option<(f32, fastrand::Rng, Vec<Fault>)>,
     /// How often each fault was met, by its name.
@@ -449,6 +451,7 @@ impl Model {
             call_count: 0,
             streamed: Arc::default(),
             faults: VecDeque::new(),
+            chokes_on: None,
             flaky: None,
             met: BTreeMap::new(),
         }
@@ -534,6 +537,11 @@ impl Model {
         let shown = call.to_string();
         if let Some(place) = self.faults.iter().position(|(part, _)| shown.contains(part)) {
             return self.faults.remove(place).map(|(_, fault)| fault);
+        }
+        if let Some((name, fault)) = &self.chokes_on
+            && call.body.to_string().contains(name)
+        {
+            return Some(fault.clone());
         }
         let (share, random, ways) = self.flaky.as_mut()?;
         if random.f32() >= *share { None } else { random.choice(&*ways).cloned() }

@@ -1,5 +1,6 @@
 //! Plays a schedule: processes, people and the weather, all at the same time, until everything is quiet and decided.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -42,6 +43,8 @@ struct Process {
     policy: Policy,
     meant: Arc<policies::Policy>,
     network: Network,
+    /// Its last run.
+    before: Cell<Option<usize>>,
     _server: Option<Server>,
 }
 
@@ -121,15 +124,30 @@ impl Play {
         };
         let meant = Arc::clone(&self.schedule.policies[policy].1);
         let policy = Policy::parse(&meant.text).expect("a policy");
-        Process { hub, memory: Memory::default(), policy, meant, network, _server: server }
+        Process {
+            hub,
+            memory: Memory::default(),
+            policy,
+            meant,
+            network,
+            before: Cell::default(),
+            _server: server,
+        }
     }
 
     /// Has a process do what an event asks for, with all that it reports. Nothing comes of it if it is stopped.
     async fn run(&self, process: &Process, event: &Event) -> Option<Vec<RepoReport>> {
         let deadline = Instant::now() + event.time;
         let concurrency = self.schedule.concurrency;
-        let run = lock(&self.world).begin(&process.meant, event.dry_run, concurrency, deadline);
+        let run = lock(&self.world).begin(
+            process.before.get(),
+            &process.meant,
+            event.dry_run,
+            concurrency,
+            deadline,
+        );
         process.network.run.store(run, Ordering::Relaxed);
+        process.before.set(Some(run));
         let of_one = async |repo: Repo| {
             let name = name_of(&repo).to_ascii_lowercase();
             let mut tell = |step: Step| match step {

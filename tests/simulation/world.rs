@@ -51,6 +51,8 @@ pub struct World {
 
 /// One run of a process: a review or a sweep, from its beginning until it ends or is stopped.
 struct Run {
+    /// The run of the same process before it.
+    before: Option<usize>,
     policy: Arc<Policy>,
     is_dry: bool,
     concurrency: u32,
@@ -157,12 +159,14 @@ impl World {
     /// A run begins; its number.
     pub fn begin(
         &mut self,
+        before: Option<usize>,
         policy: &Arc<Policy>,
         is_dry: bool,
         concurrency: usize,
         deadline: Instant,
     ) -> usize {
         self.runs.push(Run {
+            before,
             policy: Arc::clone(policy),
             is_dry,
             concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),

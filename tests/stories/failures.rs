@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::hub::{Cursor, Fault, Hub, Role, Status};
 use crate::support::{
     SECRET, answer, ask, config_with, deliver, deliver_within, doorman, doorman_with, payload, staff,
-    stranger,
+    stranger, sweep_within,
 };
 
 /// A Hub on which five of acme.com and a stranger wait for `acme/model`.
@@ -233,6 +233,25 @@ async fn a_request_that_the_hub_chokes_on_keeps_nobody_else_out() {
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     let numbers = &report["repos"][0];
     assert_eq!((status, &numbers["accepted"], &numbers["failed"]), (202, &json!(4), &json!(1)), "{report}");
+}
+
+/// Whatever the Hub does about it, all others of the batch get in, and the run says that one is left.
+#[tokio::test]
+async fn batch_that_always_fails_because_of_one_keeps_nobody_else_out() {
+    let faults = [500, 502, 504, 408, 413, 422].map(Fault::Status).into_iter().chain([Fault::DropBefore]);
+    let stories = faults.map(|fault| async move {
+        let hub = Hub::start().await;
+        ask(&hub, "acme/model", (0..30).map(|number| staff(&format!("user{number:02}"))));
+        hub.model().chokes_on = Some(("user07".to_owned(), fault.clone()));
+        let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
+        let report = sweep_within(&doorman, Duration::from_secs(60)).await;
+        let numbers = &report["repos"][0];
+        let seen = (&numbers["accepted"], &numbers["complete"]);
+        assert_eq!(seen, (&json!(29), &json!(false)), "{fault:?}: {report}");
+        assert_eq!(hub.users("acme/model", Status::Pending), ["user07"], "{fault:?}");
+        assert!(hub.calls().len() < 70, "{fault:?}: {} calls", hub.calls().len());
+    });
+    join_all(stories).await;
 }
 
 #[tokio::test]

@@ -93,6 +93,22 @@ async fn next_run_waits_until_the_list_shows_what_is_in_doubt() {
     assert_eq!((writes(&hub), hub.users("acme/model", Status::Rejected)), (1, vec!["ada".to_owned()]));
 }
 
+/// Ada was let in. Another run begins at once, and the list still shows her as pending. A person may have rejected her meanwhile.
+#[tokio::test]
+async fn next_run_does_not_write_again_what_the_list_still_shows() {
+    for has_request_ids in [true, false] {
+        let hub = Hub::start().await;
+        hub.model().lag = Duration::from_millis(1900);
+        ask(&hub, "acme/model", [staff("ada")]);
+        hub.model().repo("acme/model").has_request_ids = has_request_ids;
+        let (doorman, payload) = (doorman(&hub), payload("acme/model"));
+        let (_, report) = deliver(&doorman, &payload).await;
+        assert_eq!((count(&report, "accepted"), writes(&hub)), (1, 1), "{report}");
+        let (status, report) = deliver(&doorman, &payload).await;
+        assert_eq!((status, count(&report, "listed"), writes(&hub)), (200, 0, 1), "{report}");
+    }
+}
+
 /// All requests of a batch were withdrawn, which looks like a Hub that does not take request ids.
 #[tokio::test]
 async fn users_who_asked_again_are_not_decided_by_old_requests() {

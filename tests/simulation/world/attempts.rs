@@ -127,7 +127,9 @@ impl World {
             return Some(format!("rule 4 ({} attempts before)", attempts.len()));
         }
         let is_early = |ended: Instant| requested + STEP < ended + LIST_LAG;
-        let last = attempts.last()?;
+        // The process remembers the attempts of its earlier runs, unless one of them was stopped.
+        let mut of_process = std::iter::successors(Some(run), |run| self.runs[*run].before);
+        let last = of_process.find_map(|run| self.runs[run].attempts.get(key)?.last())?;
         match last.ended {
             None => Some("rule 2 (another attempt is under way)".to_owned()),
             Some((ended, End::Doubt)) if is_early(ended) => Some(format!(
@@ -142,6 +144,15 @@ impl World {
             )),
             Some(_) => None,
         }
+    }
+
+    /// Whether an earlier run of the same process was answered that it has written this, shortly before this run began.
+    pub(super) fn was_just_written(&self, run: usize, key: &Key) -> bool {
+        let mut before = std::iter::successors(self.runs[run].before, |run| self.runs[*run].before);
+        let last = before.find_map(|run| self.runs[run].attempts.get(key)?.last()?.ended);
+        last.is_some_and(|(ended, end)| {
+            end == End::Answered && ended + LIST_LAG + STEP > self.runs[run].began
+        })
     }
 
     /// Whether some attempt of a run left this request in doubt.

@@ -158,6 +158,10 @@ impl World {
         }
         if complete && !is_dry {
             for (place, who) in self.undecided(repo, &Arc::clone(&self.runs[run].policy)) {
+                // Who was written by an earlier run of the process just now may still be listed.
+                if self.was_just_written(run, &(repo.to_owned(), place)) {
+                    continue;
+                }
                 // Of whom it was shown two different things it could not know.
                 let shown = self.runs[run].shown.get(&(repo.to_owned(), place));
                 if shown.is_some_and(|all| all.iter().any(|one| one.expected.is_none())) {
