@@ -3,16 +3,17 @@
 //! The order of the rules never matters, the strictest verdict wins, and what cannot be known is held.
 
 mod answers;
+mod bounds;
 mod check;
 mod condition;
 mod constants;
 mod kinds;
 mod library;
+mod meter;
 mod names;
 mod origin;
 mod patterns;
 mod readable;
-mod size;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{AccessRequest, Decision, Grounds, Repo, User, Verdict};
 pub use answers::AnswerUse;
+use bounds::MAX_COST;
 use condition::Condition;
 use library::{FOLDED_FIELDS, FOLDED_USER, PATTERNS, PatternsValue};
 use patterns::Patterns;
@@ -56,6 +58,9 @@ const MAX_POLICY: usize = 256 * 1024;
 /// What to say after a fault in the JSON itself.
 const LOOKS: &str =
     r#"; a policy looks like {"rules": [{"name": …, "then": …, "if": …}], "default": "hold"}"#;
+
+const TOO_COSTLY: &str = "evaluating the rules up to this one may take too long if a request has long answers; nest fewer macros, or use \
+     smaller repetitions in patterns";
 
 /// Compiled rules and what happens when none of them matches.
 pub struct Policy {
@@ -111,13 +116,20 @@ impl Policy {
         let env = Arc::new(library::environment().map_err(|error| vec![error.to_string()])?);
         let mut patterns = Patterns::default();
         let (mut rules, mut faults) = (Vec::with_capacity(written.rules.len()), Vec::new());
-        let mut names = HashSet::new();
+        let (mut names, mut cost) = (HashSet::new(), 0u64);
         for (index, json) in written.rules.iter().enumerate() {
             let name = name_of(json);
             let label =
                 name.as_ref().map_or(format!("rule number {}", index + 1), |name| format!("rule `{name}`"));
             match read_rule(json, &env, &mut patterns) {
-                Ok(rule) => rules.push(rule),
+                Ok(rule) => {
+                    let before = cost;
+                    cost = cost.saturating_add(rule.condition.cost());
+                    if before <= MAX_COST && cost > MAX_COST {
+                        faults.push(format!("{label}: {TOO_COSTLY}"));
+                    }
+                    rules.push(rule);
+                }
                 Err(of_rule) => faults.extend(of_rule.iter().map(|fault| format!("{label}: {fault}"))),
             }
             if name.is_some_and(|name| !names.insert(name)) {
@@ -157,9 +169,13 @@ impl Policy {
         }
         let mut facts = facts(&self.env, request, repo, now, self.reads_folded);
         facts.add_variable_as_val(PATTERNS, Box::new(PatternsValue(Arc::clone(&self.patterns))));
+        meter::limited(|| self.apply_rules(&facts))
+    }
+
+    fn apply_rules(&self, facts: &Context<'_, '_>) -> Decision {
         let mut strictest: Option<&Rule> = None;
         for rule in &self.rules {
-            match rule.condition.holds(&facts) {
+            match rule.condition.holds(facts) {
                 Ok(true) if strictest.is_none_or(|other| rule.then > other.then) => strictest = Some(rule),
                 Ok(_) => {}
                 Err(why) => {

@@ -9,8 +9,9 @@ use cel::{Context, Env, ExecutionError, Value};
 
 use super::constants::note_variables;
 use super::library::{FOLDED_FIELDS, FOLDED_USER};
+use super::meter::TooMuchWork;
 use super::patterns::Patterns;
-use super::{check, size};
+use super::{bounds, check};
 
 /// The most bytes that an expression may have: enough for a long list of names, and few enough to bound what parsing
 /// one costs in time and stack.
@@ -27,6 +28,8 @@ pub(super) struct Condition {
     names: BTreeSet<String>,
     /// Whether it compares an answer, an id or a full name with a name, and so reads [`FOLDED_FIELDS`] or [`FOLDED_USER`].
     reads_folded: bool,
+    /// The most work that its evaluation may be, in the units of [`meter`](super::meter).
+    cost: u64,
 }
 
 impl Condition {
@@ -42,17 +45,21 @@ impl Condition {
         })?;
         // This parser takes a text that breaks over the line, which CEL does not: most likely a quote is missing.
         let findings = check::check_condition(&mut checked, env, source.contains(check::BREAKS))?;
-        size::check(&checked)?;
         findings.patterns.into_iter().try_for_each(|pattern| pattern.compile(env, patterns))?;
+        let cost = bounds::check(&mut checked, patterns)?;
         let mut variables = BTreeSet::new();
         note_variables(&checked, &mut variables);
         let reads_folded = variables.contains(FOLDED_FIELDS) || variables.contains(FOLDED_USER);
-        Ok(Self { source: source.into(), checked, names: findings.names, reads_folded })
+        Ok(Self { source: source.into(), checked, names: findings.names, reads_folded, cost })
     }
 
     /// The expression, as the owner has written it.
     pub(super) fn written(&self) -> Expression {
         PrattParser::new().parse(&self.source).unwrap_or_else(|_| self.checked.clone())
+    }
+
+    pub(super) fn cost(&self) -> u64 {
+        self.cost
     }
 
     pub(super) fn reads_folded(&self) -> bool {
@@ -67,6 +74,9 @@ impl Condition {
             Ok(Ok(Value::Bool(holds))) => Ok(holds),
             Ok(Ok(_)) => Err("it does not give a bool".to_owned()),
             Ok(Err(error)) => Err(self.explain(&error)),
+            Err(thrown) if thrown.is::<TooMuchWork>() => {
+                Err("what the request says is too long to be evaluated".to_owned())
+            }
             Err(_) => Err("what the request says makes the evaluation fail".to_owned()),
         }
     }

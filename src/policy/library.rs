@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cel::common::types::{
-    CelBool, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, MAP_TYPE, STRING_TYPE, Type,
+    CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, INT_TYPE, MAP_TYPE, STRING_TYPE, Type,
 };
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 
+use super::meter::{self, SPEND};
 use super::names;
 use super::patterns::Patterns;
 
@@ -62,6 +63,7 @@ pub(super) fn environment() -> Result<Env, DeclarationError> {
     env.add_overload(FOLD, "@fold_value", vec![DYN_TYPE.to_owned(), text()], fold_value)?;
     env.add_overload(ANSWER, ANSWER, vec![MAP_TYPE.to_owned(), text()], answer)?;
     env.add_overload(HAS_LABEL, HAS_LABEL, vec![MAP_TYPE.to_owned(), text()], has_label)?;
+    env.add_overload(SPEND, SPEND, vec![INT_TYPE.to_owned()], |args| spend(&args))?;
     Ok(env)
 }
 
@@ -99,6 +101,13 @@ fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>, on_name: bool) -> Result<CowVal<'b
         Ok(matches) => Ok(CowVal::owned(CelBool::from(matches))),
         Err(why) => Err(ExecutionError::function_error("matches", why)),
     }
+}
+
+fn spend<'b, 'v>(args: &[CowVal<'b, 'v>]) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let units = args.first().and_then(|units| units.downcast_ref::<CelInt>());
+    let units = units.ok_or_else(|| ExecutionError::function_error(SPEND, "there is no number"))?;
+    meter::spend(units.inner().unsigned_abs());
+    Ok(CowVal::owned(CelBool::from(true)))
 }
 
 fn fold_text<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {

@@ -4,13 +4,16 @@
 
 mod syntax;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use regex_automata::Input;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::util::alphabet::Unit;
+
+use super::meter;
 
 /// The most bytes that a compiled pattern may take, and all of a policy together.
 const MAX_PATTERN: usize = 256 * 1024;
@@ -21,7 +24,19 @@ const SEARCH_CACHE: usize = 2 * 1024 * 1024;
 
 /// The most bytes that are kept from one search to the next, for a pattern and for all of a policy together.
 const KEPT_CACHE: usize = 256 * 1024;
-const KEPT_CACHES: usize = 8 * 1024 * 1024;
+const KEPT_CACHES: usize = 4 * 1024 * 1024;
+
+/// A pattern is easy if all states that a search can reach take at most so many bytes, with at most so many transitions between
+/// them. They are computed when the policy is read, and kept, as long as those of all easy patterns take so many bytes together.
+const EASY_CACHE: usize = 32 * 1024;
+const EASY_TRANSITIONS: usize = 4000;
+const EASY_CACHES: usize = 4 * 1024 * 1024;
+
+/// The work to search a byte with an easy pattern. With another one, a text may be so hard that each byte leads to a state that is
+/// not known yet: that takes the second, and the third for each state of the pattern. All by measurement, with no bound missed.
+const WORK_OF_EASY: u64 = 2;
+const WORK_OF_HARD: u64 = 500;
+const WORK_A_STATE: u64 = 5;
 
 /// The longest text that a pattern is tried on. Nothing interrupts a search.
 pub(super) const MAX_SEARCHED: usize = 8 * 1024;
@@ -34,13 +49,18 @@ pub(super) struct Patterns {
     of_names: HashMap<String, Pattern>,
     /// How many bytes the compiled patterns take.
     size: usize,
-    /// How many bytes are kept from one search to the next.
+    /// How many bytes the states of easy patterns take.
+    easy: usize,
+    /// How many bytes are kept of others from one search to the next.
     kept: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct Pattern {
     automaton: DFA,
+    /// The most work for a byte of text.
+    weight: u64,
+    is_easy: bool,
     /// The states of the automaton that earlier searches have computed. A search takes them out, so two searches never share
     /// them.
     cache: Mutex<Option<Box<Cache>>>,
@@ -60,13 +80,32 @@ impl Patterns {
                 MAX_PATTERNS / (1024 * 1024)
             ));
         }
+        let mut easy = explore(&automaton);
+        let size = easy.as_ref().map_or(0, Cache::memory_usage);
+        if self.easy + size > EASY_CACHES {
+            easy = None;
+        }
+        self.easy += easy.as_ref().map_or(0, Cache::memory_usage);
+        let weight = match &easy {
+            Some(_) => WORK_OF_EASY,
+            None => WORK_OF_HARD + WORK_A_STATE * automaton.get_nfa().states().len() as u64,
+        };
+        let (is_easy, cache) = (easy.is_some(), Mutex::new(easy.map(Box::new)));
         let patterns = if on_name { &mut self.of_names } else { &mut self.exact };
-        patterns.insert(pattern.to_owned(), Pattern { automaton, cache: Mutex::new(None) });
+        patterns.insert(pattern.to_owned(), Pattern { automaton, weight, is_easy, cache });
         Ok(())
     }
 
     fn of(&self, on_name: bool) -> &HashMap<String, Pattern> {
         if on_name { &self.of_names } else { &self.exact }
+    }
+
+    /// The most work for a byte of text, with this pattern, or with any.
+    pub(super) fn weight(&self, pattern: Option<&str>, on_name: bool) -> u64 {
+        let patterns = self.of(on_name);
+        let pattern = pattern.and_then(|pattern| patterns.get(pattern));
+        let any = || patterns.values().map(|pattern| pattern.weight).max().unwrap_or_default();
+        pattern.map_or_else(any, |pattern| pattern.weight)
     }
 
     /// Whether a pattern matches a part of the text. An error says why that cannot be known.
@@ -75,8 +114,11 @@ impl Patterns {
             return Err("the text is too long");
         }
         let pattern = self.of(on_name).get(pattern).ok_or("the pattern was not compiled")?;
+        meter::spend(pattern.weight * text.len() as u64);
         let kept = pattern.cache.lock().ok().and_then(|mut cache| cache.take());
-        if let Some(cache) = &kept {
+        if let Some(cache) = &kept
+            && !pattern.is_easy
+        {
             self.kept.fetch_sub(cache.memory_usage(), Ordering::Relaxed);
         }
         let mut cache = kept.unwrap_or_else(|| Box::new(pattern.automaton.create_cache()));
@@ -88,6 +130,11 @@ impl Patterns {
 
     fn keep(&self, pattern: &Pattern, cache: Box<Cache>) {
         let size = cache.memory_usage();
+        if pattern.is_easy {
+            // Two searches at the same time have two, of which one stays.
+            drop(pattern.cache.lock().map(|mut kept| *kept = Some(cache)));
+            return;
+        }
         if size > KEPT_CACHE {
             return;
         }
@@ -100,6 +147,27 @@ impl Patterns {
             self.kept.fetch_sub(cache.memory_usage(), Ordering::Relaxed);
         }
     }
+}
+
+/// Computes all states that a search can reach, if the pattern is easy.
+fn explore(automaton: &DFA) -> Option<Cache> {
+    let bytes: Vec<u8> = automaton.byte_classes().representatives(..).filter_map(Unit::as_u8).collect();
+    let mut cache = automaton.create_cache();
+    let start = automaton.start_state_forward(&mut cache, &Input::new("")).ok()?;
+    let (mut known, mut next) = (HashSet::from([start]), vec![start]);
+    while let Some(state) = next.pop() {
+        automaton.next_eoi_state(&mut cache, state).ok()?;
+        for byte in &bytes {
+            let reached = automaton.next_state(&mut cache, state, *byte).ok()?;
+            if known.insert(reached) && !reached.is_dead() {
+                next.push(reached);
+            }
+        }
+        if known.len() * bytes.len() > EASY_TRANSITIONS || cache.memory_usage() > EASY_CACHE {
+            return None;
+        }
+    }
+    Some(cache)
 }
 
 fn compile(pattern: &str, on_name: bool) -> Result<DFA, String> {

@@ -4,8 +4,12 @@ use crate::model::{AccessRequest, User};
 
 use super::{MAX_LIST, MAX_NAME, MAX_TEXT};
 
-/// The longest domain that the domain name system allows, in bytes.
+/// The longest domain that the domain name system allows, and what mail allows before the `@` (RFC 5321), in bytes.
 const MAX_DOMAIN: usize = 253;
+const MAX_LOCAL_PART: usize = 64;
+
+/// The longest e-mail address that can be read.
+pub(super) const MAX_ADDRESS: usize = MAX_LOCAL_PART + 1 + MAX_DOMAIN;
 
 /// Why no rule may decide a request, if so. The text repeats nothing that the requester wrote.
 pub(super) fn doubt(request: &AccessRequest) -> Option<&'static str> {
@@ -26,8 +30,8 @@ fn excess(request: &AccessRequest) -> Option<&'static str> {
     if lists().any(|list| list.len() > MAX_LIST) {
         return Some("its user has more than 300 organizations");
     }
-    if lists().flatten().any(|name| name.len() > MAX_NAME) {
-        return Some("the name of an organization is longer than 200 bytes");
+    if lists().flatten().chain(name).any(|name| name.len() > MAX_NAME) {
+        return Some("the name of its user or of an organization is longer than 200 bytes");
     }
     let texts = [id, name, fullname, email].into_iter().flatten();
     let texts = texts.chain(fields.iter().flat_map(|(label, answer)| [label, answer]));
@@ -50,7 +54,7 @@ pub(super) fn domain(email: &str) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    let is_readable = !local.is_empty()
+    let is_readable = (1..=MAX_LOCAL_PART).contains(&local.len())
         && local.chars().all(is_legible)
         && domain.len() <= MAX_DOMAIN
         && domain.split('.').all(is_label);

@@ -9,6 +9,7 @@ mod properties;
 mod readable;
 mod shapes;
 mod uses;
+mod work;
 
 use chrono::{DateTime, Utc};
 

@@ -162,8 +162,6 @@ fn too_large_patterns_are_refused() {
     let many: Vec<String> =
         (0..400).map(|number| format!("user.name.matches('[a-z]{{3000}}{number}')")).collect();
     let faults = faults(&many);
-    assert!(
-        faults[0].contains("the patterns of the policy are larger than 16 MB when compiled"),
-        "{faults:?}"
-    );
+    let expected = "the patterns of the policy are larger than 16 MB when compiled";
+    assert!(faults.iter().any(|fault| fault.contains(expected)), "{:?}", faults.first());
 }

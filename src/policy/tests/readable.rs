@@ -31,6 +31,7 @@ fn with_email(email: &str) -> AccessRequest {
 fn unreadable_address_is_held_whatever_the_rules_say() {
     let long =
         format!("ada@{}.com", ["x".repeat(62), "x".repeat(62), "x".repeat(62), "x".repeat(62)].join("."));
+    let long_local_part = format!("{}@acme.com", "a".repeat(65));
     let long_label = format!("ada@{}.com", "x".repeat(64));
     let addresses = [
         "",
@@ -70,6 +71,7 @@ fn unreadable_address_is_held_whatever_the_rules_say() {
         "ada@acme-.com",
         &long_label,
         &long,
+        &long_local_part,
     ];
     for address in addresses {
         assert_eq!(doubt(&with_email(address)), Some("its e-mail address cannot be read"), "{address:?}");
@@ -87,7 +89,7 @@ fn domain_of_a_readable_address_is_lower_case() {
         ("ada@localhost", "localhost"),
         ("ada@mail_1.acme.com", "mail_1.acme.com"),
         ("ada@xn--cme-5cd.com", "xn--cme-5cd.com"),
-        (&format!("ada@{longest}"), &longest),
+        (&format!("{}@{longest}", "a".repeat(64)), &longest),
     ];
     for (address, domain) in cases {
         assert_eq!(doubt(&with_email(address)), None, "{address:?}");
@@ -117,6 +119,11 @@ fn request_is_decided_up_to_each_limit_and_held_beyond_it() {
     let organization = |length: usize| {
         let mut request = ada();
         request.user.verified_orgs = Some(vec!["o".repeat(length)]);
+        request
+    };
+    let user = |length: usize| {
+        let mut request = ada();
+        request.user.name = Some("u".repeat(length));
         request
     };
     let answers = |number: usize| {
@@ -149,9 +156,11 @@ fn request_is_decided_up_to_each_limit_and_held_beyond_it() {
         request
     };
     let too_long = "its texts have more than 100 KB altogether";
-    let cases: [(Make, usize, &str); 7] = [
+    let too_long_a_name = "the name of its user or of an organization is longer than 200 bytes";
+    let cases: [(Make, usize, &str); 8] = [
         (&organizations, 300, "its user has more than 300 organizations"),
-        (&organization, 200, "the name of an organization is longer than 200 bytes"),
+        (&organization, 200, too_long_a_name),
+        (&user, 200, too_long_a_name),
         (&answers, 300, "it has more than 300 answers"),
         (&in_one_answer, 100_000, too_long),
         (&in_many, 100_000, too_long),

@@ -118,7 +118,7 @@ fn what_may_become_too_large_is_refused_however_small_the_rule_is() {
         chain("{1: a, 2: a}", 30),
         "user.orgs.map(a, user.orgs.map(b, user.orgs)) == []".to_owned(),
         "fields.map(a, fields.map(b, fields[b])) == []".to_owned(),
-        "fields.map(a, user.pro, user.orgs.map(b, user.name)) == []".to_owned(),
+        "fields.map(a, user.pro, user.orgs.map(b, user.fullname)) == []".to_owned(),
         "size(user.pro ? user.orgs.map(a, fields.filter(l, true)) : []) == 1".to_owned(),
         "fields.map(l, fields[l]) == fields.map(l, fields[l])".to_owned(),
         "size(fields.map(l, string(fields[l]) + string(fields[l]))) == 1".to_owned(),
