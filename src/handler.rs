@@ -24,7 +24,7 @@ use crate::metrics::{Event, Metrics, Values};
 use crate::model::{Repo, RepoPattern};
 use crate::plan::Mode;
 use crate::policy::Policy;
-use crate::report::{self, Counts, RepoReport, Report, Step};
+use crate::report::{self, Counts, Others, RepoReport, Report, Step};
 use crate::review::review;
 use crate::schedule::{self, NoPrompt, Sweep};
 use crate::secret::WebhookSecrets;
@@ -159,7 +159,7 @@ impl Doorman {
         if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + failed {
             return ignored(&format!("{repo} is not gated"));
         }
-        let report = Report::new(self.dry_run, vec![report]);
+        let report = Report::new(self.dry_run, vec![report], Others::default());
         let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
         respond(status, &report)
     }
@@ -233,7 +233,7 @@ impl Doorman {
         for pattern in &swept.unmatched {
             tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
         }
-        let report = Report::new(self.dry_run, swept.reports);
+        let report = Report::new(self.dry_run, swept.reports, swept.others);
         let counts = report.log(swept.calls);
         let (complete, refused) =
             (report.is_complete() && swept.unmatched.is_empty(), report.token_refused());

@@ -37,26 +37,57 @@ pub struct Report {
     pub status: &'static str,
     /// Whether it was only pretended.
     pub dry_run: bool,
-    /// One for each repo that was looked at.
+    /// One for each repo that was looked at, up to [`MOST_REPOS`].
     pub repos: Vec<RepoReport>,
-    /// How many more there were, if that is too many for an answer: Lambda takes one of at most 6 MB.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub more_repos: usize,
+    /// The others.
+    #[serde(flatten, skip_serializing_if = "Others::is_none")]
+    pub others: Others,
 }
 
-/// The most repos in an answer. With the longest error, one takes about 800 bytes.
-const MOST_REPOS: usize = 5000;
+/// The most repos in an answer, because Lambda takes one of at most 6 MB. With the longest error, one takes about 800 bytes.
+pub const MOST_REPOS: usize = 5000;
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde wants it so.
-fn is_zero(number: &usize) -> bool {
-    *number == 0
+/// Repos that have no report of their own, because there are so many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Others {
+    /// How many there are.
+    #[serde(rename = "more_repos")]
+    pub repos: usize,
+    /// How many of them got no turn.
+    #[serde(skip)]
+    left: usize,
+    /// HTTP requests made for them.
+    #[serde(skip)]
+    calls: u32,
+    /// Why the first of them got no turn.
+    #[serde(skip)]
+    error: Option<HubError>,
 }
+
+impl Others {
+    /// Counts a repo instead of keeping its report.
+    pub fn count(&mut self, report: RepoReport) {
+        self.repos += 1;
+        self.left += usize::from(!report.complete);
+        self.calls += report.counts.calls;
+        if let (None, Some(Failure::Hub(error))) = (&self.error, report.error) {
+            self.error = Some(error);
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.repos == 0
+    }
+}
+
+/// The most repos that a line of the log names.
+const MOST_NAMED: usize = 1000;
 
 impl Report {
     /// Puts the reports on some repos together.
     #[must_use]
-    pub fn new(dry_run: bool, repos: Vec<RepoReport>) -> Self {
-        let mut report = Self { status: "reviewed", dry_run, repos, more_repos: 0 };
+    pub fn new(dry_run: bool, repos: Vec<RepoReport>, others: Others) -> Self {
+        let mut report = Self { status: "reviewed", dry_run, repos, others };
         if !report.is_complete() {
             report.status = "deferred";
         }
@@ -68,8 +99,7 @@ impl Report {
     pub fn shortened(mut self) -> Self {
         if self.repos.len() > MOST_REPOS {
             self.repos.sort_by_key(|repo| repo.complete && repo.counts.listed == 0);
-            self.more_repos = self.repos.len() - MOST_REPOS;
-            self.repos.truncate(MOST_REPOS);
+            self.repos.drain(MOST_REPOS..).for_each(|report| self.others.count(report));
         }
         self
     }
@@ -77,21 +107,24 @@ impl Report {
     /// Whether nothing is left for the next run.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.repos.iter().all(|repo| repo.complete)
+        self.others.left == 0 && self.repos.iter().all(|repo| repo.complete)
     }
 
     /// Writes the line of a sweep, and one with all that got no turn, and gives the sums that are in it. `calls` is how many it
     /// took to find the repos.
     pub fn log(&self, calls: u32) -> Counts {
         let without_turn = || self.repos.iter().filter(|repo| !repo.had_its_turn());
-        if let Some(error) = without_turn().find_map(RepoReport::hub_error) {
-            let repos: Vec<_> = without_turn().map(RepoReport::full_name).collect();
-            tracing::warn!(repos = repos.join(" "), %error, "left for the next sweep");
+        if let Some(error) = without_turn().find_map(RepoReport::hub_error).or(self.others.error.as_ref()) {
+            let repos: Vec<_> = without_turn().take(MOST_NAMED).map(RepoReport::full_name).collect();
+            let more = without_turn().count() - repos.len() + self.others.left;
+            let more = Some(more).filter(|more| *more > 0);
+            tracing::warn!(repos = repos.join(" "), more, %error, "left for the next sweep");
         }
         let mut counts: Counts = self.repos.iter().map(|repo| repo.counts).sum();
-        counts.calls += calls;
-        let left = self.repos.iter().filter(|repo| !repo.complete).count();
-        log_counts!(counts, "swept", dry_run = self.dry_run, repos = self.repos.len(), left);
+        counts.calls += calls + self.others.calls;
+        let left = self.repos.iter().filter(|repo| !repo.complete).count() + self.others.left;
+        let repos = self.repos.len() + self.others.repos;
+        log_counts!(counts, "swept", dry_run = self.dry_run, repos, left);
         counts
     }
 
@@ -110,7 +143,9 @@ impl Report {
             |repo: &&RepoReport| matches!(repo.hub_error().and_then(HubError::status), Some(403 | 404));
         let has_worked = |repo: &RepoReport| repo.complete || repo.counts.listed > 0 && !is_refused(&repo);
         let refused = self.repos.iter().filter(is_refused).count();
-        let is_futile = refused * 2 >= self.repos.len() && !self.repos.iter().any(has_worked);
+        let Others { repos: others, left, .. } = self.others;
+        let is_futile =
+            refused * 2 >= self.repos.len() + others && others == left && !self.repos.iter().any(has_worked);
         of_status(401).or_else(|| of_status(403).filter(|_| is_futile))
     }
 }
@@ -260,6 +295,12 @@ impl RepoReport {
         }
     }
 
+    /// Whether nothing happened: nobody waited, or it was not looked at.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.counts.listed == 0 && (self.complete || !self.had_its_turn())
+    }
+
     /// Writes the line of a review. Which repo it is about, the span around it says.
     pub fn log(&self, dry_run: bool) {
         let error = self.error.as_ref().map(ToString::to_string);
@@ -361,13 +402,13 @@ mod tests {
                 let calls = u32::from(**problem != Some(Problem::OutOfTime));
                 report((*problem).clone(), 0, calls)
             });
-            let refused = Report::new(false, repos.collect());
+            let refused = Report::new(false, repos.collect(), Others::default());
             assert_eq!(refused.token_refused().and_then(HubError::status), expected, "{problems:?}");
         }
-        let may_write =
-            Report::new(false, vec![report(Some(refused(400)), 1, 2), report(Some(refused(403)), 0, 1)]);
+        let of = |repos| Report::new(false, repos, Others::default());
+        let may_write = of(vec![report(Some(refused(400)), 1, 2), report(Some(refused(403)), 0, 1)]);
         assert_eq!(may_write.token_refused(), None);
-        let may_not = Report::new(false, vec![report(Some(refused(403)), 1, 2)]);
+        let may_not = of(vec![report(Some(refused(403)), 1, 2)]);
         assert_eq!(may_not.token_refused().and_then(HubError::status), Some(403));
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::hub::Hub;
 use crate::model::{Name, Repo, RepoPattern, RepoType};
-use crate::report::{Failure, RepoReport};
+use crate::report::{Failure, MOST_REPOS, Others, RepoReport};
 pub use memory::Memory;
 
 /// What a sweep did.
@@ -23,6 +23,8 @@ pub use memory::Memory;
 pub struct Swept {
     /// One for each search for repos that failed, and one for each repo, in the order of their names.
     pub reports: Vec<RepoReport>,
+    /// The repos of which nothing is to be told but their number, beyond [`MOST_REPOS`].
+    pub others: Others,
     /// HTTP requests made to find the repos, where that succeeded.
     pub calls: u32,
     /// The patterns that turned out to mean no repo.
@@ -72,6 +74,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     let mut waiting: VecDeque<Task> = memory.in_order(tasks.clone()).into();
     let mut work = FuturesUnordered::new();
     let (mut reports, mut spellings) = (BTreeMap::new(), BTreeSet::new());
+    let (mut others, sweep) = (Others::default(), memory.begin());
     loop {
         while work.len() < MOST_AT_ONCE
             && let Some(task) = waiting.pop_front()
@@ -85,7 +88,12 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
                 Some((task, report, found)) => {
                     let found = memory.found(&task, found, !report.complete);
                     spellings.extend(found.iter().cloned());
-                    reports.insert(task, report);
+                    memory.take_note(sweep, &task, &report);
+                    if reports.len() >= MOST_REPOS && report.is_quiet() {
+                        others.count(report);
+                    } else {
+                        reports.insert(task, report);
+                    }
                     found
                 }
                 None => break,
@@ -96,7 +104,6 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         tasks.extend(new.iter().cloned());
         waiting.extend(memory.in_order(new));
     }
-    memory.take_note(&reports);
     let mut calls = 0;
     reports.retain(|task, report| {
         if let Task::Review(repo) = task
@@ -109,14 +116,17 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         calls += if has_succeeded { report.counts.calls } else { 0 };
         !has_succeeded
     });
+    // Of a search that failed, it is unknown what it would have found.
     let is_about = |task: &Task, pattern: &RepoPattern| match (task, pattern) {
         (Task::Review(repo), pattern) => pattern.covers(repo),
-        (Task::Search(searched, _), RepoPattern::Namespace { owner, .. }) => searched == owner,
+        (Task::Search(searched, _), RepoPattern::Namespace { owner, .. }) => {
+            searched == owner && reports.contains_key(task)
+        }
         (Task::Search(..), RepoPattern::One(_)) => false,
     };
-    let is_unmatched = |pattern: &&RepoPattern| !reports.keys().any(|task| is_about(task, pattern));
+    let is_unmatched = |pattern: &&RepoPattern| !tasks.iter().any(|task| is_about(task, pattern));
     let unmatched: Vec<RepoPattern> = patterns.iter().filter(is_unmatched).cloned().collect();
-    Swept { reports: reports.into_values().collect(), calls, unmatched }
+    Swept { reports: reports.into_values().collect(), others, calls, unmatched }
 }
 
 /// What has to be done for a pattern before anything is found. A repo that is named outright needs no search.

@@ -2,7 +2,7 @@
 //!
 //! It is not kept: a process that remembers nothing begins anywhere, so that no repo is the last one every time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Task;
@@ -66,17 +66,20 @@ impl Memory {
         tasks
     }
 
-    /// Takes note of a sweep: of what it did about each task.
-    pub(super) fn take_note(&self, reports: &BTreeMap<Task, RepoReport>) {
+    /// Begins a sweep, and gives its number.
+    pub(super) fn begin(&self) -> u64 {
         let mut sweeps = self.sweeps();
         sweeps.count += 1;
-        let sweep = sweeps.count;
-        for (task, report) in reports {
-            let last_turn = sweeps.last_turns.entry(task.clone()).or_default();
-            last_turn.complete = report.complete;
-            if report.had_its_turn() {
-                last_turn.sweep = sweep;
-            }
+        sweeps.count
+    }
+
+    /// Takes note of what a sweep did about a task.
+    pub(super) fn take_note(&self, sweep: u64, task: &Task, report: &RepoReport) {
+        let mut sweeps = self.sweeps();
+        let last_turn = sweeps.last_turns.entry(task.clone()).or_default();
+        last_turn.complete = report.complete;
+        if report.had_its_turn() {
+            last_turn.sweep = sweep;
         }
     }
 

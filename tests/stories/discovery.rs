@@ -140,7 +140,12 @@ async fn endless_search_ends_and_its_repos_are_reviewed_meanwhile() {
     let last_search = calls.iter().rposition(|call| is_search(&call)).expect("a search");
     let review_of_found = |call: &String| call.contains("made-up") && call.contains("/pending");
     assert!(calls[..last_search].iter().any(review_of_found));
-    assert!(report.to_string().len() < 6_000_000);
+    let told = report["repos"].as_array().expect("a list").len();
+    assert_eq!(
+        (told, &report["more_repos"]),
+        (5000, &json!(35_002)),
+        "20,000 of each type, and two searches"
+    );
     assert!(
         error(&report["repos"][0]).contains("name the repos in REPOS instead of `acme/*`"),
         "{}",

@@ -210,7 +210,7 @@ async fn look(doorman: &Doorman, patterns: &[RepoPattern], mode: Mode<'_>) -> Ru
     bar.finish_and_clear();
     let mut decided = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
     decided.sort_by_cached_key(Decided::order);
-    let report = Report::new(mode.is_dry(), swept.reports);
+    let report = Report::new(mode.is_dry(), swept.reports, swept.others);
     Run { report, decided, gone: Vec::new(), unmatched: swept.unmatched }
 }
 
