@@ -48,6 +48,9 @@ use crate::model::{AccessRequest, Identity, Name, Repo, RepoType, Status};
 /// The most requests that the Hub takes in one batch.
 pub const MAX_BATCH: usize = 100;
 
+/// The longest answer to a write that is read, in bytes: ten times that of a batch in which all failed.
+const LARGEST_RESULT: usize = 128 * 1024;
+
 /// The most entries that the Hub gives in one page.
 pub const PAGE: usize = 1000;
 
@@ -317,7 +320,7 @@ impl<'a> RepoCalls<'a> {
         page: Option<Moment>,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, HubError> {
-        let manner = Manner { page, ..Manner::default() };
+        let manner = Manner { page, largest: LARGEST_RESULT, ..Manner::default() };
         let posted = self.calls.post(&self.path(rest), body, &manner, read).await;
         if posted.as_ref().is_err_and(HubError::leaves_in_doubt) {
             let (mut doubts, now) = (self.doubts(), Instant::now());

@@ -288,7 +288,7 @@ impl fmt::Display for HubError {
                 write!(f, "the next page is said to be {place}, which is not of the same list")
             }
             Problem::TooLarge(limit) => {
-                write!(f, "the Hub's answer is larger than {} MB, and was not read", limit / (1024 * 1024))
+                write!(f, "the Hub's answer is larger than {} KB, and was not read", limit / 1024)
             }
             Problem::Unreadable(what) => write!(f, "the Hub's answer cannot be read: {what}"),
         }

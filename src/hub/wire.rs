@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::marker::PhantomData;
 
 use chrono::{DateTime, Datelike, Utc};
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -69,12 +70,53 @@ fn doubt_contradictions(requests: &mut [AccessRequest]) {
 pub(super) fn entries(body: &[u8]) -> Result<Vec<&RawValue>, String> {
     // Each by itself: what no JSON parser can read in one of them (half a surrogate pair, a number without bounds) must
     // not keep out all the others.
-    let entries: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| describe(&error))?;
-    // What is read of an entry may take more memory than the entry itself. Far more of them than a page has are no page.
-    if entries.len() > 10 * PAGE {
-        return Err(format!("it lists {} entries", entries.len()));
+    let list: Bounded<&RawValue, MOST_ENTRIES> =
+        serde_json::from_slice(body).map_err(|error| describe(&error))?;
+    list.whole().ok_or_else(|| format!("it lists more than {MOST_ENTRIES} entries"))
+}
+
+/// Far more entries than a page has are no page. What is read of one may take more memory than the entry itself.
+const MOST_ENTRIES: usize = 10 * PAGE;
+
+/// A list of which at most `MOST` elements are kept: what is read of an element may take many times the memory of what is written.
+struct Bounded<T, const MOST: usize> {
+    elements: Vec<T>,
+    has_more: bool,
+}
+
+impl<T, const MOST: usize> Bounded<T, MOST> {
+    /// All elements, unless there are more.
+    fn whole(self) -> Option<Vec<T>> {
+        (!self.has_more).then_some(self.elements)
     }
-    Ok(entries)
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Bounded<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T, const MOST: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+            type Value = Bounded<T, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut bounded = Bounded { elements: Vec::new(), has_more: false };
+                while bounded.elements.len() < MOST {
+                    let Some(element) = list.next_element()? else { return Ok(bounded) };
+                    bounded.elements.push(element);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    bounded.has_more = true;
+                }
+                Ok(bounded)
+            }
+        }
+
+        deserializer.deserialize_seq(List(PhantomData))
+    }
 }
 
 /// Reads the names of the gated repos of a page of repos. What cannot be read is an empty name.
@@ -118,7 +160,7 @@ pub(super) fn request(entry: &RawValue, expected: Status) -> Option<AccessReques
             fullname: text(user.fullname, &mut doubt),
             email: text(user.email, &mut doubt),
             pro: read(user.pro, &mut doubt, parse),
-            verified_orgs: read(user.verified_orgs, &mut doubt, parse),
+            verified_orgs: read(user.verified_orgs, &mut doubt, org_list),
             orgs: read(user.orgs, &mut doubt, org_names),
         },
         requested_at: read(entry.timestamp, &mut doubt, timestamp),
@@ -199,13 +241,17 @@ fn parse_object<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
     if value.get().starts_with('{') { parse(value) } else { None }
 }
 
+/// A list of organizations, with one too many if it is too long.
+fn org_list<'a, T: Deserialize<'a>>(orgs: &'a RawValue) -> Option<Vec<T>> {
+    parse::<Bounded<T, { MOST_OF_REQUEST + 1 }>>(orgs).map(|list| list.elements)
+}
+
 fn org_names(orgs: &RawValue) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Org {
         name: String,
     }
-    let orgs: Vec<&RawValue> = parse(orgs)?;
-    orgs.into_iter().map(|org| parse_object(org).map(|Org { name }| name)).collect()
+    org_list::<&RawValue>(orgs)?.into_iter().map(|org| parse_object(org).map(|Org { name }| name)).collect()
 }
 
 /// A time in the years that CEL has, and in which adding to one cannot overflow.

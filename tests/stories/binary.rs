@@ -253,7 +253,7 @@ async fn as_many_of_the_longest_answers_as_may_be_in_hand_at_once_fit_into_the_m
     let of_each = report["repos"].as_array().expect("a list").iter();
     let (held, not_read): (Vec<_>, Vec<_>) = of_each.partition(|repo| repo["held"] == 1);
     assert_eq!((held.len(), not_read.len()), (10, 10), "{report}");
-    assert!(not_read.iter().all(|repo| error(repo).contains("larger than 4 MB")), "{report}");
+    assert!(not_read.iter().all(|repo| error(repo).contains("larger than 4096 KB")), "{report}");
     let status = format!("/proc/{}/status", child.id().expect("it runs"));
     let status = std::fs::read_to_string(status).expect("Linux");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
