@@ -76,7 +76,7 @@ pub(super) fn entries(body: &[u8]) -> Result<Vec<&RawValue>, String> {
 }
 
 /// Far more entries than a page has are no page. What is read of one may take more memory than the entry itself.
-const MOST_ENTRIES: usize = 10 * PAGE;
+const MOST_ENTRIES: usize = 2 * PAGE;
 
 /// A list of which at most `MOST` elements are kept: what is read of an element may take many times the memory of what is written.
 struct Bounded<T, const MOST: usize> {

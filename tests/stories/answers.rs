@@ -145,7 +145,7 @@ async fn a_page_that_lists_more_than_any_page_is_not_relied_upon() {
     let (status, report) =
         deliver_within(&doorman(&hub), &payload("acme/model"), Duration::from_secs(2)).await;
     assert_eq!((status, &report["repos"][0]["listed"]), (202, &json!(0)), "{report}");
-    assert!(error(&report["repos"][0]).contains("it lists more than 10000 entries"), "{report}");
+    assert!(error(&report["repos"][0]).contains("it lists more than 2000 entries"), "{report}");
 }
 
 #[tokio::test]
