@@ -122,6 +122,10 @@ impl<'a> Calls<'a> {
                 // The pages that follow may have more entries again.
                 let longer = |next| if limit < PAGE { link::with_limit(&next, limit * 10) } else { next };
                 let next = next.map(longer);
+                // To read a large page may take longer than what is left of Lambda's time.
+                if Instant::now() >= self.last_moment() {
+                    return Err(Problem::OutOfTime);
+                }
                 let content = read(&answered.body)?;
                 let requested = answered.requested;
                 Ok(Paged { content, next, url: url.clone(), limit, requested })

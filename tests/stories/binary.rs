@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::hub::{Fault, Hub, Server, Status, kept, listen};
-use crate::support::{POLICY, error, staff};
+use crate::hub::{Hub, Server, Status, kept, listen};
+use crate::support::{POLICY, staff};
 
 const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
@@ -125,11 +125,13 @@ fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
     start(command_before(hub, api, rust_log))
 }
 
-/// Starts it for a test that does not read what it writes.
-pub fn start_unread(hub: &Hub, api: &RuntimeApi) -> Child {
+/// Starts it for a test that does not read what it writes, with some variables more.
+pub fn start_unread(hub: &Hub, api: &RuntimeApi, variables: &[(&str, &str)]) -> Child {
     let output =
         || kept::writer().map_or_else(Stdio::null, |file| file.try_clone().expect("the same file").into());
-    command_before(hub, api, "info").stdout(output()).stderr(output()).spawn().expect("the binary starts")
+    let mut command = command_before(hub, api, "info");
+    command.envs(variables.iter().copied()).stdout(output()).stderr(output());
+    command.spawn().expect("the binary starts")
 }
 
 async fn stop(mut child: Child) -> Output {
@@ -230,37 +232,6 @@ async fn the_binary_sweeps_and_fails_for_what_it_does_not_know() {
     assert_eq!((kind.as_str(), &report["status"]), ("response", &json!("reviewed")), "{report}");
     let log = String::from_utf8(stop(child).await.stdout).expect("UTF-8");
     assert!(log.contains(r#""message":"the event is of no known form; expected an HTTP event"#), "{log}");
-}
-
-/// The function's memory is 128 MB.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn as_many_of_the_longest_answers_as_may_be_in_hand_at_once_fit_into_the_memory_of_the_function() {
-    let hub = Hub::start().await;
-    for number in 0..20 {
-        let repo = format!("acme/model{number:02}");
-        let page = json!([{"user": {"user": "ada"}, "fields": {"Why": "x".repeat(4_190_000)}}]).to_string();
-        hub.model().add(&repo).raw_page = Some(page);
-        if number < 10 {
-            let endless =
-                Fault::Endless { status: 200, promised: None, chunk: 1 << 20, pause: Duration::ZERO };
-            hub.model().faults(&format!("{repo}/"), &endless, 3);
-        }
-    }
-    let mut api = RuntimeApi::start([event("sweep")]).await;
-    let child = start_before(&hub, &api, "info");
-    let (_, report) = api.next_post().await;
-    let of_each = report["repos"].as_array().expect("a list").iter();
-    let (held, not_read): (Vec<_>, Vec<_>) = of_each.partition(|repo| repo["held"] == 1);
-    assert_eq!((held.len(), not_read.len()), (10, 10), "{report}");
-    assert!(not_read.iter().all(|repo| error(repo).contains("larger than 4096 KB")), "{report}");
-    let status = format!("/proc/{}/status", child.id().expect("it runs"));
-    let status = std::fs::read_to_string(status).expect("Linux");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
-    let peak: u32 = peak.trim_end_matches(" kB").trim().parse().expect("a number");
-    // A quarter is to spare.
-    assert!(peak < 96 * 1024, "{peak} kB");
-    stop(child).await;
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ struct Answer {
 impl Process {
     async fn start(hub: &Hub) -> Self {
         let api = RuntimeApi::start([]).await;
-        let running = start_unread(hub, &api);
+        let running = start_unread(hub, &api, &[]);
         Self { api, _running: running, is_new: true }
     }
 

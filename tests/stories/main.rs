@@ -27,6 +27,8 @@ mod limits;
 mod load;
 mod metrics;
 mod names;
+#[cfg(target_os = "linux")]
+mod overload;
 mod people;
 mod python_client;
 mod secrets;

@@ -23,7 +23,7 @@ use serde_json::json;
 use crate::Ending;
 use crate::arguments::Decide;
 use crate::environment::{BYTE_ORDER_MARK, Doorman, Fault, deadline, doorman};
-use crate::screen::{Screen, complain, grouped};
+use crate::screen::{Screen, complain, complain_with_times, grouped};
 use crate::{groups, repos};
 
 /// Somebody about whom was decided.
@@ -72,6 +72,9 @@ pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dy
 
 /// Decides, and tells the Hub.
 pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
+    if !screen.is_watched() {
+        complain_with_times();
+    }
     let doorman = doorman(decide.policy.as_deref()).await?;
     let delivered = if decide.repos.is_empty() { delivered()? } else { None };
     let is_delivered = delivered.is_some();

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
@@ -218,9 +219,19 @@ impl Screen {
     }
 }
 
+/// Whether what is said to a person goes to a log, so that each line has to say when.
+static IS_LOG: AtomicBool = AtomicBool::new(false);
+
+/// From now on, each line that [`complain`] says begins with the time, unless it goes to a terminal.
+pub fn complain_with_times() {
+    IS_LOG.store(!io::stderr().is_terminal(), Ordering::Relaxed);
+}
+
 /// Says something to a person, who may not be listening.
 pub fn complain(text: &str) {
-    let lines: Vec<String> = text.lines().map(clean).collect();
+    let now = Some(Utc::now()).filter(|_| IS_LOG.load(Ordering::Relaxed));
+    let stamp = now.map(|now| time(Some(now), false) + " ").unwrap_or_default();
+    let lines: Vec<String> = text.lines().map(|line| stamp.clone() + &clean(line)).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 

@@ -1,0 +1,129 @@
+//! More than there should ever be: the function answers before Lambda's deadline, which is in 30 s, and within its 128 MB.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::binary::{RuntimeApi, event, start_unread};
+use crate::hub::{Fault, Hub, Quota, Status};
+use crate::support::{ask, error, staff};
+
+const MB: usize = 1024 * 1024;
+
+/// The most memory that may ever be resident, in KB, for a build that is larger and slower than the one for Lambda.
+const MOST_KB: usize = 120 * 1024;
+
+/// Hands an event to a new process of the function. Gives what it answers, and the most memory that was ever resident, in KB.
+async fn invoke(hub: &Hub, event: String, variables: &[(&str, &str)]) -> (Value, usize) {
+    let mut api = RuntimeApi::start([event]).await;
+    let process = start_unread(hub, &api, variables);
+    let (kind, mut answer) = api.next_post().await;
+    assert_eq!(kind, "response", "{answer}");
+    if let Some(body) = answer["body"].as_str() {
+        answer = serde_json::from_str(body).expect("a report");
+    }
+    let status = format!("/proc/{}/status", process.id().expect("it runs"));
+    let status = std::fs::read_to_string(status).expect("Linux");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
+    (answer, peak.trim_end_matches(" kB").trim().parse().expect("a number"))
+}
+
+/// What a sweep answers, within the bound of memory.
+async fn sweep(hub: &Hub, variables: &[(&str, &str)]) -> Value {
+    let (report, peak) = invoke(hub, event("sweep"), variables).await;
+    assert!(peak < MOST_KB, "{peak} KB");
+    report
+}
+
+fn count(report: &Value, name: &str) -> u64 {
+    report["repos"].as_array().expect("a list").iter().filter_map(|repo| repo[name].as_u64()).sum()
+}
+
+#[tokio::test]
+async fn search_without_an_end() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    hub.model().lists_repos_without_end = true;
+    let report = sweep(&hub, &[("REPOS", "acme/* acme/model")]).await;
+    assert!(
+        error(&report["repos"][0]).contains("name the repos in REPOS instead of `acme/*`"),
+        "{}",
+        report["repos"][0]
+    );
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn ten_thousand_repos() {
+    let hub = Hub::start().await;
+    hub.model().quota = Quota::new(u32::MAX, Duration::from_secs(300));
+    for number in 0..10_000 {
+        hub.model().add(&format!("acme/model{number}"));
+    }
+    ask(&hub, "acme/model9999", [staff("ada")]);
+    let report = sweep(&hub, &[]).await;
+    let told = report["repos"].as_array().map(Vec::len).and_then(|told| u64::try_from(told).ok());
+    assert_eq!(told.zip(report["more_repos"].as_u64()).map(|(told, more)| told + more), Some(10_000));
+    assert_eq!(hub.users("acme/model9999", Status::Accepted), ["ada"], "{}", report["status"]);
+}
+
+#[tokio::test]
+async fn as_many_of_the_longest_answers_as_may_be_in_hand_at_once() {
+    let hub = Hub::start().await;
+    for number in 0..20 {
+        let repo = format!("acme/model{number:02}");
+        let page = json!([{"user": {"user": "ada"}, "fields": {"Why": "x".repeat(4_190_000)}}]).to_string();
+        hub.model().add(&repo).raw_page = Some(page);
+        if number < 10 {
+            let endless = Fault::Endless { status: 200, promised: None, chunk: MB, pause: Duration::ZERO };
+            hub.model().faults(&format!("{repo}/"), &endless, 3);
+        }
+    }
+    let report = sweep(&hub, &[]).await;
+    let of_each = report["repos"].as_array().expect("a list").iter();
+    let (held, not_read): (Vec<_>, Vec<_>) = of_each.partition(|repo| repo["held"] == 1);
+    assert_eq!((held.len(), not_read.len()), (10, 10), "{report}");
+    assert!(not_read.iter().all(|repo| error(repo).contains("larger than 4096 KB")), "{report}");
+}
+
+/// Pages of 4 MB of which as much as possible has to be kept, and others that take a lot of memory to read.
+#[tokio::test]
+async fn large_pages_of_many_small_things() {
+    let answers = |number: usize| {
+        let fields: serde_json::Map<_, _> =
+            (0..300).map(|label| (format!("q{label}"), json!("x".repeat(70)))).collect();
+        json!({"requestId": format!("r{number}"), "user": {"user": format!("user{number}")}, "fields": fields})
+    };
+    let people: Vec<_> = (0..155).map(answers).collect();
+    let organizations = format!(r#"[{{"user": {{"user": "a", "orgs": [0{}]}}}}]"#, ",0".repeat(2_000_000));
+    for (listed, page) in [(155, json!(people).to_string()), (1, organizations)] {
+        let hub = Hub::start().await;
+        for number in 0..10 {
+            hub.model().add(&format!("acme/model{number}")).raw_page = Some(page.clone());
+        }
+        let report = sweep(&hub, &[("CONCURRENCY", "64")]).await;
+        // How many are read before they are too old depends on the machine.
+        let held = count(&report, "held");
+        assert!(held > 0 && held.is_multiple_of(listed) && held == count(&report, "listed"), "{held}");
+    }
+}
+
+/// A pattern that takes a thousand steps for each byte of an answer, and a request of many answers.
+#[tokio::test]
+async fn policy_that_takes_very_long_about_a_request() {
+    let hub = Hub::start().await;
+    let rule = "fields.exists(label, fields[label].matches('[ab]*a[ab]{300}c'))";
+    let policy =
+        json!({"rules": [{"name": "slow", "then": "reject", "if": rule}], "default": "accept"}).to_string();
+    let mut random = fastrand::Rng::with_seed(7);
+    let people = (0..10).map(|number| {
+        let mut answer = || (0..330).map(|_| if random.bool() { 'a' } else { 'b' }).collect::<String>();
+        (0..290).fold(staff(&format!("user{number}")), |person, label| {
+            person.answer(&format!("q{label}"), &*answer())
+        })
+    });
+    ask(&hub, "acme/gated-model", people.collect::<Vec<_>>());
+    let (report, peak) = invoke(&hub, event("discussion-opened"), &[("APPROVAL_POLICY", &policy)]).await;
+    assert_eq!((count(&report, "held"), count(&report, "accepted")), (10, 0), "{report}");
+    assert!(peak < MOST_KB, "{peak} KB");
+}
