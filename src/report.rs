@@ -58,7 +58,7 @@ pub struct Others {
     left: usize,
     /// HTTP requests made for them.
     #[serde(skip)]
-    calls: u32,
+    pub calls: u32,
     /// Why the first of them got no turn.
     #[serde(skip)]
     error: Option<HubError>,

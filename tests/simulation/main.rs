@@ -19,13 +19,20 @@ mod world;
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::{env, fs};
 
 use tokio::runtime::Builder;
 
+use peak_alloc::PeakAlloc;
 use world::World;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// The most bytes that may ever be allocated: by as many schedules at once as there are processors, each with a Hub of its own.
+const MOST_MEMORY: usize = 96 * 1024 * 1024;
 
 /// How many are played if nothing else is said.
 const SCHEDULES: u64 = 2000;
@@ -54,7 +61,7 @@ fn resident() -> u64 {
 /// with the seeds.
 fn play_all(count: u64, over_http: bool) -> BTreeMap<String, u64> {
     let (next, met, broken) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
-    let after_a_tenth = AtomicU64::new(0);
+    let (after_a_tenth, highest) = (AtomicU64::new(0), AtomicUsize::new(0));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +71,16 @@ fn play_all(count: u64, over_http: bool) -> BTreeMap<String, u64> {
             if seed == count / 10 {
                 after_a_tenth.store(resident(), Ordering::Relaxed);
             }
-            match catch_unwind(|| play(seed, over_http, false)) {
+            let played = catch_unwind(|| play(seed, over_http, false));
+            let peak = MEMORY.peak_usage();
+            MEMORY.reset_peak_usage();
+            highest.fetch_max(peak, Ordering::Relaxed);
+            if peak > MOST_MEMORY {
+                let what =
+                    format!("{} MB are allocated by this or by another one at the same time", peak >> 20);
+                broken.lock().expect("no panic").push((seed, what));
+            }
+            match played {
                 Ok(world) => {
                     let mut met = met.lock().expect("no panic");
                     for (what, times) in world.met.iter().chain(&world.model.met) {
@@ -94,6 +110,7 @@ fn play_all(count: u64, over_http: bool) -> BTreeMap<String, u64> {
         .collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
     let (before, after) = (after_a_tenth.into_inner(), resident());
+    println!("at most {} MB at once", highest.into_inner() >> 20);
     println!("{before} MB after a tenth of {count} schedules, {after} MB after all of them");
     // As much again is for the largest of them, two at once. With only a few schedules, memory tells nothing.
     assert!(

@@ -163,7 +163,7 @@ impl Play {
             let patterns: Vec<RepoPattern> = vec![event.spelled("acme/*").parse().expect("a pattern")];
             let Process { hub, memory, .. } = process;
             let swept = sweep(hub, &patterns, |_| true, memory, deadline, of_one).await;
-            (swept.reports, swept.calls)
+            (swept.reports, swept.calls + swept.others.calls)
         };
         let ended = until(work, event.stop).await;
         let mut world = lock(&self.world);
@@ -253,6 +253,7 @@ impl Play {
             let mut world = lock(&self.world);
             world.tell(|| "all is calm".to_owned());
             world.model.heal();
+            world.model.lists_repos_without_end = false;
             world.model.quota = Quota::new(1000, Duration::from_secs(300));
             for name in &self.schedule.repos {
                 world.model.repo(name).gating = Gating::Manual;
@@ -280,10 +281,15 @@ impl Play {
         let event = Event { at, repo: None, time, stop: None, dry_run: false };
         for _ in 0..MOST_SWEEPS {
             let reports = self.run(process, &event).await.unwrap_or_default();
-            if reports.iter().all(|report| report.complete) {
+            let mut world = lock(&self.world);
+            // About repos that a search without an end has made up, nothing can be done.
+            let is_there = |report: &&RepoReport| {
+                report.repo.ends_with('*')
+                    || world.model.repos.contains_key(&report.full_name().to_ascii_lowercase())
+            };
+            if reports.iter().filter(is_there).all(|report| report.complete) {
                 break;
             }
-            let mut world = lock(&self.world);
             if !world.was_limited(process.network.run.load(Ordering::Relaxed)) {
                 world.break_rule("nothing is in the way, and a sweep leaves something undone".to_owned());
             }

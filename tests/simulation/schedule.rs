@@ -147,6 +147,31 @@ fn quick_ways() -> Vec<Fault> {
     ways
 }
 
+/// Now and then, more than there should be: repos without an end, very many, or pages of megabytes.
+fn draw_excess(random: &mut fastrand::Rng, model: &mut Model, repos: &[String]) {
+    match random.u8(..200) {
+        0 => {
+            model.lists_repos_without_end = true;
+            model.quota = Quota::new(2000, Duration::from_secs(300));
+        }
+        1 => {
+            for number in 0..random.usize(200..800) {
+                model.add(&format!("acme/quiet-{number}"));
+            }
+        }
+        2 | 3 => {
+            let (label, length) = ("Why".to_owned(), random.usize(1..30_000));
+            for repo in repos {
+                for request in &mut model.repo(repo).requests {
+                    let answer = "x".repeat(random.usize(..length)).into();
+                    request.person.fields.get_or_insert_default().insert(label.clone(), answer);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 impl Schedule {
     /// The schedule of a seed, and the Hub at its beginning.
     pub fn draw(seed: u64, over_http: bool) -> (Self, Model) {
@@ -195,6 +220,9 @@ impl Schedule {
                 );
                 repo.requests[number].anonymous = random.u8(..50) == 0;
             }
+        }
+        if !over_http {
+            draw_excess(random, &mut model, &repos);
         }
         let horizon = if over_http { 300 } else { one_of(random, &[5_000, 60_000, 600_000]) };
         let mut drawn = Self {
