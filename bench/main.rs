@@ -84,7 +84,7 @@ async fn serve(latency: u64, people: u64, who: &str, repos: u64) {
             repo.ask_at(person(number, who), asked);
         }
         for number in 0..repos {
-            let repo = model.add(&quiet(number));
+            let repo = model.add(&other_repo(number));
             if people == 1 {
                 repo.ask_at(person(number, who), first);
             }
@@ -103,8 +103,7 @@ async fn keep(secret: &str) {
     std::future::pending::<()>().await;
 }
 
-/// Another repo.
-fn quiet(number: u64) -> String {
+fn other_repo(number: u64) -> String {
     format!("quiet/model{number}")
 }
 
@@ -232,7 +231,7 @@ async fn sweep_bound(repos: u64) -> Value {
     let (models, datasets) = (search("models"), search("datasets"));
     tokio::join!(get(&http, &models), get(&http, &datasets));
     let pages = (0..repos).map(|number| {
-        format!("{}/api/models/{}/user-access-request/pending?limit=1000", endpoint(), quiet(number))
+        format!("{}/api/models/{}/user-access-request/pending?limit=1000", endpoint(), other_repo(number))
     });
     let http = &http;
     stream::iter(pages).for_each_concurrent(8, async |page| drop(get(http, &page).await)).await;
@@ -244,7 +243,7 @@ async fn webhook(rounds: u64) -> Value {
     let http = http::client().expect("a client");
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for number in 0..rounds {
-        let repo = json!({"type": "model", "name": quiet(number)});
+        let repo = json!({"type": "model", "name": other_repo(number)});
         let payload = json!({"event": {"action": "create", "scope": "discussion"}, "repo": repo});
         let request =
             lambda_http::http::Request::builder().method("POST").header("X-Webhook-Secret", "secret");
@@ -255,7 +254,7 @@ async fn webhook(rounds: u64) -> Value {
         let report: Value = serde_json::from_slice(response.body()).expect("JSON");
         assert_eq!(report["repos"][0]["accepted"], 1, "{report}");
 
-        let list = list(&quiet(rounds + number));
+        let list = list(&other_repo(rounds + number));
         let accept = json!({"userId": format!("id-user{}", rounds + number), "status": "accepted"});
         let begun = Instant::now();
         get(&http, &format!("{list}/pending?limit=1000")).await;

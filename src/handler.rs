@@ -24,7 +24,7 @@ use crate::metrics::{Event, Metrics, Values};
 use crate::model::{Repo, RepoPattern};
 use crate::plan::Mode;
 use crate::policy::Policy;
-use crate::report::{self, Counts, Others, RepoReport, Report, Step};
+use crate::report::{self, Counts, RepoReport, Report, Step, UnlistedRepos};
 use crate::review::review;
 use crate::schedule::{self, NoPrompt, Sweep};
 use crate::secret::WebhookSecrets;
@@ -159,7 +159,7 @@ impl Doorman {
         if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + failed {
             return ignored(&format!("{repo} is not gated"));
         }
-        let report = Report::new(self.dry_run, vec![report], Others::default());
+        let report = Report::new(self.dry_run, vec![report], UnlistedRepos::default());
         let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
         respond(status, &report)
     }

@@ -73,27 +73,31 @@ pub struct Hub {
     pauses: Mutex<HashMap<String, Instant>>,
     /// When the last write to a repo ended that was in doubt, for as long as that matters.
     doubts: Mutex<HashMap<Repo, Instant>>,
-    /// What was written to a repo of late, for as long as its list may not show it.
-    fresh: Mutex<HashMap<Repo, Fresh>>,
+    /// The recent writes to each repo, for as long as its list may lag.
+    recent_writes: Mutex<HashMap<Repo, RecentWrites>>,
     /// Set when this Hub's `batch` has turned out not to take `requestId`. Whether the real Hub takes it is unknown.
     no_batch_by_request_id: AtomicBool,
 }
 
-/// Requests that the Hub said it has written, by hashes, each with the time until which a page may be requested that still lists it.
+/// Hashes of requests that the Hub has confirmed as written. A page that is requested before the stored time may still list the request.
 #[derive(Debug, Default)]
-pub(crate) struct Fresh {
+pub(crate) struct RecentWrites {
     /// What makes the hashes. They are of use only as long as it stays the same.
     pub(crate) hasher: RandomState,
     pub(crate) requests: HashMap<u64, Instant>,
-    /// The users of those that were written by their users. A page may list an older request of them until then.
+    /// Users whose request was written by user instead of by request id. Until the stored time, a page may list an older request of that
+    /// user.
     pub(crate) users: HashMap<u64, Instant>,
+    /// Requests that the Hub has not found. Whether they exist, a page tells that is requested at the stored time or later.
+    pub(crate) gone: HashMap<u64, Instant>,
 }
 
-impl Fresh {
-    /// Drops what no page can precede that is requested at this time or later.
+impl RecentWrites {
+    /// Drops the entries that no page requested at `requested` or later can be affected by.
     pub(crate) fn forget(&mut self, requested: Instant) {
         self.requests.retain(|_, until| *until > requested);
         self.users.retain(|_, until| *until > requested);
+        self.gone.retain(|_, until| *until > requested);
     }
 }
 
@@ -151,7 +155,7 @@ impl Hub {
         let (lanes, turns) = (Semaphore::new(concurrency), Semaphore::new(concurrency));
         let no_batch_by_request_id = AtomicBool::new(false);
         let budgets = Bucket::ALL.map(Budget::new);
-        let (pauses, doubts, fresh) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (pauses, doubts, recent_writes) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             transport,
             endpoint,
@@ -162,7 +166,7 @@ impl Hub {
             budgets,
             pauses,
             doubts,
-            fresh,
+            recent_writes,
             no_batch_by_request_id,
         }
     }
@@ -187,6 +191,12 @@ impl Hub {
     /// Whether a batch may name requests by their ids, as far as this process knows.
     pub(crate) fn may_batch_by_request_id(&self) -> bool {
         !self.no_batch_by_request_id.load(Ordering::Relaxed)
+    }
+
+    /// When writes may be sent again, if the Hub has refused one although calls were left.
+    pub(crate) fn writes_from(&self) -> Option<Instant> {
+        let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.iter().filter(|(kind, _)| kind.starts_with("POST")).map(|(_, until)| *until).max()
     }
 
     /// How long the Hub wants no call, as far as it has told: until then all calls wait.
@@ -336,23 +346,23 @@ impl<'a> RepoCalls<'a> {
         self.doubts().get(self.repo).map(|ended| *ended + LIST_LAG)
     }
 
-    /// What earlier runs of this process have written to this repo of late.
-    pub(crate) fn take_fresh(&self) -> Fresh {
-        self.fresh().remove(self.repo).unwrap_or_default()
+    /// The recent writes of earlier runs of this process to this repo.
+    pub(crate) fn take_recent_writes(&self) -> RecentWrites {
+        self.recent_writes().remove(self.repo).unwrap_or_default()
     }
 
     /// Keeps what a run has written for the next one.
-    pub(crate) fn keep_fresh(&self, fresh: Fresh) {
-        let (mut all, now) = (self.fresh(), Instant::now());
-        all.insert(self.repo.clone(), fresh);
-        all.retain(|_, fresh| {
-            fresh.forget(now);
-            !fresh.requests.is_empty()
+    pub(crate) fn keep_recent_writes(&self, recent: RecentWrites) {
+        let (mut all, now) = (self.recent_writes(), Instant::now());
+        all.insert(self.repo.clone(), recent);
+        all.retain(|_, recent| {
+            recent.forget(now);
+            !(recent.requests.is_empty() && recent.gone.is_empty())
         });
     }
 
-    fn fresh(&self) -> MutexGuard<'a, HashMap<Repo, Fresh>> {
-        self.calls.hub.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recent_writes(&self) -> MutexGuard<'a, HashMap<Repo, RecentWrites>> {
+        self.calls.hub.recent_writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn doubts(&self) -> MutexGuard<'a, HashMap<Repo, Instant>> {

@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{AccessRequest, Decision, Grounds, Repo, User, Verdict};
 pub use answers::AnswerUse;
-use bounds::MAX_COST;
+use bounds::MAX_POLICY_WORK;
 use condition::Condition;
 use library::{FOLDED_FIELDS, FOLDED_USER, PATTERNS, PatternsValue};
 use patterns::Patterns;
@@ -59,8 +59,8 @@ const MAX_POLICY: usize = 256 * 1024;
 const LOOKS: &str =
     r#"; a policy looks like {"rules": [{"name": …, "then": …, "if": …}], "default": "hold"}"#;
 
-const TOO_COSTLY: &str = "evaluating the rules up to this one may take too long if a request has long answers; nest fewer macros, or use \
-     smaller repetitions in patterns";
+const TOO_MUCH_WORK: &str = "if a request has long answers, the rules up to and including this one may take too much work; nest fewer macros, \
+     or use smaller repetitions in patterns";
 
 /// Compiled rules and what happens when none of them matches.
 pub struct Policy {
@@ -116,17 +116,17 @@ impl Policy {
         let env = Arc::new(library::environment().map_err(|error| vec![error.to_string()])?);
         let mut patterns = Patterns::default();
         let (mut rules, mut faults) = (Vec::with_capacity(written.rules.len()), Vec::new());
-        let (mut names, mut cost) = (HashSet::new(), 0u64);
+        let (mut names, mut work) = (HashSet::new(), 0u64);
         for (index, json) in written.rules.iter().enumerate() {
             let name = name_of(json);
             let label =
                 name.as_ref().map_or(format!("rule number {}", index + 1), |name| format!("rule `{name}`"));
             match read_rule(json, &env, &mut patterns) {
                 Ok(rule) => {
-                    let before = cost;
-                    cost = cost.saturating_add(rule.condition.cost());
-                    if before <= MAX_COST && cost > MAX_COST {
-                        faults.push(format!("{label}: {TOO_COSTLY}"));
+                    let before = work;
+                    work = work.saturating_add(rule.condition.work());
+                    if before <= MAX_POLICY_WORK && work > MAX_POLICY_WORK {
+                        faults.push(format!("{label}: {TOO_MUCH_WORK}"));
                     }
                     rules.push(rule);
                 }

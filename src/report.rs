@@ -39,36 +39,36 @@ pub struct Report {
     pub dry_run: bool,
     /// One for each repo that was looked at, up to [`MOST_REPOS`].
     pub repos: Vec<RepoReport>,
-    /// The others.
-    #[serde(flatten, skip_serializing_if = "Others::is_none")]
-    pub others: Others,
+    /// The repos that have no report in `repos`.
+    #[serde(flatten, skip_serializing_if = "UnlistedRepos::is_none")]
+    pub others: UnlistedRepos,
 }
 
 /// The most repos in an answer, because Lambda takes one of at most 6 MB. With the longest error, one takes about 800 bytes.
-pub const MOST_REPOS: usize = 5000;
+const MOST_REPOS: usize = 5000;
 
-/// Repos that have no report of their own, because there are so many.
+/// The repos that have no report in `repos`, because there are so many.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Others {
+pub struct UnlistedRepos {
     /// How many there are.
     #[serde(rename = "more_repos")]
     pub repos: usize,
-    /// How many of them got no turn.
+    /// How many of them are not complete.
     #[serde(skip)]
-    left: usize,
+    incomplete: usize,
     /// HTTP requests made for them.
     #[serde(skip)]
     pub calls: u32,
-    /// Why the first of them got no turn.
+    /// The error of the first of them that failed.
     #[serde(skip)]
     error: Option<HubError>,
 }
 
-impl Others {
+impl UnlistedRepos {
     /// Counts a repo instead of keeping its report.
     pub fn count(&mut self, report: RepoReport) {
         self.repos += 1;
-        self.left += usize::from(!report.complete);
+        self.incomplete += usize::from(!report.complete);
         self.calls += report.counts.calls;
         if let (None, Some(Failure::Hub(error))) = (&self.error, report.error) {
             self.error = Some(error);
@@ -86,7 +86,7 @@ const MOST_NAMED: usize = 1000;
 impl Report {
     /// Puts the reports on some repos together.
     #[must_use]
-    pub fn new(dry_run: bool, repos: Vec<RepoReport>, others: Others) -> Self {
+    pub fn new(dry_run: bool, repos: Vec<RepoReport>, others: UnlistedRepos) -> Self {
         let mut report = Self { status: "reviewed", dry_run, repos, others };
         if !report.is_complete() {
             report.status = "deferred";
@@ -107,7 +107,7 @@ impl Report {
     /// Whether nothing is left for the next run.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.others.left == 0 && self.repos.iter().all(|repo| repo.complete)
+        self.others.incomplete == 0 && self.repos.iter().all(|repo| repo.complete)
     }
 
     /// Writes the line of a sweep, and one with all that got no turn, and gives the sums that are in it. `calls` is how many it
@@ -116,13 +116,13 @@ impl Report {
         let without_turn = || self.repos.iter().filter(|repo| !repo.had_its_turn());
         if let Some(error) = without_turn().find_map(RepoReport::hub_error).or(self.others.error.as_ref()) {
             let repos: Vec<_> = without_turn().take(MOST_NAMED).map(RepoReport::full_name).collect();
-            let more = without_turn().count() - repos.len() + self.others.left;
+            let more = without_turn().count() - repos.len() + self.others.incomplete;
             let more = Some(more).filter(|more| *more > 0);
             tracing::warn!(repos = repos.join(" "), more, %error, "left for the next sweep");
         }
         let mut counts: Counts = self.repos.iter().map(|repo| repo.counts).sum();
         counts.calls += calls + self.others.calls;
-        let left = self.repos.iter().filter(|repo| !repo.complete).count() + self.others.left;
+        let left = self.repos.iter().filter(|repo| !repo.complete).count() + self.others.incomplete;
         let repos = self.repos.len() + self.others.repos;
         log_counts!(counts, "swept", dry_run = self.dry_run, repos, left);
         counts
@@ -143,9 +143,10 @@ impl Report {
             |repo: &&RepoReport| matches!(repo.hub_error().and_then(HubError::status), Some(403 | 404));
         let has_worked = |repo: &RepoReport| repo.complete || repo.counts.listed > 0 && !is_refused(&repo);
         let refused = self.repos.iter().filter(is_refused).count();
-        let Others { repos: others, left, .. } = self.others;
-        let is_futile =
-            refused * 2 >= self.repos.len() + others && others == left && !self.repos.iter().any(has_worked);
+        let UnlistedRepos { repos: others, incomplete, .. } = self.others;
+        let is_futile = refused * 2 >= self.repos.len() + others
+            && others == incomplete
+            && !self.repos.iter().any(has_worked);
         of_status(401).or_else(|| of_status(403).filter(|_| is_futile))
     }
 }
@@ -295,7 +296,7 @@ impl RepoReport {
         }
     }
 
-    /// Whether nothing happened: nobody waited, or it was not looked at.
+    /// Whether nothing happened: no request was pending, or the repo was not read.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.counts.listed == 0 && (self.complete || !self.had_its_turn())
@@ -402,10 +403,10 @@ mod tests {
                 let calls = u32::from(**problem != Some(Problem::OutOfTime));
                 report((*problem).clone(), 0, calls)
             });
-            let refused = Report::new(false, repos.collect(), Others::default());
+            let refused = Report::new(false, repos.collect(), UnlistedRepos::default());
             assert_eq!(refused.token_refused().and_then(HubError::status), expected, "{problems:?}");
         }
-        let of = |repos| Report::new(false, repos, Others::default());
+        let of = |repos| Report::new(false, repos, UnlistedRepos::default());
         let may_write = of(vec![report(Some(refused(400)), 1, 2), report(Some(refused(403)), 0, 1)]);
         assert_eq!(may_write.token_refused(), None);
         let may_not = of(vec![report(Some(refused(403)), 1, 2)]);

@@ -47,7 +47,8 @@ const TIME_SLICE: Duration = Duration::from_micros(500);
 /// The largest age of a page at which its requests are decided. The rest of [`MAX_PAGE_AGE`] is for writing.
 const TIME_TO_DECIDE: Duration = MAX_PAGE_AGE.saturating_sub(Duration::from_millis(500));
 
-const SLOW_POLICY: &str = "deciding takes too long: simplify the policy; the next run goes on";
+const SLOW_POLICY: &str =
+    "deciding takes too long: give the function more memory, or simplify the policy; the next run goes on";
 const SLOW_HUB: &str =
     "the Hub takes so long to answer that its list is too old to be decided from; the next run looks again";
 
@@ -81,7 +82,7 @@ pub async fn review(
         };
         Ok((turn, calls.pending(page, limit).await?))
     };
-    let ledger = Ledger::new(calls.take_fresh());
+    let ledger = Ledger::new(calls.take_recent_writes());
     let mut review = Review::new(repo, policy, hub, mode, deadline, tell, ledger);
     let earliest = calls.reads_from().unwrap_or_else(Instant::now).min(deadline);
     let (mut reading, mut writing) = (None, FuturesUnordered::new());
@@ -119,7 +120,7 @@ pub async fn review(
         }
         review.give_back_turns();
     }
-    calls.keep_fresh(review.ledger.take_fresh());
+    calls.keep_recent_writes(review.ledger.take_recent_writes());
     review.finish(calls.count())
 }
 
@@ -242,6 +243,11 @@ impl<'a> Review<'a> {
                 self.unread = Some(Failure::Other(why.to_owned()).into());
                 None
             }
+            // There is no time left even without a wait.
+            Next::Read { .. } if now >= self.deadline => {
+                self.unread = Some(Failure::from(HubError::new("GET", Problem::OutOfTime)).into());
+                None
+            }
             Next::Read { from, .. } if from >= self.deadline => {
                 let wait = from.saturating_duration_since(now);
                 let why = Failure::Other(wait_too_long(wait));
@@ -286,7 +292,7 @@ impl<'a> Review<'a> {
         if let Err(why) = read {
             self.unread = Some(Failure::Other(why).into());
         }
-        self.ledger.forget_fresh(requested.monotonic());
+        self.ledger.forget_recent_writes(requested.monotonic());
         let pass = self.pass.number;
         let now = Instant::now();
         let decide_until = now + self.deadline.saturating_duration_since(now) / 2;
@@ -444,6 +450,10 @@ impl<'a> Review<'a> {
                 }
                 Ok(_) => self.back_off = FIRST_BACK_OFF,
                 Err(error) if error.problem == Problem::Stale => is_stale = true,
+                Err(error) if error.problem == Problem::Postponed => {
+                    is_put_off = true;
+                    self.not_before = self.not_before.max(self.hub.writes_from());
+                }
                 Err(error) if error.is_page_too_old() => {}
                 Err(error) => {
                     is_put_off |= error.leaves_in_doubt() || error.is_put_off();

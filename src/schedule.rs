@@ -35,7 +35,7 @@ const EXPECTED: &str = "expected an HTTP event (of a Function URL, an API Gatewa
 /// Reads an event that is not a webhook.
 ///
 /// A schedule of `EventBridge` sends `{"source": "aws.scheduler", "detail-type": "Scheduled Event", …}`, a rule on a timer the
-/// same with `aws.events`, and a rule on anything else has both keys too. Where a schedule or a rule has an input of its
+/// same with `aws.events`, and an event of a rule on anything else has both keys and an `id` and an `account`. Where a schedule or a rule has an input of its
 /// own, that is all that arrives. Other services of AWS send a `source` as well; they start no sweep.
 pub fn parse(event: &str) -> Result<Sweep, NoPrompt> {
     let Ok(event) = serde_json::from_str::<Map<String, Value>>(event) else {
@@ -58,7 +58,9 @@ fn is_ping(event: &Map<String, Value>) -> bool {
 
 fn sweep(event: &Map<String, Value>) -> Result<Sweep, String> {
     let text = |key: &str| event.get(key).and_then(Value::as_str);
-    let is_rule = text("source").is_some() && text("detail-type").is_some() && event.contains_key("detail");
+    let is_text = |key: &&str| text(key).is_some_and(|text| !text.is_empty());
+    let is_rule =
+        ["source", "detail-type", "id", "account"].iter().all(is_text) && event.contains_key("detail");
     let is_schedule = matches!(text("source"), Some("aws.scheduler" | "aws.events"))
         || text("source").is_none() && text("detail-type") == Some("Scheduled Event");
     match event.get("sweep") {
@@ -86,13 +88,23 @@ mod tests {
         let events = [
             r#"{"version": "0", "id": "53dc", "detail-type": "Scheduled Event", "source": "aws.scheduler", "detail": "{}"}"#,
             r#"{"version": "0", "id": "53dc", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}"#,
-            r#"{"detail-type": "Model released", "source": "acme.models", "detail": {"sweep": ["acme/one"]}}"#,
+            r#"{"id": "53dc", "account": "123456789012", "detail-type": "Model released", "source": "acme.models", "detail": {"sweep": ["acme/one"]}}"#,
             r#"{"source": "aws.scheduler", "my": "input"}"#,
             r#"{"detail-type": "Scheduled Event"}"#,
             r#"{"sweep": true}"#,
         ];
         for event in events {
             assert_eq!(parse(event), Ok(Sweep::All), "{event}");
+        }
+    }
+
+    #[test]
+    fn event_of_something_else_is_no_sweep() {
+        for event in [
+            r#"{"source": "evil", "detail-type": "x", "detail": {}}"#,
+            r#"{"id": "53dc", "account": "123456789012", "source": "", "detail-type": "x", "detail": {}}"#,
+        ] {
+            assert!(matches!(parse(event), Err(NoPrompt::Unknown(_))), "{event}");
         }
     }
 

@@ -13,9 +13,9 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, HubError, Problem};
 use crate::model::{Name, Repo, RepoPattern, RepoType};
-use crate::report::{Failure, MOST_REPOS, Others, RepoReport};
+use crate::report::{Failure, RepoReport, UnlistedRepos};
 pub use memory::Memory;
 
 /// What a sweep did.
@@ -23,8 +23,8 @@ pub use memory::Memory;
 pub struct Swept {
     /// One for each search for repos that failed, and one for each repo, in the order of their names.
     pub reports: Vec<RepoReport>,
-    /// The repos of which nothing is to be told but their number, beyond [`MOST_REPOS`].
-    pub others: Others,
+    /// Repos beyond [`MOST_QUIET`] that are only counted.
+    pub others: UnlistedRepos,
     /// HTTP requests made to find the repos, where that succeeded.
     pub calls: u32,
     /// The patterns that turned out to mean no repo.
@@ -33,6 +33,9 @@ pub struct Swept {
 
 /// The most tasks that are under way at once: each takes some 12 KB before its first call. The others wait in their order.
 const MOST_AT_ONCE: usize = 1000;
+
+/// After so many reports, repos in which nothing happened are only counted.
+const MOST_QUIET: usize = 1000;
 
 /// What stands in line for its turn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,12 +77,25 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     let mut waiting: VecDeque<Task> = memory.in_order(tasks.clone()).into();
     let mut work = FuturesUnordered::new();
     let (mut reports, mut spellings) = (BTreeMap::new(), BTreeSet::new());
-    let (mut others, sweep) = (Others::default(), memory.begin());
+    let (mut others, sweep) = (UnlistedRepos::default(), memory.begin());
+    let mut end = |report: RepoReport, task: Task, reports: &mut BTreeMap<Task, RepoReport>| {
+        memory.take_note(sweep, &task, &report);
+        if reports.len() >= MOST_QUIET && report.is_quiet() {
+            others.count(report);
+        } else {
+            reports.insert(task, report);
+        }
+    };
     loop {
         while work.len() < MOST_AT_ONCE
             && let Some(task) = waiting.pop_front()
         {
-            work.push(carry_out(task));
+            if Instant::now() < deadline {
+                work.push(carry_out(task));
+            } else {
+                // To begin very many reviews only to end them would take longer than there is time to report.
+                end(without_turn(&task), task, &mut reports);
+            }
         }
         let found = tokio::select! {
             biased;
@@ -88,12 +104,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
                 Some((task, report, found)) => {
                     let found = memory.found(&task, found, !report.complete);
                     spellings.extend(found.iter().cloned());
-                    memory.take_note(sweep, &task, &report);
-                    if reports.len() >= MOST_REPOS && report.is_quiet() {
-                        others.count(report);
-                    } else {
-                        reports.insert(task, report);
-                    }
+                    end(report, task, &mut reports);
                     found
                 }
                 None => break,
@@ -116,7 +127,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         calls += if has_succeeded { report.counts.calls } else { 0 };
         !has_succeeded
     });
-    // Of a search that failed, it is unknown what it would have found.
+    // If a search failed, its pattern may still match repos.
     let is_about = |task: &Task, pattern: &RepoPattern| match (task, pattern) {
         (Task::Review(repo), pattern) => pattern.covers(repo),
         (Task::Search(searched, _), RepoPattern::Namespace { owner, .. }) => {
@@ -165,6 +176,16 @@ pub async fn catch_panic(repo: &Repo, review: impl Future<Output = RepoReport>) 
     AssertUnwindSafe(review).catch_unwind().await.unwrap_or_else(|_| panicked(repo))
 }
 
+/// The report on a task for which the time was up before it could begin.
+fn without_turn(task: &Task) -> RepoReport {
+    let mut report = match task {
+        Task::Search(owner, repo_type) => RepoReport::new(&format!("{owner}/*"), *repo_type),
+        Task::Review(repo) => RepoReport::new(repo.name(), repo.repo_type()),
+    };
+    report.fail(HubError::new("GET", Problem::OutOfTime));
+    report
+}
+
 fn panicked(repo: &Repo) -> RepoReport {
     tracing::error!(%repo, "the review of this repo panicked");
     let mut report = RepoReport::new(repo.name(), repo.repo_type());
@@ -176,10 +197,10 @@ fn panicked(repo: &Repo) -> RepoReport {
 mod tests {
     use std::cell::RefCell;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::http;
-    use crate::hub::{HubError, Problem};
     use crate::keyring::{Keyring, Source, Sources};
     use crate::secret::Secret;
 
@@ -187,6 +208,15 @@ mod tests {
 
     /// Sweeps over these repos, which need no search, and gives the order in which their reviews were begun.
     async fn order(names: &[&str], memory: &Memory, review: fn(&mut RepoReport)) -> (Vec<String>, Swept) {
+        order_until(Instant::now() + Duration::from_secs(60), names, memory, review).await
+    }
+
+    async fn order_until(
+        deadline: Instant,
+        names: &[&str],
+        memory: &Memory,
+        review: fn(&mut RepoReport),
+    ) -> (Vec<String>, Swept) {
         let endpoint = "http://127.0.0.1:1".parse().expect("a URL");
         let given = || Source::Given(Secret::new("never shown"));
         let sources = Sources { token: given(), webhook: Some(given()), webhook_previous: None };
@@ -202,7 +232,7 @@ mod tests {
             review(&mut report);
             report
         };
-        let swept = sweep(&hub, &patterns, |_| true, memory, Instant::now(), review).await;
+        let swept = sweep(&hub, &patterns, |_| true, memory, deadline, review).await;
         (order.into_inner(), swept)
     }
 
@@ -230,6 +260,17 @@ mod tests {
             next[3..].sort();
             assert_eq!(next, ["a/1", "a/4", "a/2", "a/0", "a/3", "a/5"]);
         }
+    }
+
+    #[tokio::test]
+    async fn after_the_deadline_no_review_begins() {
+        let memory = Memory::default();
+        let names: Vec<String> = (0..1500).map(|number| format!("a/{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (begun, swept) = order_until(Instant::now(), &names, &memory, |_| ()).await;
+        assert!(begun.is_empty() && swept.reports.iter().all(|report| !report.had_its_turn()));
+        assert_eq!((swept.reports.len(), swept.others.repos), (1000, 500));
+        assert_eq!(order(&ALL, &memory, |_| ()).await.0.len(), 6, "the next sweep does");
     }
 
     #[tokio::test]

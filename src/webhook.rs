@@ -53,7 +53,13 @@ pub fn parse(Verified(body): Verified) -> Result<Delivery, String> {
         Some(Value::String(action)) if payload.contains_key("scope") => {
             (text(&payload, "scope"), Some(&**action))
         }
-        _ => return Err("`event` is missing or not an object".to_owned()),
+        _ => {
+            let version = payload.get("webhook").and_then(|webhook| webhook["version"].as_u64());
+            let version = version.filter(|version| *version != 3);
+            let version =
+                version.map(|version| format!("; the payload is of version {version}, and 3 is read here"));
+            return Err(format!("`event` is missing or not an object{}", version.unwrap_or_default()));
+        }
     };
     let repo = match payload.get("repo") {
         None | Some(Value::Null) => return Ok(Delivery::Ignore("the event is about no repo")),

@@ -182,7 +182,7 @@ def check_change_of_mind(sums):
 
 
 def check_decided_meanwhile():
-    """A person rejects somebody while `review` asks whether to let them in: that stands, and is told."""
+    """A person rejects somebody while `review` asks whether to let them in. The rejection stands, and `review` shows it."""
     with Hub("--crowd", "300") as hub:
         rows = [line.split("\t") for line in piped(hub, "plan", REPOS[0]).splitlines()]
         who = next(row[1] for row in rows if row[3] == "accept")
@@ -190,7 +190,7 @@ def check_decided_meanwhile():
         shown = Terminal(hub, "review", typed=b"y\r", meanwhile=reject)
         told = [line for line in shown.lines if who in line and re.search(r"\bgone$", line)]
         rejected = [one["user"] for one in json.loads(piped(hub, "list", REPOS[0], "--status", "rejected", "--json"))]
-        expect(told and who in rejected, "who was decided while review asked is named", shown.lines)
+        expect(told and who in rejected, "a request that was decided while review asked is shown as gone", shown.lines)
 
 
 def check_redirected(sums):

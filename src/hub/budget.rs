@@ -188,14 +188,20 @@ impl Budget {
 
     /// Waits until a call may be made. If that is not before `deadline`, the error says how long the Hub wants no call; if it
     /// is not before `postpone`, the call is not to be made but to be put off.
-    pub(super) async fn begin(&self, deadline: Instant, postpone: Instant) -> Result<UnderWay<'_>, Problem> {
+    /// `wall_clock` tells the time.
+    pub(super) async fn begin(
+        &self,
+        deadline: Instant,
+        postpone: Instant,
+        wall_clock: impl Fn() -> SystemTime,
+    ) -> Result<UnderWay<'_>, Problem> {
         loop {
             // Whoever is told of a change has to have been waiting before the state was looked at.
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let now = Instant::now();
-            let (next, quota) = self.state().begin(now, SystemTime::now());
+            let (next, quota) = self.state().begin(now, wall_clock());
             match next {
                 Next::Go { probe } => {
                     return Ok(UnderWay { budget: self, sent: now, probe, answered: false });
@@ -257,9 +263,14 @@ impl UnderWay<'_> {
     }
 
     /// Takes note of what an answer says of the limit; see [`State::learn`].
-    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, is_from_page: bool) {
+    pub(super) fn answered(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        wall_clock: SystemTime,
+        is_from_page: bool,
+    ) {
         self.answered = true;
-        let wall_clock = SystemTime::now();
         let told = Told::by(headers, wall_clock, self.budget.bucket);
         self.budget.state().learn(status, &told, self.sent, Instant::now(), wall_clock, is_from_page);
     }
@@ -289,13 +300,18 @@ mod tests {
 
     /// A call that may wait until the deadline.
     async fn begin(budget: &Budget, deadline: Instant) -> Result<UnderWay<'_>, Problem> {
-        budget.begin(deadline, deadline).await
+        budget.begin(deadline, deadline, SystemTime::now).await
     }
 
     /// Makes a call that is answered at once.
     async fn call(budget: &Budget, status: u16, told: &[(&'static str, &str)]) {
         let mut call = begin(budget, Instant::now() + LONGEST_PAUSE).await.expect("leave");
-        call.answered(StatusCode::from_u16(status).expect("a status"), &headers(told), false);
+        call.answered(
+            StatusCode::from_u16(status).expect("a status"),
+            &headers(told),
+            SystemTime::now(),
+            false,
+        );
     }
 
     /// A call that was under way is answered now.
@@ -381,14 +397,14 @@ mod tests {
         sleep_until(Instant::now() + seconds(1)).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=3;t=60"#)]).await;
         sleep_until(Instant::now() + seconds(10)).await;
-        slow.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=8;t=60"#)]), false);
+        slow.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=8;t=60"#)]), SystemTime::now(), false);
         drop(slow);
         assert_eq!(lanes(&budget).await, 2, "the same window, told of before; one call is still in flight");
 
         sleep_until(Instant::now() + seconds(50)).await;
         call(&budget, 200, &[(LIMIT, r#""api";r=9;t=300"#)]).await;
         assert_eq!(lanes(&budget).await, 8, "the next window");
-        slower.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=7;t=1"#)]), false);
+        slower.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=7;t=1"#)]), SystemTime::now(), false);
         drop(slower);
         assert_eq!(lanes(&budget).await, 9, "the window before");
         call(&budget, 200, &[(LIMIT, r#""api";r=5;t=200"#)]).await;
@@ -465,7 +481,8 @@ mod tests {
         };
         assert_eq!((refused, now.elapsed()), (expected, Duration::ZERO));
 
-        let put_off = budget.begin(now + Duration::from_secs(60), now + Duration::from_secs(50)).await;
+        let put_off =
+            budget.begin(now + Duration::from_secs(60), now + Duration::from_secs(50), SystemTime::now).await;
         assert_eq!((put_off.err(), now.elapsed()), (Some(Problem::Postponed), Duration::ZERO));
 
         let budget = Budget::new(Bucket::Api);
@@ -483,7 +500,7 @@ mod tests {
         call(&budget, 200, &[(LIMIT, r#""api";r=1;t=55"#)]).await;
         let now = Instant::now();
         let _last = begin(&budget, now + seconds(60)).await.expect("leave");
-        let put_off = budget.begin(now + seconds(60), now + seconds(2)).await;
+        let put_off = budget.begin(now + seconds(60), now + seconds(2), SystemTime::now).await;
         assert_eq!((put_off.err(), now.elapsed()), (Some(Problem::Postponed), seconds(2)));
     }
 
@@ -519,7 +536,12 @@ mod tests {
             futures_util::future::join_all((0..5).map(|_| begin(&budget, Instant::now() + LONGEST_PAUSE)));
         let answer = async {
             tokio::task::yield_now().await;
-            probe.answered(StatusCode::OK, &headers(&[(LIMIT, r#""api";r=9;t=60"#)]), false);
+            probe.answered(
+                StatusCode::OK,
+                &headers(&[(LIMIT, r#""api";r=9;t=60"#)]),
+                SystemTime::now(),
+                false,
+            );
             drop(probe);
         };
         let begun = Instant::now();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
@@ -273,7 +273,8 @@ impl<'a> Calls<'a> {
             Bucket::Resolvers => resolvers,
             Bucket::Pages => pages,
         };
-        let mut under_way = budget.begin(self.last_moment(), expires).await.map_err(fail)?;
+        let wall_clock = || self.hub.transport.wall_clock();
+        let mut under_way = budget.begin(self.last_moment(), expires, wall_clock).await.map_err(fail)?;
         // The wall clock is read again, because the process may have been frozen while it waited.
         let is_stale = || manner.page.is_some_and(|page| page.time_to_write(self.hub.now()).is_zero());
         let may_go_on = self.may_go_on(call).and(if is_stale() { Err(fail(Problem::Stale)) } else { Ok(()) });
@@ -290,10 +291,9 @@ impl<'a> Calls<'a> {
         let exchange = async {
             let response = self.hub.transport.carry(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            under_way.answered(status, &headers, manner.page.is_some());
-            let told = Told::by(&headers, SystemTime::now(), bucket);
+            under_way.answered(status, &headers, wall_clock(), manner.page.is_some());
+            let told = Told::by(&headers, wall_clock(), bucket);
             if status == StatusCode::TOO_MANY_REQUESTS
-                && manner.page.is_none()
                 && told.left.is_some_and(|left| left > 0)
                 && let Some(after) = told.retry_after
             {

@@ -229,9 +229,9 @@ impl HubError {
         self.refusal().is_some_and(refused)
     }
 
-    /// The Hub may have choked on what the call was about: it gave no answer at all, or one that does not blame its state (503).
+    /// Whether the content of the call may have caused the failure: the Hub gave no answer, or a 408 or a 5xx other than 503.
     #[must_use]
-    pub fn may_be_choked(&self) -> bool {
+    pub fn may_be_caused_by_content(&self) -> bool {
         match self.status() {
             Some(status) => status == 408 || status >= 500 && status != 503,
             None => matches!(self.problem, Problem::Unanswered(_)),

@@ -75,7 +75,8 @@ pub(super) fn entries(body: &[u8]) -> Result<Vec<&RawValue>, String> {
     list.whole().ok_or_else(|| format!("it lists more than {MOST_ENTRIES} entries"))
 }
 
-/// Far more entries than a page has are no page. What is read of one may take more memory than the entry itself.
+/// The most entries of an answer that is read as a page. An answer with more is rejected, because a parsed entry may take more
+/// memory than its text.
 const MOST_ENTRIES: usize = 2 * PAGE;
 
 /// A list of which at most `MOST` elements are kept: what is read of an element may take many times the memory of what is written.

@@ -1,5 +1,5 @@
-//! How large what an expression makes may become, and how much work it may be to evaluate it, both found out at start-up. A few
-//! macros and a sum in each of them make gigabytes of a single letter.
+//! Bounds the size of every value of an expression, and the work to evaluate it, when the policy is read. A few nested macros with
+//! a sum in each can turn one letter into gigabytes.
 //!
 //! Work is counted in units of about a nanosecond on a fast machine. They depend on the expression and the request alone, so the
 //! same request is decided in the same way on any machine.
@@ -18,9 +18,9 @@ const MAX_SIZE: usize = 48 * 1024 * 1024;
 /// What any value takes by itself.
 const VALUE: usize = 64;
 
-/// The most work that the rules of a policy may be for one request altogether. It is far more than they ever are, because it is
-/// reckoned for a request of the most answers and the most bytes, and for texts that are as hard as possible for each pattern.
-pub(super) const MAX_COST: u64 = 2_000_000_000;
+/// The most work that all rules of a policy together may take for one request. The estimate is far above real use: it assumes the
+/// most answers, the most bytes, and the hardest text for each pattern.
+pub(super) const MAX_POLICY_WORK: u64 = 2_000_000_000;
 
 /// The work to evaluate any part of an expression, and to begin a step of a macro, by measurement.
 const PART: u64 = 25;
@@ -50,9 +50,9 @@ use Size::{List, Text};
 /// Checks that nothing in an expression, whose kinds have been checked and whose patterns are compiled, may become too large,
 /// whatever the request is. Makes each step of a macro count as work, and returns the most work that the whole may be.
 pub(super) fn check(expression: &mut IdedExpr, patterns: &Patterns) -> Result<u64, String> {
-    let mut bounds = Bounds { patterns, bound: Vec::new(), cost: 0, times: 1, of_step: 0 };
+    let mut bounds = Bounds { patterns, bound: Vec::new(), work: 0, times: 1, work_of_step: 0 };
     bounds.of(expression)?;
-    Ok(bounds.cost)
+    Ok(bounds.work)
 }
 
 struct Bounds<'a> {
@@ -60,11 +60,11 @@ struct Bounds<'a> {
     /// The variables that macros have bound, innermost last.
     bound: Vec<Bound>,
     /// The work of all that was looked at.
-    cost: u64,
+    work: u64,
     /// How often the present part of the expression is evaluated.
     times: u64,
     /// The work of the present step, but for macros within it and for patterns.
-    of_step: u64,
+    work_of_step: u64,
 }
 
 struct Bound {
@@ -112,8 +112,8 @@ impl Bounds<'_> {
     }
 
     fn charge(&mut self, units: u64) {
-        self.of_step = self.of_step.saturating_add(units);
-        self.cost = self.cost.saturating_add(self.times.saturating_mul(units));
+        self.work_of_step = self.work_of_step.saturating_add(units);
+        self.work = self.work.saturating_add(self.times.saturating_mul(units));
     }
 
     fn find_bound(&self, name: &str) -> Option<&Bound> {
@@ -126,7 +126,7 @@ impl Bounds<'_> {
             // The patterns are shared by all requests, so they count for none.
             None if name == PATTERNS => Text(0.into()),
             None if name == "fields" || name == FOLDED_FIELDS => {
-                // The texts of a request are so long altogether.
+                // All texts of a request together have at most `MAX_TEXT` bytes.
                 List(MAX_LIST, Box::new(Text(Length { most: MAX_TEXT, mean: MAX_TEXT / MAX_LIST })))
             }
             None => Text(MAX_TEXT.into()),
@@ -136,7 +136,7 @@ impl Bounds<'_> {
     fn call(&mut self, call: &mut CallExpr) -> Result<Size, String> {
         let operands = call.target.as_deref_mut().into_iter().chain(&mut call.args);
         let sizes = operands.map(|operand| self.of(operand)).collect::<Result<Vec<_>, _>>()?;
-        // They are there at the same time.
+        // All operands are in memory at the same time.
         within_limit(sizes.iter().map(Size::bytes).fold(0, usize::saturating_add))?;
         match call.func_name.as_str() {
             op::LOGICAL_AND
@@ -161,7 +161,7 @@ impl Bounds<'_> {
             },
             (FOLD, Some(of), _, _) => of,
             (ANSWER, Some(of), _, _) => of.any_element(),
-            // What is no text is written as one in fewer bytes than that.
+            // A value that is not a string is formatted in fewer than `VALUE` bytes.
             ("string", Some(Text(length)), None, _) => Text(length.max(VALUE.into())),
             // Bools, numbers and times.
             _ => Text(0.into()),
@@ -178,13 +178,13 @@ impl Bounds<'_> {
             Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
             _ => None,
         });
-        let weight = self.patterns.weight(pattern, call.func_name == MATCHES_NAME);
+        let work_per_byte = self.patterns.work_per_byte(pattern, call.func_name == MATCHES_NAME);
         let searched = sizes.first().map_or(0, Size::read).min(MAX_SEARCHED as u64);
-        let units = self.times.saturating_mul(weight.saturating_mul(searched));
-        self.cost = self.cost.saturating_add(units);
+        let units = self.times.saturating_mul(work_per_byte.saturating_mul(searched));
+        self.work = self.work.saturating_add(units);
     }
 
-    /// Of one step of the macro the size is that of what it adds; so it is taken as often as there are elements.
+    /// One step gives the size of what it adds to the result. That size is multiplied by the number of elements.
     fn comprehension(&mut self, c: &mut ComprehensionExpr) -> Result<Size, String> {
         let range = self.of(&mut c.iter_range)?;
         let (times, outer) = (range.len(), self.bound.len());
@@ -195,16 +195,16 @@ impl Bounds<'_> {
         bind(&c.iter_var, range.element(), is_fields(&c.iter_range));
         c.iter_var2.iter().for_each(|name| bind(name, range.element(), false));
         bind(&c.accu_var, begun, false);
-        let around = (self.of_step, self.times);
-        (self.of_step, self.times) = (0, self.times.saturating_mul(times as u64));
+        let around = (self.work_of_step, self.times);
+        (self.work_of_step, self.times) = (0, self.times.saturating_mul(times as u64));
         self.charge(STEP + range.element().read() / BYTES_A_UNIT);
         self.of(&mut c.loop_cond)?;
         let made = match self.of(&mut c.loop_step)? {
             List(added, element) => List(added.saturating_mul(times), element),
             text @ Text(_) => text,
         };
-        meter::count_steps(c, self.of_step);
-        (self.of_step, self.times) = around;
+        meter::count_steps(c, self.work_of_step);
+        (self.work_of_step, self.times) = around;
         self.bound.push(Bound { name: c.accu_var.clone(), size: made, is_label: false });
         let result = self.of(&mut c.result);
         self.bound.truncate(outer);
@@ -267,7 +267,7 @@ impl Size {
         }
     }
 
-    /// How often one goes over it.
+    /// The number of steps of a macro over this value.
     fn len(&self) -> usize {
         match self {
             Text(_) => 0,

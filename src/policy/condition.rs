@@ -29,7 +29,7 @@ pub(super) struct Condition {
     /// Whether it compares an answer, an id or a full name with a name, and so reads [`FOLDED_FIELDS`] or [`FOLDED_USER`].
     reads_folded: bool,
     /// The most work that its evaluation may be, in the units of [`meter`](super::meter).
-    cost: u64,
+    work: u64,
 }
 
 impl Condition {
@@ -46,11 +46,11 @@ impl Condition {
         // This parser takes a text that breaks over the line, which CEL does not: most likely a quote is missing.
         let findings = check::check_condition(&mut checked, env, source.contains(check::BREAKS))?;
         findings.patterns.into_iter().try_for_each(|pattern| pattern.compile(env, patterns))?;
-        let cost = bounds::check(&mut checked, patterns)?;
+        let work = bounds::check(&mut checked, patterns)?;
         let mut variables = BTreeSet::new();
         note_variables(&checked, &mut variables);
         let reads_folded = variables.contains(FOLDED_FIELDS) || variables.contains(FOLDED_USER);
-        Ok(Self { source: source.into(), checked, names: findings.names, reads_folded, cost })
+        Ok(Self { source: source.into(), checked, names: findings.names, reads_folded, work })
     }
 
     /// The expression, as the owner has written it.
@@ -58,8 +58,8 @@ impl Condition {
         PrattParser::new().parse(&self.source).unwrap_or_else(|_| self.checked.clone())
     }
 
-    pub(super) fn cost(&self) -> u64 {
-        self.cost
+    pub(super) fn work(&self) -> u64 {
+        self.work
     }
 
     pub(super) fn reads_folded(&self) -> bool {
@@ -75,7 +75,8 @@ impl Condition {
             Ok(Ok(_)) => Err("it does not give a bool".to_owned()),
             Ok(Err(error)) => Err(self.explain(&error)),
             Err(thrown) if thrown.is::<TooMuchWork>() => {
-                Err("what the request says is too long to be evaluated".to_owned())
+                Err("evaluating it for this request is more work than is allowed; a person has to decide"
+                    .to_owned())
             }
             Err(_) => Err("what the request says makes the evaluation fail".to_owned()),
         }

@@ -7,9 +7,8 @@ use std::panic::resume_unwind;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
 
-/// The most work that is done for one request, in units of about a nanosecond on a fast machine; a function of 128 MB is some 14
-/// times slower.
-const MAX_WORK: u64 = 70_000_000;
+/// The most work for one request. A unit is about a nanosecond on a fast machine; in a function of 128 MB it is about 14.
+const MAX_REQUEST_WORK: u64 = 70_000_000;
 
 /// `@spend(units)`: counts them, and is true.
 pub(super) const SPEND: &str = "@spend";
@@ -18,13 +17,13 @@ pub(super) const SPEND: &str = "@spend";
 pub(super) struct TooMuchWork;
 
 thread_local! {
-    /// The functions of CEL get nothing but their arguments.
+    /// Thread-local, because a CEL function gets only its arguments.
     static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
 }
 
-/// Decides a request. After [`MAX_WORK`] units, an evaluation is ended by [`TooMuchWork`].
+/// Decides a request. After [`MAX_REQUEST_WORK`] units, an evaluation is ended by [`TooMuchWork`].
 pub(super) fn limited<T>(decide: impl FnOnce() -> T) -> T {
-    LEFT.set(MAX_WORK);
+    LEFT.set(MAX_REQUEST_WORK);
     let decided = decide();
     LEFT.set(u64::MAX);
     decided

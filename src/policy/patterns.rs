@@ -27,16 +27,19 @@ const KEPT_CACHE: usize = 256 * 1024;
 const KEPT_CACHES: usize = 4 * 1024 * 1024;
 
 /// A pattern is easy if all states that a search can reach take at most so many bytes, with at most so many transitions between
-/// them. They are computed when the policy is read, and kept, as long as those of all easy patterns take so many bytes together.
+/// them. Its states are computed when the policy is read. They are kept while those of all easy patterns fit into `EASY_CACHES`.
 const EASY_CACHE: usize = 32 * 1024;
 const EASY_TRANSITIONS: usize = 4000;
 const EASY_CACHES: usize = 4 * 1024 * 1024;
 
-/// The work to search a byte with an easy pattern. With another one, a text may be so hard that each byte leads to a state that is
-/// not known yet: that takes the second, and the third for each state of the pattern. All by measurement, with no bound missed.
-const WORK_OF_EASY: u64 = 2;
-const WORK_OF_HARD: u64 = 500;
-const WORK_A_STATE: u64 = 5;
+/// The measured work to search one byte with an easy pattern.
+const WORK_PER_BYTE_EASY: u64 = 2;
+
+/// The measured work to search one byte with any other pattern, if every byte leads to a new state.
+const WORK_PER_BYTE_HARD: u64 = 500;
+
+/// The same, in addition for each state of the pattern.
+const WORK_PER_BYTE_AND_STATE: u64 = 5;
 
 /// The longest text that a pattern is tried on. Nothing interrupts a search.
 pub(super) const MAX_SEARCHED: usize = 8 * 1024;
@@ -59,7 +62,7 @@ pub(super) struct Patterns {
 struct Pattern {
     automaton: DFA,
     /// The most work for a byte of text.
-    weight: u64,
+    work_per_byte: u64,
     is_easy: bool,
     /// The states of the automaton that earlier searches have computed. A search takes them out, so two searches never share
     /// them.
@@ -86,13 +89,13 @@ impl Patterns {
             easy = None;
         }
         self.easy += easy.as_ref().map_or(0, Cache::memory_usage);
-        let weight = match &easy {
-            Some(_) => WORK_OF_EASY,
-            None => WORK_OF_HARD + WORK_A_STATE * automaton.get_nfa().states().len() as u64,
+        let work_per_byte = match &easy {
+            Some(_) => WORK_PER_BYTE_EASY,
+            None => WORK_PER_BYTE_HARD + WORK_PER_BYTE_AND_STATE * automaton.get_nfa().states().len() as u64,
         };
         let (is_easy, cache) = (easy.is_some(), Mutex::new(easy.map(Box::new)));
         let patterns = if on_name { &mut self.of_names } else { &mut self.exact };
-        patterns.insert(pattern.to_owned(), Pattern { automaton, weight, is_easy, cache });
+        patterns.insert(pattern.to_owned(), Pattern { automaton, work_per_byte, is_easy, cache });
         Ok(())
     }
 
@@ -101,11 +104,11 @@ impl Patterns {
     }
 
     /// The most work for a byte of text, with this pattern, or with any.
-    pub(super) fn weight(&self, pattern: Option<&str>, on_name: bool) -> u64 {
+    pub(super) fn work_per_byte(&self, pattern: Option<&str>, on_name: bool) -> u64 {
         let patterns = self.of(on_name);
         let pattern = pattern.and_then(|pattern| patterns.get(pattern));
-        let any = || patterns.values().map(|pattern| pattern.weight).max().unwrap_or_default();
-        pattern.map_or_else(any, |pattern| pattern.weight)
+        let any = || patterns.values().map(|pattern| pattern.work_per_byte).max().unwrap_or_default();
+        pattern.map_or_else(any, |pattern| pattern.work_per_byte)
     }
 
     /// Whether a pattern matches a part of the text. An error says why that cannot be known.
@@ -114,7 +117,7 @@ impl Patterns {
             return Err("the text is too long");
         }
         let pattern = self.of(on_name).get(pattern).ok_or("the pattern was not compiled")?;
-        meter::spend(pattern.weight * text.len() as u64);
+        meter::spend(pattern.work_per_byte * text.len() as u64);
         let kept = pattern.cache.lock().ok().and_then(|mut cache| cache.take());
         if let Some(cache) = &kept
             && !pattern.is_easy

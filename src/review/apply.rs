@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::ledger::{MAX_ATTEMPTS, MAX_STALLS};
-use super::queue::{Decided, Group, MAX_CHOKED, Tried};
+use super::queue::{Decided, Group, MAX_FAILED_BATCHES, Tried};
 use crate::hub::{Answer, Handled, HubError, Moment, Problem, RepoCalls};
 use crate::model::Identity;
 
@@ -38,7 +38,7 @@ impl<'a> Writer<'a> {
         let by_request_id =
             self.calls.may_batch_by_request_id() && all_have(|one| one.identities.request_id.is_some());
         // A single request is written by a batch too: `handle` names the user, who may have asked again meanwhile.
-        if decided.len() > 1 && all_have(|one| one.attempts.choked >= MAX_CHOKED) {
+        if decided.len() > 1 && all_have(|one| one.attempts.failed_batches >= MAX_FAILED_BATCHES) {
             written.extend(self.write_some_first(decided, &answer, None).await);
             return written;
         }
@@ -89,7 +89,7 @@ impl<'a> Writer<'a> {
             }
             Err(error) if !error.is_batch_refused() => {
                 for one in &mut decided {
-                    one.attempts.choked += u8::from(error.may_be_choked());
+                    one.attempts.failed_batches += u8::from(error.may_be_caused_by_content());
                 }
                 return fail_each(decided, &error);
             }
@@ -107,12 +107,12 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a few requests one by one, and then the others if one of these was taken. The Hub may object to one request, or to
-    /// what all of them share, such as the reason; `refused` is what it said of all of them.
+    /// what all of them share, such as the reason; `batch_error` is what it said of all of them.
     async fn write_some_first(
         &self,
         mut decided: Vec<Decided>,
         answer: &Answer,
-        refused: Option<HubError>,
+        batch_error: Option<HubError>,
     ) -> Vec<Written> {
         // Which ones are tried is drawn anew each time, so that a few that are always refused keep nobody out for ever.
         let middle = fastrand::usize(..decided.len());
@@ -123,11 +123,11 @@ impl<'a> Writer<'a> {
             written.extend(self.write_each(others, answer).await);
             return written;
         }
-        // They were in none of these calls, but a run makes only so many for a request.
+        // These requests were in none of the calls. They still count an attempt, so that a run ends.
         for one in &mut others {
             one.attempts.made += 1;
         }
-        let error = refused.unwrap_or_else(|| HubError::new("POST", Problem::Postponed));
+        let error = batch_error.unwrap_or_else(|| HubError::new("POST", Problem::Postponed));
         written.extend(fail_each(others, &error));
         written
     }

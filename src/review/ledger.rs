@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::queue::{Decided, Tried};
-use crate::hub::{Fresh, Handled, HubError, LIST_LAG};
+use crate::hub::{Handled, HubError, LIST_LAG, RecentWrites};
 use crate::model::{AccessRequest, Decision, Identity, Outcome};
 
 /// The most write attempts for one request in a run, across all readings of the list.
@@ -30,8 +30,8 @@ pub(super) struct Key {
 pub(super) struct Attempts {
     pub(super) made: u8,
     pub(super) stalled: u8,
-    /// How many of them may have failed because of what they were about, rather than the state of the Hub.
-    pub(super) choked: u8,
+    /// How many batches failed that may have failed because of one of their requests.
+    pub(super) failed_batches: u8,
     /// Which identities of the request the Hub did not know.
     pub(super) tried: Tried,
     /// Whether the request has only one identity.
@@ -109,8 +109,8 @@ pub(super) struct Ledger {
     held: HashSet<u64>,
     /// Requests that the Hub said it has written.
     done: HashSet<u64>,
-    /// Those of them, and of earlier runs, that a page may still list because the list lags.
-    fresh: Fresh,
+    /// Those of this run and of earlier ones that a page may still list, because the list lags.
+    recent: RecentWrites,
     last_answer: Option<Instant>,
     /// If a page has listed a request that was left for another reading: the earliest time of that reading.
     overlooked: Option<Instant>,
@@ -119,13 +119,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(fresh: Fresh) -> Self {
-        Self { fresh, ..Self::default() }
+    pub(super) fn new(recent: RecentWrites) -> Self {
+        Self { recent, ..Self::default() }
     }
 
-    /// What was written of late.
-    pub(super) fn take_fresh(&mut self) -> Fresh {
-        std::mem::take(&mut self.fresh)
+    /// Takes the recent writes out, for the next run.
+    pub(super) fn take_recent_writes(&mut self) -> RecentWrites {
+        std::mem::take(&mut self.recent)
     }
 
     /// The key of a request; nothing if it has neither an id nor a user.
@@ -134,7 +134,7 @@ impl Ledger {
         let user = &request.user;
         // The Hub ignores the case of names.
         let name = || user.name.as_ref().map(|name| name.to_ascii_lowercase());
-        let hasher = &self.fresh.hasher;
+        let hasher = &self.recent.hasher;
         let user = user.id.clone().or_else(name).map(|user| hasher.hash_one(user));
         let request = match &request.request_id {
             Some(id) => hasher.hash_one((id, request.requested_at)),
@@ -166,7 +166,11 @@ impl Ledger {
                 (true, None) => ListedAction::Decide(open.attempts),
             };
         }
-        if self.fresh.requests.get(&key.request).is_some_and(|until| requested < *until) {
+        if self.recent.requests.get(&key.request).is_some_and(|until| requested < *until) {
+            return ListedAction::Ignore;
+        }
+        if let Some(until) = self.recent.gone.get(&key.request).filter(|until| requested < **until) {
+            self.overlooked = self.overlooked.max(Some(*until));
             return ListedAction::Ignore;
         }
         if self.done.contains(&key.request) {
@@ -175,7 +179,7 @@ impl Ledger {
         }
         // A write that names this user could hit the request that was just written.
         if let Some(until) =
-            key.user.and_then(|user| self.fresh.users.get(&user)).filter(|until| requested < **until)
+            key.user.and_then(|user| self.recent.users.get(&user)).filter(|until| requested < **until)
         {
             self.overlooked = self.overlooked.max(Some(*until));
             return ListedAction::Ignore;
@@ -246,13 +250,17 @@ impl Ledger {
         let (state, error) = match result {
             Ok(Handled::Done) => {
                 self.last_answer = self.last_answer.max(Some(ended));
-                self.fresh.requests.insert(key.request, ended + LIST_LAG);
+                self.recent.requests.insert(key.request, ended + LIST_LAG);
                 let user = key.user.filter(|_| open.by_user);
-                self.fresh.users.extend(user.map(|user| (user, ended + LIST_LAG)));
+                self.recent.users.extend(user.map(|user| (user, ended + LIST_LAG)));
                 self.done.insert(key.request);
                 return self.conclude(key.request, Outcome::Done, true);
             }
-            Ok(Handled::Gone | Handled::NoUser) => (State::Gone(ended), None),
+            Ok(Handled::Gone | Handled::NoUser) => {
+                // The list may still show it to the next run, which then looks again.
+                self.recent.gone.insert(key.request, ended + LIST_LAG);
+                (State::Gone(ended), None)
+            }
             Ok(Handled::Failed(_)) => {
                 self.held.insert(key.request);
                 return self.conclude(key.request, Outcome::Failed, true);
@@ -279,8 +287,8 @@ impl Ledger {
     }
 
     /// A page that was requested at `requested` has arrived, so no later page precedes it.
-    pub(super) fn forget_fresh(&mut self, requested: Instant) {
-        self.fresh.forget(requested);
+    pub(super) fn forget_recent_writes(&mut self, requested: Instant) {
+        self.recent.forget(requested);
     }
 
     /// The time from which the list shows everything that this run has written. The pages of a pass that began before may have
@@ -349,7 +357,7 @@ impl Ledger {
 impl Open {
     /// Its outcome, if it is listed again but must not be written again.
     fn final_outcome(&self) -> Option<Outcome> {
-        let Attempts { made, stalled, choked: _, tried, has_one_identity } = self.attempts;
+        let Attempts { made, stalled, failed_batches: _, tried, has_one_identity } = self.attempts;
         let (user, request_id) = (tried.user, tried.request_id);
         let is_exhausted = user && request_id || has_one_identity && (user || request_id);
         match self.state {

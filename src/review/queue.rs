@@ -69,8 +69,8 @@ pub(super) struct Group {
     pub(super) decided: Vec<Decided>,
 }
 
-/// After so many batches that the Hub may have choked on, the requests in them are written one by one.
-pub(super) const MAX_CHOKED: u8 = 3;
+/// After this many such failures, the requests of a batch are written one by one.
+pub(super) const MAX_FAILED_BATCHES: u8 = 3;
 
 /// The decisions that wait for a call, first come, first served. A group is put together when a call can be made, and not
 /// before: what was decided meanwhile goes with it, so that few calls go out with less than they could carry.
@@ -88,8 +88,8 @@ struct Kind {
     named: (bool, bool),
     /// Whether the Hub did not know an identity of these requests. Then they are written one by one.
     is_single: bool,
-    /// Whether batches of these requests have failed, maybe because of one of them.
-    is_suspect: bool,
+    /// Whether batches of these requests have failed so often that they are written one by one.
+    is_written_alone: bool,
     waiting: VecDeque<(u64, Decided)>,
 }
 
@@ -98,15 +98,15 @@ impl Queue {
         let Decision { verdict, reason, .. } = &decided.decision;
         let named = (decided.identities.request_id.is_some(), decided.identities.user.is_some());
         let is_single = decided.attempts.tried != Tried::default();
-        let is_suspect = decided.attempts.choked >= MAX_CHOKED;
+        let is_written_alone = decided.attempts.failed_batches >= MAX_FAILED_BATCHES;
         let known = self.kinds.iter().position(|kind| {
             kind.answer.status == verdict.status()
                 && kind.answer.reason == *reason
-                && (kind.named, kind.is_single, kind.is_suspect) == (named, is_single, is_suspect)
+                && (kind.named, kind.is_single, kind.is_written_alone) == (named, is_single, is_written_alone)
         });
         let place = known.unwrap_or_else(|| {
             let answer = Answer { status: verdict.status(), reason: reason.clone() };
-            self.kinds.push(Kind { answer, named, is_single, is_suspect, waiting: VecDeque::new() });
+            self.kinds.push(Kind { answer, named, is_single, is_written_alone, waiting: VecDeque::new() });
             self.kinds.len() - 1
         });
         self.kinds[place].waiting.push_back((self.arrivals, decided));

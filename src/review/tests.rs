@@ -186,10 +186,10 @@ async fn written_request_is_ignored_while_the_list_lags() {
     let (mut ledger, key) = sent(Attempts::default());
     let ended = Instant::now();
     assert!(ledger.written(key, Attempts::default(), Ok(Handled::Done), ended).is_some());
-    ledger.forget_fresh(ended);
+    ledger.forget_recent_writes(ended);
     assert_eq!((ledger.on_listed(key, ended, 2), ledger.relisted()), (ListedAction::Ignore, 0));
     advance(LIST_LAG).await;
-    ledger.forget_fresh(Instant::now());
+    ledger.forget_recent_writes(Instant::now());
     assert_eq!((ledger.on_listed(key, Instant::now(), 3), ledger.relisted()), (ListedAction::Ignore, 1));
 }
 

@@ -76,10 +76,10 @@ impl Memory {
     /// Takes note of what a sweep did about a task.
     pub(super) fn take_note(&self, sweep: u64, task: &Task, report: &RepoReport) {
         let mut sweeps = self.sweeps();
-        let last_turn = sweeps.last_turns.entry(task.clone()).or_default();
-        last_turn.complete = report.complete;
         if report.had_its_turn() {
-            last_turn.sweep = sweep;
+            sweeps.last_turns.insert(task.clone(), LastTurn { sweep, complete: report.complete });
+        } else if let Some(last_turn) = sweeps.last_turns.get_mut(task) {
+            last_turn.complete = false;
         }
     }
 

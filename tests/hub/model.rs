@@ -412,7 +412,7 @@ pub struct Model {
     /// The bytes of answers without an end that went out.
     pub streamed: Arc<AtomicUsize>,
     faults: VecDeque<(String, Fault)>,
-    /// The user or the request that every write goes wrong about, and how.
+    /// A user or request id, and the fault of every write that contains it.
     pub chokes_on: Option<(String, Fault)>,
     /// The share of calls that go wrong in some way, what draws them, and the ways.
     flaky: Option<(f32, fastrand::Rng, Vec<Fault>)>,

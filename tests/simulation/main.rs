@@ -76,8 +76,10 @@ fn play_all(count: u64, over_http: bool) -> BTreeMap<String, u64> {
             MEMORY.reset_peak_usage();
             highest.fetch_max(peak, Ordering::Relaxed);
             if peak > MOST_MEMORY {
-                let what =
-                    format!("{} MB are allocated by this or by another one at the same time", peak >> 20);
+                let what = format!(
+                    "{} MB were allocated at once, by this schedule or one that ran beside it",
+                    peak >> 20
+                );
                 broken.lock().expect("no panic").push((seed, what));
             }
             match played {

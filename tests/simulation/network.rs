@@ -97,6 +97,8 @@ impl Network {
         if random.f32() < *lock(&self.late) / 4.0 {
             let time = Duration::from_secs(random.u64(1..60));
             *lock(&self.frozen) += time;
+            // By the wall clock it may call again.
+            *lock(&self.not_before) = None;
             lock(&self.world).freeze(run, time);
         }
     }

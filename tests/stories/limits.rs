@@ -251,6 +251,33 @@ async fn limit_on_one_kind_of_call_holds_up_no_other() {
     assert!(webhook < Duration::from_secs(1) && asked.elapsed() >= Duration::from_secs(1), "{webhook:?}");
 }
 
+/// The same for writes: until then, no other repo of the token is written either, and then everybody is decided.
+#[tokio::test]
+async fn limit_on_writes_holds_up_the_writes_of_all_repos() {
+    let hub = Hub::start().await;
+    for number in 0..4 {
+        ask(&hub, &format!("acme/model{number}"), [staff("ada")]);
+    }
+    let headers = vec![("RateLimit", r#""api";r=912;t=287"#.to_owned()), ("Retry-After", "1".to_owned())];
+    hub.model().fault("/batch", Fault::Answer(429, headers, String::new()));
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/*"), ("CONCURRENCY", "1")]);
+    let writes = || hub.calls().iter().filter(|call| call.starts_with("POST")).count();
+    let sweep = crate::support::sweep(&doorman);
+    let refused = async {
+        while writes() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = std::time::Instant::now();
+        while writes() == 1 {
+            tokio::task::yield_now().await;
+        }
+        refused.elapsed()
+    };
+    let (report, waited) = tokio::join!(sweep, refused);
+    assert!(waited >= Duration::from_millis(990), "{waited:?}");
+    assert_eq!((&report["status"], writes()), (&json!("reviewed"), 5), "{report}");
+}
+
 #[tokio::test]
 async fn a_hub_that_tells_of_no_limit_has_none() {
     let hub = hub_with(1500).await;

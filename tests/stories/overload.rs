@@ -40,7 +40,7 @@ fn count(report: &Value, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn search_without_an_end() {
+async fn endless_search_is_reported_in_time() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     hub.model().lists_repos_without_end = true;
@@ -54,7 +54,7 @@ async fn search_without_an_end() {
 }
 
 #[tokio::test]
-async fn ten_thousand_repos() {
+async fn ten_thousand_repos_are_all_counted() {
     let hub = Hub::start().await;
     hub.model().quota = Quota::new(u32::MAX, Duration::from_secs(300));
     for number in 0..10_000 {
@@ -68,7 +68,7 @@ async fn ten_thousand_repos() {
 }
 
 #[tokio::test]
-async fn as_many_of_the_longest_answers_as_may_be_in_hand_at_once() {
+async fn longest_answers_at_once_fit_into_memory() {
     let hub = Hub::start().await;
     for number in 0..20 {
         let repo = format!("acme/model{number:02}");
@@ -88,7 +88,7 @@ async fn as_many_of_the_longest_answers_as_may_be_in_hand_at_once() {
 
 /// Pages of 4 MB of which as much as possible has to be kept, and others that take a lot of memory to read.
 #[tokio::test]
-async fn large_pages_of_many_small_things() {
+async fn large_pages_with_many_values_fit_into_memory() {
     let answers = |number: usize| {
         let fields: serde_json::Map<_, _> =
             (0..300).map(|label| (format!("q{label}"), json!("x".repeat(70)))).collect();
@@ -110,7 +110,7 @@ async fn large_pages_of_many_small_things() {
 
 /// A pattern that takes a thousand steps for each byte of an answer, and a request of many answers.
 #[tokio::test]
-async fn policy_that_takes_very_long_about_a_request() {
+async fn request_of_a_slow_policy_is_held_in_time() {
     let hub = Hub::start().await;
     let rule = "fields.exists(label, fields[label].matches('[ab]*a[ab]{300}c'))";
     let policy =

@@ -121,6 +121,12 @@ async fn payload_of_version_2_is_reviewed() {
         "webhook": {"id": "632c22b3df82fca9e3b46154", "version": 2}});
     assert_eq!(deliver(&doorman(&hub), &payload).await.0, 200);
     assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
+    let unknown = json!({"repo": {"type": "dataset", "name": "acme/corpus"}, "webhook": {"version": 4}});
+    let (status, answer) = deliver(&doorman(&hub), &unknown).await;
+    assert!(
+        status == 400 && answer.to_string().contains("the payload is of version 4, and 3 is read here"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ struct Run {
     report: Report,
     /// By repo, and within one by verdict, rule and time.
     decided: Vec<Decided>,
-    /// Those in a plan who no longer wait: decided by a person meanwhile, or withdrawn.
+    /// Planned requests that are no longer pending: somebody decided or withdrew them.
     gone: Vec<Decided>,
     /// What turned out to mean no repo.
     unmatched: Vec<RepoPattern>,
@@ -129,7 +129,7 @@ async fn look_if_agreed(
         }
         // Requests that came in or changed since the plan was shown are left for the next run.
         let mut run = look(doorman, patterns, Mode::Agreed(&agreed)).await;
-        run.compare(plan);
+        run.mark_changes_since(plan);
         return Ok(Some(run));
     }
     plan.report.dry_run = false;
@@ -252,8 +252,8 @@ impl Run {
         self.report.repos.iter().map(|repo| repo.counts).sum()
     }
 
-    /// Notes what has become of a plan: who no longer waits, and who is to be held by now.
-    fn compare(&mut self, plan: Run) {
+    /// Marks planned requests that are gone, and those that are held now.
+    fn mark_changes_since(&mut self, plan: Run) {
         let identity = |one: &Decided| (one.repo.clone(), one.who.clone(), one.requested_at);
         let mut listed: HashMap<_, _> = self.decided.iter_mut().map(|one| (identity(one), one)).collect();
         for planned in plan.decided.into_iter().filter(|one| one.decision.verdict != Verdict::Hold) {

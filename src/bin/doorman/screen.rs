@@ -219,17 +219,17 @@ impl Screen {
     }
 }
 
-/// Whether what is said to a person goes to a log, so that each line has to say when.
-static IS_LOG: AtomicBool = AtomicBool::new(false);
+/// Whether each message begins with the time.
+static HAS_TIMES: AtomicBool = AtomicBool::new(false);
 
 /// From now on, each line that [`complain`] says begins with the time, unless it goes to a terminal.
 pub fn complain_with_times() {
-    IS_LOG.store(!io::stderr().is_terminal(), Ordering::Relaxed);
+    HAS_TIMES.store(!io::stderr().is_terminal(), Ordering::Relaxed);
 }
 
 /// Says something to a person, who may not be listening.
 pub fn complain(text: &str) {
-    let now = Some(Utc::now()).filter(|_| IS_LOG.load(Ordering::Relaxed));
+    let now = Some(Utc::now()).filter(|_| HAS_TIMES.load(Ordering::Relaxed));
     let stamp = now.map(|now| time(Some(now), false) + " ").unwrap_or_default();
     let lines: Vec<String> = text.lines().map(|line| stamp.clone() + &clean(line)).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));

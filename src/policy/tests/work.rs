@@ -20,7 +20,7 @@ fn decide(rule: &str, request: &AccessRequest) -> Decision {
 const HARD: &str = "fields.exists(label, fields[label].matches('[ab]*a[ab]{200}c'))";
 
 #[test]
-fn who_would_be_too_much_work_is_held() {
+fn request_that_needs_too_much_work_is_held() {
     let steps = "user.orgs.exists(a, user.orgs.exists(b, a + b + a + b + a + b == b + a + a))";
     let failing_steps =
         "user.orgs.exists(a, user.orgs.exists(b, user.orgs[size(user.orgs) + 1000] == a + b + a + b))";
@@ -36,7 +36,7 @@ fn who_would_be_too_much_work_is_held() {
         // An error would be absorbed.
         for rule in [rule, &format!("{rule} || true")] {
             let decision = decide(rule, request);
-            let why = "rule `1` could not be evaluated: what the request says is too long to be evaluated";
+            let why = "rule `1` could not be evaluated: evaluating it for this request is more work than is allowed; a person has to decide";
             assert_eq!((decision.verdict, &*decision.grounds.to_string()), (Verdict::Hold, why), "{rule}");
         }
     }
@@ -44,7 +44,7 @@ fn who_would_be_too_much_work_is_held() {
 }
 
 #[test]
-fn no_more_is_counted_than_is_read() {
+fn ordinary_rules_on_long_answers_stay_within_the_bound() {
     for (rule, request) in [
         // Easy patterns, however long the answers are.
         ("!fields.exists(l, fields[l].matches('(?i)\\\\bmilitary\\\\b'))", &ada_with(12, 8000)),
@@ -61,7 +61,7 @@ fn no_more_is_counted_than_is_read() {
 }
 
 #[test]
-fn rules_count_together() {
+fn work_of_all_rules_is_added_up() {
     let two = rules(&[&format!("accept: {HARD}"), &format!("reject: {}", HARD.replace("c')", "d')"))]);
     let half = ada_with(60, 400);
     let decide = |policy: &Policy| policy.decide(&half, &dataset(), at("2026-11-25T12:00:00Z"));
@@ -79,7 +79,9 @@ fn rule_that_may_be_far_too_much_work_is_refused() {
         let json = format!(r#"{{"rules": [{{"name": "slow", "then": "accept", "if": "{rule}"}}]}}"#);
         let faults = Policy::parse(&json).expect_err(rule);
         assert!(
-            faults[0].starts_with("rule `slow`: evaluating the rules up to this one may take too long"),
+            faults[0].starts_with(
+                "rule `slow`: if a request has long answers, the rules up to and including this one"
+            ),
             "{faults:?}"
         );
     }

@@ -158,7 +158,7 @@ impl World {
         }
         if complete && !is_dry {
             for (place, who) in self.undecided(repo, &Arc::clone(&self.runs[run].policy)) {
-                // Who was written by an earlier run of the process just now may still be listed.
+                // The list may still show a request that an earlier run of this process has just written.
                 if self.was_just_written(run, &(repo.to_owned(), place)) {
                     continue;
                 }

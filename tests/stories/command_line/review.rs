@@ -36,6 +36,13 @@ async fn hub_with_three(repo: &str) -> Hub {
     hub
 }
 
+/// What a line says after the time.
+fn after_time(line: &str) -> &str {
+    let (time, rest) = line.split_once(' ').unwrap_or_default();
+    assert!(time.parse::<chrono::DateTime<chrono::Utc>>().is_ok(), "{line}");
+    rest
+}
+
 #[tokio::test]
 async fn plan_and_review_agree_to_the_person_and_plan_writes_nothing() {
     let hub = Hub::start().await;
@@ -113,7 +120,7 @@ async fn a_program_gets_a_line_for_each_and_a_person_the_sums() {
         assert_eq!(plan.out(), expected);
         let review = doorman(&hub, &format!("review {repo}")).await;
         assert_eq!(
-            review.err,
+            after_time(&review.err),
             format!("{repo}: 3 listed, 1 accepted, 1 rejected, 1 held; 3 calls to the Hub\n")
         );
         let expected = [
@@ -302,7 +309,7 @@ async fn a_job_that_a_webhook_has_started_reviews_the_repo_of_the_webhook() {
             |repos| [("WEBHOOK_PAYLOAD", &*payload), ("WEBHOOK_SECRET", support::SECRET), ("REPOS", repos)];
         let ended = doorman_in(&hub, &job("acme/other"), &["review"]).await;
         assert_eq!(
-            (ended.status, &*ended.err),
+            (ended.status, after_time(&ended.err)),
             (0, &*format!("Nothing to do: REPOS does not name {repo}.\n"))
         );
         assert!(hub.calls().is_empty());
@@ -322,7 +329,7 @@ async fn a_job_has_nothing_to_do_where_the_function_has_not() {
         doorman_in(&hub, &job, &[&["review"], arguments].concat()).await
     };
     let ended = run(&of_a_space.to_string(), &[]).await;
-    assert_eq!((ended.status, &*ended.err), (0, "Nothing to do: a Space cannot be gated.\n"));
+    assert_eq!((ended.status, after_time(&ended.err)), (0, "Nothing to do: a Space cannot be gated.\n"));
     let ignored = run(&of_a_space.to_string(), &["--json"]).await;
     assert_eq!(
         (ignored.status, ignored.json()),

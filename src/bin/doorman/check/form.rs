@@ -26,7 +26,11 @@ pub fn problems(used: &AnswerUse, forms: &[(String, &Form)]) -> Vec<(Level, Stri
             }
             (false, false) => (Level::Warning, "reads", "so that it holds whomever that matters for"),
         };
-        return vec![(level, format!("{verb} fields['{label}'], which no form asks, {so}{meant}"))];
+        // What could not be read may ask it.
+        let is_unread = forms.iter().any(|(_, form)| !form.unread.is_empty());
+        let (level, as_far) =
+            if is_unread { (Level::Warning, " as far as the forms could be read") } else { (level, "") };
+        return vec![(level, format!("{verb} fields['{label}'], which no form asks{as_far}, {so}{meant}"))];
     }
     let mut problems = Vec::new();
     if !not_asked.is_empty() && !may_be_absent {
@@ -207,6 +211,23 @@ mod tests {
             &["may be left out in the form of acme/0", "`'News' in fields && …`"],
         );
         assert_eq!(said(true), []);
+    }
+
+    #[test]
+    fn form_that_cannot_be_read_fails_no_rule() {
+        let form = Form {
+            unread: vec!["`extra_gated_fields` is neither a map nor a list of maps".to_owned()],
+            ..Form::default()
+        };
+        let used = AnswerUse {
+            rule: "r".into(),
+            label: "Country".to_owned(),
+            may_be_absent: false,
+            is_always_read: true,
+            compared_with: BTreeSet::new(),
+        };
+        let said = problems(&used, &[("acme/0".to_owned(), &form)]);
+        is(&said, Level::Warning, &["which no form asks as far as the forms could be read"]);
     }
 
     #[test]
