@@ -37,7 +37,7 @@ pub struct Report {
     pub status: &'static str,
     /// Whether it was only pretended.
     pub dry_run: bool,
-    /// One for each repo that was looked at, up to [`MOST_REPOS`].
+    /// One for each repo that was looked at, up to 5,000.
     pub repos: Vec<RepoReport>,
     /// The repos that have no report in `repos`.
     #[serde(flatten, skip_serializing_if = "UnlistedRepos::is_none")]

@@ -23,7 +23,7 @@ pub use memory::Memory;
 pub struct Swept {
     /// One for each search for repos that failed, and one for each repo, in the order of their names.
     pub reports: Vec<RepoReport>,
-    /// Repos beyond [`MOST_QUIET`] that are only counted.
+    /// Repos that are only counted, because there are more than 1,000 reports.
     pub others: UnlistedRepos,
     /// HTTP requests made to find the repos, where that succeeded.
     pub calls: u32,

@@ -23,9 +23,11 @@ pub(super) fn of_webhook(request: &Request) -> Instant {
     of_run(request, time_for_webhook(arrived(request), now()))
 }
 
-/// When a sweep has to end: before Lambda gives up.
+/// When a sweep has to end: before Lambda gives up. The more time there is, the more repos there may be to report, so a hundredth
+/// of the time is for that.
 pub(super) fn of_sweep(request: &Request) -> Instant {
-    of_run(request, LONGEST_INVOCATION)
+    let deadline = of_run(request, LONGEST_INVOCATION);
+    deadline - deadline.saturating_duration_since(Instant::now()) / 100
 }
 
 /// When a run has to end that may take `at_most` so long: before Lambda gives up.
