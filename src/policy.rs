@@ -69,6 +69,8 @@ pub struct Policy {
     fingerprint: String,
     env: Arc<Env>,
     patterns: Arc<Patterns>,
+    /// The most work that all rules together may take for a request.
+    work: u64,
     /// Whether a rule compares answers with names.
     reads_folded: bool,
 }
@@ -145,13 +147,18 @@ impl Policy {
         let digest = Sha256::digest(said.to_string());
         let fingerprint = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let reads_folded = rules.iter().any(|rule| rule.condition.reads_folded());
-        Ok(Self { rules, default, fingerprint, env, patterns: Arc::new(patterns), reads_folded })
+        Ok(Self { rules, default, fingerprint, env, patterns: Arc::new(patterns), work, reads_folded })
     }
 
     /// Twelve hexadecimal digits that tell one policy from another in the audit log.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Whether deciding may take so long that a run does not get to everybody.
+    pub(crate) fn may_be_slow(&self) -> bool {
+        self.work > meter::SLOW_WORK
     }
 
     /// The names of the rules, in the order in which they are written.

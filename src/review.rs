@@ -297,13 +297,12 @@ impl<'a> Review<'a> {
         let now = Instant::now();
         let decide_until = now + self.deadline.saturating_duration_since(now) / 2;
         let is_late = took > TIME_TO_DECIDE;
-        self.pages.push_back(PageInHand {
-            requested,
-            is_late,
-            pass,
-            decide_until,
-            requests: requests.into(),
-        });
+        let mut requests: VecDeque<AccessRequest> = requests.into();
+        if self.policy.may_be_slow() && !requests.is_empty() {
+            // A run may not get to everybody. So each one begins somewhere else.
+            requests.rotate_left(fastrand::usize(..requests.len()));
+        }
+        self.pages.push_back(PageInHand { requested, is_late, pass, decide_until, requests });
     }
 
     /// Gives back the turns for what is decided and written.

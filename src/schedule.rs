@@ -61,8 +61,7 @@ fn sweep(event: &Map<String, Value>) -> Result<Sweep, String> {
     let is_text = |key: &&str| text(key).is_some_and(|text| !text.is_empty());
     let is_rule =
         ["source", "detail-type", "id", "account"].iter().all(is_text) && event.contains_key("detail");
-    let is_schedule = matches!(text("source"), Some("aws.scheduler" | "aws.events"))
-        || text("source").is_none() && text("detail-type") == Some("Scheduled Event");
+    let is_schedule = matches!(text("source"), Some("aws.scheduler" | "aws.events"));
     match event.get("sweep") {
         Some(Value::Bool(true)) => Ok(Sweep::All),
         Some(Value::Array(names)) if !names.is_empty() => {
@@ -90,7 +89,6 @@ mod tests {
             r#"{"version": "0", "id": "53dc", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}"#,
             r#"{"id": "53dc", "account": "123456789012", "detail-type": "Model released", "source": "acme.models", "detail": {"sweep": ["acme/one"]}}"#,
             r#"{"source": "aws.scheduler", "my": "input"}"#,
-            r#"{"detail-type": "Scheduled Event"}"#,
             r#"{"sweep": true}"#,
         ];
         for event in events {
@@ -102,6 +100,7 @@ mod tests {
     fn event_of_something_else_is_no_sweep() {
         for event in [
             r#"{"source": "evil", "detail-type": "x", "detail": {}}"#,
+            r#"{"detail-type": "Scheduled Event"}"#,
             r#"{"id": "53dc", "account": "123456789012", "source": "", "detail-type": "x", "detail": {}}"#,
         ] {
             assert!(matches!(parse(event), Err(NoPrompt::Unknown(_))), "{event}");

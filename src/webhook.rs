@@ -48,18 +48,28 @@ pub fn of_a_job(payload: &[u8]) -> Verified<'_> {
 pub fn parse(Verified(body): Verified) -> Result<Delivery, String> {
     let payload: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|e| format!("the body is not a JSON object (line {}, column {})", e.line(), e.column()))?;
+    let version = payload.get("webhook").map_or(&Value::Null, |webhook| &webhook["version"]);
+    if version.is_null() || version == 2 || version == 3 {
+        return read(&payload);
+    }
+    match read(&payload) {
+        Ok(Delivery::Ignore(_)) if !payload.contains_key("repo") => Ok(Delivery::Ignore(
+            "the event is about no repo, or its payload is of a version that is not read here",
+        )),
+        Err(fault) => {
+            Err(format!("{fault}; the payload is of another version than 2 and 3, which are read here"))
+        }
+        read => read,
+    }
+}
+
+fn read(payload: &Map<String, Value>) -> Result<Delivery, String> {
     let (scope, action) = match payload.get("event") {
         Some(Value::Object(event)) => (text(event, "scope"), text(event, "action")),
         Some(Value::String(action)) if payload.contains_key("scope") => {
-            (text(&payload, "scope"), Some(&**action))
+            (text(payload, "scope"), Some(&**action))
         }
-        _ => {
-            let version = payload.get("webhook").and_then(|webhook| webhook["version"].as_u64());
-            let version = version.filter(|version| *version != 3);
-            let version =
-                version.map(|version| format!("; the payload is of version {version}, and 3 is read here"));
-            return Err(format!("`event` is missing or not an object{}", version.unwrap_or_default()));
-        }
+        _ => return Err("`event` is missing or not an object".to_owned()),
     };
     let repo = match payload.get("repo") {
         None | Some(Value::Null) => return Ok(Delivery::Ignore("the event is about no repo")),

@@ -335,9 +335,16 @@ impl Form {
             "ip_location" => Question::IpLocation,
             // An option is a text, a number, or a label with a value; which of the two is the answer then is not known.
             "select" => {
-                let options = question["options"].as_array().into_iter().flatten();
-                let options = options.flat_map(|option| [option, &option["label"], &option["value"]]);
-                Question::Select(options.filter_map(option).collect())
+                let options = question["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let texts = |written: &Value| -> Vec<String> {
+                    [written, &written["label"], &written["value"]].into_iter().filter_map(option).collect()
+                };
+                if options.is_empty() || options.iter().any(|written| texts(written).is_empty()) {
+                    self.unread.push(format!("its question `{label}` has options that cannot be read"));
+                    Question::Other(kind.to_owned())
+                } else {
+                    Question::Select(options.iter().flat_map(texts).collect())
+                }
             }
             other => {
                 let kind =
@@ -346,6 +353,9 @@ impl Form {
                 Question::Other(other.to_owned())
             }
         };
+        if !matches!(question["optional"], Value::Null | Value::Bool(_)) {
+            self.unread.push(format!("whether its question `{label}` is optional cannot be read"));
+        }
         if question["optional"] == true {
             self.optional.insert(label.to_owned());
         }
@@ -399,6 +409,15 @@ mod tests {
             (json!([{"Name": "text"}, "Country"]), "entry 2 of `extra_gated_fields` is no map"),
             (json!({"Name": "signature"}), "its question `Name` is of the kind `signature`"),
             (json!({"Name": null}), "its question `Name` is of no known kind"),
+            (
+                json!({"Age": {"type": "select", "options": [["1"], "2"]}}),
+                "`Age` has options that cannot be read",
+            ),
+            (json!({"Age": {"type": "select", "options": "2"}}), "`Age` has options that cannot be read"),
+            (
+                json!({"Age": {"type": "text", "optional": "yes"}}),
+                "whether its question `Age` is optional cannot be read",
+            ),
         ];
         for (fields, expected) in cases {
             let unread = Form::read(&fields).unread;

@@ -229,11 +229,12 @@ impl HubError {
         self.refusal().is_some_and(refused)
     }
 
-    /// Whether the content of the call may have caused the failure: the Hub gave no answer, or a 408 or a 5xx other than 503.
+    /// Whether the content of the call may have caused the failure: the Hub gave no answer, or a 408 or a 5xx. With a `Retry-After`, 503 is about the state of the Hub.
     #[must_use]
     pub fn may_be_caused_by_content(&self) -> bool {
         match self.status() {
-            Some(status) => status == 408 || status >= 500 && status != 503,
+            Some(503) => self.retry_after().is_none(),
+            Some(status) => status == 408 || status >= 500,
             None => matches!(self.problem, Problem::Unanswered(_)),
         }
     }

@@ -10,6 +10,9 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue
 /// The most work for one request. A unit is about a nanosecond on a fast machine; in a function of 128 MB it is about 14.
 const MAX_REQUEST_WORK: u64 = 70_000_000;
 
+/// A policy that may take more work for a request is slow: about 10 ms on a fast machine.
+pub(super) const SLOW_WORK: u64 = 10_000_000;
+
 /// `@spend(units)`: counts them, and is true.
 pub(super) const SPEND: &str = "@spend";
 

@@ -100,8 +100,8 @@ impl<'a> Writer<'a> {
             self.calls.stop_batching_by_request_id();
             return Box::pin(self.write(Group { answer: answer.clone(), decided })).await;
         }
-        if error.is_batch_unknown() {
-            return self.write_each(decided, answer).await;
+        if error.is_batch_unknown() || decided.len() == 1 {
+            return join_all(decided.into_iter().map(|one| self.handle(one, answer))).await;
         }
         self.write_some_first(decided, answer, Some(error)).await
     }
@@ -132,11 +132,28 @@ impl<'a> Writer<'a> {
         written
     }
 
+    /// Writes each by a call of its own.
     async fn write_each(&self, decided: Vec<Decided>, answer: &Answer) -> Vec<Written> {
-        join_all(decided.into_iter().map(|one| self.write_one(one, answer))).await
+        let each = decided.into_iter().map(|one| async move {
+            if self.may_batch_alone(&one) {
+                self.write_batch(vec![one], answer, true).await
+            } else {
+                vec![self.handle(one, answer).await]
+            }
+        });
+        Box::pin(join_all(each)).await.into_iter().flatten().collect()
     }
 
-    async fn write_one(&self, mut one: Decided, answer: &Answer) -> Written {
+    /// Whether a batch of one may name the request by its id. `handle` names the user, who may have asked again meanwhile.
+    fn may_batch_alone(&self, one: &Decided) -> bool {
+        !self.no_batch.load(Ordering::Relaxed)
+            && self.calls.may_batch_by_request_id()
+            && one.identities.request_id.is_some()
+            && one.attempts.tried == Tried::default()
+            && one.attempts.made < MAX_ATTEMPTS
+    }
+
+    async fn handle(&self, mut one: Decided, answer: &Answer) -> Written {
         let identity = one.identities.for_handle(one.attempts.tried).cloned();
         let result = match &identity {
             Some(identity) if one.attempts.made < MAX_ATTEMPTS => {

@@ -245,6 +245,29 @@ async fn writes_that_are_always_put_off_end_and_hold_up_nobody() {
     }
 }
 
+/// A run has time to decide some of them. It does not always begin with the same ones.
+#[tokio::test]
+async fn runs_with_a_slow_policy_reach_everybody_in_the_end() {
+    let hub = Hub::start().await;
+    let slow = |name: &str| {
+        let mut person = stranger(name);
+        person.orgs = (0..250).map(|org| format!("org{org}")).collect();
+        person
+    };
+    ask(&hub, "acme/model", (0..40).map(|number| slow(&format!("user{number}"))));
+    ask(&hub, "acme/model", [staff("ada")]);
+    let policy = r#"{"rules": [{"name": "slow", "then": "hold",
+        "if": "user.domain != 'acme.com' && !user.orgs.exists(a, user.orgs.exists(b, a + 'x' == b))"}],
+        "default": "accept"}"#;
+    let (doorman, payload) = (doorman_with(&hub, &[("APPROVAL_POLICY", policy)]), payload("acme/model"));
+    let mut runs = 0;
+    while hub.users("acme/model", Status::Accepted).is_empty() {
+        deliver_within(&doorman, &payload, Duration::from_millis(1900)).await;
+        runs += 1;
+        assert!(runs < 60, "ada is never reached");
+    }
+}
+
 /// A request that is held is not decided again in the same run. So even with a slow policy, the run reaches the end of the list.
 #[tokio::test]
 async fn slow_policy_reaches_whoever_is_behind_a_thousand_held() {

@@ -3,7 +3,7 @@
 
 mod show;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -252,13 +252,19 @@ impl Run {
         self.report.repos.iter().map(|repo| repo.counts).sum()
     }
 
-    /// Marks planned requests that are gone, and those that are held now.
+    /// Marks planned requests that are gone, and those that are held now. If the list could not be read again, nobody is known to be gone.
     fn mark_changes_since(&mut self, plan: Run) {
-        let identity = |one: &Decided| (one.repo.clone(), one.who.clone(), one.requested_at);
+        let identity = |one: &Decided| (one.repo.clone(), one.who.clone());
+        let unread = self.report.repos.iter().filter(|report| report.hub_error().is_some());
+        let unread: HashSet<String> = unread.map(RepoReport::full_name).collect();
         let mut listed: HashMap<_, _> = self.decided.iter_mut().map(|one| (identity(one), one)).collect();
         for planned in plan.decided.into_iter().filter(|one| one.decision.verdict != Verdict::Hold) {
             match listed.get_mut(&identity(&planned)) {
-                None => self.gone.push(Decided { outcome: Outcome::Gone, ..planned }),
+                None => {
+                    let is_unread = unread.contains(&planned.repo.to_string());
+                    let outcome = if is_unread { Outcome::NotAgreed } else { Outcome::Gone };
+                    self.gone.push(Decided { outcome, ..planned });
+                }
                 Some(one) if one.outcome == Outcome::Held => one.outcome = Outcome::NotAgreed,
                 Some(_) => {}
             }
