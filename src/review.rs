@@ -450,7 +450,6 @@ impl<'a> Review<'a> {
                 Ok(_) => self.back_off = FIRST_BACK_OFF,
                 Err(error) if error.problem == Problem::Stale => is_stale = true,
                 Err(error) if error.problem == Problem::Postponed => {
-                    is_put_off = true;
                     self.not_before = self.not_before.max(self.hub.writes_from());
                 }
                 Err(error) if error.is_page_too_old() => {}

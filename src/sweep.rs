@@ -61,7 +61,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     let carry_out = |task: Task| async move {
         let (report, found) = match &task {
             Task::Search(owner, repo_type) => {
-                // Whoever receives it outlives the search.
+                // The receiver outlives the search.
                 let mut found = |repos: &[Repo]| drop(page.send(repos.to_vec()));
                 search(hub, owner, *repo_type, deadline, &mut found).await
             }

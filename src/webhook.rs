@@ -40,7 +40,8 @@ pub fn of_a_job(payload: &[u8]) -> Verified<'_> {
     Verified(payload)
 }
 
-/// Reads what a webhook asks for (payload version 3, or 2, in which `event` is the action and `scope` stands beside it); an error says which part of the body is not as the Hub writes it.
+/// Reads what a webhook asks for. The payload is of version 3, or of version 2, in which `event` is the action and `scope` stands
+/// beside it. An error says which part of the body is not as the Hub writes it.
 ///
 /// Only what is needed is looked at, so that nothing new in a payload can turn it into an error, which the Hub would count
 /// towards the suspension of the webhook. An unknown scope or action is a reason to look like any other: the Hub's

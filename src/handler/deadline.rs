@@ -15,7 +15,7 @@ const WEBHOOK_BUDGET: Duration = Duration::from_secs(20);
 /// The longest that Lambda lets a function run.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
 
-/// What is left of Lambda's time to write the report.
+/// A run ends so long before Lambda's deadline, so that the report can be written.
 const TIME_TO_REPORT: Duration = Duration::from_secs(1);
 
 /// When the review of a webhook has to end: before the Hub and Lambda give up.
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_that_had_to_wait_for_the_function_to_start_has_less_time() {
+    fn webhook_that_waited_for_the_start_has_less_time() {
         let now = Duration::from_secs(1_800_000_000);
         let time = |passed: i64| {
             let arrived = Duration::from_secs(1_800_000_000_u64.saturating_add_signed(-passed));

@@ -262,17 +262,18 @@ impl UnderWay<'_> {
         self.answered = true;
     }
 
-    /// Takes note of what an answer says of the limit; see [`State::learn`].
+    /// Takes note of what an answer says of the limit, and returns it; see [`State::learn`].
     pub(super) fn answered(
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
         wall_clock: SystemTime,
         is_from_page: bool,
-    ) {
+    ) -> Told {
         self.answered = true;
         let told = Told::by(headers, wall_clock, self.budget.bucket);
         self.budget.state().learn(status, &told, self.sent, Instant::now(), wall_clock, is_from_page);
+        told
     }
 }
 

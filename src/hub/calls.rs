@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::moment::Moment;
-use super::told::{Bucket, Told};
+use super::told::Bucket;
 use super::{Hub, HubError, PAGE, Problem, Turn, link, wire};
 use crate::http::{self, Unread};
 use crate::retry;
@@ -291,8 +291,7 @@ impl<'a> Calls<'a> {
         let exchange = async {
             let response = self.hub.transport.carry(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            under_way.answered(status, &headers, wall_clock(), manner.page.is_some());
-            let told = Told::by(&headers, wall_clock(), bucket);
+            let told = under_way.answered(status, &headers, wall_clock(), manner.page.is_some());
             if status == StatusCode::TOO_MANY_REQUESTS
                 && told.left.is_some_and(|left| left > 0)
                 && let Some(after) = told.retry_after

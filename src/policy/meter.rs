@@ -16,7 +16,7 @@ pub(super) const SLOW_WORK: u64 = 10_000_000;
 /// `@spend(units)`: counts them, and is true.
 pub(super) const SPEND: &str = "@spend";
 
-/// What is thrown when there was too much work. An error would not do, because `||` absorbs errors.
+/// The payload with which [`spend`] unwinds after too much work. An error would not do, because `||` absorbs errors.
 pub(super) struct TooMuchWork;
 
 thread_local! {

@@ -37,14 +37,14 @@ impl<'a> Writer<'a> {
         let all_have = |of: fn(&Decided) -> bool| decided.iter().all(of);
         let by_request_id =
             self.calls.may_batch_by_request_id() && all_have(|one| one.identities.request_id.is_some());
-        // A single request is written by a batch too: `handle` names the user, who may have asked again meanwhile.
         if decided.len() > 1 && all_have(|one| one.attempts.failed_batches >= MAX_FAILED_BATCHES) {
             written.extend(self.write_some_first(decided, &answer, None).await);
             return written;
         }
         let can_batch = !self.no_batch.load(Ordering::Relaxed)
             && all_have(|one| one.attempts.tried == Tried::default())
-            && (by_request_id || decided.len() > 1 && all_have(|one| one.identities.user.is_some()));
+            && decided.len() > 1
+            && (by_request_id || all_have(|one| one.identities.user.is_some()));
         written.extend(if can_batch {
             self.write_batch(decided, &answer, by_request_id).await
         } else {
@@ -144,7 +144,8 @@ impl<'a> Writer<'a> {
         Box::pin(join_all(each)).await.into_iter().flatten().collect()
     }
 
-    /// Whether a batch of one may name the request by its id. `handle` names the user, who may have asked again meanwhile.
+    /// Whether a batch of one may name the request by its id. That is better than `handle`, which names the user: the user may have
+    /// asked again meanwhile.
     fn may_batch_alone(&self, one: &Decided) -> bool {
         !self.no_batch.load(Ordering::Relaxed)
             && self.calls.may_batch_by_request_id()

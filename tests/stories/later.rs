@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::hub::{Batch, Fault, Hub, Status};
+use crate::hub::{Batch, Fault, Hub, Person, Status};
 use crate::support::{
     ask, deliver, deliver_within, doorman, doorman_with, error, payload, report_on, staff, stranger, sweep,
 };
@@ -245,21 +245,24 @@ async fn writes_that_are_always_put_off_end_and_hold_up_nobody() {
     }
 }
 
+/// Accepts the staff, and takes long about anybody else who is in many organizations.
+const SLOW_POLICY: &str = r#"{"rules": [{"name": "slow", "then": "hold",
+    "if": "user.domain != 'acme.com' && !user.orgs.exists(a, user.orgs.exists(b, a + 'x' == b))"}],
+    "default": "accept"}"#;
+
+fn with_orgs(number: usize, orgs: usize) -> Person {
+    let mut person = stranger(&format!("user{number}"));
+    person.orgs = (0..orgs).map(|org| format!("org{org}")).collect();
+    person
+}
+
 /// A run has time to decide some of them. It does not always begin with the same ones.
 #[tokio::test]
 async fn runs_with_a_slow_policy_reach_everybody_in_the_end() {
     let hub = Hub::start().await;
-    let slow = |name: &str| {
-        let mut person = stranger(name);
-        person.orgs = (0..250).map(|org| format!("org{org}")).collect();
-        person
-    };
-    ask(&hub, "acme/model", (0..40).map(|number| slow(&format!("user{number}"))));
+    ask(&hub, "acme/model", (0..40).map(|number| with_orgs(number, 250)));
     ask(&hub, "acme/model", [staff("ada")]);
-    let policy = r#"{"rules": [{"name": "slow", "then": "hold",
-        "if": "user.domain != 'acme.com' && !user.orgs.exists(a, user.orgs.exists(b, a + 'x' == b))"}],
-        "default": "accept"}"#;
-    let (doorman, payload) = (doorman_with(&hub, &[("APPROVAL_POLICY", policy)]), payload("acme/model"));
+    let (doorman, payload) = (doorman_with(&hub, &[("APPROVAL_POLICY", SLOW_POLICY)]), payload("acme/model"));
     let mut runs = 0;
     while hub.users("acme/model", Status::Accepted).is_empty() {
         deliver_within(&doorman, &payload, Duration::from_millis(1900)).await;
@@ -272,17 +275,9 @@ async fn runs_with_a_slow_policy_reach_everybody_in_the_end() {
 #[tokio::test]
 async fn slow_policy_reaches_whoever_is_behind_a_thousand_held() {
     let hub = Hub::start().await;
-    let slow = |name: &str| {
-        let mut person = stranger(name);
-        person.orgs = (0..60).map(|org| format!("org{org}")).collect();
-        person
-    };
-    ask(&hub, "acme/model", (0..1000).map(|number| slow(&format!("user{number}"))));
+    ask(&hub, "acme/model", (0..1000).map(|number| with_orgs(number, 60)));
     ask(&hub, "acme/model", [staff("ada")]);
-    let policy = r#"{"rules": [{"name": "slow", "then": "hold",
-        "if": "user.domain != 'acme.com' && !user.orgs.exists(a, user.orgs.exists(b, a + 'x' == b))"}],
-        "default": "accept"}"#;
-    let doorman = doorman_with(&hub, &[("APPROVAL_POLICY", policy)]);
+    let doorman = doorman_with(&hub, &[("APPROVAL_POLICY", SLOW_POLICY)]);
     let (_, report) = deliver_within(&doorman, &payload("acme/model"), Duration::from_secs(60)).await;
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"], "{report}");
 }

@@ -236,7 +236,7 @@ async fn look_at_repos(
                 about,
                 "not gated: everybody has access; set its access requests to manual approval in its settings",
             ),
-            // Whoever names a whole namespace has not said that each repo in it is to be decided.
+            // A pattern such as `acme/*` does not say that each repo of the namespace is to be decided.
             (RepoInfo { gating: Gating::Auto, .. }, _) if !patterns.contains(&RepoPattern::One(repo.clone())) => {
                 let text = format!(
                     "gated, but the Hub lets everybody in who asks; leave it out with `!{repo}` in REPOS, or set its access \
