@@ -37,7 +37,7 @@ pub use groups::{GatingGroup, GroupListing};
 pub(crate) use link::list_from;
 pub use listing::Listing;
 pub use moment::{LIST_LAG, MAX_PAGE_AGE, Moment};
-pub use people::Listed;
+pub use people::{ListPage, Listed};
 use told::Bucket;
 pub use transport::{Connections, Transport};
 pub use writer::Writer;
@@ -211,13 +211,13 @@ impl Hub {
 
     /// Finds the gated repos of one type that a user or an organization has, private ones included where the token sees them.
     ///
-    /// `found` gets the repos of each page while the search goes on.
+    /// `found` gets the repos of each page while the search goes on. If it returns false, that page is dropped and the search ends.
     pub async fn gated_repos(
         &self,
         owner: &Name,
         repo_type: RepoType,
         deadline: Instant,
-        found: &mut (dyn FnMut(&[Repo]) + Send),
+        found: &mut (dyn FnMut(&[Repo]) -> bool + Send),
     ) -> Listing {
         listing::read(&Calls::new(self, deadline), owner, repo_type, found).await
     }

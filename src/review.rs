@@ -59,6 +59,9 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 /// A longer `Retry-After` is shortened to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// If no request was concluded for this long and the run would only wait further, the rest is left for the next run.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(5 * 60);
+
 /// Reviews one repo: decides every pending request and tells the Hub, all of it before `deadline`. A dry run decides and
 /// reports the same and writes nothing. `tell` hears of it while it goes on.
 pub async fn review(
@@ -145,6 +148,8 @@ struct Review<'a> {
     /// No write of this repo may be attempted before this time, so the list is not read again before it either.
     not_before: Option<Instant>,
     back_off: Duration,
+    /// When a request was last concluded; at first, when the run began.
+    concluded_at: Instant,
     /// Why the list was not read to its end, if it was not.
     unread: Option<Unread>,
     /// Whether some request is left undone.
@@ -207,6 +212,7 @@ impl<'a> Review<'a> {
             written: VecDeque::new(),
             not_before: None,
             back_off: FIRST_BACK_OFF,
+            concluded_at: Instant::now(),
             unread: None,
             is_left: false,
             shrunk_in: 0,
@@ -248,7 +254,7 @@ impl<'a> Review<'a> {
                 self.unread = Some(Failure::from(HubError::new("GET", Problem::OutOfTime)).into());
                 None
             }
-            Next::Read { from, .. } if from >= self.deadline => {
+            Next::Read { from, .. } if from >= self.deadline.min(self.concluded_at + LONGEST_STANDSTILL) => {
                 let wait = from.saturating_duration_since(now);
                 let why = Failure::Other(wait_too_long(wait));
                 self.unread = Some(Unread { why, is_wait: wait > LONGEST_BACK_OFF });
@@ -478,6 +484,7 @@ impl<'a> Review<'a> {
     /// Counts and reports what became of a request.
     fn conclude(&mut self, concluded: Concluded) {
         let Concluded { who, requested_at, decision, outcome, error, is_known } = concluded;
+        self.concluded_at = Instant::now();
         let is_left = matches!(outcome, Outcome::Failed | Outcome::Stuck | Outcome::NotAgreed) || !is_known;
         if is_left || matches!(outcome, Outcome::Held | Outcome::DryRun) {
             self.report.counts.still_pending(requested_at, Utc::now());
@@ -541,6 +548,6 @@ impl<'a> Review<'a> {
 fn wait_too_long(wait: Duration) -> String {
     let seconds = wait.as_secs() + 1;
     format!(
-        "the list of this repo could be read again only in {seconds} s, after the end of this run; the next run goes on"
+        "the list of this repo could be read again only in {seconds} s, for which this run does not wait; the next run goes on"
     )
 }

@@ -7,6 +7,7 @@ mod memory;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -37,6 +38,9 @@ const MOST_AT_ONCE: usize = 1000;
 /// After so many reports, repos in which nothing happened are only counted.
 const MOST_QUIET: usize = 1000;
 
+/// The most repos that all searches of a sweep may find together.
+const MOST_FOUND: usize = 20_000;
+
 /// What stands in line for its turn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Task {
@@ -57,12 +61,15 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     review: impl Fn(Repo) -> F,
 ) -> Swept {
     let (review, (page, mut pages)) = (&review, mpsc::unbounded_channel::<Vec<Repo>>());
-    let page = &page;
+    let (page, found_repos) = (&page, &AtomicUsize::new(0));
     let carry_out = |task: Task| async move {
         let (report, found) = match &task {
             Task::Search(owner, repo_type) => {
-                // The receiver outlives the search.
-                let mut found = |repos: &[Repo]| drop(page.send(repos.to_vec()));
+                let mut found = |repos: &[Repo]| {
+                    let all = found_repos.fetch_add(repos.len(), Ordering::Relaxed) + repos.len();
+                    // The receiver outlives the search.
+                    all <= MOST_FOUND && page.send(repos.to_vec()).is_ok()
+                };
                 search(hub, owner, *repo_type, deadline, &mut found).await
             }
             Task::Review(repo) => (catch_panic(repo, review(repo.clone())).await, Vec::new()),
@@ -156,7 +163,7 @@ async fn search(
     owner: &Name,
     repo_type: RepoType,
     deadline: Instant,
-    found: &mut (dyn FnMut(&[Repo]) + Send),
+    found: &mut (dyn FnMut(&[Repo]) -> bool + Send),
 ) -> (RepoReport, Vec<Repo>) {
     let listing = hub.gated_repos(owner, repo_type, deadline, found).await;
     let mut report = RepoReport::new(&format!("{owner}/*"), repo_type);

@@ -27,7 +27,7 @@ pub(super) async fn read(
     calls: &Calls<'_>,
     owner: &Name,
     repo_type: RepoType,
-    found: &mut (dyn FnMut(&[Repo]) + Send),
+    found: &mut (dyn FnMut(&[Repo]) -> bool + Send),
 ) -> Listing {
     let mut listing = Listing::default();
     if let Err(error) = read_pages(calls, owner, repo_type, &mut listing, found).await {
@@ -42,7 +42,7 @@ async fn read_pages(
     owner: &Name,
     repo_type: RepoType,
     listing: &mut Listing,
-    found: &mut (dyn FnMut(&[Repo]) + Send),
+    found: &mut (dyn FnMut(&[Repo]) -> bool + Send),
 ) -> Result<(), HubError> {
     let path = format!("/api/{}s", repo_type.as_str());
     let call = format!("GET {path}");
@@ -79,7 +79,12 @@ async fn read_pages(
                 }
             }
         }
-        found(&listing.repos[before..]);
+        if !found(&listing.repos[before..]) {
+            listing.repos.truncate(before);
+            return Err(unreadable(
+                "the searches of this sweep have found more repos than one sweep may review; name the repos in REPOS".to_owned(),
+            ));
+        }
         next = page.next;
     }
     Ok(())

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::calls::Manner;
+use super::calls::{Manner, Paged};
 use super::{Handled, HubError, PAGE, Problem, RepoCalls, wire};
 use crate::model::{AccessRequest, Identity, Status};
 
@@ -31,6 +31,17 @@ pub struct Listed {
     pub granted_by: Option<String>,
 }
 
+/// One page of a list.
+#[derive(Debug)]
+pub struct ListPage {
+    /// The people on it.
+    pub people: Vec<Listed>,
+    /// Where the next page is.
+    pub next: Option<Url>,
+    /// Whether the page is full and has no next link, so that the list may go on behind it.
+    pub may_go_on: bool,
+}
+
 impl RepoCalls<'_> {
     /// Reads a page of one of the lists: the first one, or the one that was named with the last. `search` is the beginning of
     /// a name, in any case, of up to 250 characters.
@@ -39,7 +50,7 @@ impl RepoCalls<'_> {
         status: Status,
         search: Option<&str>,
         page: Option<Url>,
-    ) -> Result<(Vec<Listed>, Option<Url>), HubError> {
+    ) -> Result<ListPage, HubError> {
         let first = || {
             let mut url = self.calls.url(&self.path(status.as_str()))?;
             url.query_pairs_mut().append_pair("limit", &PAGE.to_string());
@@ -50,13 +61,14 @@ impl RepoCalls<'_> {
         };
         let url = page.map_or_else(first, Ok)?;
         let page = self.calls.page(&url, |body| {
-            Ok(wire::entries(body)
-                .map_err(Problem::Unreadable)?
-                .into_iter()
-                .filter_map(|entry| listed(entry, status))
-                .collect())
+            let entries = wire::entries(body).map_err(Problem::Unreadable)?;
+            let count = entries.len();
+            Ok((entries.into_iter().filter_map(|entry| listed(entry, status)).collect(), count))
         });
-        page.await.map(|page| (page.content, page.next)).map_err(|error| self.heed(error))
+        let Paged { content: (people, count), next, limit, .. } =
+            page.await.map_err(|error| self.heed(error))?;
+        let may_go_on = next.is_none() && count >= limit;
+        Ok(ListPage { people, next, may_go_on })
     }
 
     /// Lets somebody in, whether or not they asked. Who is in already is [`Handled::Gone`].

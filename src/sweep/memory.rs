@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Task;
+use super::{MOST_FOUND, Task};
 use crate::model::Repo;
 use crate::report::RepoReport;
 
@@ -47,7 +47,7 @@ impl Memory {
         let Task::Search(owner, repo_type) = search else { return repos };
         let mut sweeps = self.sweeps();
         let is_of_search = |repo: &Repo| repo.is_owned_by(owner) && repo.repo_type() == *repo_type;
-        if !failed {
+        if !failed || sweeps.found.len() + repos.len() > MOST_FOUND {
             sweeps.found.retain(|repo| !is_of_search(repo));
         }
         for repo in repos {
@@ -57,12 +57,16 @@ impl Memory {
         sweeps.found.iter().filter(|repo| is_of_search(repo)).cloned().collect()
     }
 
-    /// Puts first what has waited longest for a turn, and then what was not completed. The rest is in no order.
+    /// Puts first what has waited longest for a turn, and then what was not completed. Of what never had a turn, repos go before
+    /// searches, which may take long. The rest is in no order.
     pub(super) fn in_order(&self, tasks: BTreeSet<Task>) -> Vec<Task> {
         let mut tasks: Vec<Task> = tasks.into_iter().collect();
         fastrand::shuffle(&mut tasks);
         let sweeps = self.sweeps();
-        tasks.sort_by_key(|task| sweeps.last_turns.get(task).copied().unwrap_or_default());
+        tasks.sort_by_key(|task| {
+            let last_turn = sweeps.last_turns.get(task).copied().unwrap_or_default();
+            (last_turn, last_turn.sweep == 0 && matches!(task, Task::Search(..)))
+        });
         tasks
     }
 
@@ -70,7 +74,12 @@ impl Memory {
     pub(super) fn begin(&self) -> u64 {
         let mut sweeps = self.sweeps();
         sweeps.count += 1;
-        sweeps.count
+        let count = sweeps.count;
+        if sweeps.last_turns.len() > MOST_FOUND {
+            // A task that is forgotten goes first, as it would after so long.
+            sweeps.last_turns.retain(|_, last_turn| last_turn.sweep + 2 >= count);
+        }
+        count
     }
 
     /// Takes note of what a sweep did about a task.

@@ -425,8 +425,9 @@ fn list_repos(model: &Model, kind: &str, query: &str, paging: &Paging, signed_in
     let page: Vec<Value> = listed.by_ref().skip(paging.cursor).take(limit).map(repo_info).collect();
     let mut answer = Answer::ok(&json!(page));
     if model.lists_repos_without_end {
+        let owner = author.as_deref().unwrap_or("acme");
         let made_up = (paging.cursor..paging.cursor + limit)
-            .map(|number| json!({"id": format!("acme/made-up-{number}"), "gated": "manual"}));
+            .map(|number| json!({"id": format!("{owner}/made-up-{number}"), "gated": "manual"}));
         answer = Answer::ok(&page.iter().cloned().chain(made_up).take(limit).collect());
         answer.headers.push(link(&model.origin, &format!("/api/{kind}"), query, paging.cursor + limit));
     } else if listed.next().is_some() {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use hub_doorman::config::{ConfigError, Noted, Variables};
-use hub_doorman::hub::{Account, Gating, Hub, RepoInfo, Webhook, WebhookState};
+use hub_doorman::hub::{Account, Gating, Hub, ListPage, RepoInfo, Webhook, WebhookState};
 use hub_doorman::model::{Name, Repo, RepoPattern, RepoType, Status};
 use hub_doorman::policy::Policy;
 
@@ -253,9 +253,9 @@ async fn look_at_repos(
                 findings.add(Level::Failed, about, "gated in a way that is not documented");
             }
             (_, Err(error)) => findings.add(Level::Failed, about, error.to_string()),
-            (_, Ok((waiting, next))) => {
-                let more = if next.is_some() { "or more " } else { "" };
-                let text = format!("gated, approved by hand; {} {more}waiting", count(waiting.len() as u64, "request"));
+            (_, Ok(ListPage { people, next, may_go_on })) => {
+                let more = if next.is_some() || may_go_on { "or more " } else { "" };
+                let text = format!("gated, approved by hand; {} {more}waiting", count(people.len() as u64, "request"));
                 findings.add(Level::Passed, about, text);
             }
         }
@@ -279,7 +279,7 @@ async fn search(
     findings: &mut Findings,
 ) -> Vec<Repo> {
     let types = only.map_or(vec![RepoType::Model, RepoType::Dataset], |only| vec![only]);
-    let listing = async |one: &RepoType| hub.gated_repos(owner, *one, deadline(), &mut |_| ()).await;
+    let listing = async |one: &RepoType| hub.gated_repos(owner, *one, deadline(), &mut |_| true).await;
     let listings = join_all(types.iter().map(listing)).await;
     let errors = listings.iter().filter_map(|listing| listing.error.as_ref());
     errors.for_each(|error| findings.add(Level::Failed, pattern.to_string(), error.to_string()));
@@ -343,7 +343,7 @@ async fn look_at_webhooks(account: &Account<'_>, patterns: &[RepoPattern], findi
         let url = url.as_deref().unwrap_or("a Job");
         if *state == WebhookState::Suspended {
             let text = format!(
-                "the Hub has suspended it, because too many deliveries to {url} failed. Look at its deliveries on \
+                "the Hub has suspended it, most likely because too many deliveries to {url} failed. Look at its deliveries on \
                  https://huggingface.co/settings/webhooks, mend what they say, then `doorman webhook enable {id}`"
             );
             findings.add(Level::Failed, about, text);

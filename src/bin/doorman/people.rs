@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::error::Error;
+use std::io::Write;
 
 use chrono::{DateTime, Utc};
-use hub_doorman::hub::{HubError, Listed, RepoCalls};
+use hub_doorman::hub::{HubError, ListPage, Listed, RepoCalls};
 use hub_doorman::model::{AccessRequest, Identity, Repo, Status, User};
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::Ending;
 use crate::arguments::Format;
 use crate::environment::{deadline, hub};
-use crate::screen::{Cell, Screen, grouped, rfc3339, time};
+use crate::screen::{Cell, Screen, complain, grouped, rfc3339, time};
 
 /// What the Hub's access report tells of everybody. If it tells more one day, that comes behind.
 const COLUMNS: [&str; 7] = ["user", "fullname", "email", "status", "time", "reviewedAt", "grantedBy"];
@@ -27,7 +28,7 @@ pub async fn list(
 ) -> Result<Ending, Box<dyn Error>> {
     let hub = hub().await?;
     let calls = hub.repo(repo, deadline());
-    let people = read_list(&calls, status, search).await?;
+    let (people, may_go_on) = read_list(&calls, status, search).await?;
     if format.json {
         screen.json(&people.iter().map(Row::of).collect::<Vec<_>>())?;
     } else if format.csv {
@@ -37,24 +38,31 @@ pub async fn list(
         let whom = if people.len() == 1 { "person" } else { "people" };
         screen.aside(&format!("\n{} {whom} {}", grouped(people.len() as u64), status.as_str()))?;
     }
+    if may_go_on {
+        screen.flush()?;
+        complain(&format!(
+            "doorman: {repo}: the Hub's list ends with a full page, so more people may follow; `doorman export {repo}` has everybody"
+        ));
+        return Ok(Ending::Incomplete);
+    }
     Ok(Ending::Complete)
 }
 
-/// Reads one of the lists of a repo to its end.
+/// Reads one of the lists of a repo to its end. Says as well whether the list may go on behind a full page without a next link.
 pub async fn read_list(
     calls: &RepoCalls<'_>,
     status: Status,
     search: Option<&str>,
-) -> Result<Vec<Listed>, HubError> {
-    let (mut people, mut next) = calls.list(status, search, None).await?;
+) -> Result<(Vec<Listed>, bool), HubError> {
+    let ListPage { mut people, mut next, mut may_go_on } = calls.list(status, search, None).await?;
     let mut visited = HashSet::new();
     // A list whose pages go in a circle has been read as well.
     while let Some(page) = next.take_if(|page| visited.insert(page.clone())) {
-        let listed;
-        (listed, next) = calls.list(status, search, Some(page)).await?;
-        people.extend(listed);
+        let read = calls.list(status, search, Some(page)).await?;
+        people.extend(read.people);
+        (next, may_go_on) = (read.next, read.may_go_on);
     }
-    Ok(people)
+    Ok((people, may_go_on))
 }
 
 /// Writes the access report of a repo.

@@ -42,6 +42,8 @@ struct Run {
     decided: Vec<Decided>,
     /// Planned requests that are no longer pending: somebody decided or withdrew them.
     gone: Vec<Decided>,
+    /// Whether each line was written when its request was concluded.
+    is_shown: bool,
     /// What turned out to mean no repo.
     unmatched: Vec<RepoPattern>,
 }
@@ -50,7 +52,7 @@ struct Run {
 pub async fn plan(decide: &Decide, screen: &mut Screen) -> Result<Ending, Box<dyn Error>> {
     let doorman = doorman(decide.policy.as_deref()).await?;
     let patterns = patterns(decide, &doorman)?;
-    let run = look(&doorman, &patterns, Mode::DryRun).await;
+    let run = look(&doorman, &patterns, Mode::DryRun, None).await;
     if decide.json {
         screen.json(&show::json(&run))?;
     } else {
@@ -96,7 +98,9 @@ pub async fn review(decide: &Decide, yes: bool, screen: &mut Screen) -> Result<E
         };
         run
     } else {
-        look(&doorman, &patterns, Mode::of(doorman.dry_run)).await
+        // Into a pipe a line is written as soon as it is known, so that it is there even if the run is ended from outside.
+        let shown_at_once = if decide.json || screen.is_terminal() { None } else { Some(&mut *screen) };
+        look(&doorman, &patterns, Mode::of(doorman.dry_run), shown_at_once).await
     };
     let is_open = |report: &RepoReport| report.hub_error().is_some_and(HubError::is_not_gated);
     if is_delivered && run.report.repos.iter().any(is_open) {
@@ -121,14 +125,14 @@ async fn look_if_agreed(
     screen: &mut Screen,
 ) -> Result<Option<Run>, Box<dyn Error>> {
     let planned = Mutex::default();
-    let mut plan = look(doorman, patterns, Mode::Plan(&planned)).await;
+    let mut plan = look(doorman, patterns, Mode::Plan(&planned), None).await;
     let agreed = planned.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !agreed.is_empty() {
         if !is_agreed(&plan, screen)? {
             return Ok(None);
         }
         // Requests that came in or changed since the plan was shown are left for the next run.
-        let mut run = look(doorman, patterns, Mode::Agreed(&agreed)).await;
+        let mut run = look(doorman, patterns, Mode::Agreed(&agreed), None).await;
         run.mark_changes_since(plan);
         return Ok(Some(run));
     }
@@ -190,10 +194,16 @@ fn delivered() -> Result<Option<Delivery>, Fault> {
         .map_err(|fault| Fault(format!("WEBHOOK_PAYLOAD is not what the Hub puts there: {fault}")))
 }
 
-/// Looks at who waits and decides; a dry run writes nothing.
-async fn look(doorman: &Doorman, patterns: &[RepoPattern], mode: Mode<'_>) -> Run {
+/// Looks at who waits and decides; a dry run writes nothing. `shown_at_once` gets a line for each request when it is concluded.
+async fn look(
+    doorman: &Doorman,
+    patterns: &[RepoPattern],
+    mode: Mode<'_>,
+    shown_at_once: Option<&mut Screen>,
+) -> Run {
     let Doorman { hub, policy, .. } = doorman;
-    let (deadline, bar, decided) = (deadline(), bar(), Mutex::new(Vec::new()));
+    let is_shown = shown_at_once.is_some();
+    let (deadline, bar, decided) = (deadline(), bar(), Mutex::new((Vec::new(), shown_at_once)));
     let review = |repo: Repo| {
         let (bar, decided) = (&bar, &decided);
         async move {
@@ -203,7 +213,13 @@ async fn look(doorman: &Doorman, patterns: &[RepoPattern], mode: Mode<'_>) -> Ru
                     bar.inc(1);
                     let (repo, who, decision) = (repo.clone(), who.cloned(), decision.clone());
                     let one = Decided { repo, who, requested_at, decision, outcome };
-                    decided.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                    let (decided, shown_at_once) =
+                        &mut *decided.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(screen) = shown_at_once {
+                        // If nobody reads it, the run goes on all the same.
+                        let _ = show::line(&one, screen);
+                    }
+                    decided.push(one);
                 }
             };
             review_repo(&repo, policy, hub, mode, deadline, &mut tell).await
@@ -211,10 +227,10 @@ async fn look(doorman: &Doorman, patterns: &[RepoPattern], mode: Mode<'_>) -> Ru
     };
     let swept = sweep(hub, patterns, |_| true, &Memory::default(), deadline, review).await;
     bar.finish_and_clear();
-    let mut decided = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (mut decided, _) = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
     decided.sort_by_cached_key(Decided::order);
     let report = Report::new(mode.is_dry(), swept.reports, swept.others);
-    Run { report, decided, gone: Vec::new(), unmatched: swept.unmatched }
+    Run { report, decided, gone: Vec::new(), is_shown, unmatched: swept.unmatched }
 }
 
 /// How far a run is, on a terminal; nothing elsewhere.

@@ -18,7 +18,7 @@ use crate::environment::Fault;
 
 /// Where a command writes: a terminal, or something that another program reads.
 pub struct Screen {
-    out: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
     is_terminal: bool,
     is_coloured: bool,
     width: u16,
@@ -63,7 +63,7 @@ impl Cell {
 impl Screen {
     /// The standard output.
     pub fn output() -> Self {
-        Self::on(io::stdout().lock(), &Term::stdout())
+        Self::on(io::stdout(), &Term::stdout())
     }
 
     /// The standard error.
@@ -71,7 +71,7 @@ impl Screen {
         Self::on(io::stderr(), &Term::stderr())
     }
 
-    fn on<W: Write + RawStream + 'static>(out: W, terminal: &Term) -> Self {
+    fn on<W: Write + RawStream + Send + 'static>(out: W, terminal: &Term) -> Self {
         // One that says it has next to no columns does not know.
         let width =
             terminal.size_checked().map(|(_, width)| width).filter(|width| *width >= 20).unwrap_or(80);

@@ -190,9 +190,10 @@ async fn are_on_list(
     let names: Option<Vec<String>> = users.iter().map(name).collect();
     let listed = match names.filter(|names| names.len() <= MOST_SEARCHES) {
         Some(names) => {
-            try_join_all(names.iter().map(|name| read_list(calls, status, Some(name)))).await?.concat()
+            let found = try_join_all(names.iter().map(|name| read_list(calls, status, Some(name)))).await?;
+            found.into_iter().flat_map(|(people, _)| people).collect()
         }
-        None => read_list(calls, status, None).await?,
+        None => read_list(calls, status, None).await?.0,
     };
     let is = |user: &Identity, request: &AccessRequest| match user {
         Identity::UserName(name) => {

@@ -24,6 +24,17 @@ async fn listed(hub: &Hub, repo: &str, status: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn list_says_that_it_may_go_on_behind_a_full_page_without_a_link() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", (0..1001).map(|number| staff(&format!("user{number}"))));
+    doorman(&hub, "list acme/model").await.out();
+    hub.model().links_pages = false;
+    for command in ["list acme/model", "list acme/model --json", "list acme/model --csv"] {
+        doorman(&hub, command).await.failed(3, &["more people may follow", "doorman export acme/model"]);
+    }
+}
+
+#[tokio::test]
 async fn whatever_the_hubs_own_client_can_do_with_a_gate_has_its_command() {
     for repo in REPOS {
         let hub = Hub::start().await;

@@ -1,10 +1,12 @@
 //! `plan` and `review`.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{Ended, doorman, doorman_in, doorman_unread};
+use super::{Ended, command, doorman, doorman_in, doorman_unread};
 use crate::hub::{Fault, Gating, Hub, Role, Status};
 use crate::support::{ask, doorman_with, payload, report_on, staff, stranger, sweep};
 use crate::{crowd, support};
@@ -128,13 +130,48 @@ async fn a_program_gets_a_line_for_each_and_a_person_the_sums() {
             format!("{repo}\tada\t{time}\taccept\tstaff\t\tdone"),
             format!("{repo}\tkim\t{time}\treject\tembargo\ttold “We cannot.”\tdone"),
         ];
-        let lines = review.out();
-        let lines = lines.lines().filter_map(|line| line.split_once('\t'));
+        let out = review.out();
+        let mut lines: Vec<&str> = out.lines().collect();
+        // They are written in the order in which they are concluded.
+        lines.sort_by_key(|line| line.split('\t').nth(4).map(|verdict| (verdict != "hold", verdict)));
+        let lines = lines.into_iter().filter_map(|line| line.split_once('\t'));
         let (times, lines): (Vec<&str>, Vec<&str>) = lines.unzip();
         assert_eq!(lines, expected);
         assert!(times.iter().all(|time| time.parse::<chrono::DateTime<chrono::Utc>>().is_ok()), "{times:?}");
         assert_eq!(hub.users(repo, Status::Accepted), ["ada"]);
     }
+}
+
+#[tokio::test]
+async fn long_retry_after_is_left_for_the_next_run_and_holds_up_no_other_repo() {
+    let hub = hub_with_three("acme/model").await;
+    ask(&hub, "acme/other", [staff("ada")]);
+    let headers = vec![("Retry-After", "600".to_owned())];
+    let refused = Fault::Answer(503, headers, String::new());
+    hub.model().faults("POST /api/models/acme/model/user-access-request", &refused, 100);
+    let ended = doorman(&hub, "review --yes acme/*").await;
+    ended.failed(3, &["acme/model: the list of this repo could be read again only in 600 s"]);
+    assert_eq!(hub.users("acme/other", Status::Accepted), ["ada"]);
+}
+
+/// A pipe is for cron and jobs, which may be ended at any time. What was done by then has to be known.
+#[tokio::test]
+async fn line_is_written_when_its_request_is_concluded() {
+    let hub = hub_with_three("acme/model").await;
+    ask(&hub, "acme/other", [staff("ada")]);
+    hub.model().faults("GET /api/models/acme/other/user-access-request", &Fault::Stall, 100);
+    let mut child =
+        command(&hub, &[], &["review", "--yes", "acme/*"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut names = Vec::new();
+    while names.len() < 3 {
+        let line = lines.next_line().await.expect("read").expect("a line before the end");
+        names.push(line.split('\t').nth(2).expect("a name").to_owned());
+    }
+    assert!(child.try_wait().expect("a child").is_none(), "it is still running");
+    child.kill().await.expect("killed");
+    names.sort();
+    assert_eq!(names, ["ada", "eve", "kim"]);
 }
 
 #[tokio::test]

@@ -90,20 +90,13 @@ pub fn turned_away(run: &Run, screen: &mut Screen) -> io::Result<()> {
 /// a line for everybody, with the time, so that it can be read in the mail of cron.
 pub fn moved(run: &Run, screen: &mut Screen) -> io::Result<()> {
     let is_terminal = screen.is_terminal();
-    let now = time(Some(Utc::now()), false);
     let is_meant = |one: &&Decided| match one.outcome {
         Outcome::Held | Outcome::Done | Outcome::DryRun => !is_terminal,
         Outcome::Gone | Outcome::Failed | Outcome::Unknown | Outcome::Stuck | Outcome::NotAgreed => true,
     };
-    let rows = run.decided.iter().chain(&run.gone).filter(is_meant).map(|one| {
-        let mut row = row(one, is_terminal, true);
-        row.push(Cell::plain(one.outcome.as_str()));
-        if !is_terminal {
-            row.insert(0, Cell::plain(&now));
-        }
-        row
-    });
-    let rows: Vec<_> = rows.collect();
+    let decided = if run.is_shown { &[][..] } else { &run.decided };
+    let rows: Vec<_> =
+        decided.iter().chain(&run.gone).filter(is_meant).map(|one| outcome_row(one, is_terminal)).collect();
     if !rows.is_empty() {
         screen.table(&["repo", "user", "asked", "verdict", "rule", "why", "outcome"], rows)?;
     }
@@ -116,6 +109,22 @@ pub fn moved(run: &Run, screen: &mut Screen) -> io::Result<()> {
         screen.aside(&format!("{}: {}", report.full_name(), sentence(&report.counts)))?;
     }
     Ok(())
+}
+
+/// What became of somebody, on a line of its own.
+pub fn line(one: &Decided, screen: &mut Screen) -> io::Result<()> {
+    screen.table(&[], [outcome_row(one, false)])?;
+    screen.flush()
+}
+
+/// What became of somebody, with the time unless a person reads it.
+fn outcome_row(one: &Decided, is_terminal: bool) -> Vec<Cell> {
+    let mut row = row(one, is_terminal, true);
+    row.push(Cell::plain(one.outcome.as_str()));
+    if !is_terminal {
+        row.insert(0, Cell::plain(time(Some(Utc::now()), false)));
+    }
+    row
 }
 
 /// How many would get which verdict, and why.
