@@ -80,6 +80,7 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     // If a repo is named in two spellings, the set keeps the first one. It is that of an earlier search, if one found the repo.
     let mut tasks: BTreeSet<Task> = memory.left().into_iter().filter(&is_meant).map(Task::Review).collect();
     tasks.extend(patterns.iter().flat_map(tasks_for));
+    let search_count = tasks.iter().filter(|task| matches!(task, Task::Search(..))).count();
     // All that is known begins in this order, and gets its turns first come, first served.
     let mut waiting: VecDeque<Task> = memory.in_order(tasks.clone()).into();
     let mut work = FuturesUnordered::new();
@@ -87,7 +88,8 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     let (mut others, sweep) = (UnlistedRepos::default(), memory.begin());
     let mut end = |report: RepoReport, task: Task, reports: &mut BTreeMap<Task, RepoReport>| {
         memory.take_note(sweep, &task, &report);
-        if reports.len() >= MOST_QUIET && report.is_quiet() {
+        let is_full = reports.len() >= MOST_QUIET + search_count;
+        if is_full && report.is_quiet() && matches!(task, Task::Review(_)) {
             others.count(report);
         } else {
             reports.insert(task, report);

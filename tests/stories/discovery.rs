@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::hub::{Fault, Gating, Hub, Role, Status};
+use crate::hub::{Fault, Gating, Hub, Quota, Role, Status};
 use crate::logs::Logs;
 use crate::support::{
     HALF_A_MINUTE, ask, doorman_with, error, hub_with, incomplete, invoke, looks, names, staff, sweep,
@@ -144,10 +144,18 @@ async fn endless_search_ends_and_its_repos_are_reviewed_meanwhile() {
     let more = report["more_repos"].as_u64().expect("a number");
     assert_eq!(
         (told, more),
-        (1000, 19_002),
+        (1002, 19_000),
         "20,000 were found, with the one that is named, and two searches failed"
     );
     assert!(error(&report["repos"][0]).contains("name the repos in REPOS"), "{}", report["repos"][0]);
+}
+
+#[tokio::test]
+async fn thousand_repos_of_a_search_are_all_reported() {
+    let hub = hub_with(1000).await;
+    hub.model().quota = Quota::new(2000, Duration::from_secs(300));
+    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
+    assert_eq!((names(&report).len(), &report["more_repos"]), (1000, &Value::Null));
 }
 
 #[tokio::test]
