@@ -1,60 +1,60 @@
-# Every habit of this project. CI runs `just check` and nothing else.
+# The recipes of this project. CI runs `just check` and nothing else.
 
-# What there is.
+# List the recipes.
 default:
     @just --list
 
-# Everything that CI checks; the tests come last.
+# Run everything that CI checks, the tests last.
 check: format lint docs deny replay lambda verify test
 
-# The code is formatted.
+# Check the format of the code.
 format:
     cargo fmt --check
 
-# No lint has anything to say.
+# Check the code with clippy. A warning is an error.
 lint:
     cargo clippy --all-targets -- -D warnings
 
-# The documentation builds without warnings.
+# Build the documentation. A warning is an error.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
-# Licences, sources, banned crates and crates of two versions.
+# Check the dependencies: licences, sources, banned crates, and crates in two versions.
 deny:
-    cargo deny check --hide-inclusion-graph bans licenses sources
+    cargo deny --workspace check --hide-inclusion-graph bans licenses sources
 
-# Known faults of what it is built of, where their database can be reached; not part of `check`.
+# Check the dependencies for known vulnerabilities. Not part of `check`, because it downloads their database.
 advisories:
-    cargo deny check --hide-inclusion-graph advisories
+    cargo deny --workspace check --hide-inclusion-graph advisories
 
-# Sample webhooks, through the real handler, to the stand-in Hub.
+# Send sample webhooks through the real handler to the stand-in Hub.
 replay *arguments:
     cargo run --example replay -- {{ arguments }}
 
-# The function as cargo-lambda builds, serves and invokes it.
+# Build, serve and invoke the function with cargo-lambda.
 lambda:
     scripts/lambda.sh
 
-# Template, secrets, metrics, alarms and documents, against AWS's own tools and moto; the command line on a terminal.
+# Check template, secrets, metrics, alarms and documents with AWS's tools and moto, and the command line on a terminal.
 verify *parts:
     scripts/verify.sh {{ parts }}
 
-# All tests, and a search of all that they print, log and answer for what must never be seen.
+# Run all tests, and search their output for tokens, secrets and e-mail addresses.
 test *arguments:
     python3 scripts/test.py {{ arguments }}
 
-# So many schedules of faults, stops and people, drawn from their numbers; `SCHEDULE=17 just simulate` tells of one alone.
+# Simulate this many random schedules of faults, stops and requests. `SCHEDULE=17 just simulate` replays schedule 17 in detail.
 simulate schedules="100000":
     SCHEDULES={{ schedules }} cargo test --profile simulation --test simulation whatever -- --nocapture
 
-# Breaks the code that decides in hundreds of ways, one at a time, each of which a test has to notice; an hour or more.
+# Run mutation tests: each of hundreds of changes to the deciding code must fail a test. Takes an hour or more.
 mutants *arguments:
     CARGO_PROFILE_DEV_DEBUG=0 cargo mutants {{ arguments }}
 
-# Ours, Python's and a bare function's speed side by side; half an hour, or four minutes with --quick.
+# Compare the speed with a Python function and with an empty one. Takes half an hour, or four minutes with --quick.
 bench *arguments:
     python3 bench/run.py {{ arguments }}
 
-# Events, payloads, answers and policies made up by a machine, for so many seconds each; needs cargo-fuzz.
+# Fuzz the parsers of events, payloads, responses and policies: `just fuzz [SECONDS [TARGET…]]`. Needs cargo-fuzz.
 fuzz *arguments:
     scripts/fuzz.sh {{ arguments }}

@@ -1,4 +1,7 @@
-"""What an owner writes with huggingface_hub: list who waits, then one call each. Argument: how many threads."""
+"""The script that an owner would write with huggingface_hub: list the pending requests, then one call for each.
+
+The argument is the number of threads.
+"""
 
 import json
 import sys
@@ -19,14 +22,14 @@ def decide(request):
 
 
 def handler(event=None, context=None):
-    """The same as a Lambda function."""
+    """Decides all pending requests; also the handler of a Lambda function."""
     threads = int(sys.argv[1]) if len(sys.argv) == 2 and sys.argv[1].isdigit() else 1
-    waiting = api.list_pending_access_requests(REPO)
+    pending = api.list_pending_access_requests(REPO)
     if threads == 1:
-        decided = [decide(request) for request in waiting]
+        decided = [decide(request) for request in pending]
     else:
         with ThreadPoolExecutor(threads) as pool:
-            decided = list(pool.map(decide, waiting))
+            decided = list(pool.map(decide, pending))
     return {"statusCode": 200, "body": str(len(decided))}
 
 

@@ -1,16 +1,16 @@
-//! What `bench/run.py` measures, one mode a process. Each but `hub` reads `HF_ENDPOINT` and prints one line of JSON to
-//! standard error; the log goes to standard output, as in Lambda.
+//! The programs that `bench/run.py` measures, one mode for each. All modes but `hub` and `aws` print one line of JSON to standard
+//! error. All of these but `decide` read `HF_ENDPOINT`. As in Lambda, the log goes to standard output.
 //!
-//! - `hub LATENCY_MS PEOPLE mixed|accept|hold REPOS`: the stand-in Hub with so many people waiting for one repo, and so many
-//!   repos besides; one person waits for each of those if one waits for the first, else nobody; prints its address
-//! - `aws SECRET`: the stand-in for AWS that keeps the Hub's token under a key of a secret, and SECRET as a parameter; prints
-//!   its address and both ARNs
-//! - `review`: one review, with a client that has not connected yet
+//! - `hub LATENCY_MS REQUESTS mixed|accept|hold REPOS`: a stand-in Hub with a repo of this many pending requests, and this many
+//!   other repos. If REQUESTS is 1, each other repo has one request. Otherwise they have none. This mode prints its address.
+//! - `aws SECRET`: a stand-in for AWS that keeps the Hub's token under a key of a secret, and SECRET as a parameter. This mode
+//!   prints its address and both ARNs.
+//! - `review`: one review, including the first connection
 //! - `bound`: the least that any client needs: the pages one after the other, one batch, and one more page
-//! - `sweep`: one sweep over a namespace, with a client that has not connected yet
-//! - `sweep-bound REPOS`: the least that it needs: a page of models and one of datasets, and a call for each repo, 8 at once
-//! - `webhook ROUNDS`: a warm webhook with one person waiting, and the two bare HTTP calls that it takes, both ROUNDS times, each
-//!   time for another repo
+//! - `sweep`: one sweep over a namespace, including the first connection
+//! - `sweep-bound REPOS`: the least that a sweep needs: a page of models, a page of datasets, and a call for each repo, 8 at once
+//! - `webhook ROUNDS`: a warm webhook with one pending request, and the two bare HTTP calls that it needs, for a new repo in each
+//!   round
 //! - `decide ROUNDS`: the decision alone
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::expect_used)]
 
@@ -27,18 +27,18 @@ use aws::Aws;
 use futures_util::stream::{self, StreamExt};
 use hub::{Hub as StandIn, Person, Quota};
 use hub_doorman::config::Config;
-use hub_doorman::handler::Doorman;
+use hub_doorman::handler::Handler;
 use hub_doorman::http;
 use hub_doorman::hub::Hub;
-use hub_doorman::keyring::{Keyring, Source, Sources};
 use hub_doorman::log;
-use hub_doorman::metrics::Metrics;
 use hub_doorman::model::{AccessRequest, Repo, RepoType, User};
 use hub_doorman::plan::Mode;
 use hub_doorman::policy::Policy;
-use hub_doorman::report::{self, Step};
+use hub_doorman::report::audit::{Step, log_decision};
+use hub_doorman::report::metrics::Metrics;
 use hub_doorman::review::review;
-use hub_doorman::secret::Secret;
+use hub_doorman::secrets::Secret;
+use hub_doorman::secrets::{Keyring, Source, Sources};
 use lambda_runtime::tracing::subscriber;
 use lambda_runtime::tracing::subscriber::filter::LevelFilter;
 use lambda_runtime::tracing::subscriber::prelude::*;
@@ -55,38 +55,40 @@ async fn main() {
     let number = |text: &str| text.parse().expect("a number");
     subscriber::registry().with(log::lines()).with(LevelFilter::INFO).init();
     let result = match arguments[..] {
-        ["hub", latency, people, who, repos] => {
-            return serve(number(latency), number(people), who, number(repos)).await;
+        ["hub", latency, requests, verdicts, repos] => {
+            return serve_hub(number(latency), number(requests), verdicts, number(repos)).await;
         }
-        ["aws", secret] => return keep(secret).await,
+        ["aws", secret] => return serve_aws(secret).await,
         ["review"] => run_review().await,
-        ["bound"] => bound().await,
-        ["sweep"] => sweep().await,
-        ["sweep-bound", repos] => sweep_bound(number(repos)).await,
-        ["webhook", rounds] => webhook(number(rounds)).await,
+        ["bound"] => run_bound().await,
+        ["sweep"] => run_sweep().await,
+        ["sweep-bound", repos] => run_sweep_bound(number(repos)).await,
+        ["webhook", rounds] => run_webhooks(number(rounds)).await,
         ["decide", rounds] => decide(number(rounds)),
-        _ => panic!("usage: see the source, or run bench/run.py"),
+        _ => panic!(
+            "unknown mode; run bench/run.py, or give one of hub, aws, review, bound, sweep, sweep-bound, webhook, decide"
+        ),
     };
     eprintln!("{result}");
 }
 
-async fn serve(latency: u64, people: u64, who: &str, repos: u64) {
+async fn serve_hub(latency: u64, requests: u64, verdicts: &str, repos: u64) {
     let hub = StandIn::start().await;
     {
         let mut model = hub.model();
         model.latency = Duration::from_millis(latency);
         model.quota = Quota::new(u32::MAX, Duration::from_secs(300));
         let repo = model.add(REPO);
-        // Each at a time of their own, so that it can be proven where the list ends.
+        // Different times let the doorman prove that a full page without a link is the last one.
         let first = chrono::Utc::now() - chrono::TimeDelta::hours(1);
-        for number in 0..people {
+        for number in 0..requests {
             let asked = first + chrono::TimeDelta::milliseconds(number.try_into().unwrap_or(i64::MAX));
-            repo.ask_at(person(number, who), asked);
+            repo.ask_at(person(number, verdicts), asked);
         }
         for number in 0..repos {
             let repo = model.add(&other_repo(number));
-            if people == 1 {
-                repo.ask_at(person(number, who), first);
+            if requests == 1 {
+                repo.ask_at(person(number, verdicts), first);
             }
         }
         model.keeps_calls = false;
@@ -95,7 +97,7 @@ async fn serve(latency: u64, people: u64, who: &str, repos: u64) {
     std::future::pending::<()>().await;
 }
 
-async fn keep(secret: &str) {
+async fn serve_aws(secret: &str) {
     let aws = Aws::start().await;
     aws.keep(aws::SECRET, &json!({"token": StandIn::TOKEN}).to_string());
     aws.keep(aws::PARAMETER, secret);
@@ -107,10 +109,11 @@ fn other_repo(number: u64) -> String {
     format!("quiet/model{number}")
 }
 
-/// Two of three of a mixed crowd are to be accepted and the third rejected, in no regular order.
-fn person(number: u64, who: &str) -> Person {
+/// A person whom the policy accepts or holds, as `verdicts` says. If it is `mixed`, the policy accepts two thirds and rejects one
+/// third, in no regular order.
+fn person(number: u64, verdicts: &str) -> Person {
     let third = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).is_multiple_of(3);
-    let (domain, country) = match who {
+    let (domain, country) = match verdicts {
         "hold" => ("example.org", "CH"),
         "accept" => ("acme.com", "CH"),
         _ if third => ("example.org", "KP"),
@@ -142,25 +145,27 @@ async fn run_review() -> Value {
     let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);
     let begun = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
-    let mut audit = |step: Step| report::audit(step, policy.fingerprint(), false);
-    let report = review(&repo(), &policy, &hub, Mode::Apply, deadline, &mut audit).await;
+    let mut log = |step: Step| log_decision(step, policy.fingerprint(), false);
+    let report = review(&repo(), &policy, &hub, Mode::Apply, deadline, &mut log).await;
     let seconds = begun.elapsed().as_secs_f64();
     json!({"seconds": seconds, "peak_mb": peak_mb(), "report": report})
 }
 
-/// The most memory that was ever resident, in MB.
+/// The peak of resident memory, in MB.
 fn peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
 }
 
-fn list(repo: &str) -> String {
+/// The URL of the access requests of a repo.
+fn requests_url(repo: &str) -> String {
     format!("{}/api/models/{repo}/user-access-request", endpoint())
 }
 
+/// The URL of the next page, if there is one, and the body.
 async fn get(http: &Client, url: &str) -> (Option<String>, Vec<u8>) {
-    let response: Response = http.get(url).bearer_auth(StandIn::TOKEN).send().await.expect("an answer");
+    let response: Response = http.get(url).bearer_auth(StandIn::TOKEN).send().await.expect("a response");
     assert!(response.status().is_success(), "{url}: {}", response.status());
     let link = response.headers().get("link").and_then(|link| link.to_str().ok());
     let next = link.and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
@@ -170,15 +175,15 @@ async fn get(http: &Client, url: &str) -> (Option<String>, Vec<u8>) {
 async fn post(http: &Client, url: &str, body: &Value) {
     let request = http.post(url).bearer_auth(StandIn::TOKEN);
     let request = request.header("Content-Type", "application/json").body(body.to_string());
-    let response = request.send().await.expect("an answer");
+    let response = request.send().await.expect("a response");
     assert!(response.status().is_success(), "{url}: {}", response.status());
     response.bytes().await.expect("a body");
 }
 
-async fn bound() -> Value {
+async fn run_bound() -> Value {
     let http = http::client().expect("a client");
     let begun = Instant::now();
-    let mut url = format!("{}/pending?limit=1000", list(REPO));
+    let mut url = format!("{}/pending?limit=1000", requests_url(REPO));
     let mut calls = 2;
     let last = loop {
         calls += 1;
@@ -193,14 +198,14 @@ async fn bound() -> Value {
         entries.iter().take(100).map(|entry| json!({"userId": entry["user"]["_id"]})).collect();
     let body = json!({"status": "accepted", "requests": requests});
     let begun = Instant::now();
-    post(&http, &format!("{}/batch", list(REPO)), &body).await;
-    // When everybody has been decided it is an empty page; here it is the smallest that there is.
-    get(&http, &format!("{}/pending?limit=10", list(REPO))).await;
+    post(&http, &format!("{}/batch", requests_url(REPO)), &body).await;
+    // A client would get an empty page, because all requests are decided. Here the smallest page stands for it.
+    get(&http, &format!("{}/pending?limit=10", requests_url(REPO))).await;
     seconds += begun.elapsed().as_secs_f64();
     json!({"seconds": seconds, "calls": calls})
 }
 
-async fn doorman(repos: &str) -> Doorman {
+async fn doorman(repos: &str) -> Handler {
     let endpoint = endpoint();
     let get_variable = |name: &str| match name {
         "HF_ENDPOINT" => Ok(endpoint.clone()),
@@ -211,10 +216,10 @@ async fn doorman(repos: &str) -> Doorman {
         _ => Err(std::env::VarError::NotPresent),
     };
     let config = Config::from_lookup(get_variable).expect("no faults");
-    Doorman::new(config, Metrics::new(std::io::stdout())).await.expect("a client")
+    Handler::new(config, Metrics::new(std::io::stdout())).await.expect("a client")
 }
 
-async fn sweep() -> Value {
+async fn run_sweep() -> Value {
     let doorman = doorman("quiet/*").await;
     let begun = Instant::now();
     let event = lambda_http::request::from_str(r#"{"sweep": true}"#).expect("an event");
@@ -224,7 +229,7 @@ async fn sweep() -> Value {
     json!({"seconds": seconds, "peak_mb": peak_mb(), "status": report["status"], "repos": report["repos"].as_array().map(Vec::len)})
 }
 
-async fn sweep_bound(repos: u64) -> Value {
+async fn run_sweep_bound(repos: u64) -> Value {
     let http = http::client().expect("a client");
     let begun = Instant::now();
     let search = |kind: &str| format!("{}/api/{kind}?author=quiet&gated=true&limit=1000", endpoint());
@@ -238,7 +243,7 @@ async fn sweep_bound(repos: u64) -> Value {
     json!({"seconds": begun.elapsed().as_secs_f64()})
 }
 
-async fn webhook(rounds: u64) -> Value {
+async fn run_webhooks(rounds: u64) -> Value {
     let doorman = doorman("").await;
     let http = http::client().expect("a client");
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -254,11 +259,11 @@ async fn webhook(rounds: u64) -> Value {
         let report: Value = serde_json::from_slice(response.body()).expect("JSON");
         assert_eq!(report["repos"][0]["accepted"], 1, "{report}");
 
-        let list = list(&other_repo(rounds + number));
+        let url = requests_url(&other_repo(rounds + number));
         let accept = json!({"userId": format!("id-user{}", rounds + number), "status": "accepted"});
         let begun = Instant::now();
-        get(&http, &format!("{list}/pending?limit=1000")).await;
-        post(&http, &format!("{list}/handle"), &accept).await;
+        get(&http, &format!("{url}/pending?limit=1000")).await;
+        post(&http, &format!("{url}/handle"), &accept).await;
         bare.push(begun.elapsed());
     }
     json!({"ours_us": median(ours), "bare_us": median(bare)})
@@ -282,7 +287,7 @@ fn decide(rounds: u64) -> Value {
     json!({"decide_us": median(times.collect())})
 }
 
-/// The request of such a person, as it is read from a page.
+/// The request of a [`person`], as the library reads it from a page.
 fn request(number: u64) -> AccessRequest {
     let Person { id, name, fullname, email, pro, verified_orgs, orgs, fields } = person(number, "mixed");
     let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
@@ -302,6 +307,6 @@ fn request(number: u64) -> AccessRequest {
         user,
         requested_at: Some(chrono::Utc::now()),
         fields,
-        doubt: None,
+        unreadable: None,
     }
 }

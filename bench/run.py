@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Builds everything, runs it side by side against the stand-in Hub, and prints tables of ratios.
 
-    python3 bench/run.py           all of it: half an hour, for one thing that is measured takes twenty minutes by itself
-    python3 bench/run.py --quick   without what takes more than a minute by itself
+    python3 bench/run.py           everything; one row alone takes twenty minutes of the half hour
+    python3 bench/run.py --quick   without the measurements that take more than a minute each
 
-Needs cargo and Python with pip; huggingface_hub and awslambdaric go into a virtual environment under target/.
+Needs cargo and Python with pip. huggingface_hub and awslambdaric are installed into a virtual environment in cargo's target
+directory: target/, or CARGO_TARGET_DIR if it is set.
 """
 
 import json
@@ -20,7 +21,9 @@ from pathlib import Path
 from time import perf_counter
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / "target" / "bench-venv"
+# A relative CARGO_TARGET_DIR is relative to the directory in which cargo runs, which is ROOT.
+TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+VENV = TARGET / "bench-venv"
 PYTHON = str(VENV / "bin" / "python")
 TOKEN = "hf_StandInTokenThatMustNeverBeSeen"
 QUICK = "--quick" in sys.argv[1:]
@@ -31,7 +34,7 @@ def run(*command, **options):
 
 
 def build():
-    """The function as it is deployed, and the programs of this benchmark; their paths by name."""
+    """Builds the function as it is deployed, and the programs of this benchmark. Returns their paths by name."""
     run("cargo", "build", "--release", "--bin", "hub-doorman")
     output = run("cargo", "build", "--release", "--benches", "--message-format=json", stdout=subprocess.PIPE).stdout
     built = [json.loads(line) for line in output.splitlines()]
@@ -39,12 +42,12 @@ def build():
     if not Path(PYTHON).exists():
         run(sys.executable, "-m", "venv", str(VENV))
     run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "huggingface_hub", "awslambdaric")
-    return {**programs, "ours": str(ROOT / "target" / "release" / "hub-doorman")}
+    return {**programs, "ours": str(TARGET / "release" / "hub-doorman")}
 
 
 @contextmanager
 def serve(*arguments):
-    """What a stand-in prints that runs in a process of its own."""
+    """Runs a stand-in in a process of its own. Yields the line that it prints."""
     process = subprocess.Popen([PROGRAMS["main"], *arguments], stdout=subprocess.PIPE, text=True)
     try:
         yield process.stdout.readline().strip()
@@ -54,14 +57,14 @@ def serve(*arguments):
 
 
 @contextmanager
-def stand_in(latency, people, who, repos=0):
-    """The environment of a client of a stand-in Hub."""
-    with serve("hub", str(latency), str(people), who, str(repos)) as address:
+def stand_in(latency, requests, verdicts, repos=0):
+    """Runs a stand-in Hub. Yields the environment for its clients."""
+    with serve("hub", str(latency), str(requests), verdicts, str(repos)) as address:
         yield {**os.environ, "HF_ENDPOINT": address, "HF_TOKEN": TOKEN}
 
 
 def measure(command, environment):
-    """What a program says of itself in the last line of its standard error, and the processor's time that it took."""
+    """Returns the JSON in the last line of a program's standard error, with the seconds of processor time as `cpu`."""
     process = subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -87,51 +90,49 @@ def backlog():
     }
     rows = []
     for latency in (110, 0):
-        for people in (1, 100, 1_000, 10_000):
-            rounds = 5 if people * latency < 200_000 else 3
+        for pending in (1, 100, 1_000, 10_000):
+            rounds = 5 if pending * latency < 200_000 else 3
             seconds = {name: [] for name in ("bound", *clients)}
-            for turn in range(rounds):
+            for number in range(rounds):
                 for name, command in {"bound": [PROGRAMS["main"], "bound"], **clients}.items():
-                    # Python's share of a round is long enough to tell by itself.
-                    expected = people * latency / 1000 / (8 if "8" in name else 1)
-                    if "huggingface" in name and (expected > 10 and turn > 0 or expected > 60 and QUICK):
+                    # A run of Python that takes longer than 10 s is precise enough without a repetition.
+                    expected = pending * latency / 1000 / (8 if "8" in name else 1)
+                    if "huggingface" in name and (expected > 10 and number > 0 or expected > 60 and QUICK):
                         continue
-                    with stand_in(latency, people, "mixed") as environment:
+                    with stand_in(latency, pending, "mixed") as environment:
                         result = measure(command, environment)
                         seconds[name].append(result["seconds"])
                     if name == "Hub Doorman":
                         report = result["report"]
-                        assert report["complete"] and report["listed"] == people, report
+                        assert report["complete"] and report["listed"] == pending, report
             medians = {name: statistics.median(times) for name, times in seconds.items() if times}
             ratio = lambda name: f"{medians[name] / medians['bound']:,.2f}" if name in medians else "not run"
-            rows.append([f"{latency} ms", f"{people:,}", f"{medians['bound'] * 1000:,.0f} ms", str(report["calls"]), *map(ratio, clients)])
+            rows.append([f"{latency} ms", f"{pending:,}", f"{medians['bound'] * 1000:,.0f} ms", str(report["calls"]), *map(ratio, clients)])
     table("Time to decide everybody, as a multiple of the bound", ["a call", "pending", "bound", "our calls", *clients], rows)
 
 
 def sweep():
     rows = []
-    for latency in (110, 0):
-        for repos in (1, 50, 200, 1_000):
-            seconds = {"bound": [], "sweep": []}
-            for _ in range(5):
-                with stand_in(latency, 0, "hold", repos) as environment:
-                    seconds["bound"].append(measure([PROGRAMS["main"], "sweep-bound", str(repos)], environment)["seconds"])
-                    result = measure([PROGRAMS["main"], "sweep"], environment)
-                    seconds["sweep"].append(result["seconds"])
-                assert result["status"] == "reviewed" and result["repos"] == repos, result
-            bound, swept = (statistics.median(times) for times in seconds.values())
-            rows.append([f"{latency} ms", f"{repos:,}", f"{bound * 1000:,.0f} ms", f"{swept / bound:.2f}", f"{result['peak_mb']:.0f} MB"])
+    for repos in (1, 50, 200, 1_000):
+        bounds, sweeps = [], []
+        for _ in range(5):
+            with stand_in(110, 0, "hold", repos) as environment:
+                bounds.append(measure([PROGRAMS["main"], "sweep-bound", str(repos)], environment)["seconds"])
+                result = measure([PROGRAMS["main"], "sweep"], environment)
+                sweeps.append(result["seconds"])
+            assert result["status"] == "reviewed" and result["repos"] == repos, result
+        bound, swept = statistics.median(bounds), statistics.median(sweeps)
+        rows.append(["110 ms", f"{repos:,}", f"{bound * 1000:,.0f} ms", f"{swept / bound:.2f}", f"{result['peak_mb']:.0f} MB"])
     table("A sweep over a namespace in which nobody waits, as a multiple of the bound", ["a call", "repos", "bound", "Hub Doorman", "peak"], rows)
 
 
 def memory_and_processor():
-    rows = []
-    for people in (1_000, 100_000, 1_000_000):
-        for who in ("accept", "hold"):
-            with stand_in(0, people, who) as environment:
-                result = measure([PROGRAMS["main"], "review"], environment)
-            assert result["report"]["complete"] and result["report"]["listed"] == people, result
-            rows.append([f"{people:,}", f"all {who}", f"{result['peak_mb']:.0f} MB", f"{result['cpu'] / people * 1e6:.1f} µs"])
+    rows, pending = [], 1_000_000
+    for verdict in ("accept", "hold"):
+        with stand_in(0, pending, verdict) as environment:
+            result = measure([PROGRAMS["main"], "review"], environment)
+        assert result["report"]["complete"] and result["report"]["listed"] == pending, result
+        rows.append([f"{pending:,}", f"all {verdict}", f"{result['peak_mb']:.0f} MB", f"{result['cpu'] / pending * 1e6:.1f} µs"])
     table("Peak memory, and the processor's time a request (all of it: start, network, reading, deciding, writing, logging)", ["pending", "verdicts", "peak", "processor"], rows)
     result = measure([PROGRAMS["main"], "decide", "200"], os.environ)
     print(f"\nThe decision alone, four rules: {result['decide_us']:.1f} µs")
@@ -147,7 +148,7 @@ def warm_webhook():
 
 
 def comparison():
-    """Above 4.5 the difference is hardly chance, as dudect has it; how large it is stands beside it."""
+    """dudect takes an absolute t above 4.5 for a real difference. Its size in nanoseconds is beside it."""
     result = measure([PROGRAMS["secret"]], os.environ)
     rows = [
         [ours["kind"], f"{ours['t']:.1f}", f"{ours['ns']:+.2f} ns", f"{naive['t']:.1f}", f"{naive['ns']:+.2f} ns"]
@@ -158,7 +159,7 @@ def comparison():
 
 
 def event(secret):
-    """A webhook as a Function URL hands it over."""
+    """The event of a Function URL for a webhook with this secret."""
     sample = json.loads((ROOT / "events" / "discussion-opened.json").read_text())
     sample["headers"]["x-webhook-secret"] = secret
     payload = {"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": "acme/model"}}
@@ -167,8 +168,11 @@ def event(secret):
 
 
 def start(command, environment, body):
-    """Seconds from spawn to the first call for an event, and to the first answer; and the memory that is resident when it
-    calls for an event, in MB."""
+    """Runs a function with a Runtime API that hands it one event.
+
+    Returns the seconds from its start to the request for the event and to the response, and the resident memory in MB at the
+    time of that request.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener, selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         api = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -176,7 +180,7 @@ def start(command, environment, body):
         process = subprocess.Popen(
             command, env={**environment, "AWS_LAMBDA_RUNTIME_API": api}, cwd=ROOT / "bench", stdout=subprocess.DEVNULL
         )
-        called = None
+        requested = None
         received = {}
         while True:
             for key, _ in selector.select():
@@ -192,8 +196,8 @@ def start(command, environment, body):
                     selector.unregister(connection)
                     continue
                 received[connection] += data
-                if b"/invocation/next" in received[connection] and called is None:
-                    called = now - begun
+                if b"/invocation/next" in received[connection] and requested is None:
+                    requested = now - begun
                     status = Path(f"/proc/{process.pid}/status").read_text()
                     resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
                     received[connection] = b""
@@ -204,12 +208,12 @@ def start(command, environment, body):
                     )
                     connection.sendall(head.encode() + body)
                 elif b"/response" in received[connection]:
-                    answered = now - begun
+                    responded = now - begun
                     process.kill()
                     process.wait()
                     for open_connection in received:
                         open_connection.close()
-                    return called, answered, resident
+                    return requested, responded, resident
 
 
 def cold_start():
@@ -231,24 +235,24 @@ def cold_start():
             "Python, huggingface_hub": ([PYTHON, "-m", "awslambdaric", "client.handler"], {}),
         }
         results = {name: [] for name in functions}
-        back = json.dumps({"userId": "id-user0", "status": "pending"}).encode()
+        back_to_pending = json.dumps({"userId": "id-user0", "status": "pending"}).encode()
         handle = f"{environment['HF_ENDPOINT']}/api/models/acme/model/user-access-request/handle"
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         for _ in range(31):
             for name, (command, variables) in functions.items():
                 results[name].append(start(command, {**environment, **lambda_variables, **variables}, event(secret)))
                 if name != "bare lambda_http":
-                    # Fails if that was not the answer of somebody who let them in.
-                    urllib.request.urlopen(urllib.request.Request(handle, back, headers)).close()
+                    # Puts the request back to pending for the next function. Fails if this one has not accepted it.
+                    urllib.request.urlopen(urllib.request.Request(handle, back_to_pending, headers)).close()
     medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
-    called, answered, resident = medians["bare lambda_http"]
+    requested, responded, _ = medians["bare lambda_http"]
     rows = [
-        [name, f"{m[0] * 1000:.1f} ms", f"{m[0] / called:.2f}", f"{m[1] * 1000:.1f} ms", f"{m[1] / answered:.2f}", f"{m[2]:.1f} MB"]
+        [name, f"{m[0] * 1000:.1f} ms", f"{m[0] / requested:.2f}", f"{m[1] * 1000:.1f} ms", f"{m[1] / responded:.2f}", f"{m[2]:.1f} MB"]
         for name, m in medians.items()
     ]
     table(
-        "Cold start (the bare function answers without doing anything)",
-        ["", "start to first event", "ratio", "start to first answer", "ratio", "resident"],
+        "Cold start (the bare function responds without doing anything)",
+        ["", "start to first event", "ratio", "start to first response", "ratio", "resident"],
         rows,
     )
 

@@ -1,25 +1,25 @@
-//! Whether the time that it takes to compare a webhook's secret tells anything of it: the statistics of dudect (Reparaz,
-//! Balasch and Verbauwhede, 2016) over comparisons of several kinds in random order, for ours, and for `==` to see that they
-//! would show it. Prints one line of JSON to standard error; run by `bench/run.py`.
+//! Whether the time of comparing a webhook's secret reveals anything about the secret. Uses the statistics of dudect (Reparaz,
+//! Balasch and Verbauwhede, 2016) over comparisons of several kinds in random order. The same is done with `==`, to see that the
+//! statistics would find a leak. Prints one line of JSON to standard error; `bench/run.py` runs it.
 #![allow(clippy::print_stderr, clippy::expect_used)]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use hub_doorman::secret::{Secret, WebhookSecrets};
+use hub_doorman::secrets::{Secret, WebhookSecrets};
 use serde_json::{Value, json};
 
 /// Measurements of each kind.
 const ROUNDS: usize = 200_000;
 
-/// A comparison is shorter than the clock's ticks, so that a measurement is of several.
-const REPEATED: u32 = 8;
+/// Comparisons in a measurement. A single one is shorter than a tick of the clock.
+const REPETITIONS: u32 = 8;
 
 const SECRET: &str = "a webhook secret of sixty-four characters, which is a usual one.";
 
-/// The share of the fastest that is looked at, for what takes long was interrupted.
-const KEPT: f64 = 0.9;
+/// The share of the fastest measurements that is used. Slower ones were probably interrupted.
+const FASTEST: f64 = 0.9;
 
 fn main() {
     let texts = [SECRET, &SECRET[..32]];
@@ -29,7 +29,7 @@ fn main() {
     eprintln!("{}", json!({"ours": ours, "naive": naive}));
 }
 
-/// Which secret there is, and what is shown; by what is said of it.
+/// The kinds of comparison: a description, which of the two secrets is known, and what is shown.
 fn kinds() -> [(&'static str, usize, Vec<u8>); 7] {
     let right = SECRET.as_bytes();
     let changed = |place: usize| {
@@ -39,13 +39,13 @@ fn kinds() -> [(&'static str, usize, Vec<u8>); 7] {
     };
     [
         ("no byte right", 0, right.iter().map(|byte| byte ^ 1).collect()),
-        // The same again: between two that are alike there is nothing to be seen but noise.
+        // Equal to the first kind, so the difference shows the noise.
         ("no byte right, again", 0, right.iter().map(|byte| byte ^ 1).collect()),
         ("only the first byte wrong", 0, changed(0)),
         ("only the last byte wrong", 0, changed(right.len() - 1)),
         ("right", 0, right.to_vec()),
         ("no byte right, of a secret half as long", 1, right.iter().map(|byte| byte ^ 1).collect()),
-        // Who shows it knows its length anyway.
+        // Whether the length is wrong may be seen: the sender knows the length of what it shows.
         ("one byte less shown", 0, right[..right.len() - 1].to_vec()),
     ]
 }
@@ -59,23 +59,23 @@ fn measure(compare: impl Fn(usize, &[u8]) -> bool) -> Vec<Value> {
     for _ in 0..ROUNDS {
         random.shuffle(&mut order);
         for kind in &order {
-            // All from the same place in memory.
+            // All kinds are copied to the same place in memory.
             let mut shown = [0; 64];
             let (_, secret, text) = &kinds[*kind];
             shown[..text.len()].copy_from_slice(text);
             let shown = &black_box(shown)[..text.len()];
             let begun = Instant::now();
-            for _ in 0..REPEATED {
+            for _ in 0..REPETITIONS {
                 black_box(compare(*secret, black_box(shown)));
             }
-            times[*kind].push(begun.elapsed().as_nanos() as f64 / f64::from(REPEATED));
+            times[*kind].push(begun.elapsed().as_nanos() as f64 / f64::from(REPETITIONS));
         }
     }
-    // The same bound for all, or what is cut off would differ.
+    // All kinds have the same bound, so that the cut does not favour one of them.
     let mut all: Vec<f64> = times.concat();
     all.sort_by(f64::total_cmp);
-    let longest = all[(all.len() as f64 * KEPT) as usize];
-    let kept: Vec<(f64, f64, f64)> = times.iter().map(|times| moments(times, longest)).collect();
+    let max_time = all[(all.len() as f64 * FASTEST) as usize];
+    let kept: Vec<(f64, f64, f64)> = times.iter().map(|times| moments(times, max_time)).collect();
     let (mean, variance, count) = kept[0];
     let others = kinds.iter().zip(&kept).skip(1);
     let against_the_first = others.map(|((name, ..), (m, v, n))| {
@@ -84,9 +84,9 @@ fn measure(compare: impl Fn(usize, &[u8]) -> bool) -> Vec<Value> {
     against_the_first.collect()
 }
 
-/// Mean, variance and count of those that took no longer than this.
-fn moments(times: &[f64], longest: f64) -> (f64, f64, f64) {
-    let times = || times.iter().copied().filter(|time| *time <= longest);
+/// Mean, variance and count of the times up to this bound.
+fn moments(times: &[f64], max_time: f64) -> (f64, f64, f64) {
+    let times = || times.iter().copied().filter(|time| *time <= max_time);
     let count = times().count() as f64;
     let mean = times().sum::<f64>() / count;
     let variance = times().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0);

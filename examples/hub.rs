@@ -1,12 +1,12 @@
-//! The stand-in Hub by itself, with the people of the harness waiting, for tools that need a Hub to talk to.
+//! The stand-in Hub alone, with pending requests, for tools that need a Hub.
 //!
 //! ```text
-//! cargo run --example hub                     the dozen of the harness
-//! cargo run --example hub -- --crowd 300      a crowd of that many, as in life
+//! cargo run --example hub                     the twelve people of the example `replay`
+//! cargo run --example hub -- --crowd 300      this many people, with varied names and answers
 //! ```
 //!
-//! Prints the environment of a doorman that works with it and with the sample events, as a file for `cargo lambda watch
-//! --env-file`, and serves until it is stopped.
+//! Prints the environment variables of a doorman for this Hub and the sample events, as a file for `cargo lambda watch
+//! --env-file`. Serves until it is stopped.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "replay/crowd.rs"]
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
     println!("HF_TOKEN={}", Hub::TOKEN);
     println!("REPOS=acme/*");
     println!("WEBHOOK_SECRET=sample-webhook-secret");
-    // In backquotes, or cargo-lambda takes the quotes of the JSON for its own.
+    // Without backquotes, cargo-lambda would take the quotes of the JSON as its own.
     println!("APPROVAL_POLICY=`{}`", include_str!("policy.json").lines().collect::<String>());
     std::future::pending().await
 }

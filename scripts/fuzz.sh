@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# fuzz.sh [SECONDS [TARGET…]]: lets cargo-fuzz look for events, payloads, answers of the Hub and policies that the doorman does not
-# withstand, for so many seconds a target (600 if nothing is said). Ends with the first finding, which is kept in
-# fuzz/artifacts. What is found worth trying again is kept in fuzz/corpus, and the next run begins there.
-# Needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler; the stable compiler will do.
+# Fuzzes the parsers of events, payloads, responses of the Hub, and policies with cargo-fuzz.
+#
+#     scripts/fuzz.sh [SECONDS [TARGET…]]
+#
+# Each target runs for SECONDS (600 by default). The run ends at the first crash, whose input is kept in fuzz/artifacts. Inputs that
+# reach new code are kept in fuzz/corpus, where the next run begins.
+# The script needs cargo-fuzz (cargo install cargo-fuzz), a C++ compiler and a Rust compiler. A stable compiler is enough.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,12 +14,12 @@ shift $(($# > 0))
 [ $# -gt 0 ] || set -- event webhook hub_answers policy
 
 command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
-command -v "${CXX:-c++}" >/dev/null || { echo "a C++ compiler is missing, of which libFuzzer is made" >&2; exit 1; }
+command -v "${CXX:-c++}" >/dev/null || { echo "a C++ compiler is missing, and libFuzzer needs one: install one, such as g++, or set CXX" >&2; exit 1; }
 
-# cargo-fuzz asks for options that only a nightly compiler takes, unless it is told that this is meant.
+# cargo-fuzz uses options that a stable compiler refuses without this variable.
 export RUSTC_BOOTSTRAP=1
 
-# seed TARGET FILE…: puts files into the corpus of a target.
+# seed TARGET FILE…: copies files into the corpus of a target.
 seed() {
     mkdir -p "fuzz/corpus/$1"
     for file in "${@:2}"; do cp "$file" "fuzz/corpus/$1/seed-$(basename "$file")"; done
@@ -26,7 +29,7 @@ seed webhook events/*.json fuzz/seeds/webhook/*
 seed hub_answers fuzz/seeds/hub_answers/*
 seed policy examples/policy.json $(ls examples/policies/*.json | grep -v cases) fuzz/seeds/policy/*
 
-# No sanitizer: nothing of ours is unsafe, and without one the stack is that of the function.
+# The targets are built without a sanitizer, because the project has no unsafe code. The stack is then as large as in the function.
 for target in "$@"; do
     cargo fuzz build --sanitizer none "$target"
 done

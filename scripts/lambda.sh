@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Shows the function as cargo-lambda builds, serves and invokes it, against a stand-in for the Hub, and checks each answer.
-# Needs cargo-lambda (pip install cargo-lambda), Python and curl; nothing of it leaves this machine.
+# Builds, serves and invokes the function with cargo-lambda, against the stand-in Hub, and checks each response.
+# The script needs cargo-lambda (pip install cargo-lambda), Python and curl. It makes no calls to other machines.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
 
-# One that nobody listens at: what answered there would be checked in place of the function.
+# The port has to be free: if another server listened there, its responses would be checked instead of the function's.
 port=$(python3 -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])')
 work=$(mktemp -d)
 finish() {
@@ -12,7 +13,7 @@ finish() {
     kill ${watch:-} ${hub:-} 2>/dev/null || true
     wait 2>/dev/null || true
     if [ "$status" != 0 ]; then
-        echo "FAILED. What was logged:" >&2
+        echo "FAILED. The end of the logs:" >&2
         tail -n 40 "$work"/*.log >&2
     fi
     rm -rf "$work"
@@ -21,7 +22,7 @@ trap finish EXIT
 
 say() { printf '\n== %s\n' "$*"; }
 
-# until_ready WHAT PID COMMAND…: waits until the command succeeds, but no longer than the process lives, or a minute.
+# until_ready WHAT PID COMMAND…: waits until the command succeeds. Fails if the process ends, or after a minute.
 until_ready() {
     what=$1 pid=$2
     shift 2
@@ -34,7 +35,7 @@ until_ready() {
     exit 1
 }
 
-# expect WHAT TEXT ANSWER
+# expect WHAT TEXT RESPONSE: checks that the response contains the text.
 expect() {
     case $3 in
         *"$2"*) echo "ok: $1: $3" ;;
@@ -43,23 +44,23 @@ expect() {
 }
 
 say "cargo lambda build --release"
-# With the compiler of this machine, and so for it; without --compiler cargo it is built with zig for Amazon Linux.
+# `--compiler cargo` builds for this machine, with its own compiler. By default, cargo-lambda builds with zig for Amazon Linux.
 cargo lambda build --release --compiler cargo --bin hub-doorman
-artifact="${CARGO_TARGET_DIR:-target}/lambda/hub-doorman/bootstrap"
+artifact="$target/lambda/hub-doorman/bootstrap"
 echo "$artifact: $(wc -c <"$artifact") bytes"
 
-say "cargo lambda watch, before a stand-in Hub"
+say "cargo lambda watch, with the stand-in Hub"
 cargo build --example hub
-"${CARGO_TARGET_DIR:-target}/debug/examples/hub" >"$work/local.env" 2>"$work/hub.log" &
+"$target/debug/examples/hub" >"$work/local.env" 2>"$work/hub.log" &
 hub=$!
 until_ready "the stand-in Hub" "$hub" grep -q '^APPROVAL_POLICY' "$work/local.env"
 cargo lambda watch --ignore-changes --env-file "$work/local.env" --invoke-port "$port" >"$work/watch.log" 2>&1 &
 watch=$!
 url="http://127.0.0.1:$port/lambda-url/hub-doorman/"
-# Not curl: whatever is asked of it, it waits for a function to answer.
+# This only connects, because a request would wait until a function responds.
 until_ready "cargo lambda watch" "$watch" bash -c "</dev/tcp/127.0.0.1/$port"
 
-say "curl, with a payload as the Hub sends it"
+say "curl, with a payload in the Hub's format"
 payload='{"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": "acme/gated-model"}}'
 post() { curl --silent --show-error --max-time 300 --write-out ' %{http_code}' --data "$payload" "$@" "$url"; }
 expect "with the secret" '"accepted":2' "$(post --header "X-Webhook-Secret: sample-webhook-secret")"
@@ -69,8 +70,8 @@ expect "without a secret" ' 401' "$(post)"
 say "scripts/smoke.sh, with the right secret and with a wrong one"
 scripts/smoke.sh "$url" - <<<"sample-webhook-secret"
 code=0
-seen=$(scripts/smoke.sh "$url" - <<<"guess" 2>&1) || code=$?
-expect "with a wrong one" "exit 1: not ok: with the secret: 401: the secret is wrong" "exit $code: $seen"
+output=$(scripts/smoke.sh "$url" - <<<"guess" 2>&1) || code=$?
+expect "with a wrong secret" "exit 1: not ok: with the secret: 401: the secret is wrong" "exit $code: $output"
 
 say "cargo lambda invoke, with every sample event"
 for event in events/*.json; do

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs all tests, and searches everything that is printed, logged and answered in them for what must never be there: tokens,
-webhook secrets and e-mail addresses. Arguments are cargo's.
+"""Runs all tests of both packages, and searches their output for tokens, webhook secrets and e-mail addresses.
 
-The tests keep what they capture themselves, and whom and what they have seeded, in the directory that `KEEP_OUTPUT` names.
+The output is all that the tests print, and the logs and responses that they capture. They append the latter to files in the
+directory that `KEEP_OUTPUT` names, together with the secrets and addresses to search for. Arguments are passed to `cargo test`.
 """
 
 import hashlib
@@ -14,18 +14,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "test-output"
+KEPT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "test-output"
 
-# Whoever it is: no address has any business there.
+# Any address is a leak, also one that no test has seeded.
 ADDRESS = re.compile(rb"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
-# Below this a seed may be part of anything, as `x` is.
-SHORTEST = 8
+# A shorter seed may be part of any text.
+MIN_SEED_BYTES = 8
 
 
 def main(arguments):
     shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir(parents=True)
-    print("What the tests print, log and answer is kept, and searched at the end.", flush=True)
+    print("The output of the tests is kept, and searched for secrets at the end.", flush=True)
     failed = run(arguments)
     leaks, is_too_little = search()
     for leak in leaks[:20]:
@@ -33,15 +33,15 @@ def main(arguments):
     if failed:
         sys.exit(failed)
     if leaks:
-        sys.exit(f"not ok: {len(leaks)} lines of what the tests have printed hold what must never be seen")
+        sys.exit(f"not ok: {len(leaks)} lines of what the tests have printed hold a secret or an address")
     if is_too_little:
-        print("nothing was kept, so nothing was searched", file=sys.stderr)
-        # Whoever asks for some of the tests may have asked for those that keep nothing.
+        print("too little output was kept to search", file=sys.stderr)
+        # With arguments, only tests that keep nothing may have run.
         sys.exit(0 if arguments else 1)
 
 
 def run(arguments):
-    """Cargo's exit code; what it prints is shown and kept."""
+    """Runs cargo, shows and keeps its output, and returns its exit code."""
     command = ["cargo", "test", *arguments]
     environment = os.environ | {"KEEP_OUTPUT": str(KEPT), "RUST_TEST_NOCAPTURE": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -54,10 +54,10 @@ def run(arguments):
 
 
 def search():
-    """The lines that hold what must never be there, and whether too little was kept for that to mean anything."""
+    """Returns the lines with secrets or addresses, and whether too little was kept for the search to prove anything."""
     seeds = set((KEPT / "seeded").read_bytes().splitlines()) if (KEPT / "seeded").exists() else set()
-    # Of addresses only those that do not look like one have to be searched for by themselves.
-    exact = sorted(seed for seed in seeds if len(seed) >= SHORTEST and not seed.startswith(b"arn:") and not ADDRESS.fullmatch(seed))
+    # A seed that `ADDRESS` matches needs no search of its own.
+    exact = sorted(seed for seed in seeds if len(seed) >= MIN_SEED_BYTES and not seed.startswith(b"arn:") and not ADDRESS.fullmatch(seed))
     sought = [ADDRESS, *([re.compile(b"|".join(map(re.escape, exact)))] if exact else [])]
     leaks, lines = [], 0
     for name in ("console", "output"):
@@ -73,7 +73,7 @@ def search():
 
 
 def without_secrets(line, sought):
-    """The line as it may be shown, with a hash instead of what leaked, so that one leak is told from another."""
+    """Returns the line with a hash in place of each secret, so that different leaks can be distinguished."""
     for pattern in sought:
         line = pattern.sub(lambda found: b"[" + hashlib.sha256(found[0]).hexdigest()[:8].encode() + b"]", line)
     return line.decode(errors="replace").strip()[:300]

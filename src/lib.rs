@@ -1,16 +1,41 @@
-//! A doorman for gated repos on the Hugging Face Hub: an AWS Lambda function that looks at who is waiting, applies the
-//! owner's policy, and lets them in, turns them away, or leaves them to a person.
+//! Hub Doorman decides access requests to gated repos on the Hugging Face Hub. It reads the pending requests of a repo,
+//! applies the owner's policy, and accepts, rejects, resets or holds each request. This library is used by an AWS Lambda
+//! function (`main.rs`) and by the command line `doorman`.
 //!
 //! ```text
-//!  Lambda event ──handler──▶ webhook ───────────▶ Repo ──review──▶ RepoReport ──handler──▶ response
-//!                            schedule ──sweep──▶ Repos     │
-//!                              pages of AccessRequest ─policy─▶ Decision ─batches─▶ Outcome
-//!                              (hub)                                       (hub)
+//!  event ──trigger──▶ Trigger ──handler──▶ repos ──sweep, review──▶ Report ──▶ response, log, metrics
+//!    webhook                                  │
+//!    schedule        pages of AccessRequest ──policy──▶ Decision ──apply, in batches──▶ Outcome
+//!    order                 (hub::read)                              (hub::write)
 //! ```
 //!
-//! It keeps no state: the list of pending requests on the Hub is the queue, and repeating a run is harmless.
+//! All state is on the Hub. The list of pending requests is the queue: each run reads it, decides, and writes. A request that
+//! a run leaves undone is still pending for the next run, so repeating a run is harmless.
 //!
-//! The heart of it is pure:
+//! # Modules
+//!
+//! A module uses only modules below it in this table.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`handler`] | takes a Lambda event and returns a response: `handler/webhook.rs` for a webhook, `handler/sweep.rs` for other events |
+//! | [`config`] | reads every environment variable, and reports all faults at once |
+//! | [`sweep`] | reviews many repos in a fair order |
+//! | [`review`] | reviews one repo: reads the list, decides, and writes, until nothing is left to do |
+//! | [`plan`] | holds the decisions that a person has agreed to, and says whether a run writes |
+//! | [`report`] | counts what a run did; writes the log lines and the metrics of a run |
+//! | [`trigger`] | turns an event into the repos to review; `trigger/webhook.rs` checks the webhook's secret |
+//! | [`hub`] | calls the Hub's API: `hub/read.rs` reads lists, `hub/write.rs` writes batches, `hub/limit/headers.rs` reads the rate limit |
+//! | [`policy`] | decides a request, without I/O: `policy/compile.rs` compiles a rule, `policy/check.rs` checks it |
+//! | [`secrets`] | keeps the token and the webhook's secrets, and reads them again after a rotation |
+//! | [`model`] | plain data: repos, requests, verdicts, decisions, outcomes |
+//!
+//! Two small modules are at the bottom: [`http`] makes the HTTP client and says how calls are retried, and [`log`] sets up
+//! the log.
+//!
+//! # Example
+//!
+//! The policy is pure, so it can be tried without a Hub:
 //!
 //! ```
 //! use hub_doorman::model::{AccessRequest, Repo, RepoType, Verdict};
@@ -22,7 +47,7 @@
 //! let repo = Repo::new(RepoType::Model, "acme/gated-model").expect("a name within the Hub's grammar");
 //! let mut request = AccessRequest::default();
 //!
-//! // Nothing is known about this person, so a human has to look.
+//! // This request has no e-mail address. The rule needs it, so the request is held for a person to decide.
 //! let decision = policy.decide(&request, &repo, chrono::Utc::now());
 //! assert_eq!(decision.verdict, Verdict::Hold);
 //! assert_eq!(decision.grounds.to_string(), "rule `staff` could not be evaluated: the request has no `domain`: its e-mail address is not shared with the owner of the repo");
@@ -36,18 +61,14 @@ pub mod config;
 pub mod handler;
 pub mod http;
 pub mod hub;
-pub mod keyring;
 pub mod log;
-pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod policy;
 #[cfg(test)]
 mod properties;
 pub mod report;
-pub mod retry;
 pub mod review;
-pub mod schedule;
-pub mod secret;
+pub mod secrets;
 pub mod sweep;
-pub mod webhook;
+pub mod trigger;

@@ -1,19 +1,19 @@
-//! The Lambda binary: logging, configuration, one client, run.
+//! The Lambda function: it sets up the log, reads the configuration, makes one [`Handler`], and answers events with it.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use hub_doorman::config::{Config, ConfigError};
-use hub_doorman::handler::{Doorman, report_init_error};
+use hub_doorman::handler::{Handler, report_init_error};
 use hub_doorman::log;
-use hub_doorman::metrics::Metrics;
+use hub_doorman::report::metrics::Metrics;
 use lambda_runtime::tracing::error;
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Error> {
     log::start(&std::env::var("RUST_LOG").unwrap_or_default(), std::io::stdout);
-    // Where, and not what: a message may hold what a requester wrote.
+    // Only the place is logged: the message of a panic may contain text from a request.
     std::panic::set_hook(Box::new(|panic| {
         error!(location = panic.location().map(ToString::to_string), "panicked");
     }));
@@ -32,7 +32,7 @@ async fn main() -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start() -> Result<Doorman, ConfigError> {
+async fn start() -> Result<Handler, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name))?;
-    Doorman::new(config, Metrics::new(std::io::stdout())).await
+    Handler::new(config, Metrics::new(std::io::stdout())).await
 }

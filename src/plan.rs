@@ -1,5 +1,5 @@
-//! What a person agrees to: the decisions of a plan, each about one request as it was shown. After that, only the same decision
-//! about the same request is carried out, and nothing else.
+//! A plan: the decisions that were shown to a person, each about one request. If the person agrees, only these decisions are
+//! written, and only about unchanged requests.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{AccessRequest, Decision, Repo, User};
 
-/// Decisions that change the status of a request; those that hold it are not included. Two plans are equal if they decide the
+/// Decisions that change the status of a request. Decisions to hold are not included. Two plans are equal if they decide the
 /// same about the same requests, even at different times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan(HashSet<[u8; 32]>);
@@ -22,12 +22,12 @@ pub enum Mode<'a> {
     DryRun,
     /// Reports them, writes nothing, and adds them to a plan.
     Plan(&'a Mutex<Plan>),
-    /// Writes only those that are in a plan to which a person has agreed.
+    /// Writes only the decisions of a plan to which a person has agreed.
     Agreed(&'a Plan),
 }
 
 impl Mode<'_> {
-    /// [`Mode::DryRun`] or [`Mode::Apply`].
+    /// [`Mode::DryRun`] if `dry_run`, otherwise [`Mode::Apply`].
     #[must_use]
     pub fn of(dry_run: bool) -> Self {
         if dry_run { Self::DryRun } else { Self::Apply }
@@ -46,28 +46,28 @@ impl Plan {
         self.0.insert(digest(repo, request, decision));
     }
 
-    /// Whether the plan has this decision: about the same request with the same answers, with the same verdict and reason.
+    /// Whether the plan contains this decision: the same verdict and reason, about the same request with the same answers.
     #[must_use]
     pub fn contains(&self, repo: &Repo, request: &AccessRequest, decision: &Decision) -> bool {
         self.0.contains(&digest(repo, request, decision))
     }
 
-    /// Whether it has no decisions.
+    /// Whether the plan has no decisions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A digest that is equal only for the same decision about the same request. The hash is cryptographic because requesters write
-/// the answers and could look for collisions.
+/// A digest that is equal only for the same decision about the same request. The hash is cryptographic because requesters
+/// write the answers and could look for collisions.
 fn digest(repo: &Repo, request: &AccessRequest, decision: &Decision) -> [u8; 32] {
-    let AccessRequest { request_id, user, requested_at, fields, doubt } = request;
+    let AccessRequest { request_id, user, requested_at, fields, unreadable } = request;
     let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
     let Decision { verdict, reason, grounds: _ } = decision;
     let facts =
-        (request_id, (id, name, fullname, email, pro, verified_orgs, orgs), requested_at, fields, doubt);
-    // `Debug` quotes every text, so different facts never give the same text.
+        (request_id, (id, name, fullname, email, pro, verified_orgs, orgs), requested_at, fields, unreadable);
+    // `Debug` quotes every string, so different facts never give the same text.
     let text = format!("{:?}", (repo.to_string().to_ascii_lowercase(), facts, verdict, reason));
     Sha256::digest(text).into()
 }
@@ -78,7 +78,7 @@ mod tests {
     use crate::model::{Grounds, RepoType, Verdict};
 
     #[test]
-    fn plan_holds_only_the_same_decision_about_the_same_request() {
+    fn plan_contains_only_the_same_decision_about_the_same_request() {
         let repo = |name| Repo::new(RepoType::Model, name).expect("a name");
         let decision = |verdict, reason: Option<&str>| {
             let reason = reason.map(Into::into);

@@ -1,9 +1,9 @@
-//! How properties are tried: what proptest draws, and how often.
+//! The configuration of the property tests.
 
 use proptest::prelude::ProptestConfig;
 
-/// So often, and without a file of what failed: proptest prints it, and what is worth keeping gets a test with a name.
-/// `PROPTEST_CASES` tries more.
+/// The default number of cases, which `PROPTEST_CASES` can change. Failed cases are not saved to a file: proptest prints
+/// them, and a case that is worth keeping becomes a test of its own.
 pub(crate) fn often() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }

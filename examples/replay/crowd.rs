@@ -1,4 +1,4 @@
-//! A crowd as in life: any number of people, the same ones every time, who have asked for a handful of repos.
+//! A varied crowd: any number of people, the same ones every time, who have requested six repos.
 
 pub mod words;
 
@@ -12,24 +12,24 @@ use serde_json::{Value, json};
 use crate::hub::{Gating, Hub, Person, Status};
 use words::{AFFILIATIONS, COUNTRIES, NAMES, ODD, USES, WORDS};
 
-/// With a form of its own.
+/// A repo with a form of its own.
 const VISION: &str = "acme/vision-model";
-/// Set not to share who asks.
+/// A repo that does not share its requesters.
 const DISCREET: &str = "acme/discreet-model";
-/// Not gated any more.
+/// A repo that is no longer gated.
 const RETIRED: &str = "acme/retired-model";
-/// Lets everybody in, but those who have waited since before it did.
+/// A repo with an automatic gate, and pending requests from before it became automatic.
 const AUTOMATIC: &str = "acme/automatic-model";
 
-/// The repos, from the most wanted to the least.
+/// The repos, from the one with most requests to the one with fewest.
 pub const REPOS: [&str; 6] =
     ["acme/gated-model", "datasets/acme/gated-corpus", VISION, DISCREET, RETIRED, AUTOMATIC];
 
-/// The longest user name that the Hub allows.
-const LONGEST: usize = 42;
+/// The length of the longest user name that the Hub allows.
+const MAX_USER_NAME: usize = 42;
 const TWO_YEARS: f64 = 2.0 * 365.0 * 86_400.0;
 
-/// Has this many people ask for the repos, in the course of the last two years.
+/// Makes this many people request the repos, at times within the last two years.
 pub fn seed(hub: &Hub, people: usize) {
     let (now, mut random, mut model) = (Utc::now(), Rng::with_seed(2026), hub.model());
     for repo in REPOS {
@@ -43,10 +43,10 @@ pub fn seed(hub: &Hub, people: usize) {
         let person = person(&mut random, number);
         model.people.push(person.clone());
         let first = [0, 0, 0, 0, 1, 1, 2, 3, 4, 5][random.usize(..10)];
-        // A few ask for another repo too.
+        // One in six requests a second repo.
         let second = (first + random.usize(1..REPOS.len())) % REPOS.len();
         for repo in [first, second].into_iter().take(if random.u8(..6) == 0 { 2 } else { 1 }) {
-            // More of late than long ago, and some within the last hour.
+            // Most requests are recent, and some are from the last hour.
             let age = Duration::from_secs_f64(60.0 + TWO_YEARS * random.f64().powi(3));
             asked.push((age, REPOS[repo], filled_in(&mut random, person.clone(), number, REPOS[repo])));
         }
@@ -74,7 +74,7 @@ pub fn seed(hub: &Hub, people: usize) {
     }
 }
 
-/// The gate form of a repo: one of two.
+/// The card of a repo, with one of two gate forms.
 fn card(repo: &str) -> Value {
     json!({"extra_gated_prompt": "Tell us who you are.", "extra_gated_fields": if repo == VISION {
         json!({"Organization": "text", "What for?": "text", "Date of birth": "date_picker"})
@@ -84,13 +84,13 @@ fn card(repo: &str) -> Value {
     }})
 }
 
-/// The first have all the names there are; those after them have mixtures, and user names of all lengths.
+/// The first people have the names of the list. The later ones have mixtures, and user names of all lengths.
 fn person(random: &mut Rng, number: usize) -> Person {
     let (handle, fullname) = NAMES[number % NAMES.len()];
     let (word, tail) = (WORDS[random.usize(..WORDS.len())], format!("-{number}"));
     let name = match number % 5 {
         _ if number < NAMES.len() => handle.to_owned(),
-        0 => format!("{:.*}{tail}", LONGEST - tail.len(), format!("{handle}-{}", WORDS.join("-"))),
+        0 => format!("{:.*}{tail}", MAX_USER_NAME - tail.len(), format!("{handle}-{}", WORDS.join("-"))),
         1 | 2 => format!("{handle}{tail}"),
         _ => format!("{handle}-{word}{tail}"),
     };
@@ -111,7 +111,7 @@ fn person(random: &mut Rng, number: usize) -> Person {
     if random.bool() { person.verified(org) } else { person }
 }
 
-/// Somebody with answers to the form of a repo: a third of them odd ones, some none.
+/// The person with answers to the form of a repo. A third of the people give odd answers, and some give none.
 fn filled_in(random: &mut Rng, person: Person, number: usize, repo: &str) -> Person {
     let (affiliation, ..) = AFFILIATIONS[number % AFFILIATIONS.len()];
     let text = match number % 9 {

@@ -1,10 +1,10 @@
-//! The local harness: sample events through the real handler, over real HTTP, to the stand-in Hub.
+//! Sends the sample events through the real handler to the stand-in Hub, over real HTTP, and shows what happens.
 //!
 //! ```text
 //! cargo run --example replay                                 every file of events/
 //! cargo run --example replay -- events/alb.json …            some of them
 //! cargo run --example replay -- --policy FILE                with another policy
-//! cargo run --example replay -- --json                       for machines
+//! cargo run --example replay -- --json                       output as JSON
 //! ```
 #![allow(clippy::print_stderr)]
 
@@ -22,9 +22,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hub_doorman::config::Config;
-use hub_doorman::handler::Doorman;
-use hub_doorman::metrics::Metrics;
-use hub_doorman::webhook::SECRET_HEADER;
+use hub_doorman::handler::Handler;
+use hub_doorman::report::metrics::Metrics;
+use hub_doorman::trigger::webhook::SECRET_HEADER;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt};
 use serde_json::{Value, json};
@@ -34,10 +34,10 @@ use logs::Logs;
 use people::REPOS;
 use screen::Screen;
 
-/// What the sample events show as their secret, all but one.
+/// The secret of all sample events but one.
 const SECRET: &str = "sample-webhook-secret";
 
-/// What is asked for on the command line.
+/// The arguments of the command line.
 struct Arguments {
     events: Vec<PathBuf>,
     policy: PathBuf,
@@ -48,7 +48,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     match replay().await {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads this has seen enough.
+        // The reader of the output has closed the pipe.
         Err(error)
             if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) =>
         {
@@ -83,19 +83,19 @@ async fn replay() -> Result<(), Box<dyn Error>> {
         let lines_before = logs.lines("decided").len();
         let response = doorman.handle(request).await.map_err(|error| unreadable(&error))?;
         let decisions = logs.lines("decided").split_off(lines_before);
-        let answer = match response.body() {
+        let body = match response.body() {
             Body::Empty => Value::Null,
             body => serde_json::from_slice(body)?,
         };
         let one = json!({
-            "event": path, "in": incoming, "status": response.status().as_u16(), "answer": answer, "decisions": decisions,
+            "event": path, "in": incoming, "status": response.status().as_u16(), "answer": body, "decisions": decisions,
         });
         if json {
             replayed.push(one);
         } else {
             screen.event(&one)?;
         }
-        // Somebody else asks before the next event.
+        // Another person makes a request before the next event.
         if let Some(person) = newcomers.next() {
             for repo in REPOS {
                 hub.model().repo(repo).ask(person.clone());
@@ -129,7 +129,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         let files = std::fs::read_dir(here.join("events"))?.map(|entry| entry.map(|entry| entry.path()));
         arguments.events = files.collect::<Result<_, _>>()?;
         arguments.events.sort();
-        // Shown first: the plainest of them, and the sweeps while there are people for them.
+        // The simplest event comes first, and then the sweeps, while there are requests to decide.
         let first = ["discussion-opened.json", "sweep.json", "sweep-some.json"];
         arguments
             .events
@@ -142,7 +142,7 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-async fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
+async fn doorman(hub: &Hub, policy: &str) -> Result<Handler, Box<dyn Error>> {
     let config = Config::from_lookup(|name| match name {
         "HF_ENDPOINT" => Ok(hub.endpoint()),
         "HF_TOKEN" => Ok(Hub::TOKEN.to_owned()),
@@ -151,10 +151,10 @@ async fn doorman(hub: &Hub, policy: &str) -> Result<Doorman, Box<dyn Error>> {
         "REPOS" => Ok("acme/*".to_owned()),
         _ => Err(VarError::NotPresent),
     })?;
-    Ok(Doorman::new(config, Metrics::new(io::sink())).await?)
+    Ok(Handler::new(config, Metrics::new(io::sink())).await?)
 }
 
-/// What a reader wants to know of an event: what happened to which repo, if the body tells that; or what is to be swept.
+/// A summary of an event: what happened to which repo, or what a sweep covers.
 fn incoming(request: &Request) -> Value {
     let payload: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     if let Some(RequestContext::PassThrough) = request.request_context_ref() {
@@ -168,7 +168,7 @@ fn incoming(request: &Request) -> Value {
     })
 }
 
-/// Who is in which list of which repo.
+/// The users in each list of each repo.
 fn lists(hub: &Hub) -> Value {
     let of_repo = |repo: &&str| {
         let lists = Status::ALL

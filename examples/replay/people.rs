@@ -1,33 +1,33 @@
-//! A dozen people who wait, each for another reason to be let in or not, and some who come later.
+//! Twelve people with pending requests, each for another rule of the sample policy, and some who make requests later.
 
 use serde_json::json;
 
 use crate::hub::{Hub, Person};
 
-/// The repos that people wait for here.
+/// The repos with pending requests.
 pub const REPOS: [&str; 2] = ["acme/gated-model", "datasets/acme/gated-corpus"];
 
-/// A repo that nobody has asked for yet.
+/// A repo without requests.
 const QUIET: &str = "acme/quiet-model";
 
-/// Has the same dozen wait for each of the repos.
+/// Makes the twelve people request each of the repos.
 pub fn seed(hub: &Hub) {
     let mut model = hub.model();
     model.add(QUIET);
     for repo in REPOS {
         let repo = model.add(repo);
         repo.card = json!({"extra_gated_fields": {"Country": "country", "Affiliation": "text"}});
-        for person in dozen() {
+        for person in twelve() {
             repo.ask(person);
         }
     }
 }
 
-fn dozen() -> Vec<Person> {
-    let mut nameless_mail = form("guest", "guest@example.org", "CH", "Independent");
-    nameless_mail.email = None;
-    let mut forgetful = form("oskar", "oskar@acme.com", "DE", "Acme Berlin");
-    forgetful.fields = None;
+fn twelve() -> Vec<Person> {
+    let mut without_email = form("guest", "guest@example.org", "CH", "Independent");
+    without_email.email = None;
+    let mut without_answers = form("oskar", "oskar@acme.com", "DE", "Acme Berlin");
+    without_answers.fields = None;
     vec![
         form("ada", "ada@acme.com", "GB", "Acme Research"),
         form("grace", "Grace.H@LABS.ACME.COM", "US", "Acme Labs"),
@@ -38,13 +38,13 @@ fn dozen() -> Vec<Person> {
         form("lee", "lee@example.org", "KR", "-"),
         form("noor", "noor@acme.com", "NL", ""),
         form("carla", "carla@university.example", "IT", "University of Somewhere"),
-        nameless_mail,
-        forgetful,
+        without_email,
+        without_answers,
         form("yuki", "yuki@example.org", "JP", "Kyoto Institute").verified("kyoto"),
     ]
 }
 
-/// Who asks between one event and the next.
+/// The people who make a request between two events.
 #[allow(dead_code)]
 pub fn newcomers() -> impl Iterator<Item = Person> {
     [
@@ -58,6 +58,7 @@ pub fn newcomers() -> impl Iterator<Item = Person> {
     .into_iter()
 }
 
+/// A person with these answers to the form.
 fn form(name: &str, email: &str, country: &str, affiliation: &str) -> Person {
     Person::new(name, email).answer("Country", country).answer("Affiliation", affiliation)
 }

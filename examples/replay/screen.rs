@@ -1,4 +1,4 @@
-//! What a person sees.
+//! The output for people.
 
 use std::collections::BTreeSet;
 use std::io::{self, StdoutLock, Write};
@@ -10,9 +10,10 @@ use crate::SECRET;
 use crate::hub::{Hub, Status};
 use crate::people::REPOS;
 
+/// Standard output, with a memory of what it has shown.
 pub struct Screen {
     out: StdoutLock<'static>,
-    /// Who has been shown as held already; to show them again with every event would be noise.
+    /// The held users that were shown already, by repo. Their grounds are not shown again with every event.
     held: BTreeSet<String>,
 }
 
@@ -21,19 +22,21 @@ impl Screen {
         Self { out: io::stdout().lock(), held: BTreeSet::new() }
     }
 
+    /// Shows everything as JSON.
     pub fn json(&mut self, value: &Value) -> io::Result<()> {
         writeln!(self.out, "{value:#}")
     }
 
+    /// Shows the policy and the pending requests.
     pub fn introduction(&mut self, hub: &Hub, policy: &str) -> io::Result<()> {
         let out = &mut self.out;
         writeln!(
             out,
-            "Sample events, through the real handler, over HTTP, to a stand-in for the Hugging Face Hub"
+            "Sample events through the real handler, over HTTP, to a stand-in for the Hugging Face Hub"
         )?;
         writeln!(out, "at {}. The webhook secret is {SECRET:?}. The policy:\n", hub.endpoint())?;
         policy.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
-        writeln!(out, "\nWaiting for access to {}:\n", REPOS.join(" and to "))?;
+        writeln!(out, "\nPending requests for {}:\n", REPOS.join(" and for "))?;
         writeln!(
             out,
             "    {:<8} {:<33} {:<13} {:<24} verified member of",
@@ -58,13 +61,14 @@ impl Screen {
         Ok(())
     }
 
+    /// Shows an event and what happened: the response, and the new decisions.
     pub fn event(&mut self, one: &Value) -> io::Result<()> {
-        let (incoming, answer) = (&one["in"], &one["answer"]);
+        let (incoming, response) = (&one["in"], &one["answer"]);
         let file = Path::new(text(&one["event"])).file_name().unwrap_or_default().display();
         if let Some(swept) = incoming["sweep"].as_array() {
             let swept: Vec<_> = swept.iter().map(text).collect();
             writeln!(self.out, "\n▶ {file}: a sweep over {}", swept.join(" and "))?;
-            for report in answer["repos"].as_array().into_iter().flatten() {
+            for report in response["repos"].as_array().into_iter().flatten() {
                 let name = match text(&report["type"]) {
                     "dataset" => format!("datasets/{}", text(&report["repo"])),
                     _ => text(&report["repo"]).to_owned(),
@@ -79,11 +83,11 @@ impl Screen {
             ["scope", "action", "type", "repo", "secret"].map(|key| text(&incoming[key]));
         let moved = incoming["moved_to"].as_str().map(|name| format!(", now {name}")).unwrap_or_default();
         writeln!(self.out, "\n▶ {file}: {scope} {action} on {kind} {repo}{moved}, with the {secret} secret")?;
-        writeln!(self.out, "◀ {} {}", one["status"], summary(answer))?;
-        self.repo(&answer["repos"][0], one["decisions"].as_array().into_iter().flatten())
+        writeln!(self.out, "◀ {} {}", one["status"], summary(response))?;
+        self.repo(&response["repos"][0], one["decisions"].as_array().into_iter().flatten())
     }
 
-    /// What went wrong in a repo, and what was decided there.
+    /// Shows the error and the decisions of a repo.
     fn repo<'a>(&mut self, report: &Value, decisions: impl Iterator<Item = &'a Value>) -> io::Result<()> {
         if let Some(error) = report["error"].as_str() {
             writeln!(self.out, "    {error}")?;
@@ -96,8 +100,9 @@ impl Screen {
                 still_held.push(user);
                 continue;
             }
-            let told = line["reason"].as_str().map(|reason| format!(", told {reason:?}")).unwrap_or_default();
-            writeln!(self.out, "    {user:<8} {verdict:<7} {grounds}{told}")?;
+            let reason =
+                line["reason"].as_str().map(|reason| format!(", reason: {reason:?}")).unwrap_or_default();
+            writeln!(self.out, "    {user:<8} {verdict:<7} {grounds}{reason}")?;
         }
         if !still_held.is_empty() {
             writeln!(self.out, "    still held, as before: {}", still_held.join(", "))?;
@@ -105,8 +110,9 @@ impl Screen {
         Ok(())
     }
 
+    /// Shows the lists of each repo.
     pub fn lists(&mut self, lists: &Value) -> io::Result<()> {
-        writeln!(self.out, "\nThe lists as they stand now:")?;
+        writeln!(self.out, "\nThe lists now:")?;
         for (repo, lists) in lists.as_object().into_iter().flatten() {
             writeln!(self.out, "\n    {repo}")?;
             for status in Status::ALL {
@@ -118,17 +124,17 @@ impl Screen {
     }
 }
 
-/// An answer to a webhook in one line.
-fn summary(answer: &Value) -> String {
-    match answer["status"].as_str() {
-        Some("ignored") => format!("ignored: {}", text(&answer["reason"])),
-        Some(status) => format!("{status}: {}", counts(&answer["repos"][0])),
-        None if answer.is_null() => "and not a word".to_owned(),
-        None => text(&answer["error"]).to_owned(),
+/// The response to a webhook in one line.
+fn summary(response: &Value) -> String {
+    match response["status"].as_str() {
+        Some("ignored") => format!("ignored: {}", text(&response["reason"])),
+        Some(status) => format!("{status}: {}", counts(&response["repos"][0])),
+        None if response.is_null() => "without a body".to_owned(),
+        None => text(&response["error"]).to_owned(),
     }
 }
 
-/// What was done about a repo; counts of nobody are left out.
+/// The numbers in the report about a repo, without those that are zero.
 fn counts(report: &Value) -> String {
     let counts = ["accepted", "rejected", "reset", "held", "gone", "failed"].into_iter();
     let counts = counts.filter(|name| report[name] != 0).map(|name| format!(", {} {name}", report[name]));

@@ -1,6 +1,6 @@
-//! What a crowd is made of: names and answers from all over the world, and those that something might trip over.
+//! The words of a crowd: names and answers from all over the world, and texts that are hard to handle.
 
-/// Handles with the full names that go with them.
+/// User names and their full names.
 pub const NAMES: [(&str, &str); 24] = [
     ("ada", "Ada Lovelace"),
     ("x", "X"),
@@ -28,7 +28,7 @@ pub const NAMES: [(&str, &str); 24] = [
     ("aisha", "Aisha Bello"),
 ];
 
-/// Affiliations with the mail domain and the organization on the Hub that go with them, if any does.
+/// Affiliations with their e-mail domain and their organization on the Hub, or an empty text if there is none.
 pub const AFFILIATIONS: [(&str, &str, &str); 8] = [
     ("Acme Research", "acme.com", "acme"),
     ("EPFL", "epfl.ch", "epfl"),
@@ -40,7 +40,7 @@ pub const AFFILIATIONS: [(&str, &str, &str); 8] = [
     ("student", "students.college.example", ""),
 ];
 
-/// What people write who are not in the mood for forms, or up to something.
+/// Answers of people who do not want to fill in a form, or who attack it.
 pub const ODD: [&str; 12] = [
     "",
     "-",
@@ -56,10 +56,10 @@ pub const ODD: [&str; 12] = [
     "研究\u{200b}所 ﷽ \u{2066}test\u{2069}",
 ];
 
-/// As ISO 3166-1 writes them.
+/// Countries as in ISO 3166-1.
 pub const COUNTRIES: [&str; 12] = ["US", "CN", "IN", "DE", "FR", "GB", "JP", "KR", "BR", "NG", "CH", "KP"];
-/// What a form has to choose from.
+/// The options of a question.
 pub const USES: [&str; 4] = ["Research", "Teaching", "Commercial", "Something else, which I describe below"];
-/// What user names are made longer with.
+/// Words that make user names longer.
 pub const WORDS: [&str; 8] =
     ["labs", "ml", "research", "the-second", "official", "deep-learning", "42", "phd"];

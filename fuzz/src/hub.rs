@@ -1,4 +1,4 @@
-//! A Hub that answers from memory, and watches what it is asked.
+//! A Hub in memory that checks the calls it gets.
 
 use std::pin::Pin;
 
@@ -8,7 +8,7 @@ use reqwest::{Method, Request, Response};
 
 use crate::{ENDPOINT, TOKEN};
 
-/// One on which the same people wait at every repo, and everything succeeds.
+/// A Hub with the same two pending requests for every repo, on which every write succeeds.
 #[derive(Debug)]
 pub struct QuietHub;
 
@@ -20,7 +20,7 @@ const PAGE: &str = r#"[
 
 impl Transport for QuietHub {
     fn carry(&self, call: Request) -> Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send + '_>> {
-        let path = checked(&call);
+        let path = checked_path(&call);
         let is_about_acme =
             ["/api/models/acme/", "/api/datasets/acme/"].iter().any(|acme| path.starts_with(acme));
         let body = match (call.method(), path) {
@@ -28,15 +28,15 @@ impl Transport for QuietHub {
             (&Method::GET, "/api/datasets") => "[]",
             (&Method::GET, _) if is_about_acme => PAGE,
             (&Method::POST, _) if is_about_acme => "{}",
-            _ => panic!("nobody asked for {path}"),
+            _ => panic!("an unexpected call: {path}"),
         };
-        let answer = http::Response::new(body.as_bytes().to_vec());
-        Box::pin(std::future::ready(Ok(Response::from(answer))))
+        let response = http::Response::new(body.as_bytes().to_vec());
+        Box::pin(std::future::ready(Ok(Response::from(response))))
     }
 }
 
-/// The path of a call, which has to be to the Hub, with the token, and without anything in the path that moves it elsewhere.
-pub fn checked(call: &Request) -> &str {
+/// The path of a call. Checks that the call goes to the Hub, has the token, and has a path without `..`, `%` and the like.
+pub fn checked_path(call: &Request) -> &str {
     let (url, path) = (call.url(), call.url().path());
     assert_eq!(url.origin().ascii_serialization(), ENDPOINT, "a call leaves the Hub's origin");
     let token = call.headers().get("authorization").and_then(|value| value.to_str().ok());

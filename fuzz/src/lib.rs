@@ -1,4 +1,4 @@
-//! What the targets share: a Hub in memory, a doorman before it, and a clock that only moves when everybody waits for it.
+//! Shared by the targets: a Hub in memory, a doorman for it, and a clock that moves only while everything waits.
 
 pub mod hub;
 
@@ -8,30 +8,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, LazyLock, Once};
 
 use hub_doorman::config::Config;
-use hub_doorman::handler::Doorman;
-use hub_doorman::keyring::Keyring;
-use hub_doorman::metrics::Metrics;
+use hub_doorman::handler::Handler;
+use hub_doorman::report::metrics::Metrics;
+use hub_doorman::secrets::Keyring;
 use reqwest::Client;
 
 use crate::hub::QuietHub;
 
-/// What the token and the webhook's secret are: whatever goes out is searched for them.
+/// The token. No output may show it.
 pub const TOKEN: &str = "hf_token-that-must-never-be-seen";
+/// The webhook secret. No output may show it.
 pub const SECRET: &str = "sample-webhook-secret";
 
-/// Where the Hub is.
+/// The origin of the Hub.
 pub const ENDPOINT: &str = "https://hub.example";
 
-/// Made once: it is never used, and takes long.
+/// A client that makes no calls. It is made once, because that takes long.
 static CLIENT: LazyLock<Client> = LazyLock::new(|| hub_doorman::http::client().expect("TLS can be set up"));
 
 thread_local! {
+    /// The last panic, as the hook saw it.
     static LAST: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs this, and tells of a panic only if nothing in there has caught it: libfuzzer-sys would end the process at any, also at
-/// one of a library that the product withstands.
-pub fn withstand<T>(run: impl FnOnce() -> T) -> T {
+/// Runs a closure, and prints a panic only if the closure does not catch it. The hook of libfuzzer-sys would end the process at
+/// any panic, even at one of a library that the doorman catches.
+pub fn report_uncaught_panic<T>(run: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| LAST.with_borrow_mut(|last| *last = panic.to_string())));
@@ -42,23 +44,23 @@ pub fn withstand<T>(run: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Runs this to its end. Whoever waits for a time has it at once.
+/// Runs a future to its end. Every wait is over at once.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().start_paused(true).build().expect("a runtime").block_on(future)
 }
 
-/// Made once, as compiling a policy takes longer than all the rest: a doorman before a Hub that always answers the same.
-pub static DOORMAN: LazyLock<Arc<Doorman>> = LazyLock::new(|| {
-    let doorman = Doorman::with_transport(config(), Metrics::new(std::io::sink()), &CLIENT, QuietHub);
+/// A doorman for the [`QuietHub`]. It is made once, because compiling a policy takes longer than all the rest.
+pub static DOORMAN: LazyLock<Arc<Handler>> = LazyLock::new(|| {
+    let doorman = Handler::with_transport(config(), Metrics::new(std::io::sink()), &CLIENT, QuietHub);
     Arc::new(block_on(doorman).expect("no secret that has to be read first"))
 });
 
-/// The token and the secret, where a Hub is made anew each time.
+/// The token and the secret, for targets that make a Hub for each input.
 pub static KEYRING: LazyLock<Arc<Keyring>> =
     LazyLock::new(|| Arc::new(block_on(Keyring::read(config().secrets, &CLIENT)).expect("they are given")));
 
-/// What a doorman is set up with that accepts acme.com, and looks after acme's repos.
+/// The configuration of a doorman that accepts acme.com and covers the repos of acme.
 pub fn config() -> Config {
     let variables = |name: &str| {
         match name {

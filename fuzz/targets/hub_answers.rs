@@ -1,8 +1,8 @@
-//! Any answers of the Hub, to any calls that are made of it. Nobody is accepted whom no page listed as waiting, no call leaves the
-//! Hub's origin, and whatever is wrong is told without the token.
+//! Any responses of the Hub, to all calls of the library. Only requests that a page listed as pending are accepted, no call leaves
+//! the Hub's origin, and no error shows the token.
 //!
-//! The first line of the input says what is asked for. Each answer begins with a line of its status; then its headers, one
-//! a line, an empty line, and its body, until a line `%%`.
+//! The first line of the input names the calls. Each response begins with a line of its status. Its headers follow, one a line,
+//! then an empty line and its body, until a line `%%`.
 
 #![no_main]
 
@@ -12,14 +12,14 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use hub_doorman::hub::{Answer, Hub, Problem, Transport};
+use hub_doorman::hub::{Hub, Problem, StatusChange, Transport};
 use hub_doorman::model::{Identity, Repo, RepoType, Status};
 use hub_doorman::plan::Mode;
 use hub_doorman::policy::Policy;
 use hub_doorman::review::review;
-use hub_doorman::secret::Secret;
-use hub_doorman_fuzz::hub::checked;
-use hub_doorman_fuzz::{ENDPOINT, KEYRING, TOKEN, block_on, config, withstand};
+use hub_doorman::secrets::Secret;
+use hub_doorman_fuzz::hub::checked_path;
+use hub_doorman_fuzz::{ENDPOINT, KEYRING, TOKEN, block_on, config, report_uncaught_panic};
 use lambda_http::http;
 use libfuzzer_sys::fuzz_target;
 use reqwest::{Method, Request, Response};
@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 fuzz_target!(|script: &[u8]| {
     LazyLock::force(&KEYRING);
-    withstand(|| block_on(ask(script)));
+    report_uncaught_panic(|| block_on(call(script)));
 });
 
 static STAFF: LazyLock<Policy> = LazyLock::new(|| config().policy);
@@ -39,33 +39,35 @@ static EVERYBODY: LazyLock<Policy> = LazyLock::new(|| {
     Policy::parse(everybody).expect("a policy")
 });
 
-async fn ask(script: &[u8]) {
-    let (what, answers) = split_once(script, b"\n");
+async fn call(script: &[u8]) {
+    let (what, responses) = split_once(script, b"\n");
+    let script = Script { responses: read(responses), ..Script::default() };
     let hub =
-        ScriptedHub { script: Arc::new(Mutex::new(Script { answers: read(answers), ..Script::default() })) };
-    let hub = Hub::new(hub, ENDPOINT.parse().expect("a URL"), Arc::clone(&KEYRING), 4);
+        Hub::new(ScriptedHub(Mutex::new(script)), ENDPOINT.parse().expect("a URL"), Arc::clone(&KEYRING), 4);
     let repo = Repo::new(RepoType::Model, "acme/model").expect("a name within the grammar");
     let deadline = Instant::now() + Duration::from_secs(60);
     let (calls, account) = (hub.repo(&repo, deadline), hub.account(deadline));
     let id = Identity::UserId("u-1".to_owned());
     match what {
         b"repos" => {
-            let listing = hub.gated_repos(&"acme".into(), RepoType::Dataset, deadline, &mut |_| ()).await;
+            let listing = hub.gated_repos(&"acme".into(), RepoType::Dataset, deadline, &mut |_| true).await;
             let are_acmes = listing.repos.iter().all(|repo| repo.is_owned_by(&"acme".into()));
-            assert!(are_acmes, "repos of somebody else: {:?}", listing.repos);
-            told(&listing.error);
+            assert!(are_acmes, "repos of another owner: {:?}", listing.repos);
+            assert_no_token(&listing.error);
         }
-        b"people" => told(&calls.list(Status::Accepted, Some("a b&c"), None).await),
-        b"grant" => told(&calls.grant(&id).await),
-        b"report" => told(&calls.access_report().await),
-        b"whoami" => told(&account.who_am_i().await),
-        b"repo" => told(&account.repo_info(&repo).await),
-        b"groups" => told(&account.gating_groups(&[repo]).await.error),
-        b"webhooks" => told(&account.webhooks().await),
-        b"create" => told(&account.create_webhook("https://x.example", &[], &Secret::new("s")).await),
-        b"enable" => told(&account.enable_webhook("id", true).await),
-        b"delete" => told(&account.delete_webhook("id").await),
-        b"handle" => told(&calls.handle(&id, &REJECT, None).await),
+        b"people" => assert_no_token(&calls.list(Status::Accepted, Some("a b&c"), None).await),
+        b"grant" => assert_no_token(&calls.grant(&id).await),
+        b"report" => assert_no_token(&calls.access_report().await),
+        b"whoami" => assert_no_token(&account.who_am_i().await),
+        b"repo" => assert_no_token(&account.repo_info(&repo).await),
+        b"groups" => assert_no_token(&account.gating_groups(&[repo]).await.error),
+        b"webhooks" => assert_no_token(&account.webhooks().await),
+        b"create" => {
+            assert_no_token(&account.create_webhook("https://x.example", &[], &Secret::new("s")).await)
+        }
+        b"enable" => assert_no_token(&account.enable_webhook("id", true).await),
+        b"delete" => assert_no_token(&account.delete_webhook("id").await),
+        b"handle" => assert_no_token(&calls.handle(&id, &REJECT, None).await),
         b"batch" => {
             let two = [id, Identity::RequestId("r-2".to_owned())];
             let handled = calls.batch(&two, &REJECT, None).await;
@@ -81,47 +83,46 @@ async fn ask(script: &[u8]) {
     }
 }
 
-const REJECT: Answer = Answer { status: Status::Rejected, reason: None };
+const REJECT: StatusChange = StatusChange { status: Status::Rejected, reason: None };
 
-/// Neither does what is told of an error hold the token.
-fn told(answered: &impl Debug) {
-    let told = format!("{answered:?}");
-    assert!(!told.contains(TOKEN) || !told.contains("HubError"), "{told}");
+/// Checks that an error does not show the token. What the Hub returns otherwise may contain it.
+fn assert_no_token(result: &impl Debug) {
+    let text = format!("{result:?}");
+    assert!(!text.contains(TOKEN) || !text.contains("HubError"), "{text}");
 }
 
+/// A Hub that gives the responses of the script, one after the other.
 #[derive(Debug)]
-struct ScriptedHub {
-    script: Arc<Mutex<Script>>,
-}
+struct ScriptedHub(Mutex<Script>);
 
 #[derive(Debug, Default)]
 struct Script {
-    answers: VecDeque<http::Response<Vec<u8>>>,
-    /// Whom the pages so far have listed as waiting, with how each may be named.
-    waiting: HashSet<(&'static str, String)>,
+    responses: VecDeque<http::Response<Vec<u8>>>,
+    /// The pending requests on the pages so far, by each of their identities: the key in a write, and its value.
+    pending: HashSet<(&'static str, String)>,
 }
 
 impl Transport for ScriptedHub {
     fn carry(&self, call: Request) -> Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send + '_>> {
-        let path = checked(&call);
-        let mut script = self.script.lock().expect("no panic while it was held");
+        let path = checked_path(&call);
+        let mut script = self.0.lock().expect("no panic while it was held");
         if call.method() == Method::POST && path.contains("/user-access-request/") {
-            check_write(&call, path, &script.waiting);
+            check_write(&call, path, &script.pending);
         }
-        let answer = script.answers.pop_front();
-        let is_page =
-            |answer: &&http::Response<Vec<u8>>| path.ends_with("/pending") && answer.status().is_success();
-        if let Some(answer) = answer.as_ref().filter(is_page) {
-            let waiting = waiting(answer.body());
-            script.waiting.extend(waiting);
+        let response = script.responses.pop_front();
+        let is_page = |response: &&http::Response<Vec<u8>>| {
+            path.ends_with("/pending") && response.status().is_success()
+        };
+        if let Some(page) = response.as_ref().filter(is_page) {
+            script.pending.extend(pending(page.body()));
         }
-        let answer = answer.map(Response::from);
-        Box::pin(std::future::ready(answer.ok_or(Problem::Unreachable("no more answers".to_owned()))))
+        let response = response.map(Response::from);
+        Box::pin(std::future::ready(response.ok_or(Problem::Unreachable("no more responses".to_owned()))))
     }
 }
 
-/// Nobody is accepted who does not wait.
-fn check_write(call: &Request, path: &str, waiting: &HashSet<(&'static str, String)>) {
+/// Checks that a write is about this repo, and accepts pending requests only.
+fn check_write(call: &Request, path: &str, pending: &HashSet<(&'static str, String)>) {
     assert!(path.starts_with("/api/models/acme/model/user-access-request/"), "another repo: {path}");
     let body = call.body().and_then(reqwest::Body::as_bytes).expect("a body");
     let body: Value = serde_json::from_slice(body).expect("JSON");
@@ -130,17 +131,17 @@ fn check_write(call: &Request, path: &str, waiting: &HashSet<(&'static str, Stri
     }
     let requests = body["requests"].as_array().cloned().unwrap_or_else(|| vec![body]);
     for request in requests {
-        let names = ["userId", "requestId", "user"];
-        let named = names.iter().find_map(|key| Some((*key, request.get(key)?.as_str()?.to_owned())));
-        assert!(waiting.contains(&named.expect("somebody")), "nobody listed {request}");
+        let keys = ["userId", "requestId", "user"];
+        let identity = keys.iter().find_map(|key| Some((*key, request.get(key)?.as_str()?.to_owned())));
+        assert!(pending.contains(&identity.expect("an identity")), "no page listed {request}");
     }
 }
 
-/// Whom a page lists as waiting, as loosely read as can be.
-fn waiting(page: &[u8]) -> Vec<(&'static str, String)> {
+/// The pending requests of a page, by each of their identities. Reads as leniently as possible.
+fn pending(page: &[u8]) -> Vec<(&'static str, String)> {
     type Object<'a> = HashMap<String, &'a RawValue>;
     let entries: Vec<&RawValue> = serde_json::from_slice(page).unwrap_or_default();
-    let mut waiting = Vec::new();
+    let mut pending = Vec::new();
     for entry in entries {
         let Ok(entry) = serde_json::from_str::<Object>(entry.get()) else { continue };
         let text = |of: &Object, key: &str| serde_json::from_str::<String>(of.get(key)?.get()).ok();
@@ -149,19 +150,20 @@ fn waiting(page: &[u8]) -> Vec<(&'static str, String)> {
         }
         let user: Object =
             entry.get("user").and_then(|user| serde_json::from_str(user.get()).ok()).unwrap_or_default();
-        waiting.extend(text(&user, "_id").map(|id| ("userId", id)));
-        waiting.extend(text(&entry, "requestId").map(|id| ("requestId", id)));
-        waiting.extend(text(&user, "user").map(|name| ("user", name)));
+        pending.extend(text(&user, "_id").map(|id| ("userId", id)));
+        pending.extend(text(&entry, "requestId").map(|id| ("requestId", id)));
+        pending.extend(text(&user, "user").map(|name| ("user", name)));
     }
-    waiting
+    pending
 }
 
-fn read(answers: &[u8]) -> VecDeque<http::Response<Vec<u8>>> {
-    let (mut answers, mut rest) = (VecDeque::new(), answers);
+/// The responses of a script.
+fn read(script: &[u8]) -> VecDeque<http::Response<Vec<u8>>> {
+    let (mut responses, mut rest) = (VecDeque::new(), script);
     while !rest.is_empty() {
-        let (answer, after) = split_once(rest, b"\n%%\n");
+        let (response, after) = split_once(rest, b"\n%%\n");
         rest = after;
-        let (head, body) = split_once(answer, b"\n\n");
+        let (head, body) = split_once(response, b"\n\n");
         let mut lines = head.split(|byte| *byte == b'\n');
         let status = lines.next().and_then(|status| http::StatusCode::from_bytes(status).ok());
         let mut response = http::Response::new(body.to_vec());
@@ -174,12 +176,12 @@ fn read(answers: &[u8]) -> VecDeque<http::Response<Vec<u8>>> {
                 response.headers_mut().append(name, value);
             }
         }
-        answers.push_back(response);
+        responses.push_back(response);
     }
-    answers
+    responses
 }
 
-/// What stands before and behind this, or all and nothing.
+/// The text before and after the first separator. Without a separator, all of it and nothing.
 fn split_once<'a>(text: &'a [u8], separator: &[u8]) -> (&'a [u8], &'a [u8]) {
     let place = text.windows(separator.len()).position(|window| window == separator);
     place.map_or((text, &[]), |place| (&text[..place], &text[place + separator.len()..]))

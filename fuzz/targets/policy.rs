@@ -1,5 +1,5 @@
-//! Any text as `APPROVAL_POLICY`. What compiles decides some people: without a panic, in bounded time and stack, and always in the
-//! same way.
+//! Any text as `APPROVAL_POLICY`. If it is a policy, it decides some requests without a panic, in bounded time and stack, and
+//! twice in the same way.
 
 #![no_main]
 
@@ -8,36 +8,41 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use hub_doorman::model::{AccessRequest, Grounds, Repo, RepoType, User, Verdict};
 use hub_doorman::policy::Policy;
-use hub_doorman_fuzz::withstand;
+use hub_doorman_fuzz::report_uncaught_panic;
 use libfuzzer_sys::fuzz_target;
 
 static REPO: LazyLock<Repo> =
     LazyLock::new(|| Repo::new(RepoType::Dataset, "acme/corpus").expect("a name within the grammar"));
 
-static PEOPLE: LazyLock<Vec<AccessRequest>> = LazyLock::new(people);
+static REQUESTS: LazyLock<Vec<AccessRequest>> = LazyLock::new(requests);
 
-/// The time of day changes nothing.
+/// A fixed time, so that a finding can be repeated.
 const NOW: DateTime<Utc> = DateTime::from_timestamp_nanos(1_795_348_800_000_000_000);
 
-fuzz_target!(|policy: &str| withstand(|| judge(policy)));
+fuzz_target!(|policy: &str| report_uncaught_panic(|| decide_all(policy)));
 
-fn judge(text: &str) {
+fn decide_all(text: &str) {
     let Ok(policy) = Policy::parse(text) else { return };
-    for person in PEOPLE.iter() {
-        let decision = policy.decide(person, &REPO, NOW);
-        assert_eq!(decision, policy.decide(person, &REPO, NOW), "the same request is decided in two ways");
+    for request in REQUESTS.iter() {
+        let decision = policy.decide(request, &REPO, NOW);
+        assert_eq!(decision, policy.decide(request, &REPO, NOW), "the same request is decided in two ways");
         if let Grounds::Unknown { why, .. } = &decision.grounds {
-            assert_eq!(decision.verdict, Verdict::Hold, "what cannot be known is held");
+            assert_eq!(
+                decision.verdict,
+                Verdict::Hold,
+                "a request is not held although a rule cannot be evaluated"
+            );
             assert!(!why.contains("mallory"), "{why}");
         }
-        let told = decision.reason.as_deref().unwrap_or_default();
-        assert!(told.encode_utf16().count() <= 200, "the Hub takes no such reason");
-        let may_be_told = matches!(decision.verdict, Verdict::Reject | Verdict::Reset);
-        assert!(may_be_told || decision.reason.is_none(), "nobody is told a reason for that");
+        let reason = decision.reason.as_deref().unwrap_or_default();
+        assert!(reason.encode_utf16().count() <= 200, "the Hub takes no reason of this length");
+        let may_have_reason = matches!(decision.verdict, Verdict::Reject | Verdict::Reset);
+        assert!(may_have_reason || decision.reason.is_none(), "a reason for this verdict");
     }
 }
 
-fn people() -> Vec<AccessRequest> {
+/// Requests of an ordinary user, of one who attacks the policy, and of one who shows nothing.
+fn requests() -> Vec<AccessRequest> {
     let text = |text: &str| Some(text.to_owned());
     let names = |count: usize| Some((0..count).map(|number| format!("mallory-{number}")).collect());
     let ada = AccessRequest {
@@ -55,7 +60,7 @@ fn people() -> Vec<AccessRequest> {
         fields: [("Country", "CH"), ("Affiliation", "EPFL"), ("Age", "36"), ("Born", "1990-12-10T00:00:00Z")]
             .map(|(label, answer)| (label.to_owned(), answer.to_owned()))
             .into(),
-        doubt: None,
+        unreadable: None,
     };
     let mut mallory = ada.clone();
     mallory.user.name = text("mallory");

@@ -1,4 +1,4 @@
-"""Runs all checks, or those whose names are its arguments, and ends at the first that fails."""
+"""Runs all parts, or the named ones after `build`, and ends at the first failed check."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from time import perf_counter
 
-# Whatever is set on this machine, nothing is told to anybody and nothing is signed with somebody's own keys.
+# The checks use neither AWS credentials nor AWS settings of this machine, and send no telemetry.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
 os.environ |= {
@@ -21,11 +21,11 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "NO_PROXY": "127.0.0.1",
     "no_proxy": "127.0.0.1",
-    # cargo-lambda gives a role one of AWS's own policies, which moto has only if it is told to.
+    # cargo-lambda attaches a policy managed by AWS to its role. moto knows those policies only with this variable.
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
 }
 
-# What moto and SAM's translator tell of themselves.
+# moto and SAM's translator log a lot.
 logging.disable(logging.WARNING)
 
 import alarms
@@ -39,8 +39,8 @@ import terminal
 import tools
 from checks import NotOk, ok
 
-# In this order: `build` makes what those below it run, and `metrics` and `documents` look at what all before
-# them have written.
+# The order matters. Later parts run the function that `build` makes. `metrics` and `documents` check the log lines of the parts
+# before them.
 PARTS = {
     "lint": tools.lint,
     "template": template_checks.check,
@@ -55,26 +55,26 @@ PARTS = {
     "smoke": smoke.check,
 }
 
-# Those that run nothing of what `build` makes.
-BY_THEMSELVES = {"lint", "terminal", "smoke"}
+# These parts do not need the function that `build` makes.
+INDEPENDENT = {"lint", "template", "terminal", "smoke"}
 
 
 def main(chosen):
     unknown = set(chosen) - set(PARTS)
     if unknown:
-        raise SystemExit(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
-    # Ended from outside, it still ends what it started.
+        raise SystemExit(f"no such part: {', '.join(sorted(unknown))}; name one or more of: {', '.join(PARTS)}")
+    # On SIGTERM, the processes that were started are ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory() as directory:
         tools.WORK = Path(directory)
         os.environ["__SAM_CLI_APP_DIR"] = directory
-        first = [] if set(chosen) <= BY_THEMSELVES else ["build"]
+        first = [] if set(chosen) <= INDEPENDENT else ["build"]
         for part in [*first, *chosen] if chosen else PARTS:
             print(f"\n== {part}")
-            begun = perf_counter()
+            start = perf_counter()
             PARTS[part]()
-            print(f"{part} took {perf_counter() - begun:.1f} s")
-    ok("all is well" if not chosen else "those are well")
+            print(f"{part} took {perf_counter() - start:.1f} s")
+    ok("all parts passed" if not chosen else f"these parts passed: {', '.join(chosen)}")
 
 
 try:
@@ -84,5 +84,5 @@ except NotOk as error:
     sys.exit(1)
 except Exception as error:
     traceback.print_exc()
-    print(f"not ok: a check broke down: {error!r}", file=sys.stderr)
+    print(f"not ok: a check crashed: {error!r}", file=sys.stderr)
     sys.exit(1)

@@ -1,6 +1,6 @@
-"""An alarm of the template, evaluated as CloudWatch evaluates it, over what was measured.
+"""Evaluates an alarm of the template over given metrics, as CloudWatch does.
 
-As https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html has it.
+The rules are those of https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from checks import NotOk
 
 STATISTICS = {"Sum": sum, "Maximum": max, "Minimum": min}
-# How many periods before those that it evaluates CloudWatch looks at is not documented; its examples have two.
+# CloudWatch also looks at some periods before the evaluated ones. Their number is not documented; its examples have two.
 FURTHER_PERIODS = 2
 COMPARISONS = {
     "GreaterThanOrEqualToThreshold": operator.ge,
@@ -23,7 +23,7 @@ COMPARISONS = {
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric is known by, its dimensions as sorted pairs."""
+    """The identity of a metric. The dimensions are sorted pairs of name and value."""
 
     namespace: str
     name: str
@@ -36,7 +36,7 @@ class Metric:
 
 
 def samples(text):
-    """The metrics in a line of the log with their values, as CloudWatch takes them out of it."""
+    """Yields the metrics in a log line with their values, as CloudWatch extracts them."""
     line = json.loads(text)
     for directive in line["_aws"]["CloudWatchMetrics"]:
         for names in directive["Dimensions"]:
@@ -52,24 +52,24 @@ class Alarm:
         if "Metrics" in about:
             (formula,) = [each for each in about["Metrics"] if "Expression" in each]
             (source,) = [each for each in about["Metrics"] if "MetricStat" in each]
-            # The two kinds of metric math that the template has.
+            # The template uses two forms of metric math: FILL and a division.
             self.expression = formula["Expression"]
             divided = re.fullmatch(rf"{source['Id']} / (\d+)", self.expression)
             self.is_filled = self.expression == f"FILL({source['Id']}, 0)"
             self.divisor = int(divided[1]) if divided else 1
             is_known = (divided or self.is_filled) and not source.get("ReturnData", True)
             if not is_known or not formula.get("ReturnData", True):
-                raise NotOk(f"the alarm {about['AlarmName']}: what is {about['Metrics']}?")
+                raise NotOk(f"the alarm {about['AlarmName']}: these metrics are not supported here: {about['Metrics']}")
             self.metric, self.statistic = Metric.of(source["MetricStat"]["Metric"]), source["MetricStat"]["Stat"]
         else:
             self.metric, self.statistic, self.divisor = Metric.of(about), about["Statistic"], 1
         if self.statistic not in STATISTICS or about["ComparisonOperator"] not in COMPARISONS:
             raise NotOk(
-                f"the alarm {about['AlarmName']}: {self.statistic} {about['ComparisonOperator']} is unknown here"
+                f"the alarm {about['AlarmName']}: {self.statistic} {about['ComparisonOperator']} is not supported here"
             )
 
     def datapoint(self, period):
-        """That of a period, which is a list of metrics with values; None if there is none."""
+        """Returns the data point of a period, which is a list of metrics with values. Returns None if there is none."""
         values = [value for metric, value in period if metric == self.metric]
         if not values:
             return 0 if self.is_filled else None
@@ -81,17 +81,18 @@ class Alarm:
         return COMPARISONS[self.about["ComparisonOperator"]](datapoint, float(self.about["Threshold"]))
 
     def is_raised(self, periods):
-        """Whether it is, after these periods; before them there was nothing.
+        """Whether the alarm is raised after these periods. Periods before them have no data.
 
-        CloudWatch looks at more periods than it evaluates, and what is missing counts only where these do not have enough.
+        If data points are missing, CloudWatch uses older ones from the further periods. Only data points that are then still missing
+        count as `TreatMissingData` says.
         """
         evaluated = self.about["EvaluationPeriods"]
         latest = ([[]] * (evaluated + FURTHER_PERIODS) + periods)[-evaluated - FURTHER_PERIODS :]
         datapoints = [self.datapoint(period) for period in latest]
-        there = [datapoint for datapoint in datapoints[-evaluated:] if datapoint is not None]
-        if len(there) < evaluated:
-            there = [datapoint for datapoint in datapoints if datapoint is not None][-evaluated:]
-        breaching = sum(map(self.breaches, there + [None] * (evaluated - len(there))))
+        existing = [datapoint for datapoint in datapoints[-evaluated:] if datapoint is not None]
+        if len(existing) < evaluated:
+            existing = [datapoint for datapoint in datapoints if datapoint is not None][-evaluated:]
+        breaching = sum(map(self.breaches, existing + [None] * (evaluated - len(existing))))
         return breaching >= self.about.get("DatapointsToAlarm", evaluated)
 
     def describe(self, periods):

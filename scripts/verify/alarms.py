@@ -1,7 +1,7 @@
-"""Each alarm of the template is raised by what it is there for, and none is raised when all is well.
+"""Checks that each alarm of the template is raised by its fault, and that none is raised without a fault.
 
-The metrics of HubDoorman are from lines that the function wrote when it was provoked, the Errors of AWS/Lambda from its
-failed invocations. Throttles are made up: Lambda counts them before the function has a part in it.
+The metrics in HubDoorman come from log lines that the function wrote. Errors in AWS/Lambda come from its failed invocations.
+Throttles are made up, because Lambda counts them without the function.
 """
 
 import time
@@ -11,13 +11,13 @@ from checks import expect
 from running import Function, Hub, failed, sample, webhook
 from template import Stack
 
-RAISED_HERE = {"RejectedWebhooks", "TokenRefused", "Errors", "OldestPending", "NoSweepFinished", "Throttles"}
+COVERED = {"RejectedWebhooks", "TokenRefused", "Errors", "OldestPending", "NoSweepFinished", "Throttles"}
 BURST = 5
 WRONG_TOKEN = "hf_ThisOneTheHubDoesNotKnow"
 
 
 class Doorman(Function):
-    """The function, and what CloudWatch would have of it after each period."""
+    """The function, with the metrics that CloudWatch would have of it."""
 
     def __init__(self, stack, hub, **added):
         super().__init__(stack, hub, **added)
@@ -25,7 +25,7 @@ class Doorman(Function):
         self.errors = Metric("AWS/Lambda", "Errors", (("FunctionName", name),))
 
     def period(self, *events):
-        """The metrics of a period in which these events come."""
+        """Sends the events, and returns the metrics of a period in which only they arrive."""
         before = len(self.metrics())
         errors = [(self.errors, int(failed(self.invoke(event)))) for event in events]
         return [each for text in self.metrics()[before:] for each in samples(text)] + errors
@@ -36,9 +36,9 @@ def check():
         stack = Stack(**hub.parameters(RejectedWebhooksBurst=BURST))
         quiet = quiet_periods(hub, stack)
         alarms = {name: Alarm(about) for name, about in stack.of_type("AWS::CloudWatch::Alarm").items()}
-        expect(set(alarms) == RAISED_HERE, "these are the alarms that are raised here", sorted(alarms))
+        expect(set(alarms) == COVERED, "these checks cover all alarms of the template", sorted(alarms))
         for name, alarm in alarms.items():
-            expect_quiet(name, alarm, quiet, "all being well")
+            expect_quiet(name, alarm, quiet, "no fault")
         check_burst(hub, stack, alarms["RejectedWebhooks"])
         check_token(hub, stack, alarms["TokenRefused"], alarms["Errors"])
         check_wait(hub, stack)
@@ -55,7 +55,7 @@ def expect_quiet(name, alarm, periods, why):
 
 
 def quiet_periods(hub, stack):
-    """A sweep in each, a webhook or two, and one with a wrong secret, which is nothing to be told of."""
+    """Returns periods with a sweep, webhooks, and one wrong secret, which is too few for an alarm."""
     secret = hub.settings["WEBHOOK_SECRET"]
     with Doorman(stack, hub) as function:
         events = [sample("sweep"), sample("discussion-opened"), webhook(secret), webhook("wrong")]
@@ -81,27 +81,27 @@ def check_token(hub, stack, refused, errors):
 
 
 def check_wait(hub, stack):
-    # When the stand-in was started its people had waited for an hour, to the second.
-    time.sleep(max(0, hub.begun + 2 - time.monotonic()))
+    # When the stand-in started, its requests were exactly one hour old.
+    time.sleep(max(0, hub.start + 2 - time.monotonic()))
     with Doorman(stack, hub) as function:
         period = function.period(sample("sweep"))
     for hours in (1, 2):
         alarm = Alarm(Stack(**hub.parameters(OldestPendingHours=hours)).properties("OldestPending"))
         expect_state = expect_raised if hours == 1 else expect_quiet
-        expect_state("OldestPending", alarm, [period, [], []], f"a wait of more than an hour, if {hours} may be waited")
+        expect_state("OldestPending", alarm, [period, [], []], f"an age above 1 h, and a limit of {hours} h")
 
 
 def check_sweeps(hub, alarm, quiet):
     expect_raised("NoSweepFinished", alarm, [[], [], []], "no sweep at all")
-    expect_raised("NoSweepFinished", alarm, [*quiet, [], [], []], "no sweep any more")
+    expect_raised("NoSweepFinished", alarm, [*quiet, [], [], []], "sweeps that have stopped")
     absent = Stack(**hub.parameters(Repos="acme/* acme/no-such-model acmee/*"))
     with Doorman(absent, hub) as function:
         periods = [function.period(sample("sweep")) for _ in range(3)]
         parts = [function.period(sample("sweep-some")) for _ in range(3)]
     failures = sum(value for period in periods for metric, value in period if metric == function.errors)
-    expect(failures == 0, "a sweep over a repo that is not there does not fail", failures)
-    expect_raised("NoSweepFinished", alarm, periods, "sweeps that leave a repo undone")
-    expect_raised("NoSweepFinished", alarm, parts, "sweeps over some repos only")
+    expect(failures == 0, "a sweep with a repo that does not exist does not fail", failures)
+    expect_raised("NoSweepFinished", alarm, periods, "sweeps that cannot review one repo")
+    expect_raised("NoSweepFinished", alarm, parts, "sweeps of some repos only")
     expect_quiet("NoSweepFinished", alarm, [*periods[:2], quiet[0]], "one sweep of three that finishes")
 
 

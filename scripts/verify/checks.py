@@ -1,10 +1,10 @@
-"""How a check says what came of it."""
+"""The result of a check: a line on standard output, or an exception."""
 
 import sys
 
 
 class NotOk(Exception):
-    """A check that failed: what was checked, and what was seen instead."""
+    """A failed check. The text says what was checked and what was seen."""
 
 
 def ok(what):
@@ -13,12 +13,12 @@ def ok(what):
 
 
 def require(condition, what, seen):
-    """Part of a check, which says nothing if all is well."""
+    """Checks a condition, and prints nothing if it is true."""
     if not condition:
         raise NotOk(f"{what}: {seen}")
 
 
 def expect(condition, what, seen):
-    """A check of one condition."""
+    """Checks a condition, and prints a line if it is true."""
     require(condition, what, seen)
     ok(what)

@@ -1,4 +1,4 @@
-"""The function that SAM built, under AWS's emulator, answers every sample event as it should."""
+"""Checks that the function that SAM built responds correctly to every sample event, under AWS's emulator."""
 
 import tools
 from checks import expect
@@ -9,13 +9,13 @@ from template import Stack
 def check():
     with Hub() as hub, Function(Stack(**hub.parameters()), hub) as function:
         for path in sorted((tools.ROOT / "events").glob("*.json")):
-            _, answer = function.invoke(sample(path.stem))
-            said = answer.get("statusCode", answer.get("status"))
-            expect(is_expected(path.stem, answer), f"events/{path.name}: {said}", answer)
+            _, response = function.invoke(sample(path.stem))
+            status = response.get("statusCode", response.get("status"))
+            expect(is_expected(path.stem, response), f"events/{path.name}: {status}", response)
 
 
-def is_expected(name, answer):
-    """The same as in scripts/lambda.sh."""
+def is_expected(name, response):
+    """Has the same expectations as scripts/lambda.sh."""
     if name.startswith("sweep"):
-        return answer.get("status") == "reviewed"
-    return answer.get("statusCode") == {"wrong-secret": 401, "malformed-body": 400}.get(name, 200)
+        return response.get("status") == "reviewed"
+    return response.get("statusCode") == {"wrong-secret": 401, "malformed-body": 400}.get(name, 200)

@@ -1,13 +1,14 @@
-"""The lines with metrics that the function wrote are such as CloudWatch takes metrics from.
+"""Checks that CloudWatch can extract the metrics from the function's log lines.
 
-A line with a fault is an ordinary line of the log to CloudWatch, and says nothing. The JSON schema is the one that
+CloudWatch silently treats a line with a fault as an ordinary log line. The JSON schema is the one of
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-publishes, as AWS's own library for Python had it on board in its early versions. What the specification says besides is
-checked here: metrics and dimensions are members of the line itself.
+which early versions of AWS's library for Python contain. The specification also demands that metrics and dimensions are members of
+the line itself. The schema does not express that, so it is checked here.
 """
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -17,27 +18,27 @@ from template import Stack
 from template_checks import PLAIN
 from tools import ROOT
 
-# Read, and not imported: the library wants others that nothing here needs.
+# Not imported, because the library's dependencies are not installed.
 SCHEMA = Path(jsonschema.__file__).parents[1] / "aws_lambda_powertools" / "metrics" / "schema.json"
 VALIDATOR = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text()))
-LONGEST_LINE = 256 * 1024
+MAX_LINE_BYTES = 256 * 1024
 
 
 def check():
-    expect(METRICS, f"the runs wrote {len(METRICS)} lines with metrics", "none were written")
+    expect(METRICS, f"the function wrote {len(METRICS)} lines with metrics", "none were written")
     for text in METRICS:
         found = faults(text)
         if found:
             raise NotOk(f"a line with metrics: {'; '.join(found)}: {text}")
     names = sorted({metric["Name"] for text in METRICS for metric in directives(json.loads(text))[0]["Metrics"]})
-    ok(f"all of them are of the embedded metric format; {len(names)} metrics: {', '.join(names)}")
+    ok(f"all of them have the embedded metric format; {len(names)} metrics: {', '.join(names)}")
     check_that_faults_are_found(json.loads(METRICS[0]))
     check_dashboard()
 
 
 def check_dashboard():
-    """Those that no run has written are named where the function writes them."""
-    source = (ROOT / "src" / "metrics.rs").read_text() + (ROOT / "src" / "handler.rs").read_text()
+    """Checks that the dashboard shows only metrics that the function's source writes."""
+    source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.rs"))
     shown = set()
     for widget in json.loads(Stack(**PLAIN).properties("Dashboard")["DashboardBody"])["widgets"]:
         namespace = None
@@ -45,7 +46,7 @@ def check_dashboard():
             if isinstance(metric[0], str):
                 namespace = metric[0] if metric[0] != "." else namespace
                 shown |= {metric[1]} if namespace == "HubDoorman" else set()
-    unknown = {name for name in shown if f'"{name}"' not in source}
+    unknown = {name for name in shown if not re.search(rf"\bMetric::{name}\b", source)}
     expect(shown and not unknown, f"the function writes all {len(shown)} metrics that the dashboard shows", unknown)
 
 
@@ -54,24 +55,24 @@ def directives(line):
 
 
 def faults(text):
-    """What is wrong with a line."""
+    """Returns the faults of a line."""
     line = json.loads(text)
     found = [f"{'.'.join(map(str, error.path))}: {error.message}" for error in VALIDATOR.iter_errors(line)]
     if found:
         return found
-    if len(text.encode()) > LONGEST_LINE:
-        found.append(f"it has more than {LONGEST_LINE} bytes")
+    if len(text.encode()) > MAX_LINE_BYTES:
+        found.append(f"it has more than {MAX_LINE_BYTES} bytes")
     for directive in directives(line):
         dimensions = [name for names in directive["Dimensions"] for name in names]
-        found += [f"the dimension {name} is not a text" for name in dimensions if not isinstance(line.get(name), str)]
+        found += [f"the dimension {name} is not a string" for name in dimensions if not isinstance(line.get(name), str)]
         metrics = [metric["Name"] for metric in directive["Metrics"]]
-        # A bool would be an int to Python. The function writes no lists of values.
+        # `isinstance` would accept a bool as an int. The function writes no lists of values.
         found += [f"the metric {name} is not a number" for name in metrics if type(line.get(name)) not in (int, float)]
     return found
 
 
 def check_that_faults_are_found(line):
-    """Otherwise nothing above says anything."""
+    """Checks that `faults` finds each way to break a line."""
     metric = directives(line)[0]["Metrics"][0]["Name"]
     breakages = {
         "'_aws' is a required property": lambda line, directive: line.pop("_aws"),
@@ -89,5 +90,5 @@ def check_that_faults_are_found(line):
         breakage(broken, directives(broken)[0])
         found = faults(json.dumps(broken))
         if not any(fault in each for each in found):
-            raise NotOk(f"a broken line was not noticed ({fault}): {found}")
-    ok(f"{len(breakages)} ways to break a line are noticed")
+            raise NotOk(f"a fault was not found ({fault}); found were {found}")
+    ok(f"{len(breakages)} ways to break a line are found")

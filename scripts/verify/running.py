@@ -1,4 +1,4 @@
-"""What runs: the stand-in Hub, and the function under AWS's Runtime Interface Emulator, as SAM built it."""
+"""Processes that the checks run: the stand-in Hub, and the function that SAM built, under AWS's Runtime Interface Emulator."""
 
 import http.client
 import json
@@ -15,10 +15,10 @@ from checks import NotOk
 
 EMULATOR = Path(samcli.__file__).parent / "local" / "rapid" / "aws-lambda-rie-x86_64"
 
-# The lines with metrics that all functions have written.
+# The log lines with metrics that all functions have written so far.
 METRICS = []
 
-# The names of all fields in all lines that they have written.
+# The names of the fields in all their log lines.
 FIELDS = set()
 
 
@@ -32,13 +32,13 @@ def stop(process):
 
 
 class Hub:
-    """The stand-in Hub with these arguments, and in `settings` the variables of a function that works with it."""
+    """The stand-in Hub, started with these arguments. `settings` has the environment variables of a function that uses it."""
 
     def __init__(self, *arguments):
         self.command = [tools.TARGET / "debug" / "examples" / "hub", *arguments]
 
     def __enter__(self):
-        self.process, self.begun = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True), time.monotonic()
+        self.process, self.start = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True), time.monotonic()
         try:
             self.settings = self.read_settings()
         except BaseException:
@@ -60,7 +60,7 @@ class Hub:
         stop(self.process)
 
     def parameters(self, **others):
-        """Those of a stack whose function works with this Hub, as far as the template has them."""
+        """Returns the parameters of a stack whose function uses this Hub, with `others` added."""
         settings = self.settings
         return {
             "HfToken": settings["HF_TOKEN"],
@@ -72,16 +72,16 @@ class Hub:
 
 
 class Function:
-    """A stack's function with its environment as the template has it, and what is added to that.
+    """A stack's function, with the environment of the template and the variables `added`.
 
-    The emulator starts it with the first event.
+    The emulator starts it at the first event.
     """
 
     def __init__(self, stack, hub, **added):
         about = stack.properties("Doorman")
         self.environment = about["Environment"]["Variables"] | {"HF_ENDPOINT": hub.settings["HF_ENDPOINT"]} | added
-        # Nothing of this machine's environment: on Lambda there is nothing of it either.
-        self.lambdas = {
+        # This machine's environment is not passed on, because Lambda would not have it.
+        self.set_by_lambda = {
             "AWS_LAMBDA_FUNCTION_NAME": stack.reference("Doorman"),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(about["MemorySize"]),
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(about["Timeout"]),
@@ -94,7 +94,7 @@ class Function:
             [EMULATOR, "--runtime-interface-emulator-address", f"127.0.0.1:{self.port}"]
             + ["--runtime-api-address", f"127.0.0.1:{api}", tools.artifact()],
             cwd=tools.WORK,
-            env=self.lambdas | self.environment,
+            env=self.set_by_lambda | self.environment,
             stdout=self.out,
             stderr=self.err,
         )
@@ -135,7 +135,7 @@ class Function:
                 raise NotOk(f"the function wrote {name} into its log")
 
     def invoke(self, event):
-        """What the function answered, and the emulator's status: 502 if it cannot start."""
+        """Returns the emulator's status and the function's response. The status is 502 if the function cannot start."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("POST", "/2015-03-31/functions/function/invocations", json.dumps(event))
         response = connection.getresponse()
@@ -150,12 +150,12 @@ class Function:
         return text(self.out)
 
     def metrics(self):
-        """The lines with metrics so far, as text."""
+        """Returns the log lines with metrics so far, as text."""
         return [line for line in self.log().splitlines() if '"_aws"' in line]
 
 
 def text(file):
-    # Not with seek, for the process that writes has the same position.
+    # Without seek, because the writing process shares the file position.
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
 
 
@@ -168,18 +168,18 @@ def free_ports(count):
 
 
 def sample(name):
-    """A sample event."""
+    """Returns the sample event of this name."""
     return json.loads((tools.ROOT / "events" / f"{name}.json").read_text())
 
 
 def webhook(secret):
-    """A webhook that has nothing looked at, with this secret."""
+    """Returns a webhook with this secret that starts no review."""
     event = sample("space")
     event["headers"]["x-webhook-secret"] = secret
     return event
 
 
-def failed(answer):
-    """Whether the invocation failed, which is what Lambda counts as an error."""
-    status, body = answer
+def failed(result):
+    """Whether the invocation failed, so that Lambda counts it in `Errors`."""
+    status, body = result
     return status != 200 or "errorType" in body

@@ -1,8 +1,8 @@
-"""The function reads its secrets from Secrets Manager and SSM, for which moto stands, in the template's role.
+"""Checks that the function reads its secrets from Secrets Manager and SSM with the template's role. moto stands in for AWS.
 
-moto verifies each signature, with botocore's code, and the policies of the role that signed. Of these two services it
-does not know which resource a call is about, and would refuse whatever is allowed for an ARN only; that is added here.
-It does not ask for kms:Decrypt.
+moto verifies each signature with botocore's code. It also checks the policies of the role that signed. For these two services, moto
+does not know the resource of a call, and would refuse a permission that is limited to an ARN. The two assignments to
+`_determine_resource` add that. moto does not check kms:Decrypt.
 """
 
 import json
@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 SecretsManagerResponse._determine_resource = lambda call: json.loads(call.body).get("SecretId", "*")
 SimpleSystemManagerResponse._determine_resource = lambda call: json.loads(call.body).get("Name", "*")
 
-# Why moto refused calls. It answers in XML, whatever the service is, of which the function shows the status only.
+# The reasons of moto's refusals. moto always responds in XML, so the function can only show the status.
 REFUSALS = []
 authorize = ActionAuthenticatorMixin._authenticate_and_authorize_normal_action
 
@@ -52,7 +52,7 @@ def check():
 
 
 class Aws:
-    """moto, with the token and the webhook's secret in it."""
+    """moto, with the token and the webhook's secret stored in it."""
 
     def __init__(self, hub):
         self.token, self.secret = hub.settings["HF_TOKEN"], hub.settings["WEBHOOK_SECRET"]
@@ -65,39 +65,39 @@ class Aws:
         self.clients = {
             name: boto3.client(name, endpoint_url=self.url) for name in ("secretsmanager", "ssm", "iam", "sts")
         }
-        with anything_goes():
-            kept = self.clients["secretsmanager"].create_secret(Name="doorman", SecretString="{}")
+        with without_permission_checks():
+            secret = self.clients["secretsmanager"].create_secret(Name="doorman", SecretString="{}")
         self.put_token(self.token)
         self.put_secret(self.secret)
-        with anything_goes():
+        with without_permission_checks():
             parameter = self.clients["ssm"].get_parameter(Name=PARAMETER)["Parameter"]
-        self.secret_arn, self.parameter_arn = kept["ARN"], parameter["ARN"]
+        self.secret_arn, self.parameter_arn = secret["ARN"], parameter["ARN"]
         return self
 
     def __exit__(self, *_):
         self.server.stop()
 
     def put_token(self, token):
-        with anything_goes():
+        with without_permission_checks():
             text = json.dumps({"note": "of the doorman", "token": token})
             self.clients["secretsmanager"].put_secret_value(SecretId="doorman", SecretString=text)
 
     def put_secret(self, secret):
-        with anything_goes():
+        with without_permission_checks():
             self.clients["ssm"].put_parameter(Name=PARAMETER, Value=secret, Type="SecureString", Overwrite=True)
 
     def stack(self, hub, **others):
-        """One with the ARNs of both."""
+        """Returns a stack with the ARNs of both secrets."""
         arns = {"HfToken": f"{self.secret_arn}#token", "WebhookSecret": self.parameter_arn}
         return Stack(**hub.parameters(**arns | others))
 
     def credentials(self, stack):
-        """Those of somebody in the role of the stack's function, with the template's policies and no others."""
-        about, name = stack.properties("DoormanRole"), "doorman"
+        """Creates the role of the stack's function, with the template's policies only, and returns its credentials."""
+        role, name = stack.properties("DoormanRole"), "doorman"
         iam = self.clients["iam"]
-        with anything_goes():
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(about["AssumeRolePolicyDocument"]))
-            for policy in about["Policies"]:
+        with without_permission_checks():
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(role["AssumeRolePolicyDocument"]))
+            for policy in role["Policies"]:
                 document = json.dumps(policy["PolicyDocument"])
                 iam.put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
             arn = iam.get_role(RoleName=name)["Role"]["Arn"]
@@ -110,14 +110,14 @@ class Aws:
 
     def drop_role(self):
         iam = self.clients["iam"]
-        with anything_goes():
+        with without_permission_checks():
             for name in iam.list_role_policies(RoleName="doorman")["PolicyNames"]:
                 iam.delete_role_policy(RoleName="doorman", PolicyName=name)
             iam.delete_role(RoleName="doorman")
 
     @contextmanager
     def function(self, hub, stack, allowed=None, **added):
-        """The stack's function in its role, or with the role of another stack."""
+        """Starts the stack's function with its role, or with the role of the stack `allowed`."""
         credentials = self.credentials(allowed or stack)
         try:
             with Function(stack, hub, AWS_ENDPOINT_URL=self.url, **credentials | added) as function:
@@ -127,8 +127,8 @@ class Aws:
 
 
 @contextmanager
-def anything_goes():
-    """Only what is set up here goes unchecked; the function's calls never do."""
+def without_permission_checks():
+    """Turns moto's checks of permissions off for the set-up. The function's calls are always checked."""
     settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
     try:
         yield
@@ -139,47 +139,48 @@ def anything_goes():
 
 def check_start(hub, aws):
     with aws.function(hub, aws.stack(hub)) as function:
-        _, answer = function.invoke(webhook(aws.secret))
-        expect(answer.get("statusCode") == 200, "in its role it reads both secrets and answers a webhook", answer)
-        _, answer = function.invoke(sample("sweep"))
-        expect(answer.get("status") == "reviewed", "and sweeps with the token from under a key", answer)
+        _, response = function.invoke(webhook(aws.secret))
+        expect(response.get("statusCode") == 200, "the function reads both secrets with its role and accepts a webhook", response)
+        _, response = function.invoke(sample("sweep"))
+        is_reviewed = response.get("status") == "reviewed"
+        expect(is_reviewed, "the function sweeps with a token under a key of a JSON object", response)
 
 
 def check_rotation_of_token(hub, aws):
     aws.put_token(WRONG_TOKEN)
     with aws.function(hub, aws.stack(hub)) as function:
-        answer = function.invoke(sample("sweep"))
-        seen = json.dumps(answer)
-        expect(failed(answer) and "401" in seen, "a token that the Hub refuses fails the sweep", seen)
-    # Another process, because what was read again is not read again for a minute.
+        result = function.invoke(sample("sweep"))
+        seen = json.dumps(result)
+        expect(failed(result) and "401" in seen, "a token that the Hub refuses fails the sweep", seen)
+    # This starts a new process, because a secret is read again at most once a minute.
     with aws.function(hub, aws.stack(hub)) as function:
-        _, answer = function.invoke(webhook(aws.secret))
-        expect(answer.get("statusCode") == 200, "with that token it starts", answer)
+        _, response = function.invoke(webhook(aws.secret))
+        expect(response.get("statusCode") == 200, "the function starts with a token that the Hub refuses", response)
         aws.put_token(aws.token)
-        _, answer = function.invoke(sample("sweep"))
-        expect(answer.get("status") == "reviewed", "a token that was rotated works without a restart", answer)
+        _, response = function.invoke(sample("sweep"))
+        expect(response.get("status") == "reviewed", "a rotated token works without a restart", response)
         log = function.log()
-        expect(log.count("was refused, and read again") == 1, "for which it was read again once", log)
+        expect(log.count("was refused, and read again") == 1, "the refused token was read again exactly once", log)
 
 
 def check_rotation_of_secret(hub, aws):
     with aws.function(hub, aws.stack(hub)) as function:
-        _, answer = function.invoke(webhook(aws.secret))
-        expect(answer.get("statusCode") == 200, "before a rotation the secret is the old one", answer)
+        _, response = function.invoke(webhook(aws.secret))
+        expect(response.get("statusCode") == 200, "before a rotation the old secret is accepted", response)
         aws.put_secret(NEW_SECRET)
-        _, answer = function.invoke(webhook(NEW_SECRET))
-        expect(answer.get("statusCode") == 200, "a webhook's secret that was rotated works without a restart", answer)
-        _, answer = function.invoke(webhook(aws.secret))
-        expect(answer.get("statusCode") == 401, "and the old one does not", answer)
+        _, response = function.invoke(webhook(NEW_SECRET))
+        expect(response.get("statusCode") == 200, "a rotated webhook secret works without a restart", response)
+        _, response = function.invoke(webhook(aws.secret))
+        expect(response.get("statusCode") == 401, "the old webhook secret is refused after the rotation", response)
     aws.put_secret(aws.secret)
 
 
 def check_missing(hub, aws):
     absent = aws.secret_arn.replace("secret:doorman", "secret:absent")
     parts = ["HF_TOKEN", absent, "ResourceNotFound"]
-    expect_no_start("a secret that is not there", hub, aws, aws.stack(hub, HfToken=absent), parts)
+    expect_no_start("a secret that does not exist", hub, aws, aws.stack(hub, HfToken=absent), parts)
     stack = aws.stack(hub, HfToken=f"{aws.secret_arn}#absent")
-    expect_no_start("a key that is not there", hub, aws, stack, ["HF_TOKEN", aws.secret_arn, "under the key `absent`"])
+    expect_no_start("a key that does not exist", hub, aws, stack, ["HF_TOKEN", aws.secret_arn, "under the key `absent`"])
 
 
 def check_access(hub, aws):
@@ -191,7 +192,7 @@ def check_access(hub, aws):
         "a wrong session token": ("InvalidClientTokenIdError", {"AWS_SESSION_TOKEN": "wrong"}),
     }
     parts = ["HF_TOKEN", aws.secret_arn, "WEBHOOK_SECRET", aws.parameter_arn, "AWS answered 403"]
-    expect(not REFUSALS, "until here no call of the function was refused", REFUSALS)
+    expect(not REFUSALS, "moto has refused no call of the function so far", REFUSALS)
     for what, (refusal, options) in cases.items():
         REFUSALS.clear()
         expect_no_start(what, hub, aws, stack, parts, **options)
@@ -199,11 +200,11 @@ def check_access(hub, aws):
 
 
 def expect_no_start(what, hub, aws, stack, parts, **options):
-    """It says why it does not start, with all these parts, and shows no value."""
+    """Checks that the function does not start, and that its error has all these parts and no secret."""
     with aws.function(hub, stack, **options) as function:
-        status, answer = function.invoke(webhook(aws.secret))
+        status, response = function.invoke(webhook(aws.secret))
         log = function.log()
-    seen = f"{status} {answer.get('errorMessage')}"
-    said = status == 502 and all(part in seen and part in log for part in parts)
+    seen = f"{status} {response.get('errorMessage')}"
+    is_explained = status == 502 and all(part in seen and part in log for part in parts)
     hidden = not any(value in seen + log for value in (aws.token, aws.secret, WRONG_TOKEN))
-    expect(said and hidden, f"{what} keeps it from starting, and it says so: {seen!r}", f"{seen} {log}")
+    expect(is_explained and hidden, f"the function does not start with {what}: {seen!r}", f"{seen} {log}")

@@ -1,5 +1,7 @@
-"""scripts/smoke.sh against whatever may answer: only a function that is right is well, what else may be is told apart,
-and the secret is in no output, no argument and no environment."""
+"""Runs scripts/smoke.sh against a correct function and against faulty servers.
+
+Only the correct function passes, and each fault has its message. The secret is in no output, argument or environment.
+"""
 
 import os
 import subprocess
@@ -13,13 +15,13 @@ from pathlib import Path
 import tools
 from checks import NotOk, expect
 
-# With all that a shell, curl or a header could trip over.
+# It contains the special characters of a shell, of curl and of a header.
 SECRET = "sample-webhook-secret: $HOME \"\\%s'"
 IGNORED = (200, '{"status":"ignored","reason":"the event is about no repo"}')
 REFUSED = (401, "")
 
-# By the first part of the path: what is answered if that secret is shown, if another is, and if none is.
-ANSWERS = {
+# For each first part of the path: the responses to the right secret, to a wrong one, and to none.
+RESPONSES = {
     "good": (IGNORED, REFUSED, REFUSED),
     "open": (IGNORED, IGNORED, IGNORED),
     "open-to-guesses": (IGNORED, IGNORED, REFUSED),
@@ -36,7 +38,7 @@ ANSWERS = {
     "hang": (None, None, None),
 }
 
-# What it says of them.
+# Part of the message of smoke.sh in each case.
 EXPECTED = {
     "good": "ok: the function is up",
     "open": "THE DOOR IS OPEN",
@@ -55,15 +57,15 @@ EXPECTED = {
 }
 
 
-class Answers(BaseHTTPRequestHandler):
+class Responses(BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         shown = self.headers.get("X-Webhook-Secret")
-        answer = ANSWERS[self.path.strip("/")][0 if shown == SECRET else 2 if shown is None else 1]
-        if answer is None:
+        response = RESPONSES[self.path.strip("/")][0 if shown == SECRET else 2 if shown is None else 1]
+        if response is None:
             self.server.ended.wait(60)
             return
-        status, body = answer
+        status, body = response
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -75,63 +77,63 @@ class Answers(BaseHTTPRequestHandler):
 
 @contextmanager
 def server():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as answering:
-        answering.ended = threading.Event()
-        threading.Thread(target=answering.serve_forever, daemon=True).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Responses) as server:
+        server.ended = threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{answering.server_port}"
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
-            answering.ended.set()
-            answering.shutdown()
+            server.ended.set()
+            server.shutdown()
 
 
 def check():
-    # In this order: what ends the server first ends whatever still waits for an answer.
-    with ThreadPoolExecutor(len(ANSWERS)) as pool, server() as url:
-        runs = {case: pool.submit(smoke, f"{url}/{case}/") for case in ANSWERS}
-        check_that_nobody_sees_it(f"{url}/hang/")
-        # Last, what takes 30 seconds.
+    # The server ends before the pool, so that no run waits for a response any longer.
+    with ThreadPoolExecutor(len(RESPONSES)) as pool, server() as url:
+        runs = {case: pool.submit(smoke, f"{url}/{case}/") for case in RESPONSES}
+        check_that_secret_is_hidden(f"{url}/hang/")
+        # The last case takes 30 seconds.
         for case, done in runs.items():
-            expect_said(f"answered as `{case}`", done.result(), case == "good", EXPECTED[case])
+            expect_result(f"with the server `{case}`", done.result(), case == "good", EXPECTED[case])
         check_calls(url)
 
 
 def check_calls(url):
-    """The ways to call it."""
+    """Checks the arguments of smoke.sh."""
     good = f"{url}/good/"
-    expect_said("with a line for a secret", smoke(good, SECRET + "\n"), True, "ok: the function is up")
-    expect_said("with the secret as an argument", smoke(good, "", SECRET), True, "ok: the function is up")
-    expect_said("over plain HTTP", smoke("http://example.com/"), False, "does not begin with https://")
-    expect_said("at another host in disguise", smoke("http://127.0.0.1:x@example.com/"), False, "does not begin with")
-    expect_said("where there is no HTTPS", smoke(url.replace("http:", "https:")), False, "has no HTTPS")
-    expect_said("without such a host", smoke("https://no-such-host.invalid/"), False, "there is no such host")
-    expect_said("where nobody listens", smoke("http://127.0.0.1:9/"), False, "the host takes no connection")
-    expect_said("with a secret of two lines", smoke(good, "", "one\ntwo"), False, "what is not printable")
-    status, said = smoke(good, "")
-    expect(status == 2 and "usage" in said, "without a secret it tells its usage", said)
+    expect_result("with a line end after the secret", smoke(good, SECRET + "\n"), True, "ok: the function is up")
+    expect_result("with the secret as an argument", smoke(good, "", SECRET), True, "ok: the function is up")
+    expect_result("with a URL of plain HTTP", smoke("http://example.com/"), False, "does not begin with https://")
+    expect_result("with a URL that disguises another host", smoke("http://127.0.0.1:x@example.com/"), False, "does not begin with")
+    expect_result("with a server without HTTPS", smoke(url.replace("http:", "https:")), False, "has no HTTPS")
+    expect_result("with a host that does not exist", smoke("https://no-such-host.invalid/"), False, "there is no such host")
+    expect_result("with a port where nothing listens", smoke("http://127.0.0.1:9/"), False, "the host takes no connection")
+    expect_result("with a secret of two lines", smoke(good, "", "one\ntwo"), False, "a character that is not printable")
+    status, output = smoke(good, "")
+    expect(status == 2 and "usage" in output, "without a secret it prints its usage", output)
 
 
 def smoke(url, typed=SECRET, secret="-"):
-    # Without this machine's environment, because through a proxy all would be answered otherwise.
+    # This machine's environment is not passed on, because it may name a proxy.
     environment = {"PATH": os.environ["PATH"]}
     command = [tools.ROOT / "scripts" / "smoke.sh", url, secret]
     done = subprocess.run(command, env=environment, input=typed, capture_output=True, text=True, timeout=40)
     return done.returncode, done.stdout + done.stderr
 
 
-def expect_said(what, result, is_well, words):
-    status, said = result
-    if SECRET in said:
+def expect_result(what, result, passes, words):
+    status, output = result
+    if SECRET in output:
         raise NotOk(f"smoke.sh {what}: the secret is in its output")
     expect(
-        status == (0 if is_well else 1) and words in said,
+        status == (0 if passes else 1) and words in output,
         f"smoke.sh {what}: exit {status}, {words}",
-        f"exit {status}, {said}",
+        f"exit {status}, {output}",
     )
 
 
-def check_that_nobody_sees_it(url):
-    """While it waits for an answer, everybody on this machine may list its arguments."""
+def check_that_secret_is_hidden(url):
+    """Checks the arguments and environments of the processes while smoke.sh waits for a response."""
     for _ in range(100):
         waiting = [process for process in Path("/proc").glob("[0-9]*") if url.encode() in read(process / "cmdline")]
         if any(read(process / "cmdline").startswith(b"curl") for process in waiting):

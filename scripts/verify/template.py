@@ -1,6 +1,6 @@
-"""template.yaml as SAM transforms it and CloudFormation resolves it, for given parameters.
+"""Resolves template.yaml with given parameters, after SAM's transform, as CloudFormation does.
 
-By hand, because nothing that runs without an account does it: moto skips function URLs, schedules and alarms.
+No tool does this without an AWS account: moto ignores function URLs, schedules and alarms.
 """
 
 import re
@@ -14,7 +14,7 @@ from tools import ROOT
 REGION, ACCOUNT, STACK = "eu-central-1", "123456789012", "hub-doorman"
 NO_VALUE = object()
 
-# By type of resource: the property with its name, if it has one, and its ARN.
+# For each type of resource, the property with its name and the format of its ARN.
 NAMES = {
     "AWS::CloudWatch::Alarm": ("AlarmName", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{}}"),
     "AWS::IAM::Role": ("RoleName", f"arn:aws:iam::{ACCOUNT}:role/{{}}"),
@@ -25,20 +25,20 @@ NAMES = {
 
 
 class Refused(Exception):
-    """CloudFormation would not take the value of a parameter."""
+    """CloudFormation would refuse the value of a parameter."""
 
 
 class Stack:
-    """What would be deployed: `resources` and `outputs`, with every intrinsic function resolved."""
+    """The stack to be deployed. In `resources` and `outputs`, every intrinsic function is resolved."""
 
     def __init__(self, **parameters):
         source = yaml_parse((ROOT / "template.yaml").read_text())
-        self.parameters = {name: given(name, about, parameters) for name, about in source["Parameters"].items()}
-        # What `sam package` does.
+        self.parameters = {name: parameter_value(name, about, parameters) for name, about in source["Parameters"].items()}
+        # `sam package` does the same.
         source["Resources"]["Doorman"]["Properties"]["CodeUri"] = "s3://bucket/key"
         self.source = transform(source, dict(self.parameters), SimpleNamespace(load=dict))
-        there = {name: about for name, about in self.source["Resources"].items() if self.is_there(about)}
-        self.resources = {name: self.resolve(about) for name, about in there.items()}
+        existing = {name: about for name, about in self.source["Resources"].items() if self.exists(about)}
+        self.resources = {name: self.resolve(about) for name, about in existing.items()}
         self.outputs = self.resolve(self.source["Outputs"])
 
     def properties(self, name):
@@ -47,7 +47,7 @@ class Stack:
     def of_type(self, kind):
         return {name: about["Properties"] for name, about in self.resources.items() if about["Type"] == kind}
 
-    def is_there(self, resource):
+    def exists(self, resource):
         return "Condition" not in resource or self.holds(resource["Condition"])
 
     def holds(self, condition):
@@ -65,7 +65,7 @@ class Stack:
                 return all(map(self.holds, argument))
             case "Fn::Or":
                 return any(map(self.holds, argument))
-        raise NotOk(f"the template: what is the condition {function}?")
+        raise NotOk(f"the template: the condition function {function} is not supported here; add it to Stack.holds")
 
     def resolve(self, value):
         if isinstance(value, list):
@@ -95,7 +95,7 @@ class Stack:
                 return self.source["Mappings"][argument[0]][self.resolve(argument[1])][argument[2]]
             case "Fn::Sub":
                 return self.substitute(*([argument] if isinstance(argument, str) else argument))
-        raise NotOk(f"the template: what is the function {function}?")
+        raise NotOk(f"the template: the function {function} is not supported here; add it to Stack.call")
 
     def substitute(self, text, values=None):
         values = self.resolve(values or {})
@@ -116,10 +116,10 @@ class Stack:
         return self.parameters[name] if name in self.parameters else self.name(name)
 
     def name(self, resource):
-        """As CloudFormation would name it."""
+        """Returns a name in the format of CloudFormation's names."""
         about = self.source["Resources"][resource]
-        if not self.is_there(about):
-            raise NotOk(f"the template: {resource} is referred to, and with these parameters it is not there")
+        if not self.exists(about):
+            raise NotOk(f"the template: a reference to {resource}, which does not exist with these parameters")
         named_by, _ = NAMES.get(about["Type"], (None, None))
         name = about["Properties"].get(named_by)
         return self.resolve(name) if name else f"{STACK}-{resource}-a1B2c3D4e5F6"
@@ -132,16 +132,16 @@ class Stack:
         return f"{name}.{attribute}"
 
 
-def given(name, about, parameters):
-    """The value of a parameter, or its default, if CloudFormation would take it."""
+def parameter_value(name, about, parameters):
+    """Returns the value of a parameter, or its default. Raises `Refused` if CloudFormation would refuse it."""
     value = str(parameters.get(name, about.get("Default")))
     if name not in parameters and "Default" not in about:
         raise Refused(f"{name} is required")
-    # As CloudFormation matches: all of the value.
+    # CloudFormation matches the whole value.
     if "AllowedPattern" in about and not re.fullmatch(about["AllowedPattern"], value):
-        raise Refused(f"{name} is not of the pattern")
+        raise Refused(f"{name} does not match its pattern")
     if "AllowedValues" in about and value not in map(str, about["AllowedValues"]):
-        raise Refused(f"{name} is not one of those allowed")
+        raise Refused(f"{name} is not one of its allowed values")
     if not int(about.get("MinLength", 0)) <= len(value) <= int(about.get("MaxLength", 4096)):
         raise Refused(f"{name} has {len(value)} characters")
     if about["Type"] == "Number" and not float(about.get("MinValue", 0)) <= float(value) <= float(

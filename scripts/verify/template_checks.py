@@ -1,4 +1,4 @@
-"""What has to be true of the template whatever its parameters are, and what no tool of AWS's looks at."""
+"""Checks of the template that no tool of AWS makes, with several sets of parameters."""
 
 import json
 
@@ -59,7 +59,7 @@ def check():
         stack = Stack(**parameters)
         check_secrets(case, parameters, stack)
         check_dashboard(case, stack)
-        ok(f"{case}: each is where it belongs and nowhere else, and the dashboard is whole")
+        ok(f"{case}: each secret is only where it belongs, and the dashboard is complete")
     check_url(Stack(**PLAIN))
     check_calls(Stack(**CASES["plain secrets and sweeps"]))
     architectures = Stack(**PLAIN).properties("Doorman")["Architectures"]
@@ -69,12 +69,12 @@ def check():
             Stack(**PLAIN | {name: value})
         except Refused:
             continue
-        raise NotOk(f"the template takes {name}={value}")
+        raise NotOk(f"the template accepts {name}={value}")
     ok(f"{len(REFUSED)} wrong parameters are refused")
 
 
 def check_secrets(case, parameters, stack):
-    """What is plain is in the function's environment and nowhere else; of an ARN the role has what is before #."""
+    """A secret in plain text is in the function's environment only. The role may read each ARN, without its #key."""
     others = {name: about for name, about in stack.resources.items() if name != "Doorman"}
     rest = {name: about for name, about in stack.properties("Doorman").items() if name != "Environment"}
     elsewhere = json.dumps([others, rest, stack.outputs])
@@ -87,9 +87,9 @@ def check_secrets(case, parameters, stack):
         if value.startswith("arn:"):
             named.append(value.split("#")[0])
         elif value != "none" and value in elsewhere:
-            raise NotOk(f"{case}: {name} is outside of the function's environment")
+            raise NotOk(f"{case}: {name} is outside the function's environment")
     require(readable == named, f"{case}: the role may read {named} and nothing else", readable)
-    require("#" not in json.dumps(role), f"{case}: no key is in the role", role)
+    require("#" not in json.dumps(role), f"{case}: the role contains no #key", role)
     has_key = bool(named) and "KmsKeyArn" in parameters
     keys = [statement["Resource"] for statement in policies.get("key", [])]
     require(keys == [KEY_ARN] * has_key, f"{case}: the role may use {'a' if has_key else 'no'} key of KMS", keys)
@@ -101,7 +101,7 @@ def check_dashboard(case, stack):
         widgets = json.loads(text)["widgets"]
     except ValueError as error:
         raise NotOk(f"{case}: the dashboard is not JSON: {error}") from error
-    require("${" not in text, f"{case}: nothing of the dashboard is left to fill in", text)
+    require("${" not in text, f"{case}: the dashboard has no unresolved reference", text)
     shown = widgets[0]["properties"]["alarms"]
     alarms = stack.of_type("AWS::CloudWatch::Alarm")
     names = sorted(alarm["AlarmName"] for alarm in alarms.values())
@@ -109,32 +109,32 @@ def check_dashboard(case, stack):
 
 
 def check_calls(stack):
-    """Whoever is to be told is told, and what fails is kept."""
+    """The topic gets all alarms, the schedule starts the function, and failed sweeps go to the queue."""
     alarms = stack.of_type("AWS::CloudWatch::Alarm")
     for name, alarm in alarms.items():
         seen = [alarm.get("AlarmActions"), alarm.get("OKActions")]
-        require(seen == [[TOPIC]] * 2, f"the topic is told of {name}, and of its end", seen)
-    ok(f"the topic is told of {len(alarms)} alarms, and of their ends")
+        require(seen == [[TOPIC]] * 2, f"the topic gets the start and the end of {name}", seen)
+    ok(f"the topic gets the start and the end of {len(alarms)} alarms")
     queue, schedule = stack.attribute("SweepFailures", "Arn"), stack.properties("SweepSchedule")
     failed = stack.properties("DoormanEventInvokeConfig")["DestinationConfig"]["OnFailure"]["Destination"]
     undelivered = schedule["Target"]["DeadLetterConfig"]["Arn"]
-    expect(failed == undelivered == queue, "sweeps that fail and those not delivered go to the queue", failed)
+    expect(failed == undelivered == queue, "sweeps that fail or cannot be delivered go to the queue", failed)
     seen = (schedule["State"], schedule["Target"]["Arn"], schedule["ScheduleExpression"])
     expected = ("ENABLED", stack.attribute("Doorman", "Arn"), "rate(5 minutes)")
     expect(seen == expected, "the schedule is on, and invokes the function", seen)
     kept = (stack.properties("LogGroup")["RetentionInDays"], stack.properties("Doorman")["LoggingConfig"]["LogGroup"])
-    expect(kept == ("90", stack.reference("LogGroup")), "the function writes into a log that is kept for 90 days", kept)
+    expect(kept == ("90", stack.reference("LogGroup")), "the function writes to a log that is kept for 90 days", kept)
     hidden = {name for name, about in stack.source["Parameters"].items() if about.get("NoEcho")}
-    expect(hidden == set(SECRETS), "what is secret is not shown, and all else is", hidden)
+    expect(hidden == set(SECRETS), "exactly the secrets are hidden (NoEcho)", hidden)
 
 
 def check_url(stack):
-    """Since October 2025 a URL that is open needs both permissions."""
+    """Since October 2025, a public URL needs both permissions."""
     permissions = stack.of_type("AWS::Lambda::Permission").values()
     seen = [{name: value for name, value in permission.items() if name != "FunctionName"} for permission in permissions]
     for expected in (
         {"Action": "lambda:InvokeFunctionUrl", "Principal": "*", "FunctionUrlAuthType": "NONE"},
         {"Action": "lambda:InvokeFunction", "Principal": "*", "InvokedViaFunctionUrl": True},
     ):
-        expect(expected in seen, f"everybody has {expected['Action']}, by way of the URL", seen)
+        expect(expected in seen, f"everybody has {expected['Action']} through the URL", seen)
     expect(len(seen) == 2, "nobody has any other permission for the function", seen)

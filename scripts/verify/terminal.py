@@ -1,5 +1,4 @@
-"""`doorman` on a terminal, which `cargo test` has none of: when it asks and what comes of the answer, what it draws and
-how wide, and what it shows nobody."""
+"""Checks `doorman` on a terminal, which `cargo test` does not have: its questions, its drawing and width, and its secrecy."""
 
 import json
 import re
@@ -7,36 +6,36 @@ import signal
 import subprocess
 import tempfile
 
-from checks import expect, require
-from pseudo_terminal import COLOUR, HEIGHT, HIDDEN, ORDERS, WRITTEN, Terminal, piped
+from checks import expect, ok, require
+from pseudo_terminal import COLOUR, HEIGHT, HIDDEN, SEQUENCES, WRITTEN, Terminal, piped
 from running import Hub
 from wcwidth import wcswidth
 
 WIDTHS = (60, 80, 120)
 
-# The crowd's repos that are gated and approved by hand. Of the first two the rules move some people.
+# The crowd's gated repos with manual approval. In the first two, the rules decide some requests.
 REPOS = ("acme/gated-model", "datasets/acme/gated-corpus", "acme/vision-model", "acme/discreet-model")
 
-# As long as those that Lambda makes.
+# As long as a URL that Lambda makes.
 URL = "https://abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-central-1.on.aws/"
 
-# For each command what a person has to find on the first screen, and on the last.
+# For each command, the patterns that the first and the last screen must contain.
 TABLES = {
-    ("plan",): (r"^acme/automatic-model$\s+USER +ASKED +VERDICT +RULE +WHY$", r"^datasets/acme/\S+: 34 people wait$"),
+    ("plan",): (r"^acme/automatic-model$\s+USER +ASKED +VERDICT +RULE +WHY$", r"^datasets/acme/\S+: 34 pending requests$"),
     ("plan", REPOS[0]): (
         r"^acme/gated-model$\s+USER ",
-        r"50 people wait$.*^Nothing was changed; `doorman review` .*\.$",
+        r"50 pending requests$.*^Nothing was changed; `doorman review` .*\.$",
     ),
     ("check",): (r"^ passed +APPROVAL_POLICY +4 rules$", r"^\d+ passed, \d+ warnings, 0 failed$"),
     ("webhook", "list"): (r"^0{10}\d+  enabled, secret, https:", r"^    org acme$"),
-    ("list", REPOS[0]): (r"^\S+  20\d\d-\d\d-\d\d.*^    Affiliation: ", r"^    Country: .*^50 people pending$"),
+    ("list", REPOS[0]): (r"^\S+  20\d\d-\d\d-\d\d.*^    Affiliation: ", r"^    Country: .*^50 pending requests$"),
 }
 
 VERDICTS = ("accept", "reject", "reset", "hold")
-SUM = re.compile(rf"^ +([\d,]+)  ({'|'.join(VERDICTS)}) ")
+TOTAL = re.compile(rf"^ +([\d,]+)  ({'|'.join(VERDICTS)}) ")
 BAR = re.compile(r"([\d,]+) of ([\d,]+) decided")
 
-# What is typed, and how the command ends: `None` if by the signal.
+# The typed bytes and the exit status of the command.
 REFUSALS = {
     "n": (b"n\r", 1),
     "an empty line": (b"\r", 1),
@@ -54,14 +53,14 @@ def check():
         check_tables(hub)
         check_colours(hub)
         check_refusals(hub)
-        sums = check_consent(hub)
+        totals = check_consent(hub)
         mails = {one["email"] for repo in REPOS for one in json.loads(piped(hub, "export", repo))} - {None}
-    check_without_question(sums)
-    check_half_a_terminal(sums)
-    check_change_of_mind(sums)
+    check_without_question(totals)
+    check_half_a_terminal(totals)
+    check_change_of_mind(totals)
     check_decided_meanwhile()
-    check_redirected(sums)
-    check_last_words()
+    check_redirected(totals)
+    check_rejections()
     check_bar()
     check_secrets(hub.settings, mails)
 
@@ -69,30 +68,30 @@ def check():
 def check_pipes(hub):
     plan = piped(hub, "plan")
     rows = [line.split("\t") for line in plan.splitlines()]
-    is_well = [len(row) == 6 and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row[2]) for row in rows]
-    expect(rows and all(is_well), f"plan in a pipe: {len(rows)} lines of six columns, and nothing else", plan)
+    are_formatted = [len(row) == 6 and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row[2]) for row in rows]
+    expect(rows and all(are_formatted), f"plan in a pipe: {len(rows)} lines of six columns, and nothing else", plan)
     expect(piped(hub, "plan") == plan, "plan in a pipe: the same lines every time", plan)
     decided = [one for repo in json.loads(piped(hub, "plan", "--json"))["repos"] for one in repo["decisions"]]
     those = sorted((one["user"], one["verdict"], one["rule"] or "") for one in decided)
-    expect(sorted((row[1], *row[3:5]) for row in rows) == those, "plan in a pipe: everybody of --json", those)
-    people, lines = json.loads(piped(hub, "list", REPOS[0], "--json")), piped(hub, "list", REPOS[0]).split("\n")
+    expect(sorted((row[1], *row[3:5]) for row in rows) == those, "plan in a pipe: the same decisions as --json", those)
+    requests, lines = json.loads(piped(hub, "list", REPOS[0], "--json")), piped(hub, "list", REPOS[0]).split("\n")
     hostile = [line for line in lines if re.search("[\0-\x08\x0b-\x1f\x7f-\x9f]", line) or HIDDEN.search(line)]
-    expect(len(lines) == len(people) + 1 and not hostile, "list in a pipe: a line a person, without orders", lines)
+    expect(len(lines) == len(requests) + 1 and not hostile, "list in a pipe: a safe line for each request", lines)
 
 
 def check_tables(hub):
     answers = piped(hub, "list", REPOS[0], "--json")
-    require(r"\u001b[2J\u001b]0;owned" in answers, "somebody in the crowd is hostile", answers)
+    require(r"\u001b[2J\u001b]0;owned" in answers, "an answer in the crowd is hostile", answers)
     for arguments, (first, last) in TABLES.items():
         for width in WIDTHS:
             what = f"{' '.join(arguments)} on a terminal of {width} columns"
             shown = Terminal(hub, *arguments, width=width)
             lines = shown.written_lines()
             if "list" in arguments:
-                # What is above is as long as somebody's name and address, or the URL of a webhook.
+                # The other lines contain names, addresses and URLs, which may be longer than the terminal is wide.
                 lines = [line for line in lines if line.startswith("    ")]
             if arguments[0] == "list":
-                require("[2J\ufffd]0;owned" in "".join(shown.lines), f"{what}: what was hostile is there", shown.lines)
+                require("[2J\ufffd]0;owned" in "".join(shown.lines), f"{what}: the hostile text is shown", shown.lines)
             wide = [line for line in lines if not 0 <= wcswidth(line) <= width]
             require(lines and not wide, f"{what}: no line is wider", wide)
             for pattern, page in ((first, shown.lines[:HEIGHT]), (last, shown.lines[-HEIGHT:])):
@@ -111,119 +110,119 @@ def check_colours(hub):
         text = "".join(row[x].data for x in range(80))
         for found in re.finditer(rf" ({'|'.join(VERDICTS)}) ", text):
             colours[found[1]].add(row[found.start(1)].fg)
-    are_well = all(len(one) == 1 for one in colours.values()) and len(set.union(*colours.values())) == 4
-    expect(are_well, "a colour for each verdict, none with NO_COLOR, and none in a pipe", colours)
+    passes = all(len(one) == 1 for one in colours.values()) and len(set.union(*colours.values())) == 4
+    expect(passes, "a colour for each verdict, none with NO_COLOR, and none in a pipe", colours)
 
 
 def check_refusals(hub):
     before = pending(hub)
     for what, (typed, status) in REFUSALS.items():
         shown = Terminal(hub, "review", width=120, typed=typed)
-        require(shown.has_asked and any(sums(shown)), f"review shows sums and asks before {what}", shown.lines)
+        require(shown.has_asked and any(totals(shown)), f"review shows the totals and asks before {what}", shown.lines)
         require(pending(hub) == before, f"review answered with {what} changes nothing", shown.lines)
         expect(shown.status == status, f"review answered with {what}: it ends with {status}", shown.status)
     shown = Terminal(hub, "review", variables={"DRY_RUN": "true"})
-    is_well = not shown.has_asked and shown.status == 0 and pending(hub) == before
-    expect(is_well, "review with DRY_RUN does not ask, and changes nothing", shown.lines)
+    passes = not shown.has_asked and shown.status == 0 and pending(hub) == before
+    expect(passes, "review with DRY_RUN does not ask, and changes nothing", shown.lines)
 
 
 def check_consent(hub):
-    """What it does is what it showed, which is given back."""
-    before, in_plan = waiting(hub), [row.split("\t")[3] for row in piped(hub, "plan").splitlines()]
+    """Checks that `review` does what it showed, and returns the totals."""
+    before, in_plan = count_pending(hub), [row.split("\t")[3] for row in piped(hub, "plan").splitlines()]
     shown = Terminal(hub, "review", width=120, typed=b"y\r")
-    expected = sums(shown)
-    require(shown.has_asked and all(expected), "review shows sums and asks", shown.lines)
+    expected = totals(shown)
+    require(shown.has_asked and all(expected), "review shows the totals and asks", shown.lines)
     seen = (tuple(map(in_plan.count, VERDICTS)), asked(shown), report(shown), shown.status)
-    is_well = seen == (expected, expected[:3], expected, 0)
-    expect(is_well, f"review answered with y does what plan, sums and question say: {expected}", (expected, *seen))
-    expect(before - waiting(hub) == sum(expected[:3]), "and so many wait no more", (before, waiting(hub)))
+    passes = seen == (expected, expected[:3], expected, 0)
+    expect(passes, f"review answered with y does what it showed: {expected}", (expected, *seen))
+    expect(before - count_pending(hub) == sum(expected[:3]), "and so many are pending no more", (before, count_pending(hub)))
     shown = Terminal(hub, "review")
-    is_well = not shown.has_asked and shown.status == 0 and report(shown) == (0, 0, 0, expected[3])
-    expect(is_well, "review does not ask if there is nothing to decide", shown.lines)
+    passes = not shown.has_asked and shown.status == 0 and report(shown) == (0, 0, 0, expected[3])
+    expect(passes, "review does not ask if there is nothing to decide", shown.lines)
     return expected
 
 
-def check_without_question(sums):
-    """With people who wait as they did before, for they are the same every time."""
+def check_without_question(totals):
+    """Checks `review --yes` on the same requests: the stand-in Hub starts with the same crowd every time."""
     with Hub("--crowd", "300") as hub:
         shown = Terminal(hub, "review", "--yes")
-        is_well = (shown.has_asked, report(shown), shown.status) == (False, sums, 0)
-        expect(is_well, "review with --yes does the same and does not ask", shown.lines)
+        passes = (shown.has_asked, report(shown), shown.status) == (False, totals, 0)
+        expect(passes, "review with --yes does the same and does not ask", shown.lines)
 
 
-def check_half_a_terminal(sums):
-    """Whoever sees a terminal is asked, wherever the rest of it leads; who cannot answer has not agreed."""
+def check_half_a_terminal(totals):
+    """`review` asks if any stream is a terminal. If the question cannot be answered, nothing changes."""
     with Hub("--crowd", "300") as hub, tempfile.TemporaryFile() as other:
         before = pending(hub)
         shown = Terminal(hub, "review", typed=b"", stdin=subprocess.DEVNULL)
-        is_well = asked(shown) == sums[:3] and shown.status == 1 and pending(hub) == before
-        expect(is_well, "review without a terminal to answer on changes nothing", shown.lines)
+        passes = asked(shown) == totals[:3] and shown.status == 1 and pending(hub) == before
+        expect(passes, "review without a terminal to answer on changes nothing", shown.lines)
         shown = Terminal(hub, "review", stdout=other, stderr=other)
-        is_well = shown.status == 2 and b"give --yes" in content(other) and pending(hub) == before
-        expect(is_well, "review that cannot be seen to ask changes nothing", shown.lines)
+        passes = shown.status == 2 and b"give --yes" in content(other) and pending(hub) == before
+        expect(passes, "review without a terminal to ask on changes nothing", shown.lines)
         shown = Terminal(hub, "review", typed=b"y\r", stderr=other)
-        is_well = (shown.has_asked, asked(shown), shown.status) == (True, sums[:3], 0)
-        expect(is_well, "review with its errors in a file asks all the same", shown.lines)
+        passes = (shown.has_asked, asked(shown), shown.status) == (True, totals[:3], 0)
+        expect(passes, "review with its errors in a file asks on the terminal", shown.lines)
 
 
-def check_change_of_mind(sums):
-    """A request that comes in while `review` asks is not decided by that run: it is named, and left for the next one."""
+def check_change_of_mind(totals):
+    """A request that arrives during the question is not decided by this run. It is named, and left for the next run."""
     with Hub("--crowd", "300") as hub:
         planned = {line.split("\t")[1] for line in piped(hub, "plan", REPOS[0]).splitlines()}
-        # All who are in are asked about again, until somebody of them is let in by a rule.
+        # Access of all accepted users is cancelled, so that their requests are pending again.
         accepted = [one["user"] for one in json.loads(piped(hub, "list", REPOS[0], "--status", "accepted", "--json"))]
         shown = Terminal(hub, "review", typed=b"y\r", meanwhile=lambda: piped(hub, "cancel", REPOS[0], *accepted))
         questions = [line for line in shown.lines if line.startswith("In all: ")]
-        is_well = accepted and not planned & set(accepted) and len(set(questions)) == 1 and shown.status == 3
-        expect(is_well, "review asks once and says that something is left", shown.lines)
-        expect(report(shown)[:3] == sums[:3], "and carries out what was agreed to", (sums, report(shown)))
+        passes = accepted and not planned & set(accepted) and len(set(questions)) == 1 and shown.status == 3
+        expect(passes, "review asks once and says that requests are left", shown.lines)
+        expect(report(shown)[:3] == totals[:3], "and applies the confirmed decisions", (totals, report(shown)))
         left = [line for line in shown.lines if re.search(r"\bleft$", line)]
-        expect(0 < len(left) <= len(accepted), "and names whom it leaves", shown.lines)
+        expect(0 < len(left) <= len(accepted), "and names the requests that it leaves", shown.lines)
 
 
 def check_decided_meanwhile():
-    """A person rejects somebody while `review` asks whether to let them in. The rejection stands, and `review` shows it."""
+    """A person rejects a request during the question about accepting it. The rejection stands, and `review` shows it."""
     with Hub("--crowd", "300") as hub:
         rows = [line.split("\t") for line in piped(hub, "plan", REPOS[0]).splitlines()]
-        who = next(row[1] for row in rows if row[3] == "accept")
-        reject = lambda: piped(hub, "reject", REPOS[0], who, "--yes")
+        user = next(row[1] for row in rows if row[3] == "accept")
+        reject = lambda: piped(hub, "reject", REPOS[0], user, "--yes")
         shown = Terminal(hub, "review", typed=b"y\r", meanwhile=reject)
-        told = [line for line in shown.lines if who in line and re.search(r"\bgone$", line)]
+        gone = [line for line in shown.lines if user in line and re.search(r"\bgone$", line)]
         rejected = [one["user"] for one in json.loads(piped(hub, "list", REPOS[0], "--status", "rejected", "--json"))]
-        expect(told and who in rejected, "a request that was decided while review asked is shown as gone", shown.lines)
+        expect(gone and user in rejected, "a request that was decided during the question is shown as gone", shown.lines)
 
 
-def check_redirected(sums):
-    """Asked and answered on a terminal, with the report in a file: what is only for a person is not in there."""
-    for arguments, holds in ((["--json"], lambda text: bool(json.loads(text))), ([], lambda text: is_rows(text, sums))):
+def check_redirected(totals):
+    """The question is on the terminal, and the file contains the report only."""
+    for arguments, holds in ((["--json"], lambda text: bool(json.loads(text))), ([], lambda text: is_rows(text, totals))):
         with Hub("--crowd", "300") as hub, tempfile.TemporaryFile() as other:
             Terminal(hub, "review", *arguments, typed=b"y\r", stdout=other)
             text = content(other).decode()
             try:
-                is_well = holds(text)
+                passes = holds(text)
             except ValueError:
-                is_well = False
-            expect(is_well, f"review {' '.join(arguments)} > file: the report and nothing else", text)
+                passes = False
+            expect(passes, f"review {' '.join(arguments)} > file: the report and nothing else", text)
 
 
-def is_rows(text, sums):
+def is_rows(text, totals):
     rows = [line.split("\t") for line in text.splitlines()]
-    return len(rows) == sum(sums) and all(len(row) == 8 for row in rows)
+    return len(rows) == sum(totals) and all(len(row) == 8 for row in rows)
 
 
-def check_last_words():
-    """Who is turned away for good is named, and that takes a yes."""
+def check_rejections():
+    """Commands name the users that they reject, and ask first."""
     with Hub("--crowd", "300") as hub:
         before = pending(hub)
-        who = json.loads(piped(hub, "list", REPOS[0], "--json"))[0]["user"]
-        for arguments in (["reject", REPOS[0], who], ["revoke", REPOS[0], who, "--final"]):
+        user = json.loads(piped(hub, "list", REPOS[0], "--json"))[0]["user"]
+        for arguments in (["reject", REPOS[0], user], ["revoke", REPOS[0], user, "--final"]):
             shown = Terminal(hub, *arguments, typed=b"n\r")
-            is_well = shown.has_asked and who in "".join(shown.lines) and shown.status == 1 and pending(hub) == before
-            expect(is_well, f"{arguments[0]} names whom it turns away for good, and asks", shown.lines)
+            passes = shown.has_asked and user in "".join(shown.lines) and shown.status == 1 and pending(hub) == before
+            expect(passes, f"{arguments[0]} names the user that it rejects, and asks", shown.lines)
         rejected = {row[1] for row in (line.split("\t") for line in piped(hub, "plan").splitlines()) if row[3] == "reject"}
         shown = Terminal(hub, "review", typed=b"y\r", width=120)
-        named = "\n".join(shown.written_lines()).count("turned away for good")
-        expect(rejected and named >= 3, "review names whom it turns away, before and after", shown.lines)
+        named = len(re.findall(r"to reject\b|: rejected: ", "\n".join(shown.written_lines())))
+        expect(rejected and named >= 3, "review names the users that it rejects, before and after", shown.lines)
 
 
 def check_bar():
@@ -232,61 +231,59 @@ def check_bar():
         drawn = [(whole(done), whole(of)) for done, of in BAR.findall(shown.text)]
         grows = len(set(drawn)) > 3 and all(done <= of for done, of in drawn) and drawn == sorted(drawn, key=sum)
         expect(grows, f"a bar is drawn {len(drawn)} times, up to {drawn[-1:]}", drawn)
-        bars = [ORDERS.sub("", line) for line in re.split("[\r\n]", shown.text) if BAR.search(line)]
+        bars = [SEQUENCES.sub("", line) for line in re.split("[\r\n]", shown.text) if BAR.search(line)]
         wide = [line for line in bars if not 0 <= wcswidth(line) <= shown.width]
         require(not wide, "the bar is no wider than the terminal", wide)
-        left = [line for line in shown.lines if BAR.search(line) or re.search("[█░⠁]|reading who waits", line)]
-        expect(shown.has_asked and not left and not shown.lines[0], "and nothing is left of it", shown.lines)
+        left = [line for line in shown.lines if BAR.search(line) or re.search("[█░⠁]|reading requests", line)]
+        expect(shown.has_asked and not left and not shown.lines[0], "and the bar disappears at the end", shown.lines)
         with tempfile.TemporaryFile() as other:
             Terminal(hub, "plan", stdout=other)
-            expect(b"\x1b" not in content(other), "into a pipe it writes no bar", "one")
+            expect(b"\x1b" not in content(other), "a pipe gets no bar", "a bar")
         with tempfile.TemporaryFile() as other:
             shown = Terminal(hub, "plan", REPOS[1], stderr=other)
             seen = BAR.findall(shown.text), content(other)
-            expect(seen == ([], b""), "without a terminal for errors there is no bar", seen)
+            expect(seen == ([], b""), "if the errors go to a file, there is no bar", seen)
 
 
 def check_secrets(settings, mails):
-    """Of all that was written until now."""
+    """Checks all output so far."""
     shown = "".join(text for arguments, text in WRITTEN if arguments[0] in ("list", "export"))
     require(sum(mail in shown for mail in mails) > 100, "list and export show addresses", mails)
-    # Whatever address it is, it ends as one of these.
-    places = {mail[mail.index("@") :] for mail in mails}
+    # Every address ends with one of these domains.
+    domains = {mail[mail.index("@") :] for mail in mails}
     for arguments, text in WRITTEN:
-        told = [name for name in ("HF_TOKEN", "WEBHOOK_SECRET") if settings[name] in text]
+        leaked = [name for name in ("HF_TOKEN", "WEBHOOK_SECRET") if settings[name] in text]
         if arguments[0] not in ("list", "export"):
-            told += [place for place in places if place in text]
-        require(not told, f"{arguments} shows no secret, token or address", told)
-    expect(
-        True, f"no secret and no token in {len(WRITTEN)} outputs, nor {len(mails)} addresses where not asked for", ""
-    )
+            leaked += [domain for domain in domains if domain in text]
+        require(not leaked, f"{arguments} shows no secret, token or address", leaked)
+    ok(f"{len(WRITTEN)} outputs contain no secret, and none of {len(mails)} addresses except where they belong")
 
 
 def pending(hub):
     return [piped(hub, "list", repo, "--json") for repo in REPOS]
 
 
-def waiting(hub):
-    return sum(len(json.loads(people)) for people in pending(hub))
+def count_pending(hub):
+    return sum(len(json.loads(requests)) for requests in pending(hub))
 
 
 def whole(number):
     return int(number.replace(",", ""))
 
 
-def sums(shown):
-    """How many, in the order of `VERDICTS`, as the sums have it that are shown before the question."""
-    found = [match.groups() for match in map(SUM.match, shown.lines) if match]
+def totals(shown):
+    """Returns the totals that are shown before the question, in the order of `VERDICTS`."""
+    found = [match.groups() for match in map(TOTAL.match, shown.lines) if match]
     return tuple(sum(whole(number) for number, of in found if of == verdict) for verdict in VERDICTS)
 
 
 def asked(shown):
-    """The same as the question has it, which leaves out those who are held."""
-    return count(shown, r"^In all: ", ("let in", "turned away for good", "turned away until they ask again"))
+    """Returns the totals in the question, which leaves out held requests."""
+    return count(shown, r"^In all: ", ("to accept", "to reject", "to reset"))
 
 
 def report(shown):
-    """The same as the report has it of what was done."""
+    """Returns the totals in the report."""
     return count(shown, r"^\S+: [\d,]+ listed", ("accepted", "rejected", "reset", "held"))
 
 

@@ -1,4 +1,4 @@
-"""What AWS's and cargo's tools make of the template and of the function."""
+"""Checks of the template and of the function's package with the tools of AWS and cargo."""
 
 import json
 import os
@@ -10,13 +10,13 @@ from checks import NotOk, expect, ok
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ["CARGO_TARGET_DIR"])
 
-# A directory for files that are not to stay; set by whoever runs the checks.
+# A temporary directory, which `__main__` sets.
 WORK = None
 
 
 def run(*command):
-    """The standard output of a command that must succeed."""
-    # Its own compiler, and so the one whose work is already there; by default cargo-lambda takes zig.
+    """Runs a command, which must succeed, and returns its standard output."""
+    # This machine's compiler, whose output is cached already. By default, cargo-lambda builds with zig.
     environment = os.environ | {"CARGO_LAMBDA_COMPILER": "cargo"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -27,8 +27,8 @@ def run(*command):
 def lint():
     run("sam", "validate", "--lint")
     ok("sam validate --lint")
-    said = run("cfn-lint", "template.yaml")
-    expect(not said, "cfn-lint has nothing to say", said)
+    output = run("cfn-lint", "template.yaml")
+    expect(not output, "cfn-lint reports nothing", output)
 
 
 def artifact():
@@ -36,10 +36,10 @@ def artifact():
 
 
 def build():
-    # The processors of this machine; arm64 would take its compiler.
+    # This machine's architecture, because arm64 would need a cross-compiler.
     run("sam", "build", "--build-dir", WORK / "build", "--parameter-overrides", "Architecture=x86_64")
-    expect(os.access(artifact(), os.X_OK), "sam build makes a bootstrap", "none, or none to be executed")
-    # Lambda allows 250 MB; this is a function that has to start fast.
+    expect(os.access(artifact(), os.X_OK), "sam build makes an executable bootstrap", "it does not exist, or is not executable")
+    # Lambda allows 250 MB, but a small file starts faster.
     size = artifact().stat().st_size
     expect(size < 10_000_000, f"the bootstrap has {size} bytes, less than 10 MB", size)
 
@@ -47,33 +47,40 @@ def build():
 
 
 def check_separation():
-    """Nothing that only the command line is made of is in the function: each crate leaves the paths of its panics."""
-    everything, functions = crates(), crates("--no-default-features")
-    in_command_line, in_function = found(everything, TARGET / "debug" / "doorman"), found(everything, artifact())
-    expect(in_command_line - functions, "the command line has crates of its own", sorted(in_command_line))
-    expect(in_function, f"the bootstrap tells {len(in_function)} crates that it is made of", "none")
-    expect(in_function <= functions, "and none of them is only the command line's", sorted(in_function - functions))
+    """The function contains no crate that only the command line depends on.
+
+    A program contains the source paths of panics, and so the names of its crates.
+    """
+    of_function, of_command_line = dependencies("hub-doorman"), dependencies("doorman")
+    every = of_function | of_command_line
+    in_command_line, in_function = crates_in(TARGET / "debug" / "doorman", every), crates_in(artifact(), every)
+    expect(in_command_line - of_function, "the command line contains crates of its own", sorted(in_command_line))
+    expect(in_function, f"the bootstrap shows {len(in_function)} crates that it contains", "none")
+    others = sorted(in_function - of_function)
+    expect(not others, "and none of them is a dependency of the command line alone", others)
 
 
-def crates(*options):
-    lines = run("cargo", "tree", "--edges", "normal", "--prefix", "none", "--format", "{p}", *options).splitlines()
-    packages = [line.split() for line in lines if "(proc-macro)" not in line]
+def dependencies(package):
+    """Returns the crates that a package depends on at run time, as `name-version`."""
+    tree = run("cargo", "tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}")
+    packages = [line.split() for line in tree.splitlines() if "(proc-macro)" not in line]
     return {f"{name}-{version.removeprefix('v')}" for name, version, *_ in packages}
 
 
-def found(names, program):
-    text = program.read_bytes()
-    return {name for name in names if f"/{name}/src/".encode() in text}
+def crates_in(program, names):
+    """Returns the crates among `names` whose source paths are in the program."""
+    content = program.read_bytes()
+    return {name for name in names if f"/{name}/src/".encode() in content}
 
 
 def deploy():
-    """cargo-lambda's deployment as far as it goes without an account; a dry run makes no call."""
+    """Deploys with cargo-lambda as a dry run, which makes no calls and needs no account."""
     package = TARGET / "lambda" / "hub-doorman" / "bootstrap.zip"
     try:
-        said = run("cargo", "lambda", "deploy", "hub-doorman", "--dry", "--output-format", "json")
+        output = run("cargo", "lambda", "deploy", "hub-doorman", "--dry", "--output-format", "json")
     finally:
         package.unlink(missing_ok=True)
-    # What it does comes before the JSON.
-    said = json.loads(said[said.index("{") :])
-    seen = (said["arch"], said["files"], said["config"]["runtime"])
+    # Messages about the progress come before the JSON.
+    plan = json.loads(output[output.index("{") :])
+    seen = (plan["arch"], plan["files"], plan["config"]["runtime"])
     expect(seen == ("x86_64", ["bootstrap"], "provided.al2023"), "cargo lambda deploy --dry", seen)

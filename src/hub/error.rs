@@ -1,77 +1,78 @@
-//! What can go wrong between here and the Hub, with enough in it to act on and nothing secret.
+//! Errors of calls to the Hub. They say enough to act on, and contain nothing secret.
 
 use std::error::Error;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION};
 
-use super::told::{Bucket, Told};
-use crate::secret::{Secret, shown};
-use crate::{http, retry};
+use crate::http::{self, retry};
+use crate::secrets::{Secret, redact};
 
-/// A call that failed: what was asked, and what came back.
+/// A failed call: which call it was, and why it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubError {
     /// The method and path of the call.
     pub call: String,
-    /// What came back, or did not.
+    /// Why the call failed.
     pub problem: Problem,
-    /// An answer to this call was lost, so that it may have been carried out all the same.
+    /// Whether the Hub may have carried out the call although it failed, because a response was lost or cannot be read.
     pub may_be_done: bool,
 }
 
-/// What went wrong with a call.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The Hub answered with an error.
+    /// The Hub answered with a status that is not a success.
     Refused {
         /// The HTTP status.
         status: u16,
-        /// `X-Error-Code`, such as `RepoNotGated`; often absent.
+        /// `X-Error-Code`, such as `RepoNotGated`. It is often absent.
         code: Option<Box<str>>,
-        /// `X-Error-Message`, else the `error` of the body.
+        /// `X-Error-Message`, otherwise where a redirect leads, otherwise the `error` of the body.
         message: Option<Box<str>>,
-        /// `X-Request-Id`, to name the call by to the Hub's support.
+        /// `X-Request-Id`, by which the Hub's support can find the call.
         request_id: Option<Box<str>>,
-        /// `Retry-After`: how long the Hub wants no such call, if it says so.
+        /// `Retry-After`: how long the Hub takes no such calls, if it says so.
         retry_after: Option<Duration>,
     },
-    /// No connection to the Hub could be made.
+    /// No connection to the Hub could be made. The call was not sent.
     Unreachable(String),
-    /// The call was sent, but no answer came in time.
+    /// The call was sent, but no complete response came within the timeout of the attempt.
     TooSlow,
-    /// The call was sent, but the answer broke off.
+    /// The call was sent, but the connection broke before the response was complete.
     Unanswered(String),
-    /// The time for this run was up.
+    /// The time of this run was up. The call was not sent, or its response did not come before the deadline.
     OutOfTime,
-    /// The Hub wants no call for longer than there is time.
+    /// The call was not sent, because the Hub takes no calls until after the deadline of this run.
     RateLimited {
-        /// How long the Hub wants no call.
+        /// How long the Hub takes no calls.
         wait: Duration,
-        /// How many calls there are in a window, and how long that is; where the Hub tells.
+        /// The calls of a whole window and its length, if the rate limit is the reason and the Hub has stated them.
         quota: Option<(u32, Duration)>,
     },
-    /// A write that was not sent, because by the time the Hub wants another call its page would be too old.
+    /// The write was not sent, because its page would be too old by the time the Hub accepts another call. The review waits,
+    /// reads the list again, and decides the request again.
     Postponed,
-    /// A write that was not sent, because its page had become too old. The request has to be read and decided again.
+    /// The write was not sent, because its page had become too old, or because no attempt is left for its request. The review
+    /// reads the list again, and then decides the request again or gives it up.
     Stale,
-    /// The next page is said to be here, which is another origin or another list.
+    /// The link to the next page leads to this place, which is another origin or another list.
     ForeignPage(String),
-    /// The answer is longer than so many bytes, and was not read.
+    /// The response is larger than this number of bytes, or would need too much memory. It was not used.
     TooLarge(usize),
-    /// There was an answer, but not of the form that is documented.
+    /// The response does not have the documented form. The text says why.
     Unreadable(String),
 }
 
 impl Problem {
-    /// What an error of the HTTP client amounts to. Its URL is left out: the call is named anyway.
-    pub(super) fn of(error: &reqwest::Error) -> Self {
+    /// The problem behind an error of the HTTP client. It leaves out the URL, because [`HubError::call`] names the call.
+    pub(super) fn from_client(error: &reqwest::Error) -> Self {
         if error.is_timeout() && !error.is_connect() {
             return Self::TooSlow;
         }
-        let what = http::cause(error);
-        if error.is_connect() { Self::Unreachable(what) } else { Self::Unanswered(what) }
+        let cause = redact(&http::cause(error), &[]);
+        if error.is_connect() { Self::Unreachable(cause) } else { Self::Unanswered(cause) }
     }
 }
 
@@ -85,11 +86,12 @@ impl HubError {
         Self { call: call.to_owned(), problem, may_be_done }
     }
 
-    /// Takes what the Hub says of itself from its headers and, failing that, its body.
+    /// The error for a response that is not a success. Its message comes from the headers, otherwise from the body.
     pub(super) fn refused(
         call: &str,
         status: u16,
         headers: &HeaderMap,
+        retry_after: Option<Duration>,
         body: &[u8],
         secrets: &[Secret],
     ) -> Self {
@@ -98,17 +100,17 @@ impl HubError {
             error: String,
         }
         let header = |name: &str| -> Option<Box<str>> {
-            Some(shown(headers.get(name)?.to_str().ok()?, secrets).into())
+            Some(redact(headers.get(name)?.to_str().ok()?, secrets).into())
         };
         let message = header("x-error-message").or_else(|| match headers.get(LOCATION) {
-            Some(to) => Some(shown(&moved_to(to.to_str().unwrap_or_default()), secrets).into()),
-            None => serde_json::from_slice(body).ok().map(|Body { error }| shown(&error, secrets).into()),
+            Some(target) => Some(redact(&redirect(target.to_str().unwrap_or_default()), secrets).into()),
+            None => serde_json::from_slice(body).ok().map(|Body { error }| redact(&error, secrets).into()),
         });
         let (code, request_id) = (header("x-error-code"), header("x-request-id"));
-        let retry_after = Told::by(headers, SystemTime::now(), Bucket::Api).retry_after;
         Self::new(call, Problem::Refused { status, code, message, request_id, retry_after })
     }
 
+    /// The status, code and message of a refused call.
     fn refusal(&self) -> Option<(u16, &str, &str)> {
         match &self.problem {
             Problem::Refused { status, code, message, .. } => {
@@ -118,13 +120,13 @@ impl HubError {
         }
     }
 
-    /// The HTTP status, where the Hub has refused the call.
+    /// The HTTP status, if the Hub refused the call.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.refusal().map(|(status, ..)| status)
     }
 
-    /// Calling again in a moment may do better. An answer that cannot be read counts as one that was lost.
+    /// Whether the same call may succeed in a moment. A response that cannot be read counts as a lost response.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &self.problem {
@@ -136,21 +138,21 @@ impl HubError {
             | Problem::RateLimited { .. }
             | Problem::Postponed
             | Problem::Stale
-            // It would be as large again.
+            // The response would be as large again.
             | Problem::TooLarge(_)
             | Problem::ForeignPage(_) => false,
         }
     }
 
-    /// Whether the write may have been carried out, so that only a later reading of the list can tell. This is so if no answer
-    /// came, or one that does not say what the Hub did (408 and every 5xx).
+    /// Whether the write may have been carried out, so that only a later reading of the list shows its result. This is so if no
+    /// response came, or a response that does not say what the Hub did (408 and every 5xx).
     #[must_use]
     pub fn leaves_in_doubt(&self) -> bool {
         self.may_be_done || self.status().is_some_and(|status| status == 408 || status >= 500)
     }
 
-    /// Whether the Hub did nothing and a later attempt may succeed. This is so if the Hub could not be reached, if it wants no
-    /// such call for now, or if the page that was decided from was too old.
+    /// Whether the Hub did nothing and a later attempt may succeed. This is so if the Hub could not be reached, if it accepts
+    /// no such call for now, or if the page of the decision was too old.
     #[must_use]
     pub fn is_put_off(&self) -> bool {
         let is_early = matches!(self.status(), Some(425 | 429));
@@ -158,13 +160,13 @@ impl HubError {
             && (is_early || matches!(self.problem, Problem::Unreachable(_)) || self.is_page_too_old())
     }
 
-    /// Whether a write was not sent because the page that was decided from was, or would have become, too old.
+    /// Whether a write was not sent because the page of the decision was, or would have become, too old.
     #[must_use]
     pub fn is_page_too_old(&self) -> bool {
         matches!(self.problem, Problem::Postponed | Problem::Stale) && !self.may_be_done
     }
 
-    /// How long the Hub wants no such call, if it said so.
+    /// How long the Hub takes no such calls, if it said so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.problem {
@@ -173,21 +175,21 @@ impl HubError {
         }
     }
 
-    /// The request is in that state already, or it is no more. The Hub tells this by its message alone.
+    /// Whether the request already has the new status or no longer exists. The Hub shows this only by its message.
     #[must_use]
     pub fn is_no_such_request(&self) -> bool {
         self.says(404, "No access request found matching your criteria")
     }
 
-    /// There is no such user.
+    /// Whether the user does not exist.
     #[must_use]
     pub fn is_no_such_user(&self) -> bool {
         self.says(404, "User not found")
     }
 
-    /// Somebody who is to be let in is in.
+    /// Whether the user of a `grant` already has access.
     #[must_use]
-    pub fn is_in_already(&self) -> bool {
+    pub fn has_access_already(&self) -> bool {
         self.says(400, "That user already has access to the repo")
     }
 
@@ -196,28 +198,29 @@ impl HubError {
             .is_some_and(|(status, _, message)| status == expected && message.starts_with(beginning))
     }
 
-    /// The repo has no gate.
+    /// Whether the repo is not gated.
     #[must_use]
     pub fn is_not_gated(&self) -> bool {
         self.refusal().is_some_and(|(_, code, _)| code == "RepoNotGated")
     }
 
-    /// The token is not known to the Hub, or may not do this: another one might.
+    /// Whether the Hub does not know the token, or the token may not make this call. Another token may succeed.
     #[must_use]
     pub fn is_about_the_token(&self) -> bool {
         matches!(self.status(), Some(401 | 403))
     }
 
-    /// No other call about this repo can do better: it is not gated, not there, or not for this token.
+    /// Whether every other call about this repo would fail too: the repo is not gated, does not exist, or is out of reach of
+    /// the token.
     #[must_use]
     pub fn is_about_the_repo(&self) -> bool {
-        // Without the code it may be about the user, or about an endpoint that this Hub does not have.
-        let is_not_there = |(status, code, _)| status == 404 && code == "RepoNotFound";
-        self.is_about_the_token() || self.is_not_gated() || self.refusal().is_some_and(is_not_there)
+        // Without this code, a 404 may be about the user, or about an endpoint that this Hub does not have.
+        let is_missing = |(status, code, _)| status == 404 && code == "RepoNotFound";
+        self.is_about_the_token() || self.is_not_gated() || self.refusal().is_some_and(is_missing)
     }
 
-    /// Asking for the same with `handle`, one by one, may do better: this Hub has no `batch`, or it refuses something
-    /// about one of the requests in it.
+    /// Whether writing the requests of this batch one by one with `handle` may succeed. Either this Hub has no `batch`, or it
+    /// refuses something about one of the requests.
     #[must_use]
     pub fn is_batch_refused(&self) -> bool {
         let refused = |(status, code, _)| match status {
@@ -229,7 +232,8 @@ impl HubError {
         self.refusal().is_some_and(refused)
     }
 
-    /// Whether the content of the call may have caused the failure: the Hub gave no answer, or a 408 or a 5xx. With a `Retry-After`, 503 is about the state of the Hub.
+    /// Whether the content of the call may have caused the failure. This is so if the connection broke before the response was
+    /// complete, and for 408 and 5xx. But a 503 with a `Retry-After` is about the state of the Hub.
     #[must_use]
     pub fn may_be_caused_by_content(&self) -> bool {
         match self.status() {
@@ -239,7 +243,7 @@ impl HubError {
         }
     }
 
-    /// This Hub has no `batch` at all.
+    /// Whether this Hub has no `batch`.
     #[must_use]
     pub fn is_batch_unknown(&self) -> bool {
         self.is_batch_refused() && self.refusal().is_some_and(|(status, ..)| matches!(status, 404 | 405))
@@ -267,41 +271,44 @@ impl fmt::Display for HubError {
                     _ => "",
                 })
             }
-            Problem::Unreachable(what) => write!(f, "no connection to the Hub: {what}"),
-            Problem::TooSlow => f.write_str("no answer from the Hub: it took too long"),
-            Problem::Unanswered(what) => write!(f, "no answer from the Hub: {what}"),
-            Problem::OutOfTime if self.may_be_done => {
-                f.write_str("no answer from the Hub, and the time for this run was up; the next run goes on")
-            }
+            Problem::Unreachable(cause) => write!(f, "no connection to the Hub: {cause}"),
+            Problem::TooSlow => f.write_str("no response from the Hub: it took too long"),
+            Problem::Unanswered(cause) => write!(f, "no response from the Hub: {cause}"),
+            Problem::OutOfTime if self.may_be_done => f.write_str(
+                "no response from the Hub, and the time for this run was up; the next run goes on",
+            ),
             Problem::OutOfTime => f.write_str("the time for this run was up; the next run goes on"),
             Problem::RateLimited { wait, quota } => {
                 let wait = wait.as_secs() + 1;
-                write!(f, "the Hub wants no call with this HF_TOKEN for another {wait} s")?;
+                write!(f, "the Hub takes no calls with this HF_TOKEN for another {wait} s")?;
                 quota.iter().try_for_each(|(calls, window)| {
-                    write!(f, ", for its {calls} calls in {} s are used up", window.as_secs())
+                    write!(f, ", because its {calls} calls in {} s are used up", window.as_secs())
                 })?;
                 f.write_str("; the next run goes on")
             }
             Problem::Postponed | Problem::Stale => f.write_str(
-                "not sent, because the page that was decided from would have been more than 2 s old; the next run decides it again",
+                "not sent, because the page of the decision would have been more than 2 s old; \
+                 the next run decides the request again",
             ),
-            Problem::ForeignPage(place) => {
-                write!(f, "the next page is said to be {place}, which is not of the same list")
+            Problem::ForeignPage(target) => {
+                write!(f, "the link to the next page leads to {target}, which is not the same list")
             }
             Problem::TooLarge(limit) => {
-                write!(f, "the Hub's answer is larger than {} KB, and was not read", limit / 1024)
+                write!(f, "the Hub's response is larger than {} KB, and was not read", limit / 1024)
             }
-            Problem::Unreadable(what) => write!(f, "the Hub's answer cannot be read: {what}"),
+            Problem::Unreadable(why) => write!(f, "the Hub's response cannot be read: {why}"),
         }
     }
 }
 
 impl Error for HubError {}
 
-/// What to say of a redirect, which is never followed. Of its target only the path is shown.
-fn moved_to(target: &str) -> String {
+/// The message about a redirect, without the query of its target.
+fn redirect(target: &str) -> String {
     let path = target.split(['?', '#']).next().unwrap_or_default();
-    format!("it redirects to {path}, which is not followed; if the repo was renamed, name it so in REPOS")
+    format!(
+        "it redirects to {path}, which is not followed; if the repo was renamed, put its new name into REPOS"
+    )
 }
 
 #[cfg(test)]
@@ -313,11 +320,11 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
             .collect();
-        HubError::refused("POST /x", status, &headers, body.as_bytes(), &[Secret::new("hf_tok")])
+        HubError::refused("POST /x", status, &headers, None, body.as_bytes(), &[Secret::new("hf_tok")])
     }
 
     #[test]
-    fn an_error_says_what_was_asked_what_came_back_and_what_to_do() {
+    fn error_shows_the_call_the_response_and_the_remedy() {
         let headers = [("x-error-code", "GatedRepo"), ("x-request-id", "Root=1")];
         let error = refused(403, &headers, r#"{"error": "You have read access"}"#);
         assert_eq!(
@@ -328,13 +335,13 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_believed_before_the_body() {
+    fn message_in_the_header_precedes_the_body() {
         let error = refused(400, &[("x-error-message", "from the header")], r#"{"error": "from the body"}"#);
         assert_eq!(error.to_string(), "POST /x: the Hub answered 400: from the header");
     }
 
     #[test]
-    fn what_the_hub_says_is_shown_without_token_and_addresses_on_one_short_line() {
+    fn message_is_one_short_line_without_token_and_addresses() {
         let error = refused(500, &[], r#"{"error": "no\u0000 hf_tok for <ada@acme.com>,\n sorry"}"#);
         assert_eq!(error.to_string(), "POST /x: the Hub answered 500: no [redacted] for [redacted] sorry");
         let error = refused(500, &[], &format!(r#"{{"error": "{}"}}"#, "long ".repeat(1000)));
@@ -342,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_documented_messages_mean_that_somebody_was_faster() {
+    fn only_documented_messages_mean_no_such_request_or_user() {
         let gone = |status, body| {
             let error = refused(status, &[], body);
             error.is_no_such_request() || error.is_no_such_user()
@@ -355,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_batch_is_told_from_a_missing_repo() {
+    fn missing_batch_is_distinguished_from_a_missing_repo() {
         let repo = [("x-error-code", "RepoNotFound")];
         assert!(refused(404, &[], "Not Found").is_batch_unknown());
         assert!(refused(405, &[], "").is_batch_unknown());
@@ -366,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_holds_for_the_whole_repo_ends_its_review() {
+    fn only_an_error_about_the_whole_repo_ends_its_review() {
         let ends = |status, headers: &[_]| refused(status, headers, "").is_about_the_repo();
         assert!(ends(401, &[]) && ends(403, &[]) && ends(404, &[("x-error-code", "RepoNotFound")]));
         assert!(ends(400, &[("x-error-code", "RepoNotGated")]));
@@ -374,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_redirect_the_path_is_told_and_no_more() {
+    fn redirect_is_shown_without_password_and_query() {
         let error = refused(302, &[("location", "https://u:pw@hub/hf_tok")], "");
         assert!(!error.to_string().contains("pw") && !error.to_string().contains("hf_tok"), "{error}");
         let error = refused(307, &[("location", "https://hub/api/models/acme/new?token=x")], "");

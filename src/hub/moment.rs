@@ -1,4 +1,4 @@
-//! A point in time by both clocks. Lambda freezes a process between two events, and the monotonic clock may stop then.
+//! A point in time by both clocks. Between two events Lambda freezes the process, and the monotonic clock may stop.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +6,11 @@ use tokio::time::Instant;
 
 /// The largest age of a page at which a decision from it may be written. The Hub has no conditional write, so a decision may
 /// overrule a person who decided the request after the page was read. This bounds how long that can happen. The age counts from
-/// the request, because an answer that is late, or that arrives while the process is frozen, may show an old list.
+/// the moment when the page was requested, because a response that is late, or that arrives while the process is frozen, may show
+/// an old list.
 pub const MAX_PAGE_AGE: Duration = Duration::from_secs(2);
 
-/// How long the Hub's lists may lag behind its writes. On the real Hub, about a second was seen.
+/// How long the Hub's lists may lag behind its writes. On the real Hub, a lag of about a second was observed.
 pub const LIST_LAG: Duration = Duration::from_secs(2);
 
 /// A point in time by the monotonic clock and by the wall clock.
@@ -26,7 +27,7 @@ impl Moment {
         Self { monotonic: Instant::now(), wall }
     }
 
-    /// How long ago this was at `now`. The larger of the two clocks' differences counts.
+    /// The time from this moment to `now`, by the clock that shows more.
     #[must_use]
     pub fn age_at(self, now: Self) -> Duration {
         let by_wall_clock = now.wall.duration_since(self.wall).unwrap_or_default();
@@ -38,7 +39,7 @@ impl Moment {
         self.monotonic
     }
 
-    /// How much longer a decision from a page that was requested at this moment may be written.
+    /// How much longer a decision may be written whose page was requested at this moment.
     pub(super) fn time_to_write(self, now: Self) -> Duration {
         MAX_PAGE_AGE.saturating_sub(self.age_at(now))
     }
@@ -58,7 +59,7 @@ mod tests {
             assert_eq!(then.age_at(now), seconds(expected));
         }
         let set_back = Moment { monotonic: then.monotonic + seconds(1), wall: then.wall - seconds(60) };
-        assert_eq!(then.age_at(set_back), seconds(1), "a wall clock that was set back says nothing");
+        assert_eq!(then.age_at(set_back), seconds(1), "a wall clock that was set back is ignored");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Names on the Hub, compared without their case.
+//! Names on the Hub, whose comparison ignores case.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,16 +8,17 @@ use serde::{Deserialize, Serialize};
 
 /// The name of a repo, a user or an organization.
 ///
-/// The Hub takes names in any case ("Repo ids are case insensitive across the Hub", a maintainer of `huggingface_hub`). So names
-/// that differ only in ASCII case are equal, and sort and hash alike. A name keeps
-/// the spelling that it was given. Where equal names meet in a set or a map, the code that puts them there decides which
-/// spelling stays: `insert` and `extend` keep the first one, `replace` takes the last one.
+/// The Hub accepts names in any case ("Repo ids are case insensitive across the Hub", a maintainer of `huggingface_hub`). So
+/// names that differ only in ASCII case are equal, and have the same order and hash.
+///
+/// A name keeps its spelling. If equal names are put into one set, `insert` and `extend` keep the first spelling, and `replace`
+/// keeps the last one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Name(String);
 
 impl Name {
-    /// The name as it was spelled.
+    /// The name in its own spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_differ_in_case_are_one_in_every_collection() {
+    fn names_that_differ_only_in_case_are_equal_in_collections() {
         let names = ["Acme/Model", "acme/model", "ACME/MODEL"].map(Name::from);
         let (sorted, hashed) = (BTreeSet::from(names.clone()), HashSet::from(names.clone()));
         assert_eq!((sorted.len(), hashed.len()), (1, 1));

@@ -1,29 +1,30 @@
-//! How `REPOS` and an order to sweep name repos.
+//! The patterns of repos in `REPOS` and in an order.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{InvalidRepoName, Name, Repo, RepoType, is_name};
+use super::Name;
+use super::repo::{InvalidRepoName, Repo, RepoType, is_name};
 
-/// Which repos are looked after: one of them, or all gated ones of a namespace. The case of names does not matter.
+/// The repos that an entry of `REPOS` covers: one repo, or all gated repos of a namespace. The case of names does not matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepoPattern {
     /// `acme/model` or `datasets/acme/corpus`.
     One(Repo),
-    /// `acme/*`: models and datasets; `datasets/acme/*`: datasets only.
+    /// `acme/*` covers models and datasets. `datasets/acme/*` covers datasets only.
     Namespace {
         /// The user or organization.
         owner: Name,
-        /// The only type that is meant, where one is said.
+        /// The only type that is covered, or nothing if both types are.
         only: Option<RepoType>,
-        /// Those that are left out.
+        /// The repos of the namespace that are excluded.
         except: BTreeSet<Repo>,
     },
 }
 
 impl RepoPattern {
-    /// Whether `repo` is meant.
+    /// Whether the pattern covers `repo`.
     #[must_use]
     pub fn covers(&self, repo: &Repo) -> bool {
         match self {
@@ -36,14 +37,14 @@ impl RepoPattern {
         }
     }
 
-    /// Leaves out a repo of a namespace.
+    /// Excludes a repo from the pattern of a namespace. The pattern of one repo stays as it is.
     pub fn leave_out(&mut self, repo: &Repo) {
         if let Self::Namespace { except, .. } = self {
             except.insert(repo.clone());
         }
     }
 
-    /// Whether some repo may be meant by both.
+    /// Whether some repo may be covered by both patterns. Excluded repos are not considered if both are namespaces.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
@@ -70,7 +71,7 @@ impl FromStr for RepoPattern {
     type Err = InvalidRepoName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A Space cannot be gated, and `spaces/acme` would otherwise pass for a model of a user called spaces.
+        // A Space cannot be gated. Without this check, `spaces/acme` would be a model of a user called `spaces`.
         if text.starts_with("spaces/") {
             return Err(InvalidRepoName(text.to_owned()));
         }
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_cover_what_they_name_and_nothing_else() {
+    fn pattern_covers_the_repos_it_names_and_no_others() {
         let model = Repo::new(RepoType::Model, "acme/one").expect("a name");
         let dataset = Repo::new(RepoType::Dataset, "acme/one").expect("a name");
         let cases = [
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn repo_that_is_left_out_is_not_meant() {
+    fn excluded_repo_is_not_covered() {
         let mut pattern: RepoPattern = "acme/*".parse().expect("a pattern");
         pattern.leave_out(&Repo::new(RepoType::Model, "acme/Open").expect("a name"));
         let covers = |repo_type, name| pattern.covers(&Repo::new(repo_type, name).expect("a name"));
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_overlap_where_some_repo_may_be_meant_by_both() {
+    fn patterns_overlap_if_both_may_cover_one_repo() {
         let cases = [
             ("acme/one", "acme/one", true),
             ("acme/one", "ACME/One", true),
@@ -156,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_written_as_they_are_read() {
+    fn pattern_is_displayed_as_it_was_parsed() {
         for text in ["acme/one", "datasets/acme/one", "acme/*", "datasets/acme/*"] {
             assert_eq!(text.parse::<RepoPattern>().expect(text).to_string(), text);
         }
     }
 
     #[test]
-    fn patterns_that_could_mean_anything_are_refused() {
+    fn pattern_without_a_clear_namespace_is_refused() {
         for pattern in ["*", "*/*", "acme/m*", "acme/*/x", "datasets/*", "spaces/acme/app", "spaces/*", "a,b"]
         {
             assert!(pattern.parse::<RepoPattern>().is_err(), "{pattern}");

@@ -1,5 +1,12 @@
-//! Checks an expression at start-up, so that a policy with a slip in it never starts. The `cel` crate checks nothing before an
-//! expression is evaluated. Parts that the crate would evaluate in another way than we mean are rewritten during the check.
+//! Checks an expression at start-up: its names, its types, its size and cost, and the constants in it. The `cel` crate checks
+//! nothing before it evaluates an expression.
+//!
+//! The check also rewrites the parts that the crate would evaluate in a different way: comparisons with names and patterns.
+
+pub(super) mod constants;
+pub(super) mod cost;
+mod origin;
+pub(super) mod types;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,52 +17,53 @@ use cel::common::ast::{
 };
 use cel::{Context, Env, Value};
 
-use super::constants::{PatternUse, Scope};
-use super::kinds::Kind::{self, Answers, Any, Bool, Int, List, Map, Name, Repo, Text, Timestamp, Uint, User};
-use super::kinds::{FUNCTIONS, attribute, is_known, kind_of_call, kind_of_literal};
-use super::library::{MATCHES, MATCHES_NAME, PATTERNS};
+use super::functions::{MATCHES, MATCHES_NAME, PATTERNS};
 use super::names;
-use super::origin::{self, Origin};
+use constants::{PatternUse, Scope};
+use origin::Origin;
+use types::Type::{self, Answers, Any, Bool, Int, List, Map, Name, Repo, Text, Timestamp, Uint, User};
+use types::{FUNCTIONS, is_known, type_of_attribute, type_of_call, type_of_literal};
 
-/// How deep an expression may nest; checking, evaluating and dropping one recurse. The library's own limit, 96, is on
-/// brackets only, and a chain of operators nests as deep as it is long.
+/// How deep an expression may be nested, because the check, the evaluation and the drop of one are recursive. The crate's own
+/// limit of 96 applies to brackets only, but a chain of operators is nested as deep as it is long.
 const MAX_DEPTH: usize = 200;
 
-/// How many macros over lists may be nested. The requester decides how long a list is, and nothing interrupts an evaluation.
+/// How deep macros may be nested. The requester decides how long a list is, and nothing can interrupt an evaluation.
 const MAX_LOOPS: usize = 2;
 
-/// What ends a line.
-pub(super) const BREAKS: [char; 2] = ['\n', '\r'];
+pub(super) const LINE_BREAKS: [char; 2] = ['\n', '\r'];
 
-/// What the check of a condition has found in it.
+/// What the check found in a condition.
 pub(super) struct Findings {
-    /// The attributes and the labels that it names.
-    pub(super) names: BTreeSet<String>,
-    /// The patterns that it uses, in their order.
+    /// The attributes and labels that are literals in it.
+    pub(super) literal_keys: BTreeSet<String>,
+    /// The patterns that it uses, in order.
     pub(super) patterns: Vec<PatternUse>,
 }
 
-/// Checks an expression, and rewrites it to the one that is evaluated. It may name only attributes, variables and functions
-/// that exist, each function has to take its arguments, and the result has to be a bool. If it is written on `several_lines`,
-/// no text in it may have a line break.
+/// Checks an expression, and rewrites it to the one that is evaluated. Its attributes, variables and functions have to exist,
+/// each function has to apply to its arguments, and the result has to be a bool.
+///
+/// If the source `has_line_breaks`, no text in it may contain a line break. The crate's parser allows a text over several
+/// lines, but CEL does not, and most likely a quote is missing.
 pub(super) fn check_condition(
     expression: &mut IdedExpr,
     env: &Arc<Env>,
-    several_lines: bool,
+    has_line_breaks: bool,
 ) -> Result<Findings, String> {
-    let findings = Findings { names: BTreeSet::new(), patterns: Vec::new() };
+    let findings = Findings { literal_keys: BTreeSet::new(), patterns: Vec::new() };
     let mut checker =
-        Checker { env, several_lines, loops: 0, bound: Vec::new(), depth: 0, variables: 0, findings };
-    match checker.check(expression)?.kind {
+        Checker { env, has_line_breaks, loops: 0, bound: Vec::new(), depth: 0, variables: 0, findings };
+    match checker.check(expression)?.ty {
         Bool | Any => Ok(checker.findings),
-        other => Err(format!("it gives {other}, but a condition gives a bool")),
+        other => Err(format!("the expression gives {other}, but a condition has to give a bool")),
     }
 }
 
-/// What is known of an expression that was checked.
+/// What the check found out about the value of an expression.
 #[derive(Clone)]
 struct Checked {
-    kind: Kind,
+    ty: Type,
     origin: Origin,
 }
 
@@ -63,19 +71,19 @@ struct Checked {
 struct Bound {
     name: String,
     value: Checked,
-    /// The list that the macro goes over, if it is the same for every request.
+    /// The list that the macro iterates over, if it is constant.
     range: Option<IdedExpr>,
 }
 
 struct Checker<'a> {
     env: &'a Arc<Env>,
-    several_lines: bool,
-    /// How many macros over lists are around the expression that is being checked.
+    has_line_breaks: bool,
+    /// How many macros enclose the present expression.
     loops: usize,
-    /// Innermost last.
+    /// The variables that the enclosing macros have bound. The innermost is last.
     bound: Vec<Bound>,
     depth: usize,
-    /// How many variables were found so far. An expression in which none was found is the same for every request.
+    /// How many variables were found so far. An expression without a variable is constant.
     variables: usize,
     findings: Findings,
 }
@@ -83,14 +91,16 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn check(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
         if self.depth >= MAX_DEPTH {
-            return Err(format!("it nests more than {MAX_DEPTH} deep"));
+            return Err(format!(
+                "the expression is nested more than {MAX_DEPTH} deep; split it into several rules"
+            ));
         }
         self.depth += 1;
         let variables_before = self.variables;
         let checked = self.check_nested(expression)?;
         self.depth -= 1;
         if self.variables == variables_before && !matches!(expression.expr, Expr::Literal(_)) {
-            self.try_out(expression)?;
+            self.evaluate_constant(expression)?;
         }
         Ok(checked)
     }
@@ -98,23 +108,23 @@ impl Checker<'_> {
     fn check_nested(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
         match &mut expression.expr {
             Expr::Literal(LiteralValue::String(text))
-                if self.several_lines && text.inner().contains(BREAKS) =>
+                if self.has_line_breaks && text.inner().contains(LINE_BREAKS) =>
             {
-                Err("a text breaks over the line; write it on one line, with `\\n` where it breaks"
+                Err("a text contains a line break; add the missing quote, or write the line break as `\\n`"
                     .to_owned())
             }
-            Expr::Literal(literal) => Ok(Checked { kind: kind_of_literal(literal), origin: Origin::Rule }),
+            Expr::Literal(literal) => Ok(Checked { ty: type_of_literal(literal), origin: Origin::Rule }),
             Expr::Ident(name) => self.variable(name),
             Expr::Select(select) => self.select(select),
             Expr::Call(call) => self.call(call),
             Expr::List(list) => {
-                let Checked { kind, origin } = self.check_all(list.elements.iter_mut().collect())?;
-                Ok(Checked { kind: List(Box::new(kind)), origin })
+                let Checked { ty, origin } = self.check_all(list.elements.iter_mut().collect())?;
+                Ok(Checked { ty: List(Box::new(ty)), origin })
             }
             Expr::Map(map) => self.map(map),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
-            Expr::Struct(made) => Err(format!("there is no type `{}`", made.type_name)),
-            Expr::Unspecified => Err("it is empty".to_owned()),
+            Expr::Struct(object) => Err(format!("there is no type `{}`", object.type_name)),
+            Expr::Unspecified => Err("the expression is empty".to_owned()),
         }
     }
 
@@ -123,39 +133,39 @@ impl Checker<'_> {
         if let Some(bound) = self.find_bound(name) {
             return Ok(bound.value.clone());
         }
-        let kind = match name {
+        let ty = match name {
             "user" => User,
             "fields" => Answers,
             "repo" => Repo,
             "requested_at" | "now" => Timestamp,
             _ => {
                 return Err(format!(
-                    "there is no variable `{name}`; there are `user`, `fields`, `repo`, `requested_at` and `now`"
+                    "there is no variable `{name}`; the variables are `user`, `fields`, `repo`, `requested_at` and `now`"
                 ));
             }
         };
-        Ok(Checked { kind, origin: Origin::of_variable(name) })
+        Ok(Checked { ty, origin: Origin::of_variable(name) })
     }
 
     fn find_bound(&self, name: &str) -> Option<&Bound> {
         self.bound.iter().rev().find(|bound| bound.name == name)
     }
 
-    /// `operand.field`, or `has(operand.field)`, which looks the same but for `test`.
+    /// `operand.field`, or `has(operand.field)` if `test` is set.
     fn select(&mut self, select: &mut SelectExpr) -> Result<Checked, String> {
-        let Checked { kind: operand, origin } = self.check(&mut select.operand)?;
-        self.note_name(&operand, &select.field);
-        let kind = attribute(&operand, &select.field)?;
+        let Checked { ty: operand, origin } = self.check(&mut select.operand)?;
+        self.add_literal_key(&operand, &select.field);
+        let ty = type_of_attribute(&operand, &select.field)?;
         if matches!(operand, Map(keys, _) if *keys == Name) {
             select.field.make_ascii_lowercase();
         }
-        Ok(Checked { kind: if select.test { Bool } else { kind }, origin })
+        Ok(Checked { ty: if select.test { Bool } else { ty }, origin })
     }
 
-    /// Notes an attribute or a label that the owner wrote. Keys of the expression's own maps are neither.
-    fn note_name(&mut self, of: &Kind, name: &str) {
+    /// Remembers an attribute or a label that the owner wrote. Keys of maps that the expression creates are neither.
+    fn add_literal_key(&mut self, of: &Type, key: &str) {
         if matches!(of, User | Repo | Answers) {
-            self.findings.names.insert(name.to_owned());
+            self.findings.literal_keys.insert(key.to_owned());
         }
     }
 
@@ -166,38 +176,41 @@ impl Checker<'_> {
         });
         let (keys, values): (Vec<_>, Vec<_>) = entries.unzip();
         let keys = self.check_all(keys)?;
-        if !matches!(keys.kind, Bool | Int | Uint | Text | Name | Any) {
-            return Err(format!("{} cannot be the key of a map", keys.kind));
+        if !matches!(keys.ty, Bool | Int | Uint | Text | Name | Any) {
+            return Err(format!("{} cannot be a key of a map; use text, a bool or an int", keys.ty));
         }
         let values = self.check_all(values)?;
-        let kind = Map(Box::new(keys.kind), Box::new(values.kind));
-        Ok(Checked { kind, origin: keys.origin.max(values.origin) })
+        let ty = Map(Box::new(keys.ty), Box::new(values.ty));
+        Ok(Checked { ty, origin: keys.origin.max(values.origin) })
     }
 
-    /// The kind that all of these have or are converted to. If kinds were mixed, a comparison would be silently false.
+    /// Checks the members of a list or map, and converts them to one common type. If types were mixed, a comparison would be
+    /// silently false.
     fn check_all(&mut self, expressions: Vec<&mut IdedExpr>) -> Result<Checked, String> {
-        let mut common = Checked { kind: Any, origin: Origin::Rule };
+        let mut common = Checked { ty: Any, origin: Origin::Rule };
         let mut members = Vec::with_capacity(expressions.len());
         for expression in expressions {
-            let Checked { kind, origin } = self.value(expression)?;
-            let joined = common.kind.join(&kind);
-            common.kind =
-                joined.ok_or_else(|| format!("{} and {kind} stand in one list or map", common.kind))?;
+            let Checked { ty, origin } = self.value(expression)?;
+            let joined = common.ty.join(&ty);
+            common.ty = joined.ok_or_else(|| {
+                format!("one list or map contains both {} and {ty}; use only one type", common.ty)
+            })?;
             common.origin = common.origin.max(origin);
-            members.push((expression, kind));
+            members.push((expression, ty));
         }
-        for (member, kind) in members {
-            names::convert(member, &kind, &common.kind, &|name| self.find_bound(name).is_some())?;
+        for (member, ty) in members {
+            names::convert(member, &ty, &common.ty, &|name| self.find_bound(name).is_some())?;
         }
         Ok(common)
     }
 
-    /// Checks an expression that is used as a value. `user` and `repo` are not values: in a list or a map, for instance, it
-    /// would be unknown which attributes they have.
+    /// Checks an expression that is used as a value. `user` and `repo` are not values, because it would be unknown which
+    /// attributes an element of a list has, for example.
     fn value(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
         match self.check(expression)? {
-            Checked { kind: of @ (User | Repo), .. } => {
-                Err(format!("{of} is no value by itself; say which attribute is meant"))
+            Checked { ty: of @ (User | Repo), .. } => {
+                let example = if of == User { "user.name" } else { "repo.name" };
+                Err(format!("{of} is not a value; use one of its attributes, such as `{example}`"))
             }
             checked => Ok(checked),
         }
@@ -206,52 +219,47 @@ impl Checker<'_> {
     /// `exists`, `all`, `exists_one`, `map` and `filter`, which the parser has expanded.
     fn comprehension(&mut self, c: &mut ComprehensionExpr) -> Result<Checked, String> {
         let range = self.check(&mut c.iter_range)?;
-        let each = match range.kind {
+        let each = match range.ty {
             List(element) => *element,
             Answers => Text,
             Map(key, _) => *key,
-            other => return Err(format!("one can go over a list or over `fields`, not over {other}")),
+            other => {
+                return Err(format!("a macro iterates over a list, a map or `fields`, not over {other}"));
+            }
         };
         let begun = self.check(&mut c.accu_init)?;
         self.loops += 1;
         if self.loops > MAX_LOOPS {
-            return Err(
-                "it goes over a list within a list within a list; nest at most two of them".to_owned()
-            );
+            return Err(format!(
+                "macros such as `exists` are nested more than {MAX_LOOPS} deep; split the rule"
+            ));
         }
         let outer = self.bound.len();
         let mut origin = range.origin;
         self.bind(&c.iter_var, each, origin, (origin == Origin::Rule).then(|| c.iter_range.clone()));
         origin = origin.max(begun.origin);
-        self.bind(&c.accu_var, begun.kind, origin, None);
+        self.bind(&c.accu_var, begun.ty, origin, None);
         let condition = self.check(&mut c.loop_cond)?;
-        // A list that starts empty gets its kind from what is added to it.
+        // The accumulator may start as an empty list. Then the step gives its type.
         let step = self.check(&mut c.loop_step)?;
         origin = origin.max(condition.origin).max(step.origin);
-        self.bind(&c.accu_var, step.kind, origin, None);
+        self.bind(&c.accu_var, step.ty, origin, None);
         let result = self.check(&mut c.result)?;
         self.bound.truncate(outer);
         self.loops -= 1;
-        Ok(Checked { kind: result.kind, origin: origin.max(result.origin) })
+        Ok(Checked { ty: result.ty, origin: origin.max(result.origin) })
     }
 
-    fn bind(&mut self, name: &str, kind: Kind, origin: Origin, range: Option<IdedExpr>) {
-        self.bound.push(Bound { name: name.to_owned(), value: Checked { kind, origin }, range });
+    fn bind(&mut self, name: &str, ty: Type, origin: Origin, range: Option<IdedExpr>) {
+        self.bound.push(Bound { name: name.to_owned(), value: Checked { ty, origin }, range });
     }
 
     fn call(&mut self, call: &mut CallExpr) -> Result<Checked, String> {
         let name = call.func_name.clone();
         if !is_known(&name) {
-            return Err(match name.as_str() {
-                "has" | "exists" | "all" | "exists_one" | "map" | "filter" => {
-                    format!(
-                        "`{name}` is not written so: it is `has(user.email)`, `user.orgs.exists(org, org == 'acme')`"
-                    )
-                }
-                _ => format!("there is no function `{name}`; there are {}", FUNCTIONS.join(", ")),
-            });
+            return Err(unknown_function(&name));
         }
-        // `user['email']` and `'email' in user` are `user.email` and `has(user.email)` written otherwise.
+        // `user['email']` is another form of `user.email`, and `'email' in user` of `has(user.email)`.
         let place_of_map = match (name.as_str(), call.args.len()) {
             (op::INDEX, 2) => Some(0),
             (op::IN, 2) => Some(1),
@@ -261,39 +269,43 @@ impl Checker<'_> {
         for (place, operand) in call.target.as_deref_mut().into_iter().chain(&mut call.args).enumerate() {
             let checked =
                 if place_of_map == Some(place) { self.check(operand)? } else { self.value(operand)? };
-            operands.push(checked.kind);
+            operands.push(checked.ty);
             origins.push(checked.origin);
         }
         let origin = origins.iter().copied().max().unwrap_or(Origin::Rule);
         let key = place_of_map.and_then(|place| call.args.get(1 - place));
-        let looked_into = operands.iter().find(|kind| matches!(kind, User | Repo | Answers)).cloned();
+        let looked_into = operands.iter().find(|ty| matches!(ty, User | Repo | Answers)).cloned();
         if let (Some(of), Some(key)) = (looked_into, key) {
             match (&of, &key.expr) {
                 (_, Expr::Literal(LiteralValue::String(label))) => {
-                    self.note_name(&of, label.inner());
-                    let kind = attribute(&of, label.inner())?;
-                    return Ok(Checked { kind: if name == op::IN { Bool } else { kind }, origin });
+                    self.add_literal_key(&of, label.inner());
+                    let ty = type_of_attribute(&of, label.inner())?;
+                    return Ok(Checked { ty: if name == op::IN { Bool } else { ty }, origin });
                 }
                 (Answers, _) => {}
-                _ => return Err(format!("which attribute of {of} is meant must be said outright")),
+                _ => {
+                    return Err(format!(
+                        "the attribute of {of} is not constant; write its name, such as `user['email']`"
+                    ));
+                }
             }
         }
-        let kind = kind_of_call(&name, call.target.is_some(), &operands)?;
+        let ty = type_of_call(&name, call.target.is_some(), &operands)?;
         let origin_of = |name: &str| {
             self.find_bound(name).map_or_else(|| Origin::of_variable(name), |bound| bound.value.origin)
         };
         origin::check_argument(call, &origins, origin_of)?;
-        self.try_time_zone(call, &operands)?;
+        self.check_time_zone(call, &operands)?;
         if name == "matches" {
-            self.compile_later(call, operands.first() == Some(&Name));
+            self.use_compiled_pattern(call, operands.first() == Some(&Name));
         } else {
             names::convert_operands(call, &operands, &|name| self.find_bound(name).is_some())?;
         }
-        Ok(Checked { kind, origin })
+        Ok(Checked { ty, origin })
     }
 
-    /// Rewrites `text.matches(pattern)` to a call that uses a compiled pattern.
-    fn compile_later(&mut self, call: &mut CallExpr, on_name: bool) {
+    /// Rewrites `text.matches(pattern)` to a call that uses a compiled pattern. The pattern is compiled after the check.
+    fn use_compiled_pattern(&mut self, call: &mut CallExpr, for_names: bool) {
         let mut operands: Vec<IdedExpr> = call.target.take().map(|target| *target).into_iter().collect();
         operands.append(&mut call.args);
         if let Some(pattern) = operands.last() {
@@ -301,17 +313,17 @@ impl Checker<'_> {
                 Some(Scope { variable: bound.name.clone(), range: bound.range.clone()? })
             });
             let (pattern, scopes) = (pattern.clone(), scopes.collect());
-            self.findings.patterns.push(PatternUse { pattern, on_name, scopes });
+            self.findings.patterns.push(PatternUse { pattern, for_names, scopes });
         }
         operands.push(IdedExpr { id: 0, expr: Expr::Ident(PATTERNS.to_owned()) });
-        let function = if on_name { MATCHES_NAME } else { MATCHES };
+        let function = if for_names { MATCHES_NAME } else { MATCHES };
         *call = CallExpr { func_name: function.to_owned(), target: None, args: operands };
-        // The patterns are not compiled yet, so the call cannot be tried out.
+        // The pattern is not compiled yet, so the call must not count as constant, which would be evaluated.
         self.variables += 1;
     }
 
-    /// A constant time zone may be wrong although the time is not constant. It is tried out on a sample time.
-    fn try_time_zone(&self, call: &CallExpr, operands: &[Kind]) -> Result<(), String> {
+    /// Checks a constant time zone by evaluating the call for a sample time. The time of the call itself need not be constant.
+    fn check_time_zone(&self, call: &CallExpr, operands: &[Type]) -> Result<(), String> {
         let ([Timestamp, Text | Name], [zone @ IdedExpr { expr: Expr::Literal(_), .. }]) =
             (operands, call.args.as_slice())
         else {
@@ -322,12 +334,22 @@ impl Checker<'_> {
         let sample = CallExpr { func_name: "timestamp".to_owned(), target: None, args: vec![sample] };
         let target = Some(Box::new(IdedExpr { id: 0, expr: Expr::Call(sample) }));
         let sample = CallExpr { func_name: call.func_name.clone(), target, args: vec![zone.clone()] };
-        self.try_out(&IdedExpr { id: 0, expr: Expr::Call(sample) })
+        self.evaluate_constant(&IdedExpr { id: 0, expr: Expr::Call(sample) })
     }
 
-    /// Evaluates what is the same for every request: what fails now would fail for everybody.
-    fn try_out(&self, constant: &IdedExpr) -> Result<(), String> {
+    /// Evaluates a constant expression. If it fails now, it would fail for every request.
+    fn evaluate_constant(&self, constant: &IdedExpr) -> Result<(), String> {
         let context = Context::with_env(Arc::clone(self.env));
-        Value::resolve(constant, &context).map(drop).map_err(|error| super::constants::describe(&error))
+        Value::resolve(constant, &context).map(drop).map_err(|error| constants::describe(&error))
+    }
+}
+
+fn unknown_function(name: &str) -> String {
+    match name {
+        "has" => "`has` has wrong arguments; write it like `has(user.email)`".to_owned(),
+        "exists" | "all" | "exists_one" | "map" | "filter" => {
+            format!("`{name}` has wrong arguments; write it like `user.orgs.{name}(org, org == 'acme')`")
+        }
+        _ => format!("there is no function `{name}`; the functions are {}", FUNCTIONS.join(", ")),
     }
 }

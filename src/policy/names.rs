@@ -1,7 +1,12 @@
-//! Names, whose case the Hub and mail ignore. Rules see them in ASCII lower case. A text that is compared with a name, or stands
-//! beside one in a list, is converted to ASCII lower case here.
+//! A *name* is a text whose case the Hub or mail ignores: `user.name`, `user.email`, `user.domain`, `repo.name`,
+//! `repo.owner`, and each name of an organization. A text that is made from a name is a name too. All names are in ASCII
+//! lower case.
 //!
-//! No other letters are changed. In Unicode a Kelvin sign is an upper-case `k`, and no other domain may pass for `kaggle.com`.
+//! Answers, labels, ids, full names and the texts in a rule are not names. If such a text is compared with a name, or is in a
+//! list with one, the comparison has to ignore its case as well. So the expression is rewritten here, and *folds* the text:
+//! it converts the text to ASCII lower case.
+//!
+//! Only ASCII letters are folded. In Unicode, the Kelvin sign is an upper-case `k`, but a domain with it is not `kaggle.com`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,23 +14,23 @@ use std::collections::BTreeSet;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 
-use super::kinds::Kind::{self, Answers, List, Map, Name, Text};
-use super::library::{ANSWER, FOLD, FOLDED_FIELDS, FOLDED_USER, HAS_LABEL, Shape};
+use super::check::types::Type::{self, Answers, List, Map, Name, Text};
+use super::functions::{ANSWER, FOLD, FOLDED_FIELDS, FOLDED_USER, HAS_LABEL, Shape};
 
-/// A text with its ASCII letters in lower case.
+/// Converts the ASCII letters of a text to lower case.
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
     if has_capitals(text.as_bytes()) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }
 
-/// Whether a text has upper-case ASCII letters. Looks at eight bytes at a time, because a rule may compare an answer of 100 KB
-/// with each of many names.
+/// Whether a text has upper-case ASCII letters. It reads eight bytes at a time, because a rule may compare an answer of 100
+/// KB with each of many names.
 fn has_capitals(text: &[u8]) -> bool {
     const EACH: u64 = u64::MAX / 0xff;
     let (eights, rest) = text.as_chunks();
     let has_capital = |eight: &[u8; 8]| {
         let bytes = u64::from_ne_bytes(*eight);
         let low = bytes & (EACH * 0x7f);
-        // The highest bit of each byte says whether it is `A` or above, and whether it is above `Z`.
+        // In these two, the highest bit of each byte says whether the byte is at least `A`, and whether it is above `Z`.
         let (from_a, above_z) =
             (low + EACH * (0x80 - u64::from(b'A')), low + EACH * (0x7f - u64::from(b'Z')));
         (from_a ^ above_z) & !bytes & (EACH * 0x80) != 0
@@ -33,27 +38,27 @@ fn has_capitals(text: &[u8]) -> bool {
     eights.iter().any(has_capital) || rest.iter().any(u8::is_ascii_uppercase)
 }
 
-/// If one operand of a comparison or a sum is a name, converts the other one to a name, too.
+/// Converts the other operand to a name if one operand of a comparison or a sum is a name.
 pub(super) fn convert_operands(
     call: &mut CallExpr,
-    kinds: &[Kind],
+    types: &[Type],
     is_bound: &impl Fn(&str) -> bool,
 ) -> Result<(), String> {
-    let Some(wanted) = wanted(call.func_name.as_str(), kinds) else {
-        look_up_label(call, kinds);
+    let Some(wanted) = operand_types(call.func_name.as_str(), types) else {
+        look_up_label(call, types);
         return Ok(());
     };
     let operands = call.target.as_deref_mut().into_iter().chain(&mut call.args);
     operands
-        .zip(kinds)
+        .zip(types)
         .zip(&wanted)
         .try_for_each(|((operand, from), to)| convert(operand, from, to, is_bound))
 }
 
-/// The kinds that the operands have to be converted to, so that names are compared without their case.
-fn wanted(function: &str, kinds: &[Kind]) -> Option<Vec<Kind>> {
+/// The types that the operands have to be converted to, if the function compares or joins them.
+fn operand_types(function: &str, types: &[Type]) -> Option<Vec<Type>> {
     let boxed = Box::new;
-    match (function, kinds) {
+    match (function, types) {
         (op::CONDITIONAL, [condition, yes, no]) => {
             let branch = yes.join(no)?;
             Some(vec![condition.clone(), branch.clone(), branch])
@@ -90,9 +95,9 @@ fn wanted(function: &str, kinds: &[Kind]) -> Option<Vec<Kind>> {
     }
 }
 
-/// Labels are compared exactly, except with a name: then the case does not matter.
-fn look_up_label(call: &mut CallExpr, kinds: &[Kind]) {
-    match (call.func_name.as_str(), kinds) {
+/// Replaces a look-up in `fields` whose label is a name by a look-up that ignores case. Other labels are compared exactly.
+fn look_up_label(call: &mut CallExpr, types: &[Type]) {
+    match (call.func_name.as_str(), types) {
         (op::INDEX, [Answers, Name]) => ANSWER.clone_into(&mut call.func_name),
         (op::IN, [Name, Answers]) => {
             call.args.reverse();
@@ -102,12 +107,12 @@ fn look_up_label(call: &mut CallExpr, kinds: &[Kind]) {
     }
 }
 
-/// Converts an expression from one kind to another that differs only in that texts are names. `is_bound` says whether a macro has
-/// bound a variable, so that it is not one of the request's.
+/// Converts an expression from one type to another, which differs only in that some texts are names. `is_bound` says whether a
+/// macro has bound a variable, so that it is not a variable of the request.
 pub(super) fn convert(
     expression: &mut IdedExpr,
-    from: &Kind,
-    to: &Kind,
+    from: &Type,
+    to: &Type,
     is_bound: &impl Fn(&str) -> bool,
 ) -> Result<(), String> {
     if shape(from, to).is_none() {
@@ -128,7 +133,7 @@ pub(super) fn convert(
                     && !keys.insert(key.inner().to_owned())
                 {
                     return Err(format!(
-                        "a map has the name `{}` twice, whose case does not matter",
+                        "a map has the key `{}` twice, because names ignore case; remove one of the two",
                         key.inner()
                     ));
                 }
@@ -141,16 +146,16 @@ pub(super) fn convert(
             call.args.iter_mut().skip(1).try_for_each(|branch| convert(branch, from, to, is_bound))?;
         }
         _ => {
-            if *from != Text || !take_from_folded(expression, is_bound) {
-                fold_when_evaluated(expression, shape(from, to));
+            if *from != Text || !read_folded_copy(expression, is_bound) {
+                fold_at_evaluation(expression, shape(from, to));
             }
         }
     }
     Ok(())
 }
 
-/// Makes `fields['Label']` and `user.fullname` read the copies that are folded already.
-fn take_from_folded(expression: &mut IdedExpr, is_bound: &impl Fn(&str) -> bool) -> bool {
+/// Makes `fields['Label']` and `user.fullname` read the folded copies. Returns whether the expression was one of these.
+fn read_folded_copy(expression: &mut IdedExpr, is_bound: &impl Fn(&str) -> bool) -> bool {
     let operand = match &mut expression.expr {
         Expr::Select(select) => Some(&mut *select.operand),
         Expr::Call(call) if call.func_name == op::INDEX => call.args.first_mut(),
@@ -167,9 +172,8 @@ fn take_from_folded(expression: &mut IdedExpr, is_bound: &impl Fn(&str) -> bool)
     true
 }
 
-fn fold_when_evaluated(expression: &mut IdedExpr, shape: Option<String>) {
-    let written = std::mem::take(expression);
-    let mut args = vec![written];
+fn fold_at_evaluation(expression: &mut IdedExpr, shape: Option<String>) {
+    let mut args = vec![std::mem::take(expression)];
     args.extend(
         shape
             .filter(|shape| shape != Shape::NAME)
@@ -178,8 +182,8 @@ fn fold_when_evaluated(expression: &mut IdedExpr, shape: Option<String>) {
     expression.expr = Expr::Call(CallExpr { func_name: FOLD.to_owned(), target: None, args });
 }
 
-/// The [`Shape`] that says where in a value texts become names, or nothing if none does.
-fn shape(from: &Kind, to: &Kind) -> Option<String> {
+/// The [`Shape`] of the conversion: where in a value texts become names. If no text does, there is none.
+fn shape(from: &Type, to: &Type) -> Option<String> {
     match (from, to) {
         (Text, Name) => Some(Shape::NAME.to_owned()),
         (List(from), List(to)) => Some(Shape::LIST.to_owned() + &shape(from, to)?),

@@ -1,6 +1,7 @@
-//! The patterns of `matches`: each is compiled once, when the policy is read, and bounded in size.
+//! The patterns of `matches`. Each one is compiled once, when the policy is read, and its size is bounded.
 //!
-//! They mean the same as in cel-go: `\w`, `\d`, `\s` and `\b` know ASCII only, and everything else knows Unicode.
+//! Patterns have the meaning that they have in cel-go: `\w`, `\d`, `\s` and `\b` are limited to ASCII, and everything else uses
+//! Unicode.
 
 mod syntax;
 
@@ -15,33 +16,36 @@ use regex_automata::util::alphabet::Unit;
 
 use super::meter;
 
-/// The most bytes that a compiled pattern may take, and all of a policy together.
-const MAX_PATTERN: usize = 256 * 1024;
-const MAX_PATTERNS: usize = 16 * 1024 * 1024;
+/// The maximum size of a compiled pattern, and of all patterns of a policy together, in bytes.
+const MAX_PATTERN_SIZE: usize = 256 * 1024;
+const MAX_PATTERNS_SIZE: usize = 16 * 1024 * 1024;
 
-/// The most bytes that a search may use. With less, a hard pattern would compute the same states over and over.
-const SEARCH_CACHE: usize = 2 * 1024 * 1024;
+/// The maximum memory of one search, in bytes. With less, a hard pattern would compute the same states over and over.
+const MAX_SEARCH_CACHE: usize = 2 * 1024 * 1024;
 
-/// The most bytes that are kept from one search to the next, for a pattern and for all of a policy together.
-const KEPT_CACHE: usize = 256 * 1024;
-const KEPT_CACHES: usize = 4 * 1024 * 1024;
+/// The maximum memory that is kept between searches, for one pattern and for all patterns of a policy together, in bytes.
+const MAX_KEPT_CACHE: usize = 256 * 1024;
+const MAX_KEPT_CACHES: usize = 4 * 1024 * 1024;
 
-/// A pattern is easy if all states that a search can reach take at most so many bytes, with at most so many transitions between
-/// them. Its states are computed when the policy is read. They are kept while those of all easy patterns fit into `EASY_CACHES`.
-const EASY_CACHE: usize = 32 * 1024;
-const EASY_TRANSITIONS: usize = 4000;
-const EASY_CACHES: usize = 4 * 1024 * 1024;
+/// A pattern is *easy* if all states that a search can reach are within these bounds: their memory in bytes, and the number
+/// of transitions between them. The states of an easy pattern are computed when the policy is read. If all easy patterns of a
+/// policy together would exceed [`MAX_EASY_CACHES`], the remaining ones count as hard.
+const MAX_EASY_CACHE: usize = 32 * 1024;
+const MAX_EASY_TRANSITIONS: usize = 4000;
 
-/// The measured work to search one byte with an easy pattern.
-const WORK_PER_BYTE_EASY: u64 = 2;
+/// The maximum memory for the states of all easy patterns of a policy, in bytes.
+const MAX_EASY_CACHES: usize = 4 * 1024 * 1024;
 
-/// The measured work to search one byte with any other pattern, if every byte leads to a new state.
-const WORK_PER_BYTE_HARD: u64 = 500;
+/// The measured cost of searching one byte with an easy pattern.
+const COST_PER_BYTE_EASY: u64 = 2;
 
-/// The same, in addition for each state of the pattern.
-const WORK_PER_BYTE_AND_STATE: u64 = 5;
+/// The measured cost of searching one byte with a hard pattern, if every byte leads to a new state.
+const COST_PER_BYTE_HARD: u64 = 500;
 
-/// The longest text that a pattern is tried on. Nothing interrupts a search.
+/// The measured cost per byte that a hard pattern has in addition for each of its states.
+const COST_PER_BYTE_AND_STATE: u64 = 5;
+
+/// The maximum length of a text that is searched, in bytes. Nothing can interrupt a search.
 pub(super) const MAX_SEARCHED: usize = 8 * 1024;
 
 /// All patterns of a policy.
@@ -49,80 +53,81 @@ pub(super) const MAX_SEARCHED: usize = 8 * 1024;
 pub(super) struct Patterns {
     exact: HashMap<String, Pattern>,
     /// Patterns for names, which are in ASCII lower case.
-    of_names: HashMap<String, Pattern>,
-    /// How many bytes the compiled patterns take.
+    for_names: HashMap<String, Pattern>,
+    /// The size of all compiled patterns, in bytes.
     size: usize,
-    /// How many bytes the states of easy patterns take.
-    easy: usize,
-    /// How many bytes are kept of others from one search to the next.
-    kept: AtomicUsize,
+    /// The memory of the states of all easy patterns, in bytes.
+    easy_caches: usize,
+    /// The memory that all hard patterns keep between searches, in bytes.
+    kept_caches: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct Pattern {
     automaton: DFA,
-    /// The most work for a byte of text.
-    work_per_byte: u64,
+    /// The maximum cost of searching one byte.
+    cost_per_byte: u64,
     is_easy: bool,
-    /// The states of the automaton that earlier searches have computed. A search takes them out, so two searches never share
-    /// them.
+    /// The states of the automaton that earlier searches have computed. A search takes them out, so that no two searches
+    /// share them.
     cache: Mutex<Option<Box<Cache>>>,
 }
 
 impl Patterns {
-    /// Compiles a pattern, unless that was done already.
-    pub(super) fn add(&mut self, pattern: &str, on_name: bool) -> Result<(), String> {
-        if self.of(on_name).contains_key(pattern) {
+    /// Compiles a pattern, unless it is already compiled.
+    pub(super) fn add(&mut self, pattern: &str, for_names: bool) -> Result<(), String> {
+        if self.of(for_names).contains_key(pattern) {
             return Ok(());
         }
-        let automaton = compile(pattern, on_name)?;
+        let automaton = compile(pattern, for_names)?;
         self.size += automaton.memory_usage() + automaton.get_nfa().memory_usage();
-        if self.size > MAX_PATTERNS {
+        if self.size > MAX_PATTERNS_SIZE {
             return Err(format!(
-                "the patterns of the policy are larger than {} MB when compiled; use fewer or smaller ones",
-                MAX_PATTERNS / (1024 * 1024)
+                "the patterns of the policy are larger than {} MB when compiled; use fewer or smaller patterns",
+                MAX_PATTERNS_SIZE / (1024 * 1024)
             ));
         }
         let mut easy = explore(&automaton);
         let size = easy.as_ref().map_or(0, Cache::memory_usage);
-        if self.easy + size > EASY_CACHES {
+        if self.easy_caches + size > MAX_EASY_CACHES {
             easy = None;
         }
-        self.easy += easy.as_ref().map_or(0, Cache::memory_usage);
-        let work_per_byte = match &easy {
-            Some(_) => WORK_PER_BYTE_EASY,
-            None => WORK_PER_BYTE_HARD + WORK_PER_BYTE_AND_STATE * automaton.get_nfa().states().len() as u64,
+        self.easy_caches += easy.as_ref().map_or(0, Cache::memory_usage);
+        let cost_per_byte = match &easy {
+            Some(_) => COST_PER_BYTE_EASY,
+            None => COST_PER_BYTE_HARD + COST_PER_BYTE_AND_STATE * automaton.get_nfa().states().len() as u64,
         };
         let (is_easy, cache) = (easy.is_some(), Mutex::new(easy.map(Box::new)));
-        let patterns = if on_name { &mut self.of_names } else { &mut self.exact };
-        patterns.insert(pattern.to_owned(), Pattern { automaton, work_per_byte, is_easy, cache });
+        let patterns = if for_names { &mut self.for_names } else { &mut self.exact };
+        patterns.insert(pattern.to_owned(), Pattern { automaton, cost_per_byte, is_easy, cache });
         Ok(())
     }
 
-    fn of(&self, on_name: bool) -> &HashMap<String, Pattern> {
-        if on_name { &self.of_names } else { &self.exact }
+    fn of(&self, for_names: bool) -> &HashMap<String, Pattern> {
+        if for_names { &self.for_names } else { &self.exact }
     }
 
-    /// The most work for a byte of text, with this pattern, or with any.
-    pub(super) fn work_per_byte(&self, pattern: Option<&str>, on_name: bool) -> u64 {
-        let patterns = self.of(on_name);
+    /// The maximum cost of searching one byte with this pattern. If the pattern is unknown, it is the maximum over all
+    /// patterns.
+    pub(super) fn cost_per_byte(&self, pattern: Option<&str>, for_names: bool) -> u64 {
+        let patterns = self.of(for_names);
         let pattern = pattern.and_then(|pattern| patterns.get(pattern));
-        let any = || patterns.values().map(|pattern| pattern.work_per_byte).max().unwrap_or_default();
-        pattern.map_or_else(any, |pattern| pattern.work_per_byte)
+        let any = || patterns.values().map(|pattern| pattern.cost_per_byte).max().unwrap_or_default();
+        pattern.map_or_else(any, |pattern| pattern.cost_per_byte)
     }
 
-    /// Whether a pattern matches a part of the text. An error says why that cannot be known.
-    pub(super) fn is_match(&self, pattern: &str, text: &str, on_name: bool) -> Result<bool, &'static str> {
+    /// Whether a pattern matches a part of the text. An error says why the text cannot be searched.
+    pub(super) fn is_match(&self, pattern: &str, text: &str, for_names: bool) -> Result<bool, &'static str> {
         if text.len() > MAX_SEARCHED {
             return Err("the text is too long");
         }
-        let pattern = self.of(on_name).get(pattern).ok_or("the pattern was not compiled")?;
-        meter::spend(pattern.work_per_byte * text.len() as u64);
+        let pattern = self.of(for_names).get(pattern).ok_or("the pattern was not compiled")?;
+        meter::spend(pattern.cost_per_byte * text.len() as u64);
         let kept = pattern.cache.lock().ok().and_then(|mut cache| cache.take());
         if let Some(cache) = &kept
             && !pattern.is_easy
         {
-            self.kept.fetch_sub(cache.memory_usage(), Ordering::Relaxed);
+            self.kept_caches.fetch_sub(cache.memory_usage(), Ordering::Relaxed);
         }
         let mut cache = kept.unwrap_or_else(|| Box::new(pattern.automaton.create_cache()));
         let input = Input::new(text).earliest(true);
@@ -134,25 +139,25 @@ impl Patterns {
     fn keep(&self, pattern: &Pattern, cache: Box<Cache>) {
         let size = cache.memory_usage();
         if pattern.is_easy {
-            // Two searches at the same time have two, of which one stays.
+            // Two simultaneous searches have two caches. Only one of them is kept.
             drop(pattern.cache.lock().map(|mut kept| *kept = Some(cache)));
             return;
         }
-        if size > KEPT_CACHE {
+        if size > MAX_KEPT_CACHE {
             return;
         }
-        let before = self.kept.fetch_add(size, Ordering::Relaxed);
+        let before = self.kept_caches.fetch_add(size, Ordering::Relaxed);
         let replaced = match pattern.cache.lock() {
-            Ok(mut kept) if before + size <= KEPT_CACHES => kept.replace(cache),
+            Ok(mut kept) if before + size <= MAX_KEPT_CACHES => kept.replace(cache),
             _ => Some(cache),
         };
         if let Some(cache) = replaced {
-            self.kept.fetch_sub(cache.memory_usage(), Ordering::Relaxed);
+            self.kept_caches.fetch_sub(cache.memory_usage(), Ordering::Relaxed);
         }
     }
 }
 
-/// Computes all states that a search can reach, if the pattern is easy.
+/// Computes all states that a search can reach. Returns nothing if the pattern is hard.
 fn explore(automaton: &DFA) -> Option<Cache> {
     let bytes: Vec<u8> = automaton.byte_classes().representatives(..).filter_map(Unit::as_u8).collect();
     let mut cache = automaton.create_cache();
@@ -166,35 +171,35 @@ fn explore(automaton: &DFA) -> Option<Cache> {
                 next.push(reached);
             }
         }
-        if known.len() * bytes.len() > EASY_TRANSITIONS || cache.memory_usage() > EASY_CACHE {
+        if known.len() * bytes.len() > MAX_EASY_TRANSITIONS || cache.memory_usage() > MAX_EASY_CACHE {
             return None;
         }
     }
     Some(cache)
 }
 
-fn compile(pattern: &str, on_name: bool) -> Result<DFA, String> {
+fn compile(pattern: &str, for_names: bool) -> Result<DFA, String> {
     if let Some(control) = pattern.chars().find(|c| c.is_control()) {
         return Err(control_character(control));
     }
     let meaning =
-        syntax::parse(pattern, on_name).map_err(|why| format!("`{pattern}` is not a pattern: {why}"))?;
+        syntax::parse(pattern, for_names).map_err(|why| format!("`{pattern}` is not a pattern: {why}"))?;
     let too_large = || {
         format!(
-            "the pattern is larger than {} KB when compiled; use smaller repetitions, `size(…)` for the length of a text, \
-             or several rules",
-            MAX_PATTERN / 1024
+            "the pattern is larger than {} KB when compiled; use smaller repetitions, several rules, or `size(…)` to \
+             check the length of a text",
+            MAX_PATTERN_SIZE / 1024
         )
     };
     let config =
-        thompson::Config::new().nfa_size_limit(Some(MAX_PATTERN)).which_captures(WhichCaptures::None);
+        thompson::Config::new().nfa_size_limit(Some(MAX_PATTERN_SIZE)).which_captures(WhichCaptures::None);
     let states =
         thompson::Compiler::new().configure(config).build_from_hir(&meaning).map_err(|_| too_large())?;
-    let config = DFA::config().cache_capacity(SEARCH_CACHE);
+    let config = DFA::config().cache_capacity(MAX_SEARCH_CACHE);
     DFA::builder().configure(config).build_from_nfa(states).map_err(|_| too_large())
 }
 
-/// What to write instead of a control character. It is a slip in a pattern: in CEL, as in JSON, `'\b'` is a backspace.
+/// The fault of a pattern with a control character, which is probably a mistake: in CEL, as in JSON, `'\b'` is a backspace.
 fn control_character(control: char) -> String {
     let (name, escape) = match control {
         '\u{7}' => ("a bell", "\\a"),
@@ -210,17 +215,17 @@ fn control_character(control: char) -> String {
         }
     };
     format!(
-        "the pattern contains {name}, which is what `{escape}` means in a CEL text; write `\\{escape}`, or a raw text \
-         such as r'{escape}' (in JSON, each backslash twice)"
+        "the pattern contains {name}, because `{escape}` in a CEL text is {name}; write `\\{escape}`, or a raw text such \
+         as r'{escape}' (in JSON, write each backslash twice)"
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT_CACHE, KEPT_CACHES, MAX_SEARCHED, Ordering, Patterns};
+    use super::{MAX_KEPT_CACHE, MAX_KEPT_CACHES, MAX_SEARCHED, Ordering, Patterns};
 
     #[test]
-    fn kept_caches_never_exceed_their_bounds() {
+    fn kept_caches_stay_within_their_limits() {
         let mut patterns = Patterns::default();
         // The number of states doubles with each repetition.
         let hard: Vec<String> = (0..60).map(|number| format!("{number}|[ab]*a[ab]{{12}}c")).collect();
@@ -239,8 +244,8 @@ mod tests {
                 });
                 let sizes: Vec<usize> = caches.collect();
                 let sum: usize = sizes.iter().sum();
-                assert_eq!(sum, patterns.kept.load(Ordering::Relaxed));
-                assert!(sum <= KEPT_CACHES && sizes.iter().all(|size| *size <= KEPT_CACHE));
+                assert_eq!(sum, patterns.kept_caches.load(Ordering::Relaxed));
+                assert!(sum <= MAX_KEPT_CACHES && sizes.iter().all(|size| *size <= MAX_KEPT_CACHE));
             }
         }
     }

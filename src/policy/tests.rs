@@ -1,6 +1,7 @@
-//! The policy's table of cases. Each row is a rule of the product; the sample request is Ada's.
+//! Tables of expressions and policies, with their results. The sample request is Ada's.
 
 mod constants;
+mod cost;
 mod faults;
 mod names;
 mod parser;
@@ -9,7 +10,6 @@ mod properties;
 mod readable;
 mod shapes;
 mod uses;
-mod work;
 
 use chrono::{DateTime, Utc};
 
@@ -20,7 +20,7 @@ fn at(time: &str) -> DateTime<Utc> {
     time.parse().expect("a time")
 }
 
-/// Ada, of acme.com, who has filled in the form.
+/// The request of Ada, of acme.com, with answers to the form.
 fn ada() -> AccessRequest {
     let text = |s: &str| Some(s.to_owned());
     AccessRequest {
@@ -38,11 +38,11 @@ fn ada() -> AccessRequest {
         fields: [("Country", "CH"), ("Affiliation", "EPFL"), ("Age", "36"), ("Agree", "true")]
             .map(|(label, answer)| (label.to_owned(), answer.to_owned()))
             .into(),
-        doubt: None,
+        unreadable: None,
     }
 }
 
-/// Somebody of whom the Hub tells nothing but that they wait.
+/// A request without any attributes or answers.
 fn nobody() -> AccessRequest {
     AccessRequest { request_id: Some("r-2".to_owned()), ..AccessRequest::default() }
 }
@@ -55,7 +55,7 @@ fn policy(json: &str) -> Policy {
     Policy::parse(json).unwrap_or_else(|faults| panic!("{json}: {faults:?}"))
 }
 
-/// A policy of rules that are written as `verdict: expression`, named after their place.
+/// A policy of rules that are written as `verdict: expression`. Their names are 1, 2 and so on.
 fn rules(rules: &[&str]) -> Policy {
     let rules: Vec<_> = rules
         .iter()
@@ -72,7 +72,7 @@ fn decide(policy: &Policy, request: &AccessRequest) -> Decision {
     policy.decide(request, &dataset(), at("2026-11-22T12:00:00Z"))
 }
 
-/// What one expression gives: `yes`, `no`, or why it cannot be known.
+/// The result of an expression: `yes`, `no`, or why it cannot be evaluated.
 fn answer(expression: &str, request: &AccessRequest) -> String {
     let decision = decide(&rules(&[&format!("accept: {expression}")]), request);
     match (decision.verdict, decision.grounds) {
@@ -140,7 +140,7 @@ fn expressions_see_the_request_the_repo_and_the_time() {
 }
 
 #[test]
-fn what_the_request_does_not_have_cannot_be_known() {
+fn rule_that_reads_a_missing_value_cannot_be_evaluated() {
     let cases = [
         (
             "user.email == 'x'",
@@ -162,7 +162,7 @@ fn what_the_request_does_not_have_cannot_be_known() {
         ("has(user.email)", "no"),
         ("'Country' in fields", "no"),
         ("size(fields) == 0", "yes"),
-        // As CEL has it: what is true or false whatever the missing answer were, is known.
+        // If the result is the same whatever the missing answer is, the rule is evaluated normally, as in CEL.
         ("fields['Country'] == 'KP' || true", "yes"),
         ("fields['Country'] == 'KP' && false", "no"),
         ("fields['Country'] == 'KP' || false", "the request has no `Country`"),
@@ -173,13 +173,13 @@ fn what_the_request_does_not_have_cannot_be_known() {
 }
 
 #[test]
-fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
+fn explanation_never_shows_what_the_requester_wrote() {
     let mut mallory = ada();
     mallory.fields.insert("Age".to_owned(), "secret-answer".to_owned());
     mallory.user.email = Some("secret@answer.com".to_owned());
     let cases = [
-        ("int(fields['Age']) > 18", "`int` cannot read what the request says"),
-        ("timestamp(fields['Age']) < now", "`timestamp` cannot read what the request says"),
+        ("int(fields['Age']) > 18", "`int` cannot read a value of the request"),
+        ("timestamp(fields['Age']) < now", "`timestamp` cannot read a value of the request"),
         ("{'a': true}[fields['Age']]", "the request has no such attribute or answer"),
         ("fields[user.email] == 'x'", "the request has no such attribute or answer"),
         (
@@ -187,7 +187,7 @@ fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
             "the request has no such attribute or answer",
         ),
         ("user.orgs[7] == 'x'", "a list is shorter than the rule expects"),
-        ("1 / (size(user.orgs) - 1) == 1", "it divides by zero"),
+        ("1 / (size(user.orgs) - 1) == 1", "the rule divides by zero"),
         ("9223372036854775807 + size(user.orgs) > 0", "a number is too large"),
     ];
     for (expression, expected) in cases {
@@ -196,7 +196,7 @@ fn why_it_cannot_be_known_never_repeats_what_the_requester_wrote() {
 }
 
 #[test]
-fn whatever_a_requester_writes_is_evaluated_or_held_and_never_repeated() {
+fn any_answer_is_evaluated_or_held_and_never_shown() {
     let answers = [
         "",
         "-1",
@@ -269,15 +269,15 @@ fn whatever_a_requester_writes_is_evaluated_or_held_and_never_repeated() {
 }
 
 #[test]
-fn what_makes_the_library_panic_is_held() {
+fn request_that_makes_the_library_panic_is_held() {
     let mut mallory = ada();
     mallory.requested_at = Some(DateTime::<Utc>::MAX_UTC);
-    let why = "what the request says makes the evaluation fail";
+    let why = "a value of the request makes the evaluation fail";
     assert_eq!(answer("requested_at + duration('24h') < now", &mallory), why);
 }
 
 #[test]
-fn a_variable_of_a_macro_may_have_any_name_and_is_what_the_macro_says() {
+fn variable_of_a_macro_hides_other_variables_of_its_name() {
     let cases = [
         ("user.verified_orgs.exists(user, user == 'epfl')", "yes"),
         ("user.verified_orgs.exists(fields, fields == 'epfl') && fields['Country'] == 'CH'", "yes"),
@@ -291,7 +291,7 @@ fn a_variable_of_a_macro_may_have_any_name_and_is_what_the_macro_says() {
 }
 
 #[test]
-fn the_strictest_verdict_wins_in_whatever_order() {
+fn strictest_verdict_wins_in_any_order() {
     let cases: [(&[&str], Verdict, Option<&str>); 16] = [
         (&[], Verdict::Hold, None),
         (&["accept: false"], Verdict::Hold, None),
@@ -308,7 +308,7 @@ fn the_strictest_verdict_wins_in_whatever_order() {
         (&["reject: true", "reset: true", "hold: true", "accept: true"], Verdict::Reject, Some("1")),
         (&["accept: true", "hold: true", "reset: true", "reject: true"], Verdict::Reject, Some("4")),
         (&["reject: false", "accept: true"], Verdict::Accept, Some("2")),
-        // Of several rules of one verdict the first one listed gives its name.
+        // If several rules with the strictest verdict match, the first one gives its name.
         (&["accept: true", "reject: false", "reject: true", "reject: user.pro"], Verdict::Reject, Some("3")),
     ];
     for (written, verdict, rule) in cases {
@@ -318,7 +318,7 @@ fn the_strictest_verdict_wins_in_whatever_order() {
 }
 
 #[test]
-fn a_rule_that_cannot_be_evaluated_holds_whatever_the_others_say() {
+fn rule_that_cannot_be_evaluated_always_holds() {
     let broken = "fields['Purpose'] == 'bad'";
     for verdict in ["accept", "hold", "reset", "reject"] {
         for others in
@@ -339,7 +339,7 @@ fn a_rule_that_cannot_be_evaluated_holds_whatever_the_others_say() {
 }
 
 #[test]
-fn the_default_decides_when_no_rule_does() {
+fn default_decides_if_no_rule_matches() {
     for (default, verdict) in [
         (r#", "default": "accept""#, Verdict::Accept),
         (r#", "default": "hold""#, Verdict::Hold),
@@ -354,25 +354,25 @@ fn the_default_decides_when_no_rule_does() {
 }
 
 #[test]
-fn a_request_that_cannot_be_relied_upon_is_held_whatever_the_rules_say() {
+fn unreadable_request_is_held_whatever_the_rules_are() {
     for verdict in ["accept", "reset", "reject"] {
-        let doubtful = AccessRequest { doubt: Some("half of it is missing"), ..ada() };
-        let decision = decide(&rules(&[&format!("{verdict}: true")]), &doubtful);
+        let unreadable = AccessRequest { unreadable: Some("half of it is missing"), ..ada() };
+        let decision = decide(&rules(&[&format!("{verdict}: true")]), &unreadable);
         assert_eq!(
             (decision.verdict, decision.grounds),
-            (Verdict::Hold, Grounds::Doubt("half of it is missing"))
+            (Verdict::Hold, Grounds::Unreadable("half of it is missing"))
         );
     }
 }
 
 #[test]
-fn the_default_never_overrules_a_rule_that_cannot_be_evaluated() {
+fn default_never_overrules_a_rule_that_cannot_be_evaluated() {
     let json = r#"{"rules": [{"name": "a", "then": "reject", "if": "user.pro"}], "default": "accept"}"#;
     assert_eq!(decide(&policy(json), &nobody()).verdict, Verdict::Hold);
 }
 
 #[test]
-fn the_reason_is_that_of_the_rule_that_decided() {
+fn reason_is_taken_from_the_rule_that_decided() {
     let json = r#"{"rules": [
         {"name": "a", "then": "reset", "if": "true", "reason": "softly"},
         {"name": "b", "then": "reject", "if": "true", "reason": "firmly"},
@@ -383,7 +383,7 @@ fn the_reason_is_that_of_the_rule_that_decided() {
 }
 
 #[test]
-fn an_old_repo_without_an_owner_has_none() {
+fn repo_without_a_namespace_has_no_owner() {
     let policy = rules(&["accept: repo.owner == 'acme'"]);
     let gpt2 = Repo::new(RepoType::Model, "gpt2").expect("a name");
     let decision = policy.decide(&ada(), &gpt2, at("2026-11-22T12:00:00Z"));
@@ -394,7 +394,7 @@ fn an_old_repo_without_an_owner_has_none() {
 }
 
 #[test]
-fn the_fingerprint_tells_policies_apart() {
+fn fingerprint_identifies_a_policy() {
     let one = rules(&["accept: true"]);
     let other = rules(&["accept: false"]);
     assert_eq!(one.fingerprint().len(), 12);
@@ -405,7 +405,7 @@ fn the_fingerprint_tells_policies_apart() {
 }
 
 #[test]
-fn a_policy_tells_the_names_of_its_rules_and_not_what_they_say() {
+fn debug_output_shows_names_of_rules_but_no_conditions() {
     let policy = rules(&["accept: user.name == 'ada'", "reject: false"]);
     assert_eq!(policy.rule_names().collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(format!("{policy:?}"), r#"Policy { rules: ["1", "2"], default: Hold, .. }"#);

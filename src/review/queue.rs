@@ -1,121 +1,72 @@
-//! Decisions that are to be written, in groups that one call can write.
+//! The queue: decisions that are to be written, in groups that one call can write.
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, Utc};
-
-use super::ledger::{Attempts, Key};
-use crate::hub::{Answer, MAX_BATCH, Moment};
-use crate::model::{AccessRequest, Decision, Identity};
-
-/// A decision that is to be written.
-#[derive(Debug)]
-pub(super) struct Decided {
-    pub(super) key: Key,
-    pub(super) identities: Identities,
-    /// Whether a write names the user rather than the request, so that it could hit another request of the same user.
-    pub(super) by_user: bool,
-    pub(super) who: Option<Identity>,
-    pub(super) requested_at: Option<DateTime<Utc>>,
-    pub(super) decision: Decision,
-    pub(super) attempts: Attempts,
-    /// When the page was requested that the decision was made from.
-    pub(super) page: Moment,
-}
-
-/// The identities by which a write may name a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identities {
-    pub(super) request_id: Option<Identity>,
-    /// The id of the user, else the user's name.
-    pub(super) user: Option<Identity>,
-}
-
-/// The identities of a request that the Hub did not know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tried {
-    pub(super) request_id: bool,
-    pub(super) user: bool,
-    /// A batch did not know the only identity of the request. `handle` may know it.
-    pub(super) batch: bool,
-}
-
-impl Identities {
-    pub(super) fn of(request: &AccessRequest) -> Self {
-        let AccessRequest { request_id, user, .. } = request;
-        let by_id = user.id.clone().map(Identity::UserId);
-        Self {
-            request_id: request_id.clone().map(Identity::RequestId),
-            user: by_id.or_else(|| user.name.clone().map(Identity::UserName)),
-        }
-    }
-
-    /// The identity to use with `handle`. The user goes first, because `requestId` is new there. An identity that the Hub did
-    /// not know is used again only if there is no other.
-    pub(super) fn for_handle(&self, tried: Tried) -> Option<&Identity> {
-        let by_user = self.user.as_ref().filter(|_| !tried.user);
-        by_user.or(self.request_id.as_ref().filter(|_| !tried.request_id)).or(self.user.as_ref())
-    }
-
-    pub(super) fn has_one(&self) -> bool {
-        self.request_id.is_none() || self.user.is_none()
-    }
-}
+use super::decided::{DecidedRequest, Key, UnknownIdentities};
+use crate::hub::{MAX_BATCH, StatusChange};
+use crate::model::Decision;
 
 /// The decisions that one call writes: up to [`MAX_BATCH`] requests that get the same verdict with the same reason.
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) answer: Answer,
-    pub(super) decided: Vec<Decided>,
+    pub(super) change: StatusChange,
+    pub(super) decided: Vec<DecidedRequest>,
 }
 
-/// After this many such failures, the requests of a batch are written one by one.
+/// After this many failures that a request in the batch may have caused, the requests of a batch are written one by one.
 pub(super) const MAX_FAILED_BATCHES: u8 = 3;
 
-/// The decisions that wait for a call, first come, first served. A group is put together when a call can be made, and not
-/// before: what was decided meanwhile goes with it, so that few calls go out with less than they could carry.
+/// The decisions that wait for a call, first come, first served. A group is put together only when a call can be made. So it
+/// includes the decisions made meanwhile, and most calls are full.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    kinds: Vec<Kind>,
+    kinds: Vec<WaitingKind>,
     arrivals: u64,
 }
 
-/// All decisions that one call could write, if it could carry so many. Requests that have different identities are kept apart.
-/// So if a batch is refused because of the identities in it, it holds up no other.
-#[derive(Debug)]
+/// What the decisions of a group have in common. Requests with different identities are kept apart. So if a batch is refused
+/// because of the identities in it, no other batch is affected.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Kind {
-    answer: Answer,
-    named: (bool, bool),
-    /// Whether the Hub did not know an identity of these requests. Then they are written one by one.
-    is_single: bool,
-    /// Whether batches of these requests have failed so often that they are written one by one.
-    is_written_alone: bool,
-    waiting: VecDeque<(u64, Decided)>,
+    change: StatusChange,
+    has_request_id: bool,
+    has_user: bool,
+    way: Way,
+}
+
+/// How the requests of a group may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// In one batch.
+    Batch,
+    /// One by one, because batches of these requests have failed too often.
+    OneByOne,
+    /// Each in a group of its own, because the Hub did not know an identity of these requests.
+    Alone,
+}
+
+/// The waiting decisions of a kind, each with its number in the order of arrival.
+#[derive(Debug)]
+struct WaitingKind {
+    kind: Kind,
+    waiting: VecDeque<(u64, DecidedRequest)>,
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, decided: Decided) {
-        let Decision { verdict, reason, .. } = &decided.decision;
-        let named = (decided.identities.request_id.is_some(), decided.identities.user.is_some());
-        let is_single = decided.attempts.tried != Tried::default();
-        let is_written_alone = decided.attempts.failed_batches >= MAX_FAILED_BATCHES;
-        let known = self.kinds.iter().position(|kind| {
-            kind.answer.status == verdict.status()
-                && kind.answer.reason == *reason
-                && (kind.named, kind.is_single, kind.is_written_alone) == (named, is_single, is_written_alone)
-        });
+    pub(super) fn push(&mut self, decided: DecidedRequest) {
+        let kind = Kind::of(&decided);
+        let known = self.kinds.iter().position(|waiting| waiting.kind == kind);
         let place = known.unwrap_or_else(|| {
-            let answer = Answer { status: verdict.status(), reason: reason.clone() };
-            self.kinds.push(Kind { answer, named, is_single, is_written_alone, waiting: VecDeque::new() });
+            self.kinds.push(WaitingKind { kind, waiting: VecDeque::new() });
             self.kinds.len() - 1
         });
         self.kinds[place].waiting.push_back((self.arrivals, decided));
         self.arrivals += 1;
     }
 
-    /// Takes out the decision about one request, if it is still here.
-    pub(super) fn withdraw(&mut self, key: Key) -> Option<Decided> {
-        let place = |kind: &Kind| kind.waiting.iter().position(|(_, decided)| decided.key == key);
+    /// Removes the decision about one request, if it is still queued.
+    pub(super) fn withdraw(&mut self, key: Key) -> Option<DecidedRequest> {
+        let place = |kind: &WaitingKind| kind.waiting.iter().position(|(_, decided)| decided.key == key);
         let (kind, place) = self.kinds.iter().enumerate().find_map(|(at, kind)| Some((at, place(kind)?)))?;
         let (_, withdrawn) = self.kinds[kind].waiting.remove(place)?;
         if self.kinds[kind].waiting.is_empty() {
@@ -124,19 +75,19 @@ impl Queue {
         Some(withdrawn)
     }
 
-    /// Takes out a group with the one who has waited longest, among the full groups if it has to be full.
+    /// Takes the group with the decision that has waited longest. If `full`, only full groups are considered.
     pub(super) fn take(&mut self, full: bool) -> Option<Group> {
         let kinds = self.kinds.iter_mut().enumerate();
-        let ready = kinds.filter(|(_, kind)| !full || kind.waiting.len() >= kind.size());
-        let (place, kind) =
-            ready.min_by_key(|(_, kind)| kind.waiting.front().map(|(arrival, _)| *arrival))?;
-        let size = kind.waiting.len().min(kind.size());
-        let decided = kind.waiting.drain(..size).map(|(_, decided)| decided).collect();
-        let answer = kind.answer.clone();
-        if kind.waiting.is_empty() {
+        let ready = kinds.filter(|(_, of_kind)| !full || of_kind.waiting.len() >= of_kind.kind.size());
+        let (place, WaitingKind { kind, waiting }) =
+            ready.min_by_key(|(_, of_kind)| of_kind.waiting.front().map(|(arrival, _)| *arrival))?;
+        let size = waiting.len().min(kind.size());
+        let decided = waiting.drain(..size).map(|(_, decided)| decided).collect();
+        let change = kind.change.clone();
+        if waiting.is_empty() {
             self.kinds.swap_remove(place);
         }
-        Some(Group { answer, decided })
+        Some(Group { change, decided })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -145,18 +96,38 @@ impl Queue {
 }
 
 impl Kind {
+    fn of(decided: &DecidedRequest) -> Self {
+        let DecidedRequest { identities, attempts, decision: Decision { verdict, reason, .. }, .. } = decided;
+        let way = if attempts.unknown != UnknownIdentities::default() {
+            Way::Alone
+        } else if attempts.failed_batches >= MAX_FAILED_BATCHES {
+            Way::OneByOne
+        } else {
+            Way::Batch
+        };
+        Self {
+            change: StatusChange { status: verdict.status(), reason: reason.clone() },
+            has_request_id: identities.request_id.is_some(),
+            has_user: identities.user.is_some(),
+            way,
+        }
+    }
+
+    /// The most requests of a group.
     fn size(&self) -> usize {
-        if self.is_single { 1 } else { MAX_BATCH }
+        if self.way == Way::Alone { 1 } else { MAX_BATCH }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Grounds, User, Verdict};
+    use crate::hub::Moment;
+    use crate::model::{AccessRequest, Grounds, Identity, User, Verdict};
+    use crate::review::decided::{Attempts, Identities};
     use crate::review::ledger::Ledger;
 
-    fn decided(name: &str, verdict: Verdict, reason: Option<&str>, by_id: bool) -> Decided {
+    fn decided(name: &str, verdict: Verdict, reason: Option<&str>, by_id: bool) -> DecidedRequest {
         let request = AccessRequest {
             request_id: (!by_id).then(|| name.to_owned()),
             user: User { id: by_id.then(|| name.to_owned()), ..User::default() },
@@ -167,16 +138,16 @@ mod tests {
         let key = Ledger::default().key(&request).expect("a name");
         let (identities, attempts, page) =
             (Identities::of(&request), Attempts::default(), Moment::now(std::time::SystemTime::now()));
-        Decided { key, identities, by_user: false, who, requested_at: None, decision, attempts, page }
+        DecidedRequest { key, identities, by_user: false, who, requested_at: None, decision, attempts, page }
     }
 
     fn names(group: Option<Group>) -> Vec<String> {
         let decided = group.expect("a group").decided;
-        decided.iter().filter_map(|one| Some(one.who.as_ref()?.as_str().to_owned())).collect()
+        decided.iter().filter_map(|request| Some(request.who.as_ref()?.as_str().to_owned())).collect()
     }
 
     #[test]
-    fn what_one_call_can_write_is_taken_together_and_who_came_first_goes_first() {
+    fn group_has_one_kind_and_the_oldest_goes_first() {
         let mut queue = Queue::default();
         queue.push(decided("a", Verdict::Reject, Some("x"), true));
         queue.push(decided("b", Verdict::Accept, None, true));
@@ -193,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn no_group_is_larger_than_a_batch_and_a_full_one_need_not_wait() {
+    fn group_is_no_larger_than_a_batch() {
         let mut queue = Queue::default();
         queue.push(decided("first", Verdict::Reset, None, true));
         (0..250).for_each(|_| queue.push(decided("many", Verdict::Accept, None, true)));

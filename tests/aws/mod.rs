@@ -1,9 +1,9 @@
-//! A stand-in for the two services of AWS that keep secrets, as far as they are asked for one. It does not check signatures;
-//! moto does, in `scripts/verify.sh`.
-//!
-//! Each user of it needs another part of it.
+//! A stand-in for AWS Secrets Manager and the Systems Manager Parameter Store. It only answers the calls that read one secret
+//! or parameter. It does not verify signatures. `scripts/verify.sh` has them verified by moto.
+
+// Each user of this module needs another part of it.
 #![allow(dead_code)]
-// It is part of tests and of the harness, where a panic is the way to say that something is wrong.
+// This is test code, where a panic reports what is wrong.
 #![allow(clippy::expect_used)]
 
 use std::collections::HashMap;
@@ -19,28 +19,30 @@ use tokio::sync::Notify;
 
 use crate::hub::{Server, listen};
 
-/// The ARN of a secret of Secrets Manager, and of a parameter.
+/// The ARN of a secret of Secrets Manager.
 pub const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:doorman-a1b2c3";
+/// The ARN of a parameter of the Parameter Store.
 pub const PARAMETER: &str = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/webhook";
 
-/// A running stand-in; it ends when this is dropped.
+/// A running stand-in for AWS. It stops when this is dropped.
 pub struct Aws {
     model: Arc<Mutex<Model>>,
     address: SocketAddr,
     _server: Server,
 }
 
+/// The secrets, and the switches with which a test changes the behaviour.
 #[derive(Default)]
 pub struct Model {
-    /// What is kept, by ARN.
+    /// The secrets and parameters, by ARN.
     pub kept: HashMap<String, String>,
-    /// What was asked for, by ARN, in this order.
+    /// The ARNs that were asked for, in this order.
     pub asked: Vec<String>,
-    /// No answer is given before so many calls are waiting for one.
+    /// Responses wait until so many calls have arrived.
     pub together: usize,
-    /// So many calls are never answered.
+    /// How many of the next calls get no response.
     pub hangs: usize,
-    /// What the next calls are answered instead: status, kind and message.
+    /// The errors that the next calls get: status, type and message.
     pub faults: Vec<(u16, &'static str, &'static str)>,
     waiting: usize,
 }
@@ -48,10 +50,10 @@ pub struct Model {
 impl Aws {
     pub async fn start() -> Self {
         let model: Arc<Mutex<Model>> = Arc::default();
-        let all_there = Arc::new(Notify::new());
-        let kept = Arc::clone(&model);
+        let all_arrived = Arc::new(Notify::new());
+        let shared = Arc::clone(&model);
         let (address, server) =
-            listen(move |request| answer(Arc::clone(&kept), Arc::clone(&all_there), request)).await;
+            listen(move |request| answer(Arc::clone(&shared), Arc::clone(&all_arrived), request)).await;
         Self { model, address, _server: server }
     }
 
@@ -59,12 +61,12 @@ impl Aws {
         self.model.lock().expect("no panic while it was held")
     }
 
-    /// Keeps this from now on.
+    /// Adds or replaces a secret or parameter.
     pub fn keep(&self, arn: &str, text: &str) {
         self.model().kept.insert(arn.to_owned(), text.to_owned());
     }
 
-    /// What `AWS_ENDPOINT_URL` has to be.
+    /// The value for `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -72,7 +74,7 @@ impl Aws {
 
 async fn answer(
     model: Arc<Mutex<Model>>,
-    all_there: Arc<Notify>,
+    all_arrived: Arc<Notify>,
     request: Request<Incoming>,
 ) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
@@ -87,10 +89,10 @@ async fn answer(
         _ => return Ok(respond(400, &json!({"__type": "UnknownOperationException"}))),
     };
     let arn = name.as_str().unwrap_or_default().to_owned();
-    // Whoever is told that all are there has to have been waiting before they were counted.
-    let told = all_there.notified();
-    tokio::pin!(told);
-    told.as_mut().enable();
+    // A call must be registered for the notification before it is counted.
+    let notified = all_arrived.notified();
+    tokio::pin!(notified);
+    notified.as_mut().enable();
     let is_last = {
         let mut model = model.lock().expect("no panic");
         model.asked.push(arn.clone());
@@ -98,9 +100,9 @@ async fn answer(
         model.waiting >= model.together
     };
     if is_last {
-        all_there.notify_waiters();
+        all_arrived.notify_waiters();
     } else {
-        told.await;
+        notified.await;
     }
     let hangs = {
         let mut model = model.lock().expect("no panic");

@@ -1,4 +1,4 @@
-//! How the Hub shows a request: in its lists, and in the access report.
+//! The JSON of a request: an entry of a list, or a row of the access report.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,21 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::model::{AccessRequest, Repo, Status};
+use super::repo::{AccessRequest, Repo, Status};
 
 impl Repo {
-    /// Whether a search finds a request: one by the beginning of the user name or of the full name, in any case. Nobody is
-    /// found who is not shown.
-    pub fn finds(&self, request: &AccessRequest, searched: &str) -> bool {
-        let (person, searched) = (&request.person, searched.to_lowercase());
-        let begins = |name: &str| name.to_lowercase().starts_with(&searched);
+    /// Whether the search `q` finds a request: by the beginning of the user name or of the full name, in any case. Hub's
+    /// OpenAPI (2026-08) names more fields, but only a prefix of the user name was seen to match (2026-10). A hidden requester
+    /// is not found.
+    pub fn finds(&self, request: &AccessRequest, text: &str) -> bool {
+        let (person, text) = (&request.person, text.to_lowercase());
+        let begins = |name: &str| name.to_lowercase().starts_with(&text);
         let hidden = self.hides_requesters || request.anonymous;
-        searched.is_empty() || !hidden && (begins(&person.name) || begins(&person.fullname))
+        text.is_empty() || !hidden && (begins(&person.name) || begins(&person.fullname))
     }
 
-    /// How a list shows a request.
+    /// The entry of a request in the list of this status. `user` is left out where the repo hides its requesters, and `email`
+    /// after a grant (`huggingface_hub` 2.4.0).
     pub fn entry<'a>(&self, request: &'a AccessRequest, status: Status) -> Entry<'a> {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let person = &request.person;
@@ -67,7 +69,7 @@ impl Repo {
     }
 }
 
-/// Who grants access here, whoever the token belongs to by now.
+/// The user who grants access. It is always this one, even if a test has changed the account.
 fn granter() -> Value {
     json!({"fullname": "The Owner", "user": "owner"})
 }

@@ -1,4 +1,4 @@
-//! A call in, and what becomes of it: the model's answer, or what goes wrong on purpose.
+//! One call in, and one reply out: the response of the model, or a fault that a test has asked for.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -6,36 +6,36 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api::{self, Answer};
-use super::model::{Call, Fault, Model, Status};
+use super::api::{self, HubResponse};
+use super::fault::Fault;
+use super::model::{Call, Model};
+use super::repo::Status;
 
-/// What comes back of a call.
+/// What the client receives after a call.
 pub enum Reply {
-    /// This.
-    Answer(Answer),
-    /// The beginning of this.
-    Cut(Answer),
-    /// White space for ever.
+    Response(HubResponse),
+    /// The first half of a response; then the connection is closed.
+    Cut(HubResponse),
     Endless(Endless),
-    /// Nothing, and the connection is closed.
+    /// The connection is closed without a response.
     Closed,
-    /// Nothing, ever.
+    /// The connection stays open without a response.
     Silence,
 }
 
-/// An answer without an end.
+/// A response whose body is blanks without an end.
 pub struct Endless {
     pub status: u16,
-    /// How long it says it is, in bytes.
+    /// The `Content-Length`, in bytes.
     pub promised: Option<u64>,
-    /// So many bytes at a time, and so long before each.
+    /// The bytes of one chunk, and the pause before each.
     pub chunk: usize,
     pub pause: Duration,
-    /// The bytes that went out.
+    /// How many bytes were sent.
     pub streamed: Arc<AtomicUsize>,
 }
 
-/// Has the model take a call of whoever shows this token: what comes back, and what went wrong on purpose.
+/// Passes a call with this token to the model. Returns the reply, and the fault if there was one.
 pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> (Reply, Option<Fault>) {
     model.call_count += 1;
     if model.keeps_calls {
@@ -47,55 +47,57 @@ pub fn exchange(model: &mut Model, call: &Call, token: Option<&str>) -> (Reply, 
 
 fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fault>) -> Reply {
     let number = model.call_count;
-    let numbered = |mut answer: Answer| {
-        answer.headers.push(("X-Request-Id", api::request_id(number)));
-        answer
+    let numbered = |mut response: HubResponse| {
+        response.headers.push(("X-Request-Id", api::request_id(number)));
+        response
     };
-    let mut answer = match fault {
+    let mut response = match fault {
         Some(Fault::DropBefore) => return Reply::Closed,
         Some(&Fault::Endless { status, promised, chunk, pause }) => {
             let streamed = Arc::clone(&model.streamed);
             return Reply::Endless(Endless { status, promised, chunk, pause, streamed });
         }
-        Some(Fault::Status(status)) => Answer::error(*status, None, "something went wrong on purpose"),
+        Some(Fault::Status(status)) => HubResponse::error(*status, None, "something went wrong on purpose"),
         Some(Fault::Answer(status, headers, body)) => {
-            Answer { status: *status, headers: headers.clone(), body: body.clone() }
+            HubResponse { status: *status, headers: headers.clone(), body: body.clone() }
         }
-        Some(Fault::Half(_)) => half(model, call, token),
-        _ => api::answer(model, call, token),
+        Some(Fault::HalfDone(_)) => half(model, call, token),
+        _ => api::respond_to(model, call, token),
     };
     match fault {
         Some(Fault::DropAfter) => return Reply::Closed,
         Some(Fault::Stall) => return Reply::Silence,
-        Some(Fault::Cut) => return Reply::Cut(numbered(answer)),
-        Some(&Fault::Lost(status)) => answer = Answer::error(status, None, "lost on the way"),
-        Some(Fault::Garbage) => "<html>\u{fffd}".clone_into(&mut answer.body),
-        Some(Fault::Strays) => with_strays(model, call, &mut answer),
-        Some(Fault::Twice) => twice(&mut answer),
-        Some(Fault::Older) => with_older_ones(call, &mut answer),
-        Some(&Fault::Half(Some(status))) => answer = Answer::error(status, None, "half of it is done"),
-        Some(Fault::Elsewhere) => link_to(&mut answer, "https://elsewhere.example/api/models"),
-        Some(Fault::Circle) => link_to(&mut answer, &format!("{}{}", model.origin, call.path)),
+        Some(Fault::Cut) => return Reply::Cut(numbered(response)),
+        Some(&Fault::Lost(status)) => response = HubResponse::error(status, None, "lost on the way"),
+        Some(Fault::Garbage) => "<html>\u{fffd}".clone_into(&mut response.body),
+        Some(Fault::DecidedListed) => add_decided(model, call, &mut response),
+        Some(Fault::Duplicates) => duplicate(&mut response),
+        Some(Fault::OlderVersions) => add_older_versions(call, &mut response),
+        Some(&Fault::HalfDone(Some(status))) => {
+            response = HubResponse::error(status, None, "half of it is done");
+        }
+        Some(Fault::NextElsewhere) => link_to(&mut response, "https://elsewhere.example/api/models"),
+        Some(Fault::NextIsThis) => link_to(&mut response, &format!("{}{}", model.origin, call.path)),
         Some(
             Fault::DropBefore
             | Fault::Endless { .. }
-            | Fault::Half(None)
+            | Fault::HalfDone(None)
             | Fault::Status(_)
             | Fault::Answer(..),
         )
         | None => {}
     }
-    Reply::Answer(numbered(answer))
+    Reply::Response(numbered(response))
 }
 
 /// The entries of a page.
-fn entries(answer: &Answer) -> Option<Vec<Value>> {
-    serde_json::from_str(&answer.body).ok().filter(|_| answer.status == 200)
+fn entries(response: &HubResponse) -> Option<Vec<Value>> {
+    serde_json::from_str(&response.body).ok().filter(|_| response.status == 200)
 }
 
-fn with_strays(model: &mut Model, call: &Call, answer: &mut Answer) {
+fn add_decided(model: &mut Model, call: &Call, response: &mut HubResponse) {
     let Some(mut entries) =
-        entries(answer).filter(|_| call.method == "GET" && call.path.contains("/user-access-request/"))
+        entries(response).filter(|_| call.method == "GET" && call.path.contains("/user-access-request/"))
     else {
         return;
     };
@@ -107,49 +109,49 @@ fn with_strays(model: &mut Model, call: &Call, answer: &mut Answer) {
         entries
             .extend(decided.map(|request| serde_json::to_value(repo.entry(request, status)).expect("JSON")));
     }
-    answer.body = Value::from(entries).to_string();
+    response.body = Value::from(entries).to_string();
 }
 
-fn twice(answer: &mut Answer) {
-    if let Some(entries) = entries(answer) {
-        answer.body = Value::from([entries.clone(), entries].concat()).to_string();
+fn duplicate(response: &mut HubResponse) {
+    if let Some(entries) = entries(response) {
+        response.body = Value::from([entries.clone(), entries].concat()).to_string();
     }
 }
 
-/// Some as they were before they asked again: a day earlier, with nothing filled in.
-fn with_older_ones(call: &Call, answer: &mut Answer) {
-    let Some(mut entries) = entries(answer).filter(|_| call.path.contains("/pending")) else { return };
+/// Adds older versions of some entries: with an earlier timestamp, and without answers to the form.
+fn add_older_versions(call: &Call, response: &mut HubResponse) {
+    let Some(mut entries) = entries(response).filter(|_| call.path.contains("/pending")) else { return };
     for place in (0..entries.len()).step_by(4) {
         let mut older = entries[place].clone();
         older["timestamp"] = Value::from("2024-10-03T00:00:00.000Z");
         older["fields"] = Value::Null;
         entries.push(older);
     }
-    answer.body = Value::from(entries).to_string();
+    response.body = Value::from(entries).to_string();
 }
 
-/// Does the first half of a batch.
-fn half(model: &mut Model, call: &Call, token: Option<&str>) -> Answer {
+/// Writes the first half of a batch, and answers that the second half failed.
+fn half(model: &mut Model, call: &Call, token: Option<&str>) -> HubResponse {
     let mut first = call.clone();
     let Some(requests) = first.body["requests"].as_array_mut().filter(|requests| requests.len() > 1) else {
-        return api::answer(model, call, token);
+        return api::respond_to(model, call, token);
     };
     let others = requests.split_off(requests.len() / 2);
-    let mut answer = api::answer(model, &first, token);
-    if let Some(mut results) = entries(&answer) {
-        results.extend(others.into_iter().map(|mut one| {
-            one["ok"] = Value::Bool(false);
-            one["error"] = Value::from("internal_error");
-            one
+    let mut response = api::respond_to(model, &first, token);
+    if let Some(mut results) = entries(&response) {
+        results.extend(others.into_iter().map(|mut item| {
+            item["ok"] = Value::Bool(false);
+            item["error"] = Value::from("internal_error");
+            item
         }));
-        answer.body = Value::from(results).to_string();
+        response.body = Value::from(results).to_string();
     }
-    answer
+    response
 }
 
-fn link_to(answer: &mut Answer, url: &str) {
-    if answer.status == 200 {
-        answer.headers.retain(|(name, _)| *name != "Link");
-        answer.headers.push(("Link", format!(r#"<{url}>; rel="next""#)));
+fn link_to(response: &mut HubResponse, url: &str) {
+    if response.status == 200 {
+        response.headers.retain(|(name, _)| *name != "Link");
+        response.headers.push(("Link", format!(r#"<{url}>; rel="next""#)));
     }
 }

@@ -1,5 +1,5 @@
-//! What tests log, answer and print, and what must never be in it: kept in the directory that `KEEP_OUTPUT` names, for
-//! `scripts/test.py` to search. Without that variable nothing is kept.
+//! All output of the tests, and the secrets that must never be in it. Both are kept in the directory that `KEEP_OUTPUT` names,
+//! where `scripts/test.py` searches the output for the secrets. Without that variable nothing is kept.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,7 +14,7 @@ fn open(name: &str) -> Option<Arc<File>> {
     Some(Arc::new(OpenOptions::new().create(true).append(true).open(path).expect("a file to keep it in")))
 }
 
-/// Where all output is to be written to besides.
+/// The file of the output, for a writer that logs to it directly.
 pub fn writer() -> Option<Arc<File>> {
     OUTPUT.clone()
 }
@@ -26,7 +26,7 @@ pub fn output(text: impl AsRef<[u8]>) {
     }
 }
 
-/// Keeps what must never be in it. Others write to the same file, so each line goes out at once.
+/// Keeps a secret. Other processes append to the same file, so each line is written in one piece.
 pub fn seeded(secret: &str) {
     if let Some(mut file) = SEEDED.as_deref() {
         file.write_all(format!("{secret}\n").as_bytes()).expect("kept");

@@ -1,32 +1,41 @@
-//! The stand-in Hub: a model of the real one behind a real HTTP server on `127.0.0.1`, which tests and the harness read
-//! and change. It does what the Hub was seen to do, with the Hub's own codes, headers and bodies; what it is asked beyond
-//! that it answers with a 404 that names what was asked.
+//! The stand-in Hub: a model of the real Hub behind a real HTTP server on `127.0.0.1`. Tests and examples read and change the
+//! model.
 //!
-//! Each user of it needs another part of it.
+//! Its behaviour, status codes, headers and bodies are those that the real Hub documents or was seen to have. A comment names
+//! the evidence: the Hub's documentation, its OpenAPI description, the source of `huggingface_hub`, or "seen" for recorded
+//! exchanges with the live Hub. Where the real behaviour is unknown, the comment says so, and a field of the model lets tests
+//! try both. A call that is not modelled is answered with a 404 that names the call.
+
+// Each user of this module needs another part of it.
 #![allow(dead_code, unused_imports)]
-// It is part of tests and of the harness, where a panic is the way to say that something is wrong.
+// This is test code, where a panic reports what is wrong.
 #![allow(clippy::expect_used)]
 
 mod api;
 mod entry;
 mod exchange;
+mod fault;
 pub mod kept;
 mod model;
 mod quota;
+mod repo;
+mod requests;
 mod server;
 mod settings;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use api::Answer;
+pub use api::HubResponse;
 pub use exchange::{Reply, exchange};
-pub use model::{AccessRequest, Batch, Call, Cursor, Fault, Gating, Model, Person, Repo, Role, Status};
+pub use fault::Fault;
+pub use model::{Batch, Call, Cursor, Model};
 pub use quota::Quota;
+pub use repo::{AccessRequest, Gating, Person, Repo, Role, Status};
 pub use server::{Server, listen, read, respond};
 pub use settings::{Account, Collection, Scope, TokenRole, Webhook};
 
-/// A running stand-in; it ends when this is dropped.
+/// A running stand-in Hub. It stops when this is dropped.
 pub struct Hub {
     model: Arc<Mutex<Model>>,
     address: SocketAddr,
@@ -42,10 +51,10 @@ impl Hub {
         Self { model, address, _server: server }
     }
 
-    /// The token of somebody with write access to every repo.
+    /// The token of an account with write access to every repo.
     pub const TOKEN: &str = "hf_StandInTokenThatMustNeverBeSeen";
 
-    /// What `HF_ENDPOINT` has to be.
+    /// The value for `HF_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -60,7 +69,7 @@ impl Hub {
         self.model().repo(repo).users(status)
     }
 
-    /// The calls so far, as `POST /api/…`.
+    /// The calls that were made so far, each as `POST /api/…`.
     pub fn calls(&self) -> Vec<String> {
         self.model().calls.iter().map(ToString::to_string).collect()
     }

@@ -1,356 +1,46 @@
-//! What the Hub knows, and how it changes.
+//! The state of the stand-in Hub, and the switches with which a test changes its behaviour.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use serde_json::Value;
 
-use super::kept;
+use super::fault::Fault;
 use super::quota::Quota;
+use super::repo::{Person, Repo};
 use super::settings::{Account, Collection, Webhook};
 
-/// The four states of an access request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    Pending,
-    Accepted,
-    Rejected,
-    Reset,
-}
-
-impl Status {
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Accepted, Self::Rejected, Self::Reset];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Accepted => "accepted",
-            Self::Rejected => "rejected",
-            Self::Reset => "reset",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-}
-
-/// How a repo is gated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gating {
-    Off,
-    Auto,
-    Manual,
-}
-
-/// What the token may do with a repo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Write,
-    Read,
-    /// Not even see it.
-    None,
-}
-
-/// What this Hub does about `batch`, of which little is known.
+/// How this Hub takes a `batch`. The path is in the Hub's OpenAPI, but no public client uses it, and it is unknown whether it
+/// takes a `requestId`. So tests try each of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Batch {
-    /// Takes any way of naming a request.
+    /// It takes `user`, `userId` and `requestId`.
     Any,
-    /// Refuses a request that is named by `requestId` with a 400.
+    /// It refuses a `requestId` with a 400.
     NoRequestId,
-    /// Says of each request that is named by `requestId` that there is no such user, and answers 200.
+    /// It answers 200, and `user_not_found` for each request that is named by `requestId`.
     DeniesRequestId,
-    /// There is none: 404.
+    /// The Hub has no `batch`: 404.
     Unknown,
 }
 
-/// Somebody with an account.
-#[derive(Clone, Debug)]
-pub struct Person {
-    pub id: String,
-    pub name: String,
-    pub fullname: String,
-    pub email: Option<String>,
-    pub pro: bool,
-    pub verified_orgs: Vec<String>,
-    pub orgs: Vec<String>,
-    /// The answers to the gate form; `None` if the form has no questions.
-    pub fields: Option<BTreeMap<String, Value>>,
-}
-
-impl Person {
-    /// Somebody with this user name and e-mail address, and nothing else of note.
-    pub fn new(name: &str, email: &str) -> Self {
-        Self {
-            id: format!("id-{name}"),
-            name: name.to_owned(),
-            fullname: format!("{name} the Tester"),
-            email: Some(email.to_owned()),
-            pro: false,
-            verified_orgs: Vec::new(),
-            orgs: Vec::new(),
-            fields: None,
-        }
-    }
-
-    /// Who answered a question of the gate form.
-    #[must_use]
-    pub fn answer(mut self, label: &str, answer: impl Into<Value>) -> Self {
-        self.fields.get_or_insert_default().insert(label.to_owned(), answer.into());
-        self
-    }
-
-    /// Who is a verified member of an organization.
-    #[must_use]
-    pub fn verified(mut self, org: &str) -> Self {
-        self.verified_orgs.push(org.to_owned());
-        self
-    }
-}
-
-/// An access request.
-#[derive(Clone, Debug)]
-pub struct AccessRequest {
-    pub id: String,
-    pub person: Person,
-    pub status: Status,
-    pub requested_at: DateTime<Utc>,
-    pub reviewed_at: Option<DateTime<Utc>>,
-    pub granted: bool,
-    /// Listed without anything to name it by.
-    pub anonymous: bool,
-    /// What the user was told with the last rejection or reset.
-    pub reason: Option<String>,
-    /// How often its status was set.
-    pub writes: u32,
-    /// Its last change and what it was before, for a list that lags.
-    pub before: Option<(Instant, Status)>,
-    /// Taken back by the requester.
-    pub withdrawn: bool,
-}
-
-impl AccessRequest {
-    /// The status that a list shows which lags by so much.
-    fn listed_as(&self, lag: Duration) -> Status {
-        match self.before {
-            Some((when, before)) if when.elapsed() < lag => before,
-            _ => self.status,
-        }
-    }
-
-    pub fn set(&mut self, status: Status, reason: Option<String>) {
-        self.before = Some((Instant::now(), self.status));
-        self.status = status;
-        self.reviewed_at = (status != Status::Pending).then(Utc::now);
-        self.reason = reason;
-        self.writes += 1;
-    }
-}
-
-/// A repo and those who asked for access to it.
-#[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub struct Repo {
-    /// `model` or `dataset`.
-    pub kind: &'static str,
-    pub name: String,
-    pub gating: Gating,
-    pub private: bool,
-    pub role: Role,
-    /// The `extra_gated_*` keys of its card.
-    pub card: Value,
-    /// Set not to share who its requesters are.
-    pub hides_requesters: bool,
-    /// Whether entries have a `requestId`: new on the Hub.
-    pub has_request_ids: bool,
-    /// Whether a request gets a new `requestId` when it is made again after a reset or a withdrawal. What the real Hub does is
-    /// unknown.
-    pub renews_request_ids: bool,
-    /// In the order of asking.
-    pub requests: Vec<AccessRequest>,
-    /// The places of the requests, by [`index`].
-    places: HashMap<String, usize>,
-    /// Answered instead of the first page of the pending list, if set.
-    pub raw_page: Option<String>,
-}
-
-/// The text that a request is found by: one of the keys `userId`, `user` and `requestId` of a body, and its value. The case of a
-/// user's name does not matter.
-fn index(key: &str, value: &str) -> String {
-    let value = if key == "user" { &*value.to_ascii_lowercase() } else { value };
-    format!("{key} {value}")
-}
-
-impl Repo {
-    /// The user or organization that it belongs to.
-    pub fn owner(&self) -> &str {
-        self.name.split('/').next().unwrap_or_default()
-    }
-
-    /// Somebody asks for access, an hour ago.
-    pub fn ask(&mut self, person: Person) {
-        self.ask_at(person, Utc::now() - Duration::from_secs(3600));
-    }
-
-    /// Somebody asks for access. If they were reset or have withdrawn their request, it is made again, with a new timestamp.
-    /// Otherwise a second request changes nothing; that of a rejected requester is silently ignored.
-    pub fn ask_at(&mut self, person: Person, requested_at: DateTime<Utc>) {
-        person.email.iter().for_each(|address| kept::seeded(address));
-        if let Some(place) = self.places.get(&index("userId", &person.id)).copied() {
-            let request = &mut self.requests[place];
-            if !request.withdrawn && request.status != Status::Reset {
-                return;
-            }
-            if self.renews_request_ids {
-                self.places.remove(&index("requestId", &request.id));
-                request.id = format!("{}-again", request.id);
-                self.places.insert(index("requestId", &request.id), place);
-            }
-            (request.person, request.requested_at, request.withdrawn) = (person, requested_at, false);
-            request.set(Status::Pending, None);
-            return;
-        }
-        let (id, place) = (format!("request-{}", person.name), self.requests.len());
-        self.places.insert(index("userId", &person.id), place);
-        self.places.insert(index("user", &person.name), place);
-        self.places.insert(index("requestId", &id), place);
-        self.requests.push(AccessRequest {
-            id,
-            person,
-            status: Status::Pending,
-            requested_at,
-            reviewed_at: None,
-            granted: false,
-            anonymous: false,
-            reason: None,
-            writes: 0,
-            before: None,
-            withdrawn: false,
-        });
-    }
-
-    /// Somebody takes the request back.
-    pub fn withdraw(&mut self, user: &str) {
-        if let Some(request) = self.find_mut("user", user) {
-            request.withdrawn = true;
-        }
-    }
-
-    /// The place of the request that is named by this key of a body: `userId`, `user` or `requestId`.
-    pub fn place(&self, key: &str, value: &str) -> Option<usize> {
-        let place = *self.places.get(&index(key, value))?;
-        (!self.requests[place].withdrawn).then_some(place)
-    }
-
-    /// The request at that place.
-    pub fn find_mut(&mut self, key: &str, value: &str) -> Option<&mut AccessRequest> {
-        let place = self.place(key, value)?;
-        self.requests.get_mut(place)
-    }
-
-    pub fn request(&self, user: &str) -> &AccessRequest {
-        let place = self.places.get(&index("user", user));
-        &self.requests[*place.unwrap_or_else(|| panic!("{user} never asked"))]
-    }
-
-    pub fn users(&self, status: Status) -> Vec<String> {
-        let of_status = self.requests.iter().filter(|request| request.status == status);
-        let mut users: Vec<String> = of_status.map(|request| request.person.name.clone()).collect();
-        users.sort();
-        users
-    }
-
-    /// The requests of a list, with their places among all requests of the repo, from one of these places on.
-    pub fn list(
-        &self,
-        status: Status,
-        lag: Duration,
-        from: usize,
-    ) -> impl Iterator<Item = (usize, &AccessRequest)> {
-        let requests = self.requests.iter().enumerate().skip(from);
-        requests.filter(move |(_, request)| !request.withdrawn && request.listed_as(lag) == status)
-    }
-}
-
-/// What goes wrong with a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// This status, with nothing done.
-    Status(u16),
-    /// This status with these headers and this body, with nothing done.
-    Answer(u16, Vec<(&'static str, String)>, String),
-    /// The connection is closed before anything is done.
-    DropBefore,
-    /// The connection is closed after it was done.
-    DropAfter,
-    /// It is done, but no answer ever comes.
-    Stall,
-    /// It is done, but the answer is not what it should be.
-    Garbage,
-    /// It is done, but somebody on the way answers with this status.
-    Lost(u16),
-    /// It is done, but the answer breaks off.
-    Cut,
-    /// A list shows, between the others, those who are decided.
-    Strays,
-    /// What a list says is in it twice.
-    Twice,
-    /// A list shows some in an older version as well.
-    Older,
-    /// Only the first half of a batch is done; of the others it is said that it failed, or nothing, with this status.
-    Half(Option<u16>),
-    /// The next page of a list is said to be at another origin.
-    Elsewhere,
-    /// The next page of a list is said to be this one.
-    Circle,
-    /// An answer that never ends, with nothing done: this status, how long it says it is, and then so many bytes at a time
-    /// with so long before each.
-    Endless { status: u16, promised: Option<u64>, chunk: usize, pause: Duration },
-}
-
-impl Fault {
-    /// What it is called where faults are counted.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Status(status) | Self::Answer(status, ..) => format!("status {status}"),
-            Self::Lost(status) => format!("done, status {status}"),
-            Self::DropBefore => "no connection".to_owned(),
-            Self::DropAfter => "done, connection closed".to_owned(),
-            Self::Stall => "done, no answer".to_owned(),
-            Self::Garbage => "done, unreadable answer".to_owned(),
-            Self::Cut => "done, answer breaks off".to_owned(),
-            Self::Strays => "page with those who are decided".to_owned(),
-            Self::Twice => "answer with everything twice".to_owned(),
-            Self::Older => "page with older versions of some".to_owned(),
-            Self::Half(None) => "half of a batch done, the other said to have failed".to_owned(),
-            Self::Half(Some(status)) => format!("half of a batch done, status {status}"),
-            Self::Elsewhere => "next page at another origin".to_owned(),
-            Self::Circle => "next page is this page".to_owned(),
-            Self::Endless { .. } => "answer without an end".to_owned(),
-        }
-    }
-}
-
-/// What the cursor to the next page is; of the real Hub nobody knows.
+/// How the cursor to the next page works. For the real Hub it is unknown, so tests try both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor {
-    /// Points at the entry that comes next, so that it does not matter who leaves the list before it.
-    Points,
-    /// Counts the entries before it, so that whoever leaves the list makes somebody be skipped.
-    Counts,
+    /// It names the next entry. If an entry before it leaves the list, nothing is skipped.
+    Key,
+    /// It is an offset. If an entry before it leaves the list, another one is skipped.
+    Offset,
 }
 
-/// A call that was made.
+/// A call to the Hub.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Call {
     pub method: String,
-    /// With the query.
+    /// The path with the query.
     pub path: String,
     pub user_agent: String,
     pub body: Value,
@@ -362,62 +52,62 @@ impl fmt::Display for Call {
     }
 }
 
-/// Everything that this Hub knows.
+/// The state of the Hub, and its switches.
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Model {
     pub token: String,
     pub origin: String,
     pub repos: BTreeMap<String, Repo>,
-    /// Users who can be granted access without having asked.
+    /// Users who have not requested access, so that it can be granted to them.
     pub people: Vec<Person>,
-    /// Whose token it is.
+    /// The account that the token belongs to.
     pub account: Account,
-    /// The webhooks of that account, in the order of making.
+    /// The webhooks of that account, the oldest first.
     pub webhooks: Vec<Webhook>,
-    /// Gating groups, and collections without a gate.
+    /// The gating groups, and the collections without a gate.
     pub collections: Vec<Collection>,
     pub batch: Batch,
-    /// By how much the lists lag behind the writes.
+    /// By how much the lists lag behind the writes: "about a second" on the real Hub (seen 2026-10).
     pub lag: Duration,
     pub cursor: Cursor,
-    /// The most entries in a page, whatever is asked for.
+    /// The maximum length of a page, if the call asks for a longer one.
     pub max_page: usize,
-    /// The link to the next page, if it is to be another than the right one.
+    /// A wrong link to the next page, if set.
     pub next_page: Option<String>,
-    /// Whether a page says where the next one is. An older client of the real Hub was seen to stop at 1,000 entries, so a full
+    /// Whether a page has a link to the next one. An older client was seen to stop at 1,000 entries of the real Hub, so a full
     /// page without a link does not prove that the list ends.
     pub links_pages: bool,
-    /// Whether a list begins with the newest request; the real order is unknown.
+    /// Whether a list begins with the newest request. The order on the real Hub is unknown, so tests try both.
     pub newest_first: bool,
-    /// Whether a list of repos can be asked for the gated ones only.
+    /// Whether the list of repos obeys the parameter `gated`.
     pub filters_by_gate: bool,
     pub quota: Quota,
-    /// Whether a search for repos has a next page for ever, each full of repos that nobody has seen.
+    /// Whether a search for repos never ends: each page is full of made-up repos and has a link to the next.
     pub lists_repos_without_end: bool,
-    /// Whether answers tell of the quota.
+    /// Whether responses have the headers of the rate limit.
     pub tells_limits: bool,
-    /// How many calls the quota has refused.
+    /// How many calls were refused because of the rate limit.
     pub refused_by_quota: u32,
-    /// The calls that are being answered, and the most that ever were at once.
+    /// How many calls are being answered now, and the highest number that ever were at once.
     pub in_flight: u32,
     pub most_in_flight: u32,
-    /// How long every call takes to reach the Hub, and how long its answer takes back.
+    /// How long every call takes to reach the Hub, and how long its response takes back.
     pub latency: Duration,
     pub way_back: Duration,
     pub calls: Vec<Call>,
-    /// Whether the calls are kept.
+    /// Whether `calls` grows.
     pub keeps_calls: bool,
-    /// How many calls there were.
+    /// How many calls were made.
     pub call_count: usize,
-    /// The bytes of answers without an end that went out.
+    /// How many bytes of endless responses were sent.
     pub streamed: Arc<AtomicUsize>,
     faults: VecDeque<(String, Fault)>,
-    /// A user or request id, and the fault of every write that contains it.
+    /// The id of a user or a request, and the fault of every write that contains it.
     pub chokes_on: Option<(String, Fault)>,
-    /// The share of calls that go wrong in some way, what draws them, and the ways.
+    /// The share of calls with a fault, the random generator that draws them, and the faults to draw from.
     flaky: Option<(f32, fastrand::Rng, Vec<Fault>)>,
-    /// How often each fault was met, by its name.
-    pub met: BTreeMap<String, u64>,
+    /// How often each fault occurred, by its name.
+    pub fault_counts: BTreeMap<String, u64>,
 }
 
 impl Model {
@@ -432,7 +122,7 @@ impl Model {
             collections: Vec::new(),
             batch: Batch::Any,
             lag: Duration::ZERO,
-            cursor: Cursor::Points,
+            cursor: Cursor::Key,
             max_page: 1000,
             next_page: None,
             links_pages: true,
@@ -453,40 +143,26 @@ impl Model {
             faults: VecDeque::new(),
             chokes_on: None,
             flaky: None,
-            met: BTreeMap::new(),
+            fault_counts: BTreeMap::new(),
         }
     }
 
-    /// Adds a manually gated repo, `acme/model` or `datasets/acme/corpus`.
+    /// Adds a repo with manual approval, such as `acme/model` or `datasets/acme/corpus`.
     pub fn add(&mut self, repo: &str) -> &mut Repo {
         let (kind, name) = match repo.strip_prefix("datasets/") {
             Some(name) => ("dataset", name),
             None => ("model", repo),
         };
-        let added = Repo {
-            kind,
-            name: name.to_owned(),
-            gating: Gating::Manual,
-            private: false,
-            role: Role::Write,
-            card: json!({}),
-            hides_requesters: false,
-            has_request_ids: true,
-            renews_request_ids: true,
-            requests: Vec::new(),
-            places: HashMap::new(),
-            raw_page: None,
-        };
-        self.repos.insert(repo.to_owned(), added);
+        self.repos.insert(repo.to_owned(), Repo::new(kind, name));
         self.repo(repo)
     }
 
-    /// A repo by its name in any case, with the key that it is kept under. "Repo ids are case insensitive across the Hub" (a
-    /// maintainer, `huggingface_hub#2090`); three spellings of one name gave the same repo (`huggingface_hub#1453`). It is
-    /// unknown whether a user's name may be written in any case in every call.
+    /// Finds a repo by its name in any case. Returns its key in `repos`, too. "Repo ids are case insensitive across the Hub" (a
+    /// maintainer, `huggingface_hub#2090`); three spellings gave the same repo (`huggingface_hub#1453`). It is unknown whether
+    /// every call takes the name of a user in any case.
     pub fn find(&self, repo: &str) -> Option<(&str, &Repo)> {
-        let is_meant = |(key, _): &(&String, &Repo)| key.eq_ignore_ascii_case(repo);
-        let found = self.repos.get_key_value(repo).or_else(|| self.repos.iter().find(is_meant));
+        let is_named = |(key, _): &(&String, &Repo)| key.eq_ignore_ascii_case(repo);
+        let found = self.repos.get_key_value(repo).or_else(|| self.repos.iter().find(is_named));
         found.map(|(key, repo)| (key.as_str(), repo))
     }
 
@@ -495,47 +171,48 @@ impl Model {
         key.and_then(|key| self.repos.get_mut(&key)).unwrap_or_else(|| panic!("no repo {repo} here"))
     }
 
-    /// The next call whose `METHOD /path` contains `part` goes wrong like this.
+    /// The next call whose `METHOD /path` contains `part` gets this fault.
     pub fn fault(&mut self, part: &str, fault: Fault) {
         self.faults.push_back((part.to_owned(), fault));
     }
 
-    /// The next `times` calls whose `METHOD /path` contains `part` go wrong like this.
+    /// The next `times` calls whose `METHOD /path` contains `part` get this fault.
     pub fn faults(&mut self, part: &str, fault: &Fault, times: usize) {
         (0..times).for_each(|_| self.fault(part, fault.clone()));
     }
 
-    /// From now on nothing goes wrong any more.
+    /// From now on there are no faults.
     pub fn heal(&mut self) {
         (self.faults, self.flaky) = (VecDeque::new(), None);
     }
 
-    /// From now on this share of all calls goes wrong, each in a way that is drawn from those that pass by themselves.
+    /// From now on this share of all calls gets a fault that is worth a retry.
     pub fn flaky(&mut self, share: f32, seed: u64) {
         let statuses = [408, 425, 429, 500, 502, 503, 504].map(Fault::Status);
         let others = [Fault::DropBefore, Fault::DropAfter, Fault::Garbage, Fault::Stall];
         // Each of the others is as likely as all statuses together.
-        let mut ways: Vec<Fault> = statuses.clone().into();
+        let mut faults: Vec<Fault> = statuses.clone().into();
         for _ in &statuses {
-            ways.extend(others.clone());
+            faults.extend(others.clone());
         }
-        self.flaky_in(share, seed, ways);
+        self.flaky_with(share, seed, faults);
     }
 
-    /// The same, in these ways.
-    pub fn flaky_in(&mut self, share: f32, seed: u64, ways: Vec<Fault>) {
-        self.flaky = Some((share, fastrand::Rng::with_seed(seed), ways));
+    /// From now on this share of all calls gets one of these faults.
+    pub fn flaky_with(&mut self, share: f32, seed: u64, faults: Vec<Fault>) {
+        self.flaky = Some((share, fastrand::Rng::with_seed(seed), faults));
     }
 
+    /// Takes the fault of a call, if it has one, and counts it.
     pub fn take_fault(&mut self, call: &Call) -> Option<Fault> {
         let fault = self.draw_fault(call)?;
-        *self.met.entry(fault.name()).or_default() += 1;
+        *self.fault_counts.entry(fault.name()).or_default() += 1;
         Some(fault)
     }
 
     fn draw_fault(&mut self, call: &Call) -> Option<Fault> {
-        let shown = call.to_string();
-        if let Some(place) = self.faults.iter().position(|(part, _)| shown.contains(part)) {
+        let text = call.to_string();
+        if let Some(place) = self.faults.iter().position(|(part, _)| text.contains(part)) {
             return self.faults.remove(place).map(|(_, fault)| fault);
         }
         if let Some((name, fault)) = &self.chokes_on
@@ -543,7 +220,7 @@ impl Model {
         {
             return Some(fault.clone());
         }
-        let (share, random, ways) = self.flaky.as_mut()?;
-        if random.f32() >= *share { None } else { random.choice(&*ways).cloned() }
+        let (share, random, faults) = self.flaky.as_mut()?;
+        if random.f32() >= *share { None } else { random.choice(&*faults).cloned() }
     }
 }

@@ -1,15 +1,15 @@
-//! How many calls the Hub allows.
+//! The rate limit of the Hub.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The Hub's limit on calls, in windows of a fixed length.
+/// How many calls a window of the rate limit allows: a "fixed 5-minute window" on the real Hub (its documentation, 2025-09).
 #[derive(Clone, Debug)]
 pub struct Quota {
     pub calls: u32,
     pub window: Duration,
-    /// Whether a 429 has a `Retry-After`.
+    /// Whether a 429 has a `Retry-After`. On the real Hub it may have one (`huggingface_hub` reads it), so tests try both.
     pub tells_when: bool,
     pub used: u32,
     pub began: Instant,
@@ -20,7 +20,8 @@ impl Quota {
         Self { calls, window, tells_when: false, used: 0, began: Instant::now() }
     }
 
-    /// Counts a call: how many are left after it, or nothing if there was none left for it; and how long the window lasts.
+    /// Counts a call. Returns how many calls are left after it (`None` if there was none left for it), and the time until the
+    /// window ends.
     pub fn count(&mut self) -> (Option<u32>, Duration) {
         let windows = self.began.elapsed().as_nanos() / self.window.as_nanos().max(1);
         if let Ok(passed @ 1..) = u32::try_from(windows) {

@@ -1,4 +1,4 @@
-//! The HTTP server before the model.
+//! The HTTP server in front of the model.
 
 use std::error::Error;
 use std::io;
@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::api::Answer;
+use super::api::HubResponse;
 use super::exchange::{Endless, Reply, exchange};
 use super::model::{Call, Model};
 
@@ -30,7 +30,7 @@ impl Drop for Server {
     }
 }
 
-/// Answers HTTP on a free port. An error closes the connection without an answer.
+/// Serves HTTP on a free port. An error of `answer` closes the connection without a response.
 pub async fn listen<F, A, B>(answer: F) -> (SocketAddr, Server)
 where
     F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
@@ -41,7 +41,7 @@ where
     let address = listener.local_addr().expect("an address");
     let serve = async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // As a server behind a load balancer: no answer waits for the network to ask for its end.
+            // Without Nagle's algorithm, so that no response waits for an acknowledgement.
             let _ = stream.set_nodelay(true);
             let service = service_fn(answer.clone());
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -78,7 +78,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The body of an answer, of which some have no end, and some break off.
+/// The body of a response. Some bodies have no end, and some break off.
 pub type AnyBody = BoxBody<Bytes, io::Error>;
 
 async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Result<Response<AnyBody>> {
@@ -98,7 +98,7 @@ async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Resu
     respond(reply).await
 }
 
-/// A call as the model takes it, and the token that came with it.
+/// Reads a call and its token.
 pub async fn read(request: Request<Incoming>) -> io::Result<(Call, Option<String>)> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
@@ -113,33 +113,33 @@ pub async fn read(request: Request<Incoming>) -> io::Result<(Call, Option<String
     Ok((call, token.map(str::to_owned)))
 }
 
-/// Brings back what became of a call; an error is a connection that was closed.
+/// Sends the reply. An error closes the connection.
 pub async fn respond(reply: Reply) -> io::Result<Response<AnyBody>> {
     match reply {
-        Reply::Answer(answer) => {
-            let body = Full::from(answer.body.clone()).map_err(|never| match never {});
-            Ok(response(&answer, body.boxed()))
+        Reply::Response(response) => {
+            let body = Full::from(response.body.clone()).map_err(|never| match never {});
+            Ok(to_http(&response, body.boxed()))
         }
-        Reply::Cut(answer) => {
-            let half = Bytes::copy_from_slice(&answer.body.as_bytes()[..answer.body.len() / 2]);
+        Reply::Cut(response) => {
+            let half = Bytes::copy_from_slice(&response.body.as_bytes()[..response.body.len() / 2]);
             let parts = [Ok(Frame::data(half)), Err(io::Error::other("broken off"))];
-            Ok(response(&answer, StreamBody::new(stream::iter(parts)).boxed()))
+            Ok(to_http(&response, StreamBody::new(stream::iter(parts)).boxed()))
         }
-        Reply::Endless(endless) => Ok(without_end(endless)),
+        Reply::Endless(endless) => Ok(endless_response(endless)),
         Reply::Closed => Err(io::Error::other("closed")),
         Reply::Silence => std::future::pending().await,
     }
 }
 
-fn response(Answer { status, headers, .. }: &Answer, body: AnyBody) -> Response<AnyBody> {
+fn to_http(HubResponse { status, headers, .. }: &HubResponse, body: AnyBody) -> Response<AnyBody> {
     let response =
         Response::builder().status(*status).header("Content-Type", "application/json; charset=utf-8");
     let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, value));
     response.body(body).expect("a response")
 }
 
-/// White space for ever.
-fn without_end(Endless { status, promised, chunk, pause, streamed }: Endless) -> Response<AnyBody> {
+/// A response whose body is blanks without an end.
+fn endless_response(Endless { status, promised, chunk, pause, streamed }: Endless) -> Response<AnyBody> {
     let chunks = stream::unfold(streamed, move |streamed| async move {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;

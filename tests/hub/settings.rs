@@ -1,48 +1,48 @@
-//! Whose token it is, what it may do, and the webhooks of its owner.
+//! The account of the token, its rights, its webhooks, and the collections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::api::Answer;
+use super::api::HubResponse;
 use super::model::Model;
 
-/// Whose token it is.
+/// The account that the token belongs to.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub name: String,
     pub fullname: String,
-    /// The organizations, each with the role in it: `admin`, `write`, `contributor` or `read`.
+    /// The organizations of the account, each with its role there: `admin`, `write`, `contributor` or `read`.
     pub orgs: Vec<(String, String)>,
-    /// What its owner calls the token.
+    /// The name of the token.
     pub token_name: String,
     pub role: TokenRole,
 }
 
-/// What the token may do.
+/// The rights of the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenRole {
-    /// All that its owner may.
+    /// All rights of its owner.
     Write,
-    /// Only read.
+    /// Only reading.
     Read,
-    /// What is listed.
+    /// Only the listed permissions.
     FineGrained {
         reads_gated: bool,
-        /// What it may do everywhere: `discussion.write` and the like.
+        /// The permissions that hold everywhere, such as `discussion.write`.
         global: Vec<String>,
         scoped: Vec<Scope>,
     },
 }
 
-/// What a fine-grained token may do with one thing and all that belongs to it.
+/// The permissions of a fine-grained token for one repo, or for all repos of one owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// `user`, `org`, `model`, `dataset` or `space`.
     pub kind: String,
     pub name: String,
-    /// `repo.content.read`, `repo.write` and the like.
+    /// Such as `repo.content.read` and `repo.write`.
     pub permissions: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl Scope {
         Self { kind: kind.to_owned(), name: name.to_owned(), permissions }
     }
 
-    /// Whether a repo, `acme/model` or `datasets/acme/corpus`, is what this is about or belongs to it.
+    /// Whether the scope includes a repo, such as `acme/model` or `datasets/acme/corpus`.
     fn covers(&self, repo: &str) -> bool {
         let (kind, name) = repo.strip_prefix("datasets/").map_or(("model", repo), |name| ("dataset", name));
         match self.kind.as_str() {
@@ -65,7 +65,7 @@ impl Scope {
 }
 
 impl TokenRole {
-    /// Whether it may change a repo, and so see who asks for access to it, as far as it is up to the token.
+    /// Whether the token may change a repo. The lists of access requests need this right, too.
     pub fn may_write(&self, repo: &str) -> bool {
         let writes = |scope: &Scope| scope.permissions.iter().any(|permission| permission == "repo.write");
         match self {
@@ -79,7 +79,7 @@ impl TokenRole {
 }
 
 impl Account {
-    /// The owner of everything, whose token may do all of it.
+    /// The owner of every repo, with a token that has all rights.
     pub fn new() -> Self {
         Self {
             name: "owner".to_owned(),
@@ -90,8 +90,8 @@ impl Account {
         }
     }
 
-    /// What `whoami-v2` says.
-    pub fn shown(&self) -> Value {
+    /// The response of `whoami-v2`.
+    pub fn to_json(&self) -> Value {
         let org = |(name, role): &(String, String)| {
             json!({
                 "type": "org", "id": format!("id-{name}"), "name": name, "fullname": name,
@@ -124,29 +124,29 @@ impl Account {
     }
 }
 
-/// A webhook.
+/// A webhook of the account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Webhook {
     pub id: String,
-    /// Where it delivers to, unless it starts a Job.
+    /// The URL that it delivers to, unless it starts a Job.
     pub url: Option<String>,
-    /// The id of the Job that it starts again.
+    /// The id of the Job that it starts.
     pub job: Option<String>,
-    /// What it watches, each with its type: `("model", "acme/model")`.
+    /// The watched repos and owners, each with its type: `("model", "acme/model")`.
     pub watched: Vec<(String, String)>,
-    /// `repo`, `discussion`.
+    /// `repo` and `discussion`, or one of them.
     pub domains: Vec<String>,
     pub secret: Option<String>,
-    /// False, true, or `suspended-after-failure`.
+    /// `false`, `true`, or `suspended-after-failure` (Hub's OpenAPI, 2026-07-29).
     pub disabled: Value,
 }
 
 impl Webhook {
-    /// One that delivers to this URL whatever happens to what is watched, under an id that no other has ever had.
+    /// A webhook for all domains, with an id that no other webhook has.
     pub fn new(url: &str, watched: &[(&str, &str)]) -> Self {
-        static MADE: AtomicU64 = AtomicU64::new(1);
+        static CREATED: AtomicU64 = AtomicU64::new(1);
         Self {
-            id: format!("{:024x}", MADE.fetch_add(1, Ordering::Relaxed)),
+            id: format!("{:024x}", CREATED.fetch_add(1, Ordering::Relaxed)),
             url: Some(url.to_owned()),
             job: None,
             watched: watched.iter().map(|&(kind, name)| (kind.to_owned(), name.to_owned())).collect(),
@@ -156,29 +156,29 @@ impl Webhook {
         }
     }
 
-    /// As the Hub shows it: "the secret itself is never returned" (its OpenAPI description, 2026-07-29).
-    fn shown(&self) -> Value {
+    /// The JSON of the Hub: "the secret itself is never returned" (its OpenAPI, 2026-07-29).
+    fn to_json(&self) -> Value {
         let watched = self.watched.iter();
         let watched = watched
             .map(|(kind, name)| json!({"type": kind, "name": name, "avatarUrl": "https://huggingface.co/avatars/x.svg"}));
-        let mut shown = json!({
+        let mut object = json!({
             "id": self.id, "url": self.url, "jobSourceId": self.job, "watched": watched.collect::<Vec<_>>(),
             "domains": self.domains, "hasSecret": self.secret.is_some(), "disabled": self.disabled,
         });
-        if let Some(shown) = shown.as_object_mut() {
-            shown.retain(|_, value| !value.is_null());
+        if let Some(keys) = object.as_object_mut() {
+            keys.retain(|_, value| !value.is_null());
         }
-        shown
+        object
     }
 }
 
-/// A collection of repos and other things. It is a gating group if it has a `gating`.
+/// A collection of repos and other items. It is a gating group if it has a `gating` (Hub's OpenAPI, 2026-08).
 #[derive(Clone, Debug)]
 pub struct Collection {
     pub slug: String,
-    /// The JSON that the Hub shows under this key, if any.
+    /// The JSON of the key `gating`, if there is one.
     pub gating: Option<Value>,
-    /// What is in it, each with its type: `("model", "acme/model")`.
+    /// The items, each with its type: `("model", "acme/model")`.
     pub items: Vec<(String, String)>,
 }
 
@@ -190,54 +190,54 @@ impl Collection {
         Self { slug: slug.to_owned(), gating: Some(gating), items }
     }
 
-    /// The JSON that the Hub shows, with at most so many of its items.
-    fn shown(&self, items: usize) -> Value {
+    /// The JSON of the Hub, with at most so many items.
+    fn to_json(&self, items: usize) -> Value {
         let owner = self.slug.split('/').next();
         let items = self.items.iter().take(items).map(|(kind, id)| json!({"type": kind, "id": id}));
-        let mut shown = json!({
+        let mut object = json!({
             "slug": self.slug, "title": self.slug, "private": false, "owner": {"type": "org", "name": owner},
             "items": items.collect::<Vec<_>>(),
         });
         if let Some(gating) = &self.gating {
-            shown["gating"] = gating.clone();
+            object["gating"] = gating.clone();
         }
-        shown
+        object
     }
 }
 
 /// The collections that contain an item, such as `models/acme/model`. "The item list per collection is truncated to 4 items
 /// maximum" (the Hub's documentation of the call).
 pub fn collections_with(model: &Model, item: &str) -> Vec<Value> {
-    let has_it = |collection: &&Collection| {
+    let contains = |collection: &&Collection| {
         collection.items.iter().any(|(kind, id)| format!("{kind}s/{id}").eq_ignore_ascii_case(item))
     };
-    model.collections.iter().filter(has_it).map(|collection| collection.shown(4)).collect()
+    model.collections.iter().filter(contains).map(|collection| collection.to_json(4)).collect()
 }
 
-/// A collection with all of its items.
-pub fn collection(model: &Model, slug: &str) -> Answer {
+/// Answers a call for one collection, with all its items.
+pub fn collection(model: &Model, slug: &str) -> HubResponse {
     let found = model.collections.iter().find(|collection| collection.slug == slug);
     found.map_or_else(
-        || Answer::error(404, None, "Collection not found"),
-        |collection| Answer::ok(&collection.shown(usize::MAX)),
+        || HubResponse::error(404, None, "Collection not found"),
+        |collection| HubResponse::ok(&collection.to_json(usize::MAX)),
     )
 }
 
 const DOMAINS: [&str; 2] = ["repo", "discussion"];
 const TYPES: [&str; 6] = ["model", "dataset", "space", "org", "user", "bucket"];
 
-/// Answers a call under `/api/settings/webhooks`, if there is such a call.
-pub fn webhooks(model: &mut Model, method: &str, path: &[&str], body: &Value) -> Option<Answer> {
+/// Answers a call below `/api/settings/webhooks`. `None` if the Hub has no such call.
+pub fn webhooks(model: &mut Model, method: &str, path: &[&str], body: &Value) -> Option<HubResponse> {
     let webhooks = &mut model.webhooks;
     let (id, rest) = match (method, path) {
         ("GET", []) => {
-            return Some(Answer::ok(&webhooks.iter().map(Webhook::shown).collect()));
+            return Some(HubResponse::ok(&webhooks.iter().map(Webhook::to_json).collect()));
         }
         ("POST", []) => {
-            let made = change(Webhook { url: None, ..Webhook::new("", &[]) }, body);
-            return Some(made.map_or_else(refuse, |webhook| {
+            let created = change(Webhook { url: None, ..Webhook::new("", &[]) }, body);
+            return Some(created.map_or_else(refuse, |webhook| {
                 webhooks.push(webhook);
-                answer(webhooks.last())
+                webhook_response(webhooks.last())
             }));
         }
         ("GET" | "POST" | "DELETE", [id]) => (id, None),
@@ -245,38 +245,38 @@ pub fn webhooks(model: &mut Model, method: &str, path: &[&str], body: &Value) ->
         _ => return None,
     };
     let Some(place) = webhooks.iter().position(|webhook| webhook.id == *id) else {
-        return Some(Answer::error(404, None, "Webhook not found"));
+        return Some(HubResponse::error(404, None, "Webhook not found"));
     };
     match (method, rest) {
         ("DELETE", _) => {
             webhooks.remove(place);
-            return Some(Answer::ok(&json!({})));
+            return Some(HubResponse::ok(&json!({})));
         }
         ("POST", Some(action)) => webhooks[place].disabled = json!(action == "disable"),
         ("POST", None) => match change(webhooks[place].clone(), body) {
             Ok(changed) => webhooks[place] = changed,
-            Err(why) => return Some(refuse(why)),
+            Err(message) => return Some(refuse(message)),
         },
         _ => {}
     }
-    Some(answer(webhooks.get(place)))
+    Some(webhook_response(webhooks.get(place)))
 }
 
-fn answer(webhook: Option<&Webhook>) -> Answer {
-    Answer::ok(&json!({"webhook": webhook.map(Webhook::shown)}))
+fn webhook_response(webhook: Option<&Webhook>) -> HubResponse {
+    HubResponse::ok(&json!({"webhook": webhook.map(Webhook::to_json)}))
 }
 
-fn refuse(why: &'static str) -> Answer {
-    Answer::error(400, None, why)
+fn refuse(message: &'static str) -> HubResponse {
+    HubResponse::error(400, None, message)
 }
 
-/// A webhook as a body wants it. What the body leaves out stays as it is, but for what is watched: the Hub's own client
-/// sends that with every change, as an empty list if it was not told, and what the Hub makes of that nobody knows. Here
-/// it is refused, so that nobody relies on it.
+/// Applies a body to a webhook. Keys that the body leaves out stay as they are, except for `watched`: Hub's OpenAPI
+/// requires it. `huggingface_hub` sends an empty `watched` if its caller gives none. It is unknown what the real
+/// Hub does then. This one refuses it, so that no code relies on it.
 fn change(mut webhook: Webhook, body: &Value) -> Result<Webhook, &'static str> {
     match &body["url"] {
         Value::Null => {}
-        // A webhook that starts a Job is made from a Job that ran, and this Hub runs none.
+        // The real Hub makes a webhook that starts a Job from a Job that ran. This Hub runs no Jobs.
         url => {
             let url = url.as_str().filter(|url| Url::parse(url).is_ok()).ok_or("Invalid url")?;
             (webhook.url, webhook.job) = (Some(url.to_owned()), None);

@@ -1,8 +1,8 @@
-//! The log of a thread, kept to be looked at.
-//!
-//! Each user of it needs another part of it.
+//! Captures the log of a thread, so that a test can read it.
+
+// Each user of this module needs another part of it.
 #![allow(dead_code)]
-// It is part of tests and of the harness, where a panic is the way to say that something is wrong.
+// This is test code, where a panic reports what is wrong.
 #![allow(clippy::expect_used)]
 
 use std::io;
@@ -16,17 +16,19 @@ use serde_json::Value;
 
 use crate::hub::kept;
 
-/// Everything that is logged on this thread until it is dropped.
+/// The lines that were logged on one thread.
 #[derive(Clone, Default)]
 pub struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
+    /// Captures everything that this thread logs until the guard is dropped.
     pub fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
         let logs = Self::default();
         let lines = log::lines().with_writer(logs.clone());
         (logs, subscriber::registry().with(lines).set_default())
     }
 
+    /// All lines as one text.
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().expect("no panic").clone()).expect("UTF-8")
     }

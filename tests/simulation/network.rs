@@ -1,4 +1,4 @@
-//! The way between a process and the Hub: in memory, where everything may take as long as it likes in no time, or HTTP.
+//! The network between a process and the Hub: in memory with simulated time, or HTTP.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,24 +11,25 @@ use reqwest::{Request, Response};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use crate::hub::{self, Answer, Call, Reply, Server};
+use crate::hub::{self, Call, HubResponse, Reply, Server};
 use crate::world::World;
 
-/// The network as one process sees it.
+/// The network of one process.
 #[derive(Clone)]
 pub struct Network {
     pub world: Arc<Mutex<World>>,
-    /// The run that goes on in the process.
+    /// The number of the run that the process is in.
     pub run: Arc<AtomicUsize>,
-    /// The share of calls that are kept for long on their way.
-    late: Arc<Mutex<f32>>,
+    /// The share of requests and responses that are delayed for long.
+    delayed_share: Arc<Mutex<f32>>,
     random: Arc<Mutex<fastrand::Rng>>,
     calls: Arc<AtomicU64>,
     /// When the process started.
     started: Instant,
-    /// For how long it was frozen since then. Only the wall clock went on meanwhile.
+    /// How long the process was frozen since then. Lambda stops the monotonic clock while a process is frozen, but not the wall
+    /// clock.
     frozen: Arc<Mutex<Duration>>,
-    /// The Hub has said that it wants no call before.
+    /// If the Hub has asked for a wait, its end.
     not_before: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -43,12 +44,12 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Network {
-    pub fn new(world: &Arc<Mutex<World>>, late: f32, seed: u64) -> Self {
+    pub fn new(world: &Arc<Mutex<World>>, delayed_share: f32, seed: u64) -> Self {
         let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
         Self {
             world: Arc::clone(world),
             run: Arc::default(),
-            late: Arc::new(Mutex::new(late)),
+            delayed_share: Arc::new(Mutex::new(delayed_share)),
             random,
             started: Instant::now(),
             frozen: Arc::default(),
@@ -57,59 +58,58 @@ impl Network {
         }
     }
 
-    /// Serves this process over HTTP, on a port of its own by which it is known.
+    /// Serves the Hub to this process over HTTP. Its port identifies the process.
     pub async fn serve(&self) -> (String, Server) {
         let this = self.clone();
         let origin = Arc::new(Mutex::new(String::new()));
-        let of_calls = Arc::clone(&origin);
-        let answer = move |request| {
-            let (this, origin) = (this.clone(), Arc::clone(&of_calls));
+        let shared_origin = Arc::clone(&origin);
+        let respond = move |request| {
+            let (this, origin) = (this.clone(), Arc::clone(&shared_origin));
             async move {
                 let (call, token) = hub::read(request).await?;
                 let run = this.run.load(Ordering::Relaxed);
                 let reply = {
                     let mut world = lock(&this.world);
                     world.model.origin.clone_from(&lock(&origin));
-                    let number = this.number();
+                    let number = this.next_call_number();
                     world.exchange(run, number, &call, token.as_deref())
                 };
                 hub::respond(reply).await
             }
         };
-        let (address, server) = hub::listen(answer).await;
+        let (address, server) = hub::listen(respond).await;
         *lock(&origin) = format!("http://{address}");
         (format!("http://{address}"), server)
     }
 
-    /// A number for a call.
-    fn number(&self) -> u64 {
+    fn next_call_number(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// From now on nothing is kept for long.
-    pub fn calm_down(&self) {
-        *lock(&self.late) = 0.0;
+    /// From now on nothing is delayed or frozen.
+    pub fn stop_delays(&self) {
+        *lock(&self.delayed_share) = 0.0;
     }
 
-    /// Now and then Lambda freezes the process: the wall clock goes on, and the monotonic clock stops.
-    fn freeze(&self, run: usize) {
+    /// Sometimes freezes the process: the wall clock goes on, and the monotonic clock stops.
+    fn maybe_freeze(&self, run: usize) {
         let mut random = lock(&self.random);
-        if random.f32() < *lock(&self.late) / 4.0 {
+        if random.f32() < *lock(&self.delayed_share) / 4.0 {
             let time = Duration::from_secs(random.u64(1..60));
             *lock(&self.frozen) += time;
-            // By the wall clock it may call again.
+            // By the wall clock the wait may be over.
             *lock(&self.not_before) = None;
             lock(&self.world).freeze(run, time);
         }
     }
 
-    /// How long a call is on its way to the Hub, and its answer back.
-    fn ways(&self, run: usize) -> [Duration; 2] {
+    /// How long a request travels to the Hub, and its response back.
+    fn latencies(&self, run: usize) -> [Duration; 2] {
         let mut random = lock(&self.random);
         let mut world = lock(&self.world);
-        ["request late", "answer late"].map(|late| {
-            if random.f32() < *lock(&self.late) {
-                world.delay(run, late);
+        ["request delayed", "response delayed"].map(|what| {
+            if random.f32() < *lock(&self.delayed_share) {
+                world.delay(run, what);
                 return Duration::from_millis(random.u64(1_000..40_000));
             }
             world.latency.mul_f32(random.f32())
@@ -117,8 +117,8 @@ impl Network {
     }
 }
 
-/// A call whose answer is waited for. The world is told how it ends, even if the process stops waiting.
-struct Waiting {
+/// A call without a response yet. It reports its end to the world, even if the process stops waiting.
+struct PendingCall {
     world: Arc<Mutex<World>>,
     run: usize,
     number: u64,
@@ -126,7 +126,7 @@ struct Waiting {
     is_over: bool,
 }
 
-impl Waiting {
+impl PendingCall {
     fn end(&mut self, reply: Option<&Reply>) {
         if !std::mem::replace(&mut self.is_over, true)
             && let Ok(mut world) = self.world.lock()
@@ -136,7 +136,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         self.end(None);
     }
@@ -159,34 +159,40 @@ impl Transport for Network {
             if let Some(not_before) = *lock(&self.not_before)
                 && Instant::now() < not_before
             {
-                lock(&self.world).break_rule(format!("run {run} calls although the Hub wants no call"));
+                lock(&self.world)
+                    .violation(format!("run {run} calls before the wait that the Hub asked for is over"));
             }
             let (call, token) = read(&request);
             if !lock(&self.world).call(run, &call) {
                 return std::future::pending().await;
             }
-            let number = self.number();
+            let number = self.next_call_number();
             lock(&self.world).sent(run, number, &call);
-            let mut waiting =
-                Waiting { world: Arc::clone(&self.world), run, number, call: call.clone(), is_over: false };
-            let ([there, back], world) = (self.ways(run), Arc::clone(&self.world));
+            let mut pending = PendingCall {
+                world: Arc::clone(&self.world),
+                run,
+                number,
+                call: call.clone(),
+                is_over: false,
+            };
+            let ([request_latency, response_latency], world) = (self.latencies(run), Arc::clone(&self.world));
             let is_read = call.method == "GET";
-            let (answer, answered) = oneshot::channel();
-            // What was sent arrives, whether or not somebody still waits for the answer.
+            let (sender, receiver) = oneshot::channel();
+            // A request that was sent arrives, even if the process stops waiting for the response.
             tokio::spawn(async move {
-                sleep(there).await;
+                sleep(request_latency).await;
                 let reply = lock(&world).exchange(run, number, &call, token.as_deref());
-                sleep(back).await;
-                let _ = answer.send(reply);
+                sleep(response_latency).await;
+                let _ = sender.send(reply);
             });
-            let Ok(reply) = answered.await else { return std::future::pending().await };
+            let Ok(reply) = receiver.await else { return std::future::pending().await };
             if matches!(reply, Reply::Silence) {
                 return std::future::pending().await;
             }
-            self.freeze(run);
-            waiting.end(Some(&reply));
-            if let Reply::Answer(answer) = &reply {
-                self.heed(answer, is_read);
+            self.maybe_freeze(run);
+            pending.end(Some(&reply));
+            if let Reply::Response(response) = &reply {
+                self.note_rate_limit(response, is_read);
             }
             match hub::respond(reply).await {
                 Ok(response) => Ok(response.map(reqwest::Body::wrap).into()),
@@ -197,25 +203,25 @@ impl Transport for Network {
 }
 
 impl Network {
-    /// Remembers how long the Hub wants no call: it says so, or that none is left.
-    fn heed(&self, answer: &Answer, is_read: bool) {
+    /// If the Hub asks for no calls, by a `Retry-After` or because no call is left in the window, remembers for how long.
+    fn note_rate_limit(&self, response: &HubResponse, is_read: bool) {
         let header =
-            |name: &str| answer.headers.iter().find(|(of, _)| *of == name).map(|(_, text)| text.as_str());
+            |name: &str| response.headers.iter().find(|(of, _)| *of == name).map(|(_, text)| text.as_str());
         let after = header("Retry-After").and_then(|text| text.parse().ok());
         let limit = header("RateLimit");
         let ends: Option<u64> = limit.and_then(|text| text.rsplit_once("t=")?.1.parse().ok());
         let in_seconds = |seconds| Instant::now() + Duration::from_secs(seconds);
         let mut known = lock(&self.not_before);
-        // If a write is refused while calls are left, that is another limit, which does not apply to other calls.
+        // A write that is refused while calls are left ran into another limit, which does not apply to other calls.
         let is_used_up = limit.is_some_and(|text| text.contains(";r=0;"));
-        if answer.status == 429 && !is_used_up && (limit.is_some() || !is_read) {
+        if response.status == 429 && !is_used_up && (limit.is_some() || !is_read) {
             return;
         }
-        if answer.status == 429 {
-            // It may know better than what was told before; if it does not say, one call may find out.
+        if response.status == 429 {
+            // A later 429 replaces an earlier one. If it names no time, one call may try.
             *known = after.or(ends).map(in_seconds);
-        } else if limit.is_some_and(|text| text.contains(";r=0;")) && *lock(&self.late) == 0.0 {
-            // Answers may overtake each other a little, and seconds are rounded up.
+        } else if limit.is_some_and(|text| text.contains(";r=0;")) && *lock(&self.delayed_share) == 0.0 {
+            // Responses may overtake each other a little, and seconds are rounded up.
             *known = ends.and_then(|ends| ends.checked_sub(3)).map(in_seconds).max(*known);
         }
     }

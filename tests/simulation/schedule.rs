@@ -1,4 +1,4 @@
-//! What happens in one simulation, all of it drawn from a seed.
+//! The schedule of one simulation, drawn from a seed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,50 +9,51 @@ use chrono::{DateTime, TimeDelta};
 use crate::hub::{Batch, Cursor, Fault, Gating, Model, Person, Quota, Status};
 use crate::policies::Policy;
 
-/// Everything that is decided before it begins.
+/// Everything that is drawn before a simulation begins. Times count from its beginning.
 #[derive(Debug)]
 pub struct Schedule {
     pub seed: u64,
-    /// Over HTTP, and so in the time of the world: nothing in it takes long.
+    /// Over HTTP and so in real time. Nothing in such a schedule takes long.
     pub over_http: bool,
     pub repos: Vec<String>,
     pub concurrency: usize,
-    /// The longest that a call takes which is not late, and the share of those that are late.
+    /// The maximum latency of a request or response that is not delayed.
     pub latency: Duration,
-    pub late: f32,
-    /// From when on which share of calls goes wrong.
-    pub weather: Vec<(Duration, f32)>,
-    /// From when on which policy is in force.
+    /// The share of requests and responses that are delayed.
+    pub delayed: f32,
+    /// The share of calls with a fault, from each of these times on.
+    pub fault_shares: Vec<(Duration, f32)>,
+    /// The policy in force, from each of these times on.
     pub policies: Vec<(Duration, Arc<Policy>)>,
-    /// What each process is woken for.
+    /// The events of each process.
     pub processes: Vec<Vec<Event>>,
-    /// What people do meanwhile.
-    pub acts: Vec<(Duration, Act)>,
+    /// What requesters and reviewers do, and when.
+    pub actions: Vec<(Duration, Action)>,
 }
 
-/// Something that a process is woken for.
+/// An event that invokes a process.
 #[derive(Debug)]
 pub struct Event {
     pub at: Duration,
-    /// The repo of a webhook; nothing is a sweep.
+    /// The repo of a webhook. `None` is a sweep.
     pub repo: Option<String>,
-    /// How long Lambda gives it.
+    /// The time until the deadline.
     pub time: Duration,
     pub stop: Option<Stop>,
     pub dry_run: bool,
 }
 
-/// When a process is stopped in the middle.
+/// When a process is stopped during a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Stop {
-    /// At one of the places where it waits for something.
+    /// At this await that is not ready.
     Await(u32),
     After(Duration),
 }
 
-/// What somebody does to a repo; a number means one of its requests.
+/// What a person does to a repo. A number is the place of a request.
 #[derive(Debug)]
-pub enum Act {
+pub enum Action {
     Decides(String, usize, Status),
     Asks(String, Box<Person>),
     AsksAgain(String, usize),
@@ -62,7 +63,7 @@ pub enum Act {
 }
 
 impl Event {
-    /// A name as this event spells it: the Hub takes any case.
+    /// The name as this event spells it, because the Hub takes names in any case.
     pub fn spelled(&self, name: &str) -> String {
         let (kind, name) = name.strip_prefix("datasets/").map_or(("", name), |name| ("datasets/", name));
         match self.at.as_millis() % 3 {
@@ -80,7 +81,7 @@ fn milliseconds(random: &mut fastrand::Rng, range: Range<u64>) -> Duration {
     Duration::from_millis(random.u64(range))
 }
 
-/// Somebody, of whom all that rules look at is drawn.
+/// A user with random properties, those that the rules read.
 pub fn person(random: &mut fastrand::Rng, number: usize) -> Person {
     let name = format!("{}{number}", one_of(random, &['a', 'b', 'A', 'B']));
     let domain = one_of(random, &["acme.com", "Acme.COM", "example.org"]);
@@ -99,55 +100,55 @@ pub fn person(random: &mut fastrand::Rng, number: usize) -> Person {
     person
 }
 
-/// All that may go wrong with a call and pass by itself, and some that only look like it.
-fn ways() -> Vec<Fault> {
-    let mut ways: Vec<Fault> =
+/// All faults that a retry may heal, and some that only look like it.
+fn faults() -> Vec<Fault> {
+    let mut faults: Vec<Fault> =
         [400, 401, 403, 404, 408, 413, 425, 429, 500, 502, 503, 504].map(Fault::Status).into();
-    ways.extend([408, 500, 502, 504].map(Fault::Lost));
-    ways.push(Fault::Answer(503, vec![("Retry-After", "3".to_owned())], String::new()));
-    ways.push(Fault::Answer(
+    faults.extend([408, 500, 502, 504].map(Fault::Lost));
+    faults.push(Fault::Answer(503, vec![("Retry-After", "3".to_owned())], String::new()));
+    faults.push(Fault::Answer(
         429,
         vec![("Retry-After", "3".to_owned()), ("RateLimit", r#""api";r=912;t=287"#.to_owned())],
         String::new(),
     ));
     for after in [0, 1, 7, 90] {
-        ways.push(Fault::Answer(429, vec![("Retry-After", after.to_string())], String::new()));
+        faults.push(Fault::Answer(429, vec![("Retry-After", after.to_string())], String::new()));
     }
-    let many = [
-        Fault::Older,
-        Fault::Half(None),
-        Fault::Half(Some(500)),
+    let frequent = [
+        Fault::OlderVersions,
+        Fault::HalfDone(None),
+        Fault::HalfDone(Some(500)),
         Fault::DropBefore,
         Fault::DropAfter,
         Fault::Stall,
         Fault::Garbage,
         Fault::Cut,
-        Fault::Strays,
-        Fault::Twice,
+        Fault::DecidedListed,
+        Fault::Duplicates,
     ];
     for _ in 0..4 {
-        ways.extend(many.clone());
+        faults.extend(frequent.clone());
     }
     let endless = Fault::Endless { status: 200, promised: None, chunk: 1 << 20, pause: Duration::ZERO };
-    ways.extend([Fault::Elsewhere, Fault::Circle, endless]);
-    ways
+    faults.extend([Fault::NextElsewhere, Fault::NextIsThis, endless]);
+    faults
 }
 
-/// Those of them that cost little time.
-fn quick_ways() -> Vec<Fault> {
-    let mut ways: Vec<Fault> = [404, 500, 502, 503].map(Fault::Status).into();
-    ways.extend([
+/// The faults that take little time.
+fn quick_faults() -> Vec<Fault> {
+    let mut faults: Vec<Fault> = [404, 500, 502, 503].map(Fault::Status).into();
+    faults.extend([
         Fault::Lost(502),
         Fault::DropBefore,
         Fault::DropAfter,
         Fault::Garbage,
-        Fault::Strays,
-        Fault::Twice,
+        Fault::DecidedListed,
+        Fault::Duplicates,
     ]);
-    ways
+    faults
 }
 
-/// Now and then, more than there should be: repos without an end, very many, or pages of megabytes.
+/// Rarely adds an excess: a search without an end, hundreds of repos, or pages of megabytes.
 fn draw_excess(random: &mut fastrand::Rng, model: &mut Model, repos: &[String]) {
     match random.u8(..200) {
         0 => {
@@ -173,7 +174,7 @@ fn draw_excess(random: &mut fastrand::Rng, model: &mut Model, repos: &[String]) 
 }
 
 impl Schedule {
-    /// The schedule of a seed, and the Hub at its beginning.
+    /// The schedule of a seed, and its Hub.
     pub fn draw(seed: u64, over_http: bool) -> (Self, Model) {
         let mut random = fastrand::Rng::with_seed(seed);
         let random = &mut random;
@@ -182,7 +183,7 @@ impl Schedule {
         "http://hub".clone_into(&mut model.origin);
         model.batch =
             one_of(random, &[Batch::Any, Batch::NoRequestId, Batch::DeniesRequestId, Batch::Unknown]);
-        model.cursor = one_of(random, &[Cursor::Points, Cursor::Counts]);
+        model.cursor = one_of(random, &[Cursor::Key, Cursor::Offset]);
         model.max_page = one_of(random, &[10, 10, 25, 100, 1000]);
         if random.u8(..10) == 0 {
             (model.links_pages, model.max_page) = (false, 1000);
@@ -230,15 +231,15 @@ impl Schedule {
             over_http,
             concurrency: one_of(random, &[1, 2, 8]),
             latency: Duration::from_millis(if over_http { 0 } else { one_of(random, &[0, 20, 300]) }),
-            late: if over_http { 0.0 } else { one_of(random, &[0.0, 0.0, 0.02, 0.1]) },
-            weather: Vec::new(),
+            delayed: if over_http { 0.0 } else { one_of(random, &[0.0, 0.0, 0.02, 0.1]) },
+            fault_shares: Vec::new(),
             policies: vec![(Duration::ZERO, Arc::new(Policy::draw(random)))],
             processes: Vec::new(),
-            acts: Vec::new(),
+            actions: Vec::new(),
             repos,
         };
         drawn.draw_events(random, horizon);
-        drawn.draw_acts(random, horizon, &mut model);
+        drawn.draw_actions(random, horizon, &mut model);
         (drawn, model)
     }
 
@@ -247,7 +248,7 @@ impl Schedule {
         let mut changes: Vec<Duration> =
             (0..random.usize(0..4)).map(|_| milliseconds(random, 0..horizon)).collect();
         changes.sort();
-        self.weather =
+        self.fault_shares =
             std::iter::once(Duration::ZERO).chain(changes).map(|at| (at, one_of(random, shares))).collect();
         if random.u8(..3) == 0 {
             self.policies.push((milliseconds(random, 0..horizon), Arc::new(Policy::draw(random))));
@@ -285,38 +286,38 @@ impl Schedule {
         }
     }
 
-    fn draw_acts(&mut self, random: &mut fastrand::Rng, horizon: u64, model: &mut Model) {
-        let most = one_of(random, &[1, 1, 4, 20]);
-        for _ in 0..random.usize(0..most) {
+    fn draw_actions(&mut self, random: &mut fastrand::Rng, horizon: u64, model: &mut Model) {
+        let below = one_of(random, &[1, 1, 4, 20]);
+        for _ in 0..random.usize(0..below) {
             let name = one_of(random, &self.repos);
             let people = model.repo(&name).requests.len();
-            let who = random.usize(..people.max(1));
-            let act = match random.u8(..12) {
-                0..4 => Act::Decides(
+            let place = random.usize(..people.max(1));
+            let action = match random.u8(..12) {
+                0..4 => Action::Decides(
                     name,
-                    who,
+                    place,
                     one_of(random, &[Status::Accepted, Status::Rejected, Status::Reset, Status::Pending]),
                 ),
                 4..7 => {
                     let number = random.usize(10_000..1_000_000);
-                    Act::Asks(name, Box::new(person(random, number)))
+                    Action::Asks(name, Box::new(person(random, number)))
                 }
-                7 | 8 => Act::AsksAgain(name, who),
-                9 => Act::Withdraws(name, who),
-                10 => Act::Hides(name, random.bool()),
-                _ => Act::Gates(name, one_of(random, &[Gating::Off, Gating::Manual])),
+                7 | 8 => Action::AsksAgain(name, place),
+                9 => Action::Withdraws(name, place),
+                10 => Action::Hides(name, random.bool()),
+                _ => Action::Gates(name, one_of(random, &[Gating::Off, Gating::Manual])),
             };
-            self.acts.push((milliseconds(random, 0..horizon), act));
+            self.actions.push((milliseconds(random, 0..horizon), action));
         }
-        self.acts.sort_by_key(|(at, _)| *at);
+        self.actions.sort_by_key(|(at, _)| *at);
     }
 
-    /// The ways in which calls go wrong.
-    pub fn ways(&self) -> Vec<Fault> {
-        if self.over_http { quick_ways() } else { ways() }
+    /// The faults to draw from.
+    pub fn faults(&self) -> Vec<Fault> {
+        if self.over_http { quick_faults() } else { faults() }
     }
 
-    /// The policy in force at a time: its number.
+    /// The number of the policy in force at a time.
     pub fn policy_at(&self, at: Duration) -> usize {
         self.policies.iter().rposition(|(from, _)| *from <= at).unwrap_or_default()
     }

@@ -1,8 +1,9 @@
-//! The Hub of a schedule, and what is watched while processes and people act on it: every call is seen here before the Hub
-//! takes it, and whatever must never happen is noted.
+//! The Hub of a schedule, and the checks on the calls of processes. Every call passes here before the Hub answers it, and every
+//! violation of a rule is recorded.
 
 mod attempts;
-mod judge;
+mod checks;
+mod exchange;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,18 +12,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hub_doorman::model::Outcome;
 use hub_doorman::report::Counts;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use self::attempts::Attempt;
-use crate::hub::{self, Answer, Call, Fault, Model, Reply, Status};
-use crate::policies::{Entry, Expected, Policy};
+use crate::hub::{Call, Model, Status};
+use crate::policies::{Expected, Policy};
 
-/// How often a call is made that is never answered well, as `retry.rs` has it.
-const MOST_ATTEMPTS: u32 = 8;
+/// The maximum number of attempts for a call that never succeeds.
+const MAX_ATTEMPTS: u32 = 8;
 
-/// The most calls of a run, for whatever reason; far more than any needs.
-const MOST_CALLS: u32 = 20_000;
+/// The maximum number of calls of a run, far more than any run needs.
+const MAX_CALLS: u32 = 20_000;
 
 /// A request: its repo, and its place there.
 type Key = (String, usize);
@@ -30,65 +30,66 @@ type Key = (String, usize);
 pub struct World {
     pub model: Model,
     runs: Vec<Run>,
-    /// The verdicts of people that stand.
-    of_people: HashMap<Key, Instant>,
-    /// All states that each request has come to, and when.
+    /// The requests whose last decision is that of a person, and its time.
+    decided_by_person: HashMap<Key, Instant>,
+    /// All status changes of each request.
     history: HashMap<Key, Vec<(Instant, Status)>>,
-    /// When something changed in a repo, and which run did it, if any.
+    /// All changes of each repo, with the run that made them, if it was a run.
     changes: HashMap<String, Vec<(Instant, Option<usize>)>>,
-    /// Whether calls reach the Hub one for one: not if they may get lost on a real network.
+    /// Whether every call of a run reaches the Hub. On a real network some may be lost, so calls are not counted.
     pub counts_calls: bool,
-    /// The longest that a call takes which is not late.
+    /// The maximum latency of a request or response that is not delayed.
     pub latency: Duration,
-    /// What happened that must never happen.
-    pub broken: Vec<String>,
-    /// What happened to the schedule, by kind, besides the Hub's faults.
-    pub met: BTreeMap<String, u64>,
-    /// Everything that happens, if it is to be told.
-    pub story: Option<Vec<String>>,
+    /// The rules that were violated, and how.
+    pub violations: Vec<String>,
+    /// How often each thing happened, other than the faults of the Hub.
+    pub counts: BTreeMap<String, u64>,
+    /// The log of all events, if it is kept.
+    pub log: Option<Vec<String>>,
     began: Instant,
 }
 
 /// One run of a process: a review or a sweep, from its beginning until it ends or is stopped.
 struct Run {
-    /// The run of the same process before it.
-    before: Option<usize>,
+    /// The previous run of the same process.
+    previous: Option<usize>,
     policy: Arc<Policy>,
     is_dry: bool,
     concurrency: u32,
     began: Instant,
     deadline: Instant,
-    shown: HashMap<Key, Vec<Shown>>,
-    /// What it did to whom, and has not said so yet.
-    untold: HashSet<(Key, String)>,
-    /// Of whom it has said that it does not know what it did.
+    /// The requests that pages listed to the run.
+    listed: HashMap<Key, Vec<Listed>>,
+    /// The requests that it has written without an outcome yet, each with the name in the write.
+    unconcluded: HashSet<(Key, String)>,
+    /// The requests whose outcome it has reported as unknown.
     unknown: HashSet<(Key, String)>,
     calls: u32,
     lists: HashMap<String, u32>,
     writes: HashMap<String, u32>,
-    /// How many of its calls met a fault.
+    /// How many of its calls had a fault.
     faults: u32,
-    /// Whether the Hub's limit came near.
+    /// Whether the rate limit was reached or near.
     limited: bool,
     /// The requests that it has concluded, each with its timestamp.
-    told: HashSet<(Key, String, Option<DateTime<Utc>>)>,
-    /// How many it was done with in which way, by repo.
+    concluded: HashSet<(Key, String, Option<DateTime<Utc>>)>,
+    /// The counts of the outcomes, by repo.
     counts: HashMap<String, Counts>,
-    /// How often a call was made since it was last answered well.
+    /// How often each call was made since its last success.
     repeated: HashMap<String, u32>,
-    /// When each page was requested, and when its answer arrived, by the number of the call.
+    /// The pages, by the number of the call.
     pages: HashMap<u64, Page>,
     /// How long the process was frozen during the run.
     frozen: Duration,
-    /// The attempts to write each request, the last one last.
+    /// The attempts to write each request, in the order of their start.
     attempts: HashMap<Key, Vec<Attempt>>,
-    /// The requests that the writes under way name.
+    /// The requests that each write without a response names.
     writing: HashMap<u64, Vec<Option<Key>>>,
-    /// What the run has said became of each request.
+    /// The outcome that the run has reported for each request.
     outcomes: HashMap<Key, Outcome>,
 }
 
-/// A page of a list, as the process of a run sees it.
+/// The times of a page of a list.
 #[derive(Clone, Copy)]
 struct Page {
     requested: Instant,
@@ -97,27 +98,28 @@ struct Page {
     frozen: Duration,
 }
 
-/// What pages said of a request, always the same.
-struct Shown {
-    /// When the Hub last said it.
+/// A request as one or more pages listed it, with the same content.
+struct Listed {
+    /// When the Hub last sent it.
     at: Instant,
-    /// The calls that it answered so.
+    /// The calls with these pages.
     pages: Vec<u64>,
-    /// How a write may name it.
+    /// The keys and values by which a write may name it.
     names: Vec<(&'static str, String)>,
-    /// When access was requested, as it was shown.
-    asked: String,
+    /// The timestamp of the request, as it was listed.
+    timestamp: String,
     expected: Expected,
 }
 
-/// A write to a request, before the Hub has taken it.
+/// A write of one request, before the Hub answers it.
 struct Write {
     key: Key,
-    /// What names it.
+    /// The value that names it.
     name: String,
     status: Status,
+    /// How often its status was set before.
     writes: u32,
-    /// When a person decided it otherwise, and when it was last shown to this run, if both is so.
+    /// If a person has decided otherwise: when, and when the request was last listed to this run.
     overrules: Option<(Instant, Instant)>,
 }
 
@@ -126,61 +128,62 @@ impl World {
         Self {
             model,
             runs: Vec::new(),
-            of_people: HashMap::new(),
+            decided_by_person: HashMap::new(),
             history: HashMap::new(),
             changes: HashMap::new(),
             counts_calls: true,
             latency: Duration::ZERO,
-            broken: Vec::new(),
-            met: BTreeMap::new(),
-            story: None,
+            violations: Vec::new(),
+            counts: BTreeMap::new(),
+            log: None,
             began: Instant::now(),
         }
     }
 
-    /// Adds a line to the story.
-    pub fn tell(&mut self, line: impl FnOnce() -> String) {
+    /// Adds a line to the log.
+    pub fn log(&mut self, line: impl FnOnce() -> String) {
         let at = self.began.elapsed();
-        if let Some(story) = &mut self.story {
-            story.push(format!("{at:?} {}", line()));
+        if let Some(log) = &mut self.log {
+            log.push(format!("{at:?} {}", line()));
         }
     }
 
-    pub fn meet(&mut self, what: &str) {
-        *self.met.entry(what.to_owned()).or_default() += 1;
+    /// Counts something that happened.
+    pub fn count(&mut self, what: &str) {
+        *self.counts.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// Something that must never happen has happened.
-    pub fn break_rule(&mut self, what: String) {
-        self.tell(|| format!("BROKEN: {what}"));
-        self.broken.push(what);
+    /// Records the violation of a rule.
+    pub fn violation(&mut self, what: String) {
+        self.log(|| format!("VIOLATION: {what}"));
+        self.violations.push(what);
     }
 
-    /// A run begins; its number.
+    /// A run begins. Returns its number.
     pub fn begin(
         &mut self,
-        before: Option<usize>,
+        previous: Option<usize>,
         policy: &Arc<Policy>,
         is_dry: bool,
         concurrency: usize,
         deadline: Instant,
     ) -> usize {
         self.runs.push(Run {
-            before,
+            previous,
             policy: Arc::clone(policy),
             is_dry,
             concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
             began: Instant::now(),
             deadline,
-            shown: HashMap::new(),
-            untold: HashSet::new(),
+            listed: HashMap::new(),
+            unconcluded: HashSet::new(),
             unknown: HashSet::new(),
             calls: 0,
             lists: HashMap::new(),
             writes: HashMap::new(),
             faults: 0,
             limited: false,
-            told: HashSet::new(),
+            concluded: HashSet::new(),
             counts: HashMap::new(),
             repeated: HashMap::new(),
             pages: HashMap::new(),
@@ -190,209 +193,53 @@ impl World {
             outcomes: HashMap::new(),
         });
         let number = self.runs.len() - 1;
-        self.tell(|| format!("run {number} begins, dry run {is_dry}, with {}", policy.text));
+        self.log(|| format!("run {number} begins, dry run {is_dry}, with {}", policy.text));
         number
     }
 
-    /// A run makes a call. Whether it may.
+    /// A run makes a call. Returns whether the call goes on.
     pub fn call(&mut self, run: usize, call: &Call) -> bool {
         self.runs[run].calls += 1;
         let attempts = self.runs[run].repeated.entry(format!("{call} {}", call.body)).or_default();
         *attempts += 1;
-        if *attempts > MOST_ATTEMPTS {
-            self.break_rule(format!("run {run} makes the same call again and again: {call}"));
+        if *attempts > MAX_ATTEMPTS {
+            self.violation(format!("run {run} makes the same call too often: {call}"));
         }
         if Instant::now() >= self.runs[run].deadline {
-            self.break_rule(format!("run {run} makes a call after its deadline"));
+            self.violation(format!("run {run} makes a call after its deadline"));
         }
-        if self.runs[run].calls == MOST_CALLS {
-            self.break_rule(format!("run {run} makes calls without an end"));
+        if self.runs[run].calls == MAX_CALLS {
+            self.violation(format!("run {run} makes {MAX_CALLS} calls"));
         }
-        self.runs[run].calls < MOST_CALLS
+        self.runs[run].calls < MAX_CALLS
     }
 
-    /// The process of a run is frozen for so long.
+    /// The process of a run is frozen for this time.
     pub fn freeze(&mut self, run: usize, time: Duration) {
         self.runs[run].frozen += time;
         self.runs[run].faults += 1;
-        self.meet("process frozen");
-        self.tell(|| format!("run {run} is frozen for {time:?}"));
+        self.count("process frozen");
+        self.log(|| format!("run {run} is frozen for {time:?}"));
     }
 
-    /// The network keeps a call or its answer for long.
+    /// The network delays a request or a response of a run.
     pub fn delay(&mut self, run: usize, what: &str) {
         self.runs[run].faults += 1;
-        self.meet(what);
-    }
-
-    /// A call of a run reaches the Hub.
-    pub fn exchange(&mut self, run: usize, number: u64, call: &Call, token: Option<&str>) -> Reply {
-        let repo = repo_of(call);
-        let writes = self.writes(run, call, repo.as_deref());
-        let refused = self.model.refused_by_quota;
-        let (reply, fault) = hub::exchange(&mut self.model, call, token);
-        let refused = self.model.refused_by_quota > refused;
-        self.tell(|| {
-            let became = match &reply {
-                Reply::Answer(answer) => answer.status.to_string(),
-                Reply::Cut(answer) => format!("{} and breaks off", answer.status),
-                Reply::Endless(_) => "no end".to_owned(),
-                Reply::Closed => "closed".to_owned(),
-                Reply::Silence => "silence".to_owned(),
-            };
-            let fault = fault.as_ref().map(|fault| format!(" ({})", fault.name())).unwrap_or_default();
-            format!("run {run}: {call} {} -> {became}{fault}", call.body)
-        });
-        let of_run = &mut self.runs[run];
-        of_run.faults += u32::from(fault.is_some());
-        let is_good = |answer: &Answer| answer.status < 400 && answer.body.starts_with(['[', '{']);
-        // One that is too large is not asked for again as it was.
-        let is_over =
-            matches!(&reply, Reply::Answer(answer) if is_good(answer)) || matches!(reply, Reply::Endless(_));
-        if is_over {
-            of_run.repeated.remove(&format!("{call} {}", call.body));
-        }
-        let quota = &self.model.quota;
-        of_run.limited |= refused || quota.calls - quota.used < quota.calls / 10 + of_run.concurrency;
-        if let Some(repo) = repo {
-            if call.method == "GET" {
-                *of_run.lists.entry(repo.clone()).or_default() += 1;
-                if let Reply::Answer(answer) = &reply
-                    && answer.status == 200
-                    && call.path.contains("/user-access-request/pending")
-                {
-                    // What is decided of it is decided anew.
-                    of_run.repeated.retain(|call, _| call.starts_with("GET"));
-                    let entries: Vec<Value> = serde_json::from_str(&answer.body).unwrap_or_default();
-                    self.show(run, number, &repo, &entries);
-                }
-            } else {
-                *of_run.writes.entry(repo).or_default() += 1;
-            }
-        }
-        if refused {
-            self.meet("refused by the quota");
-        }
-        for write in writes {
-            // What it is told of a batch that was done by half does not say what became of a call before.
-            if matches!(fault, Some(Fault::Half(_))) {
-                self.runs[run].unknown.insert((write.key.clone(), write.name.clone()));
-            }
-            self.land(run, write);
-        }
-        reply
-    }
-
-    /// A page is shown to a run.
-    fn show(&mut self, run: usize, number: u64, repo: &str, entries: &[Value]) {
-        let now = Instant::now();
-        self.runs[run].pages.entry(number).or_insert(Page {
-            requested: now,
-            arrived: Some(now),
-            frozen: Duration::ZERO,
-        });
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let identity = |shown: &Value| {
-            let by_user = text(&shown["user"]["_id"]).map(|id| ("userId", id));
-            by_user.or_else(|| Some(("requestId", text(&shown["requestId"])?)))
-        };
-        // Of whom it shows two different things nothing is known.
-        let mut first = HashMap::new();
-        let mut contradictory = HashSet::new();
-        for shown in entries.iter().filter(|shown| shown["status"] == "pending") {
-            if *first.entry(identity(shown)).or_insert(shown) != shown {
-                contradictory.insert(identity(shown));
-            }
-        }
-        for shown in entries {
-            let Some(identity) = identity(shown) else { continue };
-            let Some(place) = self.model.repo(repo).place(identity.0, &identity.1) else { continue };
-            let entry = Entry { shown, repo };
-            let expected = self.runs[run].policy.expects(&entry);
-            let expected = expected.filter(|_| !contradictory.contains(&Some(identity.clone())));
-            let asked = text(&shown["timestamp"]).unwrap_or_default();
-            let names = [
-                ("userId", &shown["user"]["_id"]),
-                ("user", &shown["user"]["user"]),
-                ("requestId", &shown["requestId"]),
-            ];
-            let names: Vec<_> =
-                names.into_iter().filter_map(|(key, name)| Some((key, text(name)?))).collect();
-            let all = self.runs[run].shown.entry((repo.to_owned(), place)).or_default();
-            let is_same =
-                |one: &&mut Shown| one.names == names && one.expected == expected && one.asked == asked;
-            match all.iter_mut().find(is_same) {
-                Some(one) => {
-                    one.at = now;
-                    one.pages.push(number);
-                }
-                None => all.push(Shown { at: now, pages: vec![number], names, asked, expected }),
-            }
-        }
-    }
-
-    /// What a call is about to write, each of which has to be as the policy in force has it.
-    fn writes(&mut self, run: usize, call: &Call, repo: Option<&str>) -> Vec<Write> {
-        let Some(repo) = repo.filter(|_| call.method == "POST") else { return Vec::new() };
-        let body = &call.body;
-        let Some(status) = body["status"].as_str().and_then(Status::parse) else { return Vec::new() };
-        let reason = [&body["rejectionReason"], &body["resetReason"]].into_iter().find_map(Value::as_str);
-        let wanted = Some((status, reason.map(str::to_owned)));
-        let named = match body["requests"].as_array() {
-            Some(requests) => requests.iter().collect(),
-            None => vec![body],
-        };
-        if self.runs[run].is_dry {
-            self.break_rule(format!("run {run} is dry and writes {body}"));
-        }
-        let mut writes = Vec::new();
-        for one in named {
-            let identity = ["userId", "requestId", "user"]
-                .into_iter()
-                .find_map(|key| Some((key, one[key].as_str()?.to_owned())));
-            let Some(identity) = identity else { continue };
-            let Some(place) = self.model.repo(repo).place(identity.0, &identity.1) else { continue };
-            let key = (repo.to_owned(), place);
-            let at = self.judge(run, &key, &identity, &wanted);
-            let request = &self.model.repo(repo).requests[place];
-            let (before, writes_before) = (request.status, request.writes);
-            let by_person = self.of_people.get(&key).filter(|_| before != status);
-            let overrules = by_person.copied().zip(at);
-            writes.push(Write { key, name: identity.1, status, writes: writes_before, overrules });
-        }
-        writes
-    }
-
-    /// The Hub has taken a write, or not.
-    fn land(&mut self, run: usize, Write { key, name, status, writes, overrules }: Write) {
-        let lag = self.model.lag;
-        if self.model.repo(&key.0).requests[key.1].writes == writes {
-            return;
-        }
-        if let Some((decided, shown)) = overrules {
-            self.meet("verdict of a person overruled that was made after the list was read");
-            if decided + lag <= shown {
-                self.break_rule(format!(
-                    "run {run} overrules a person about {key:?}, made before it was read"
-                ));
-            }
-        }
-        self.changed(&key, status, Some(run));
-        self.runs[run].untold.insert((key.clone(), name));
+        self.count(what);
     }
 
     fn changed(&mut self, key: &Key, status: Status, by: Option<usize>) {
-        self.of_people.remove(key);
+        self.decided_by_person.remove(key);
         self.history.entry(key.clone()).or_default().push((Instant::now(), status));
         self.touch(&key.0, by);
     }
 
-    /// Something changes in a repo.
+    /// Records a change of a repo, by a run or by a person.
     pub fn touch(&mut self, repo: &str, by: Option<usize>) {
         self.changes.entry(repo.to_owned()).or_default().push((Instant::now(), by));
     }
 
-    /// A person gives a request another status.
+    /// A person sets the status of a request.
     pub fn person_sets(&mut self, repo: &str, place: usize, status: Status) {
         let request = &mut self.model.repo(repo).requests[place];
         if request.status == status || request.withdrawn {
@@ -402,12 +249,12 @@ impl World {
         let key = (repo.to_owned(), place);
         self.changed(&key, status, None);
         if status != Status::Pending {
-            self.of_people.insert(key.clone(), Instant::now());
+            self.decided_by_person.insert(key.clone(), Instant::now());
         }
-        self.tell(|| format!("a person makes {key:?} {}", status.as_str()));
+        self.log(|| format!("a person sets {key:?} to {}", status.as_str()));
     }
 
-    /// A requester asks once more, where the Hub allows it.
+    /// A requester has asked again. It counts as a change if the request is pending now.
     pub fn asks_again(&mut self, repo: &str, place: usize) {
         if self.model.repo(repo).requests[place].status == Status::Pending {
             self.changed(&(repo.to_owned(), place), Status::Pending, None);
@@ -415,7 +262,7 @@ impl World {
     }
 }
 
-/// The repo that a call is about, `acme/model` or `datasets/acme/corpus`, if it is about access requests.
+/// The repo of a call about access requests, such as `acme/model` or `datasets/acme/corpus`.
 fn repo_of(call: &Call) -> Option<String> {
     let (repo, _) = call.path.strip_prefix("/api/")?.split_once("/user-access-request/")?;
     // The Hub takes names in any case.

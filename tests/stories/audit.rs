@@ -1,4 +1,4 @@
-//! What is written down of a run, and what never is.
+//! The audit log: what a run logs, and what it never logs.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Hub, Status};
 use crate::logs::Logs;
 use crate::support::{
-    POLICY, SECRET, answer, ask, deliver, deliver_within, doorman, doorman_with, payload, request, staff,
+    POLICY, SECRET, ask, deliver, deliver_within, doorman, doorman_with, payload, request, send, staff,
     stranger,
 };
 
 #[tokio::test]
-async fn every_decision_leaves_one_line_that_explains_it() {
+async fn each_decision_is_one_line_that_explains_it() {
     let hub = Hub::start().await;
     let mut shy = stranger("shy");
     shy.email = None;
@@ -57,7 +57,7 @@ async fn every_decision_leaves_one_line_that_explains_it() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_so_on_every_line() {
+async fn dry_run_is_named_on_every_line() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     hub.model().repo("acme/model").ask(stranger("bob"));
@@ -69,31 +69,35 @@ async fn a_dry_run_says_so_on_every_line() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_written_is_in_the_audit_log_as_failed() {
+async fn failed_write_is_logged_as_failed() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     hub.model().faults("POST", &Fault::Status(418), 2);
     let (logs, _guard) = Logs::capture();
     let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
     assert_eq!(logs.lines("decided")[0]["outcome"], "failed");
-    assert!(report["repos"][0]["oldest_pending_s"].as_u64() >= Some(3600), "they still wait: {report}");
+    assert!(
+        report["repos"][0]["oldest_pending_s"].as_u64() >= Some(3600),
+        "the request is still pending: {report}"
+    );
 }
 
 #[tokio::test]
-async fn a_refused_webhook_leaves_a_line_to_count() {
+async fn refused_webhook_leaves_a_line() {
     let hub = Hub::start().await;
     let (logs, _guard) = Logs::capture();
-    answer(&doorman(&hub), request("POST", Some("guess"), "{}")).await;
-    answer(&doorman(&hub), request("POST", None, "{}")).await;
+    send(&doorman(&hub), request("POST", Some("guess"), "{}")).await;
+    send(&doorman(&hub), request("POST", None, "{}")).await;
     let secrets: Vec<_> = logs.lines("webhook refused").iter().map(|line| line["secret"].clone()).collect();
     assert_eq!(secrets, ["wrong", "missing"]);
     assert!(!logs.text().contains("guess"));
 }
 
+/// The Hub repeats token and e-mail addresses in its errors, and rules fail to be evaluated.
 #[tokio::test]
-async fn nothing_secret_is_logged_or_answered_whatever_goes_wrong() {
+async fn no_failure_shows_a_secret_in_log_or_response() {
     let (logs, _guard) = Logs::capture();
-    let mut answers = String::new();
+    let mut shown = String::new();
     let echo = json!({"error": format!("token {} of ada@acme.com has expired", Hub::TOKEN)}).to_string();
     let faults = [
         Fault::Status(500),
@@ -115,17 +119,17 @@ async fn nothing_secret_is_logged_or_answered_whatever_goes_wrong() {
             for policy in [POLICY, policy] {
                 let doorman = doorman_with(&hub, &[("APPROVAL_POLICY", policy)]);
                 let time = Duration::from_millis(1500);
-                answers += &deliver_within(&doorman, &payload("acme/model"), time).await.1.to_string();
+                shown += &deliver_within(&doorman, &payload("acme/model"), time).await.1.to_string();
                 hub.model().heal();
-                write!(answers, "{doorman:?}").expect("memory");
+                write!(shown, "{doorman:?}").expect("memory");
             }
             assert_eq!(hub.users("acme/model", Status::Rejected), [""; 0]);
         }
     }
     assert!(logs.lines("decided").len() > 20);
-    // At the TRACE level the HTTP client's own lines are here too.
+    // At the level TRACE, the log has the lines of the HTTP client as well.
     for secret in [Hub::TOKEN, SECRET, "@acme.com", "@example.org", "secret purpose"] {
-        assert!(!answers.contains(secret), "{secret} in an answer: {answers}");
+        assert!(!shown.contains(secret), "{secret} in a response: {shown}");
         let text = logs.text();
         let line = text.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");

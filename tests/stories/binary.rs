@@ -1,5 +1,5 @@
-//! The binary itself, as Lambda runs it: a process that knows its environment variables and asks a Runtime API for
-//! events. The Runtime API here is a stand-in too, as AWS documents it.
+//! The binary as Lambda runs it: a process with environment variables that requests its events from a Runtime API. The
+//! Runtime API is a stand-in that does what AWS documents.
 
 use std::io;
 use std::path::Path;
@@ -19,8 +19,8 @@ use crate::support::{POLICY, staff};
 
 const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
-/// A Runtime API that hands out events, one when the one before is answered. What the function posts to it comes out of
-/// `posts`: the last part of the path, and the body.
+/// A Runtime API that hands out events one after the other. `posts` yields what the function posts to it: the last part of
+/// the path, and the body.
 pub struct RuntimeApi {
     address: String,
     events: mpsc::UnboundedSender<String>,
@@ -30,34 +30,36 @@ pub struct RuntimeApi {
 
 impl RuntimeApi {
     pub async fn start(events: impl IntoIterator<Item = String>) -> Self {
-        let (event, waiting) = mpsc::unbounded_channel();
+        let (sender, queue) = mpsc::unbounded_channel();
         let (post, posts) = mpsc::unbounded_channel();
-        let waiting = Arc::new(Mutex::new(waiting));
+        let queue = Arc::new(Mutex::new(queue));
         let (address, server) =
-            listen(move |request| answer(Arc::clone(&waiting), post.clone(), request)).await;
-        let api = Self { address: address.to_string(), events: event, posts, _server: server };
+            listen(move |request| respond(Arc::clone(&queue), post.clone(), request)).await;
+        let api = Self { address: address.to_string(), events: sender, posts, _server: server };
         events.into_iter().for_each(|event| api.hand_over(event));
         api
     }
 
+    /// Adds an event, which the function gets when it asks for its next one.
     pub fn hand_over(&self, event: String) {
         self.events.send(event).expect("the Runtime API is there");
     }
 
+    /// What the function posts next: the last part of the path, and the body.
     pub async fn next_post(&mut self) -> (String, Value) {
         let post = tokio::time::timeout(Duration::from_secs(30), self.posts.recv()).await;
-        post.expect("the function says something within 30 s").expect("the Runtime API is there")
+        post.expect("a post of the function within 30 s").expect("the Runtime API is there")
     }
 }
 
-async fn answer(
+async fn respond(
     events: Arc<Mutex<mpsc::UnboundedReceiver<String>>>,
     post: mpsc::UnboundedSender<(String, Value)>,
     request: Request<Incoming>,
 ) -> io::Result<Response<Full<Bytes>>> {
     let path = request.uri().path().to_owned();
     if path.ends_with("/invocation/next") {
-        // As Lambda does: the answer comes with the next event.
+        // Like Lambda, this responds once there is an event.
         let event = events.lock().await.recv().await.ok_or_else(|| io::Error::other("the test is over"))?;
         let deadline =
             SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + Duration::from_secs(30);
@@ -82,13 +84,13 @@ async fn answer(
     Ok(response)
 }
 
-/// One of the sample events.
+/// The text of a sample event in `events/`.
 pub fn event(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(format!("{name}.json"));
     std::fs::read_to_string(path).expect(name)
 }
 
-/// The binary with nothing in its environment but this and what Lambda sets.
+/// The binary with these variables and those that Lambda sets, and no others.
 fn command(api: &RuntimeApi, variables: &[(&str, &str)]) -> Command {
     let secrets = variables.iter().filter(|(name, _)| ["HF_TOKEN", "WEBHOOK_SECRET"].contains(name));
     secrets.for_each(|(_, secret)| kept::seeded(secret));
@@ -104,8 +106,8 @@ fn command(api: &RuntimeApi, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// It with the settings that go with the sample events and this Hub.
-fn command_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Command {
+/// The binary with the settings for this Hub and the sample events.
+fn command_for(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Command {
     let variables = [
         ("HF_ENDPOINT", &*hub.endpoint()),
         ("HF_TOKEN", Hub::TOKEN),
@@ -121,15 +123,15 @@ fn start(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
 }
 
-fn start_before(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
-    start(command_before(hub, api, rust_log))
+fn start_for(hub: &Hub, api: &RuntimeApi, rust_log: &str) -> Child {
+    start(command_for(hub, api, rust_log))
 }
 
-/// Starts it for a test that does not read what it writes, with some variables more.
+/// Starts the binary with additional variables, for a test that does not read its output.
 pub fn start_unread(hub: &Hub, api: &RuntimeApi, variables: &[(&str, &str)]) -> Child {
     let output =
         || kept::writer().map_or_else(Stdio::null, |file| file.try_clone().expect("the same file").into());
-    let mut command = command_before(hub, api, "info");
+    let mut command = command_for(hub, api, "info");
     command.envs(variables.iter().copied()).stdout(output()).stderr(output());
     command.spawn().expect("the binary starts")
 }
@@ -143,13 +145,13 @@ async fn stop(mut child: Child) -> Output {
 }
 
 #[tokio::test]
-async fn the_binary_answers_every_shape_of_event() {
+async fn every_shape_of_event_gets_its_response() {
     let hub = Hub::start().await;
     let names =
         ["discussion-opened", "http-api", "rest-api", "alb", "base64-body", "wrong-secret", "malformed-body"];
     hub.model().add("acme/gated-model").ask(staff("ada"));
     let mut api = RuntimeApi::start(names.map(event)).await;
-    let child = start_before(&hub, &api, "trace,lambda_runtime=trace");
+    let child = start_for(&hub, &api, "trace,lambda_runtime=trace");
     for (name, expected) in names.iter().zip([200, 200, 200, 200, 200, 401, 400]) {
         let (kind, response) = api.next_post().await;
         assert_eq!(
@@ -180,12 +182,12 @@ async fn the_binary_answers_every_shape_of_event() {
     }
 }
 
-/// What a process logs that is given some of the sample events, without the lines that are not about any of them.
+/// The log of a process that gets these sample events.
 async fn log_of(events: &[&str], rust_log: &str) -> Vec<Value> {
     let hub = Hub::start().await;
     hub.model().add("acme/gated-model").ask(staff("ada"));
     let mut api = RuntimeApi::start(events.iter().map(|name| event(name))).await;
-    let child = start_before(&hub, &api, rust_log);
+    let child = start_for(&hub, &api, rust_log);
     for _ in events {
         api.next_post().await;
     }
@@ -194,7 +196,7 @@ async fn log_of(events: &[&str], rust_log: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_line_says_of_which_request_delivery_and_repo_it_is() {
+async fn log_lines_name_request_delivery_and_repo() {
     for line in log_of(&["discussion-opened"], "info").await {
         let is_known = line["requestId"] == REQUEST_ID && line["delivery_id"].is_string();
         assert!(is_known && line["repo"] == "acme/gated-model", "{line}");
@@ -207,7 +209,7 @@ async fn every_line_says_of_which_request_delivery_and_repo_it_is() {
 }
 
 #[tokio::test]
-async fn however_little_is_logged_metrics_and_ids_are_there() {
+async fn metrics_and_ids_are_logged_at_level_warn_too() {
     let lines = log_of(&["wrong-secret", "discussion-opened", "malformed-body"], "warn").await;
     let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().expect("a message")).collect();
     assert_eq!(messages, ["webhook refused", "metrics", "metrics", "webhook not understood"]);
@@ -218,12 +220,12 @@ async fn however_little_is_logged_metrics_and_ids_are_there() {
 }
 
 #[tokio::test]
-async fn the_binary_sweeps_and_fails_for_what_it_does_not_know() {
+async fn unknown_event_fails_and_the_next_one_is_handled() {
     let hub = Hub::start().await;
     hub.model().add("acme/gated-model").ask(staff("ada"));
     let sweep = event("sweep");
     let mut api = RuntimeApi::start([sweep.clone(), r#"{"Records": []}"#.to_owned(), sweep]).await;
-    let child = start_before(&hub, &api, "info");
+    let child = start_for(&hub, &api, "info");
     let (kind, report) = api.next_post().await;
     assert_eq!((kind.as_str(), &report["repos"][0]["accepted"]), ("response", &json!(1)), "{report}");
     let (kind, error) = api.next_post().await;
@@ -234,14 +236,15 @@ async fn the_binary_sweeps_and_fails_for_what_it_does_not_know() {
     assert!(log.contains(r#""message":"the event is of no known form; expected an HTTP event"#), "{log}");
 }
 
+/// `lambda_http` panics at some query strings. Nothing of the event gets into the log.
 #[tokio::test]
-async fn what_lambda_http_panics_at_is_answered_and_leaves_nothing_of_it_in_the_log() {
+async fn event_that_panics_lambda_http_gets_a_400() {
     let hub = Hub::start().await;
     let event =
         event("discussion-opened").replace(r#""rawQueryString": """#, r#""rawQueryString": "<unseen""#);
     assert!(event.contains("<unseen"), "{event}");
     let mut api = RuntimeApi::start([event]).await;
-    let child = start_before(&hub, &api, "debug");
+    let child = start_for(&hub, &api, "debug");
     let (kind, response) = api.next_post().await;
     assert_eq!((kind.as_str(), &response["statusCode"]), ("response", &json!(400)), "{response}");
     let output = stop(child).await;
@@ -251,7 +254,7 @@ async fn what_lambda_http_panics_at_is_answered_and_leaves_nothing_of_it_in_the_
 }
 
 #[tokio::test]
-async fn a_faulty_configuration_is_an_init_error_that_lists_every_fault() {
+async fn faulty_configuration_is_an_init_error_with_all_faults() {
     let mut api = RuntimeApi::start([]).await;
     let child = start(command(
         &api,

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Gating, Hub, Quota, Role, Status};
 use crate::logs::Logs;
 use crate::support::{
-    HALF_A_MINUTE, ask, doorman_with, error, hub_with, incomplete, invoke, looks, names, staff, sweep,
-    sweep_within,
+    HALF_A_MINUTE, ask, doorman_with, error, hub_with, incomplete, invoke, names, searches_and_reviews,
+    staff, sweep, sweep_within,
 };
 
 #[tokio::test]
-async fn all_gated_models_and_datasets_of_a_namespace_are_found_and_nothing_else() {
+async fn namespace_means_its_gated_models_and_datasets() {
     for filters_by_gate in [true, false] {
         let hub = Hub::start().await;
         hub.model().filters_by_gate = filters_by_gate;
@@ -37,35 +37,46 @@ async fn all_gated_models_and_datasets_of_a_namespace_are_found_and_nothing_else
 
         let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*, acme/auto")])).await;
         assert_eq!(names(&report), ["acme/auto", "acme/private", "acme/corpus"], "{report}");
-        let looks = looks(&hub).1;
-        assert_eq!(looks.iter().filter(|look| *look == "acme/auto").count(), 1, "named and found: {looks:?}");
+        let reviews = searches_and_reviews(&hub).1;
+        assert_eq!(
+            reviews.iter().filter(|repo| *repo == "acme/auto").count(),
+            1,
+            "named and found: {reviews:?}"
+        );
         for repo in repos {
-            let is_meant = ["acme/auto", "acme/private", "datasets/acme/corpus"].contains(&&*repo);
-            assert_eq!(hub.users(&repo, Status::Accepted).len(), usize::from(is_meant), "{repo}");
+            let is_covered = ["acme/auto", "acme/private", "datasets/acme/corpus"].contains(&&*repo);
+            assert_eq!(hub.users(&repo, Status::Accepted).len(), usize::from(is_covered), "{repo}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_long_list_of_repos_is_read_page_by_page() {
+async fn long_list_of_repos_is_read_page_by_page() {
     let hub = hub_with(25).await;
     hub.model().max_page = 10;
     let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-    assert_eq!((names(&report).len(), looks(&hub).0), (25, 4), "three pages of models and one of datasets");
+    assert_eq!(
+        (names(&report).len(), searches_and_reviews(&hub).0),
+        (25, 4),
+        "three pages of models and one of datasets"
+    );
 }
 
 #[tokio::test]
-async fn repos_that_are_named_need_no_search() {
+async fn named_repos_need_no_search() {
     let hub = hub_with(3).await;
     ask(&hub, "datasets/acme/corpus", [staff("ada")]);
     let repos = "acme/model000 datasets/acme/corpus,acme/model000";
     let report = sweep(&doorman_with(&hub, &[("REPOS", repos)])).await;
     assert_eq!(names(&report), ["acme/model000", "acme/corpus"]);
-    assert_eq!((looks(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()), (0, 1));
+    assert_eq!(
+        (searches_and_reviews(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()),
+        (0, 1)
+    );
 }
 
 #[tokio::test]
-async fn some_of_the_repos_can_be_swept_by_themselves() {
+async fn order_sweeps_only_the_repos_it_names() {
     for repos in ["", "acme/*", "datasets/acme/corpus acme/model000 acme/model001"] {
         let hub = hub_with(3).await;
         ask(&hub, "datasets/acme/corpus", [staff("ada")]);
@@ -73,28 +84,31 @@ async fn some_of_the_repos_can_be_swept_by_themselves() {
         let some = json!({"sweep": ["acme/model000", "datasets/acme/*"], "my": "input"});
         let report = invoke(&doorman, &some, HALF_A_MINUTE).await.expect("no failure");
         assert_eq!(names(&report), ["acme/model000", "acme/corpus"], "{repos}");
-        assert_eq!((looks(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()), (1, 1));
+        assert_eq!(
+            (searches_and_reviews(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()),
+            (1, 1)
+        );
     }
 }
 
 #[tokio::test]
-async fn no_repo_is_swept_that_is_not_looked_after() {
+async fn order_for_a_repo_outside_repos_is_refused() {
     let hub = hub_with(3).await;
     ask(&hub, "other/model", [staff("ada")]);
     let doorman = doorman_with(&hub, &[("REPOS", "acme/model000 acme/model001")]);
     for foreign in ["other/model", "other/*", "datasets/acme/*", "acme/model002"] {
         let failure = invoke(&doorman, &json!({"sweep": ["acme/model000", foreign]}), HALF_A_MINUTE).await;
-        let expected = format!("`sweep` names `{foreign}`, which REPOS does not");
+        let expected = format!("`sweep` names `{foreign}`, which REPOS does not cover");
         assert_eq!(failure.expect_err(foreign).to_string(), expected);
     }
     assert_eq!(hub.calls(), [""; 0]);
 
     let report = invoke(&doorman, &json!({"sweep": ["acme/*"]}), HALF_A_MINUTE).await.expect("no failure");
-    assert_eq!(names(&report), ["acme/model000", "acme/model001"], "of what is found, what is looked after");
+    assert_eq!(names(&report), ["acme/model000", "acme/model001"], "what is found and covered by REPOS");
 }
 
 #[tokio::test]
-async fn a_search_that_fails_is_reported_and_what_is_known_is_swept() {
+async fn failed_search_is_reported_and_known_repos_are_swept() {
     let hub = hub_with(12).await;
     hub.model().max_page = 10;
     hub.model().faults("GET /api/datasets?author=acme", &Fault::Status(500), 100);
@@ -106,25 +120,26 @@ async fn a_search_that_fails_is_reported_and_what_is_known_is_swept() {
     let failed = incomplete(&report);
     assert_eq!((failed.len(), names(&report).len()), (2, 13), "{report}");
     assert_eq!(logs.lines("search failed").len(), 2);
-    let first = &report["repos"][0];
-    assert_eq!((failed[0].0, &first["type"], &first["calls"]), ("acme/*", &json!("model"), &json!(2)));
+    let first = &report["searches"][0];
+    assert_eq!((failed[0].0, &first["type"], &first["calls"]), ("acme", &json!("model"), &json!(2)));
     assert!(failed[0].1.starts_with("GET /api/models: the Hub answered 418"), "{report}");
     assert!(failed[1].1.starts_with("GET /api/datasets: the Hub answered 500"), "{report}");
     assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
 }
 
 #[tokio::test]
-async fn a_search_that_never_ends_leaves_time_for_the_repos_that_are_named() {
+async fn stalled_search_leaves_time_for_named_repos() {
     let hub = hub_with(5).await;
     ask(&hub, "datasets/acme/corpus", [staff("ada")]);
     hub.model().faults("GET /api/models?author=acme", &Fault::Stall, 100);
     let doorman = doorman_with(&hub, &[("REPOS", "acme/* acme/model000")]);
     let report = sweep_within(&doorman, Duration::from_secs(4)).await;
-    assert_eq!(names(&report), ["acme/*", "acme/model000", "acme/corpus"], "{report}");
-    assert!(error(&report["repos"][0]).contains("no answer from the Hub"), "{report}");
+    assert_eq!(names(&report), ["acme", "acme/model000", "acme/corpus"], "{report}");
+    assert!(error(&report["searches"][0]).contains("no response from the Hub"), "{report}");
     assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
 }
 
+/// The search for models has a next page forever. It ends at 20 pages, and repos are reviewed before it ends.
 #[tokio::test]
 async fn endless_search_ends_and_its_repos_are_reviewed_meanwhile() {
     let hub = hub_with(1).await;
@@ -140,14 +155,10 @@ async fn endless_search_ends_and_its_repos_are_reviewed_meanwhile() {
     let last_search = calls.iter().rposition(|call| is_search(&call)).expect("a search");
     let review_of_found = |call: &String| call.contains("made-up") && call.contains("/pending");
     assert!(calls[..last_search].iter().any(review_of_found));
-    let told = report["repos"].as_array().expect("a list").len();
+    let listed = report["repos"].as_array().expect("a list").len();
     let more = report["more_repos"].as_u64().expect("a number");
-    assert_eq!(
-        (told, more),
-        (1002, 19_000),
-        "20,000 were found, with the one that is named, and two searches failed"
-    );
-    assert!(error(&report["repos"][0]).contains("name the repos in REPOS"), "{}", report["repos"][0]);
+    assert_eq!((listed, more), (1000, 19_000), "20,000 repos, with the one that is named");
+    assert!(error(&report["searches"][0]).contains("name the repos in REPOS"), "{}", report["searches"][0]);
 }
 
 #[tokio::test]
@@ -158,17 +169,18 @@ async fn thousand_repos_of_a_search_are_all_reported() {
     assert_eq!((names(&report).len(), &report["more_repos"]), (1000, &Value::Null));
 }
 
+/// A search may list repos of others and entries without a name, or link to other lists.
 #[tokio::test]
-async fn what_a_search_should_not_have_found_is_never_looked_at() {
+async fn foreign_search_results_are_reported_and_not_reviewed() {
     let hub = hub_with(1).await;
     ask(&hub, "other/model", [staff("ada")]);
     let found = json!([{"id": "other/model", "gated": "manual"}, {"id": "acme/../other/model"}, {"id": "bare"}, 7,
         {"gated": "auto"}, {"id": "acme/model000", "gated": "manual"}]);
     hub.model().fault("GET /api/models?", Fault::Answer(200, Vec::new(), found.to_string()));
     let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-    assert_eq!(names(&report), ["acme/*", "acme/model000"]);
-    assert!(error(&report["repos"][0]).contains("it lists `other/model` as a repo of `acme`"), "{report}");
-    assert_eq!(looks(&hub), (2, vec!["acme/model000".to_owned()]));
+    assert_eq!(names(&report), ["acme", "acme/model000"]);
+    assert!(error(&report["searches"][0]).contains("it lists `other/model` as a repo of `acme`"), "{report}");
+    assert_eq!(searches_and_reviews(&hub), (2, vec!["acme/model000".to_owned()]));
 
     let odd = json!([{"gated": "auto"}, {"id": Hub::TOKEN}]).to_string();
     let next = r#"</api/models?author=acme&page=2>; rel="next""#.to_owned();
@@ -178,7 +190,7 @@ async fn what_a_search_should_not_have_found_is_never_looked_at() {
         invoke(&doorman_with(&hub, &[("REPOS", "acme/*")]), &json!({"sweep": true}), HALF_A_MINUTE).await;
     assert!(
         failure.expect_err("a failure").to_string().contains("answered 401"),
-        "it tells more than odd names"
+        "a refused token is reported before odd names"
     );
 
     let odd = [
@@ -188,32 +200,33 @@ async fn what_a_search_should_not_have_found_is_never_looked_at() {
     for (odd, expected) in odd {
         hub.model().fault("GET /api/models?", Fault::Answer(200, Vec::new(), odd.to_string()));
         let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-        assert!(error(&report["repos"][0]).contains(expected), "{report}");
+        assert!(error(&report["searches"][0]).contains(expected), "{report}");
     }
 
     let elsewhere = Hub::start().await;
     let links = [
-        (format!("{}/api/models?author=acme", elsewhere.endpoint()), "which is not of the same list"),
-        ("/api/datasets?author=acme".to_owned(), "which is not of the same list"),
+        (format!("{}/api/models?author=acme", elsewhere.endpoint()), "which is not the same list"),
+        ("/api/datasets?author=acme".to_owned(), "which is not the same list"),
         ("/api/models?author=acme&gated=true&limit=1000".to_owned(), "its pages go in a circle"),
     ];
     for (link, expected) in links {
         let headers = vec![("Link", format!(r#"<{link}>; rel="next""#))];
         hub.model().fault("GET /api/models?", Fault::Answer(200, headers, "[]".to_owned()));
         let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-        assert!(error(&report["repos"][0]).contains(expected), "{report}");
+        assert!(error(&report["searches"][0]).contains(expected), "{report}");
     }
     assert_eq!(elsewhere.calls(), [""; 0]);
 }
 
+/// The Hub answers 400 for a namespace that does not exist, and lists nothing for one without gated repos.
 #[tokio::test]
-async fn a_namespace_without_any_gated_repo_is_complete_and_told_of_in_the_log() {
+async fn namespace_without_gated_repos_is_complete_and_logged() {
     let hub = hub_with(2).await;
     hub.model().fault("author=unknown", Fault::Status(400));
     let (logs, _guard) = Logs::capture();
     let repos = "acme/* acmee/* datasets/acme/* datasets/unknown/*";
     let report = sweep(&doorman_with(&hub, &[("REPOS", repos)])).await;
-    assert_eq!(names(&report), ["unknown/*", "acme/model000", "acme/model001"]);
+    assert_eq!(names(&report), ["unknown", "acme/model000", "acme/model001"]);
     let misspelt = logs.lines("no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
     let patterns: Vec<_> = misspelt.iter().map(|line| line["pattern"].clone()).collect();
     assert_eq!(patterns, ["acmee/*", "datasets/acme/*"]);

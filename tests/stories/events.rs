@@ -1,10 +1,10 @@
-//! Every file of `events/`, as Lambda would hand it over.
+//! Every file of `events/` as Lambda delivers it, and variations of them.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
-use hub_doorman::handler::{Doorman, InvocationError};
+use hub_doorman::handler::{Handler, InvocationError};
 use lambda_http::request::{self, LambdaRequest};
 use lambda_http::{Context, LambdaEvent};
 use proptest::prelude::*;
@@ -12,14 +12,14 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use crate::hub::{Hub, Status};
-use crate::support::{answer, doorman_with, staff};
+use crate::support::{doorman_with, send, staff};
 
 fn event(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name);
     serde_json::from_str(&std::fs::read_to_string(path).expect(name)).expect(name)
 }
 
-/// The answer to an event, before a Hub on which ada waits for the model and for the dataset.
+/// The response to an event, with a Hub on which ada has requested the model and the dataset.
 async fn replay(event: &Value) -> (u16, Value, Hub) {
     let hub = Hub::start().await;
     hub.model().add("acme/gated-model").ask(staff("ada"));
@@ -27,7 +27,7 @@ async fn replay(event: &Value) -> (u16, Value, Hub) {
     hub.model().add("acme/quiet-model");
     let doorman = doorman_with(&hub, &[("WEBHOOK_SECRET", "sample-webhook-secret"), ("REPOS", "acme/*")]);
     let request = request::from_str(&event.to_string()).expect("an event");
-    let (status, body) = answer(&doorman, request).await;
+    let (status, body) = send(&doorman, request).await;
     (status, body, hub)
 }
 
@@ -35,7 +35,7 @@ const MODEL: &[&str] = &["acme/gated-model"];
 const DATASET: &[&str] = &["datasets/acme/gated-corpus"];
 const BOTH: &[&str] = &["acme/gated-model", "datasets/acme/gated-corpus"];
 
-/// What is to become of each file, and which repos ada is let in to for it.
+/// For each file the expected response, and the repos for which ada is then accepted.
 const EVENTS: [(&str, u16, Option<&str>, &[&str]); 17] = [
     ("alb.json", 200, Some("reviewed"), MODEL),
     ("base64-body.json", 200, Some("reviewed"), MODEL),
@@ -57,7 +57,7 @@ const EVENTS: [(&str, u16, Option<&str>, &[&str]); 17] = [
 ];
 
 #[tokio::test]
-async fn every_sample_event_is_answered_as_it_should_be() {
+async fn every_sample_event_gets_its_response() {
     for (name, status, word, opened) in EVENTS {
         let (answered, body, hub) = replay(&event(name)).await;
         assert_eq!((answered, body["status"].as_str()), (status, word), "{name}: {body}");
@@ -70,7 +70,7 @@ async fn every_sample_event_is_answered_as_it_should_be() {
 }
 
 #[test]
-fn no_sample_event_is_left_out_above() {
+fn table_of_sample_events_is_complete() {
     let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("events")).expect("a directory");
     let mut names: Vec<_> =
         files.map(|file| file.expect("a file").file_name().into_string().expect("UTF-8")).collect();
@@ -79,7 +79,7 @@ fn no_sample_event_is_left_out_above() {
 }
 
 #[tokio::test]
-async fn every_shape_of_event_may_have_a_base64_body_and_only_the_right_secret() {
+async fn base64_body_is_read_in_every_shape_of_event() {
     for name in ["discussion-opened.json", "http-api.json", "rest-api.json", "alb.json"] {
         let mut event = event(name);
         let body = event["body"].as_str().expect("a body").to_owned();
@@ -95,7 +95,7 @@ async fn every_shape_of_event_may_have_a_base64_body_and_only_the_right_secret()
 }
 
 #[tokio::test]
-async fn a_load_balancer_may_send_headers_of_several_values() {
+async fn load_balancer_may_send_multi_value_headers() {
     let mut event = event("alb.json");
     let headers = event["headers"].take();
     let fields = event.as_object_mut().expect("an object");
@@ -107,15 +107,15 @@ async fn a_load_balancer_may_send_headers_of_several_values() {
     assert_eq!((status, hub.users("acme/gated-model", Status::Accepted).len()), (200, 1));
 }
 
-/// What the runtime is given for an event, in the way that the binary goes; nothing, if it cannot be an event at all.
-async fn invoke(doorman: &Arc<Doorman>, event: &[u8]) -> Option<Result<Value, InvocationError>> {
+/// The response that the binary gives to the runtime for an event, or none if it is not an event at all.
+async fn invoke(doorman: &Arc<Handler>, event: &[u8]) -> Option<Result<Value, InvocationError>> {
     let request: LambdaRequest = serde_json::from_slice(event).ok()?;
     let answer = doorman.answer(LambdaEvent::new(request, Context::default())).await;
     Some(answer.map(|answer| serde_json::to_value(answer).expect("JSON")))
 }
 
-/// A Hub on which ada waits, and a doorman before it that goes with the sample events.
-async fn hub_and_doorman() -> (Hub, Arc<Doorman>) {
+/// A Hub on which ada has made a request, and a doorman for it and the sample events.
+async fn hub_and_doorman() -> (Hub, Arc<Handler>) {
     let hub = Hub::start().await;
     hub.model().add("acme/gated-model").ask(staff("ada"));
     let settings = [("WEBHOOK_SECRET", "sample-webhook-secret"), ("REPOS", "acme/*")];
@@ -123,7 +123,7 @@ async fn hub_and_doorman() -> (Hub, Arc<Doorman>) {
     (hub, Arc::new(doorman))
 }
 
-/// Events that `lambda_http` makes no request of, or panics at; each sample with something else at one place.
+/// Events that `lambda_http` refuses or panics at: the sample, the place that is changed, and its new text.
 const NO_REQUESTS: [(&str, &str, &str); 5] = [
     ("discussion-opened.json", "/rawQueryString", "a=<"),
     ("discussion-opened.json", "/rawQueryString", "a b"),
@@ -132,9 +132,9 @@ const NO_REQUESTS: [(&str, &str, &str); 5] = [
     ("base64-body.json", "/body", "!"),
 ];
 
-/// Where a request says that it was sent to, which nobody here reads.
+/// The doorman does not read the host that a request was sent to.
 #[tokio::test]
-async fn host_that_is_no_host_name_is_no_matter() {
+async fn malformed_host_name_is_ignored() {
     let hosts = [
         ("discussion-opened.json", "/headers/host", "doorman.example:70000"),
         ("http-api.json", "/headers/host", ":"),
@@ -154,7 +154,7 @@ async fn host_that_is_no_host_name_is_no_matter() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_answered_by_400_and_never_fails_the_invocation() {
+async fn event_that_is_no_http_request_gets_a_400() {
     let (hub, doorman) = hub_and_doorman().await;
     for (name, place, text) in NO_REQUESTS {
         let text = if text == "70 KB" { "x".repeat(70_000) } else { text.to_owned() };
@@ -164,20 +164,20 @@ async fn what_is_no_request_is_answered_by_400_and_never_fails_the_invocation() 
         let answer =
             invoke(&doorman, event.to_string().as_bytes()).await.expect("an event").expect("no failure");
         assert_eq!(answer["statusCode"], 400, "{name} {place}: {answer}");
-        let body = json!({"error": "this is no HTTP request that can be read"}).to_string();
+        let body = json!({"error": "this is not an HTTP request that can be read"}).to_string();
         assert_eq!(answer["body"], body, "{name} {place}");
     }
     assert_eq!(hub.calls(), [""; 0]);
 }
 
-/// Texts, some of which no URL, no header and no body can be.
+/// Texts. Some of them are not valid in a URL, a header or a body.
 fn text() -> impl Strategy<Value = Value> {
     let hostile =
         select(&["<", "a b", "%", "[::1", ":99999", "//", "\u{e9}", "\u{0}", "=", "acme/quiet-model"][..]);
     prop_oneof![any::<String>().prop_map(Value::from), hostile.prop_map(Value::from)]
 }
 
-/// Anything at all.
+/// Any JSON value.
 fn value() -> impl Strategy<Value = Value> {
     let number = any::<i64>().prop_map(Value::from);
     let leaf = prop_oneof![text(), number, any::<bool>().prop_map(Value::from), Just(Value::Null)];
@@ -189,7 +189,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// All places in a value, as JSON pointers.
+/// The JSON pointers of all places in a value.
 fn places(value: &Value, here: &str) -> Vec<String> {
     let children: Vec<_> = match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.replace('/', "~1"), value)).collect(),
@@ -200,7 +200,7 @@ fn places(value: &Value, here: &str) -> Vec<String> {
     [here.to_owned()].into_iter().chain(below).collect()
 }
 
-/// Any bytes, or a sample event with other texts in place of some, and anything in place of anything.
+/// Any bytes, or a sample event in which some values are replaced, mostly texts by texts.
 fn any_event() -> impl Strategy<Value = Vec<u8>> {
     let other_text = (any::<Index>(), text(), Just(true));
     let change = prop_oneof![other_text, (any::<Index>(), value(), Just(false))];
@@ -220,19 +220,19 @@ fn any_event() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn no_event_whatever_is_in_it_makes_an_invocation_panic() {
+fn no_event_makes_an_invocation_panic() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (hub, doorman) = runtime.block_on(hub_and_doorman());
-    let often = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(often, |(event in any_event())| {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(event in any_event())| {
         let calls = hub.calls().len();
         let answer = runtime.block_on(invoke(&doorman, &event));
         let event: Value = serde_json::from_slice(&event).unwrap_or_default();
         if event.get("requestContext").is_some() {
-            let answer = answer.expect("an event").expect("what comes as HTTP is answered");
+            let answer = answer.expect("an event").expect("an HTTP event gets a response");
             prop_assert!(answer["statusCode"].is_u64(), "{}", answer);
             let shows_it = event.to_string().contains("sample-webhook-secret");
-            prop_assert!(shows_it || hub.calls().len() == calls, "a call for whoever does not know the secret");
+            prop_assert!(shows_it || hub.calls().len() == calls, "a call without the secret");
         }
     });
 }

@@ -1,6 +1,6 @@
-//! What the doorman does, told over the stand-in Hub: who is waiting, what happens, who is in.
+//! The doorman in front of the stand-in Hub: these requests are pending, this event arrives, and then these have their verdicts.
 
-// A panic is how a test says that something is wrong.
+// In a test, a panic is the report of a fault.
 #![allow(clippy::expect_used)]
 
 #[path = "../aws/mod.rs"]
@@ -12,29 +12,30 @@ mod hub;
 #[path = "../logs/mod.rs"]
 mod logs;
 
-mod answers;
 mod audit;
-mod backlog;
 mod binary;
-#[cfg(feature = "command-line")]
-mod command_line;
-mod crowds;
 mod discovery;
 mod events;
 mod failures;
-mod later;
-mod limits;
-mod load;
+mod large_responses;
+mod long_lists;
+mod many_webhooks;
 mod metrics;
 mod names;
 #[cfg(target_os = "linux")]
 mod overload;
-mod people;
+mod person_wins;
 mod python_client;
+mod rate_limit;
+mod requesters;
+mod retries;
+mod sample_crowd;
 mod secrets;
-mod settings_of_hub;
+mod slow_policy;
 mod stand_in;
+mod stand_in_account;
 mod support;
+mod sweep_fairness;
 mod sweeps;
-mod turns;
 mod webhooks;
+mod writes;

@@ -1,29 +1,28 @@
-//! What `CloudWatch` is told in numbers, and when an alarm is raised for it. `template.yaml` has the alarms; what each of them
-//! watches is shown here in the line that raises it.
+//! The metrics for `CloudWatch`. `template.yaml` has the alarms; the doc comment of a story names the alarm whose metric it shows.
 
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use hub_doorman::handler::{Doorman, InvocationError};
-use hub_doorman::metrics::Metrics;
+use hub_doorman::handler::{Handler, InvocationError};
+use hub_doorman::report::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Hub, Quota, Role};
 use crate::logs::Logs;
 use crate::support::{
-    HALF_A_MINUTE, answer, ask, config_with, deliver, deliver_within, invoke, payload, request, staff,
+    HALF_A_MINUTE, ask, config_with, deliver, deliver_within, invoke, payload, request, send, staff,
     stranger, sweep, sweep_within,
 };
 
-/// A doorman for all of acme before this Hub, and what it tells `CloudWatch`.
-async fn doorman(hub: &Hub, variables: &[(&str, &str)]) -> (Doorman, Logs) {
+/// A doorman for all of acme, and its lines of metrics.
+async fn doorman(hub: &Hub, variables: &[(&str, &str)]) -> (Handler, Logs) {
     let metrics = Logs::default();
     let variables: Vec<_> = [("REPOS", "acme/*")].into_iter().chain(variables.iter().copied()).collect();
-    let doorman = Doorman::new(config_with(hub, &variables), Metrics::new(metrics.clone())).await;
+    let doorman = Handler::new(config_with(hub, &variables), Metrics::new(metrics.clone())).await;
     (doorman.expect("a doorman"), metrics)
 }
 
-/// The last line of metrics, as the values of those that it declares; each has to be there, and to be a number.
+/// The values in the last line of metrics. Every metric that the line declares has to be in it, as a number.
 fn last(metrics: &Logs) -> Value {
     let line = metrics.lines("metrics").pop().expect("a line");
     let [directive] = &line["_aws"]["CloudWatchMetrics"].as_array().expect("a list")[..] else {
@@ -34,7 +33,7 @@ fn last(metrics: &Logs) -> Value {
         (&json!("HubDoorman"), &json!([["FunctionName"]]))
     );
     assert!(line["FunctionName"].is_string(), "{line}");
-    // In milliseconds, and of now, or CloudWatch drops it.
+    // `CloudWatch` drops a line that is not of now, in milliseconds.
     let age = Utc::now().timestamp_millis() - line["_aws"]["Timestamp"].as_i64().expect("a time");
     assert!((0..60_000).contains(&age), "{line}");
     let declared = directive["Metrics"].as_array().expect("a list").iter();
@@ -52,7 +51,7 @@ fn last(metrics: &Logs) -> Value {
     values.collect::<serde_json::Map<_, _>>().into()
 }
 
-/// The same without what depends on time.
+/// The values of [`last`] without durations and ages.
 fn last_counts(metrics: &Logs) -> Value {
     let mut values = last(metrics);
     let map = values.as_object_mut().expect("an object");
@@ -61,7 +60,7 @@ fn last_counts(metrics: &Logs) -> Value {
 }
 
 #[tokio::test]
-async fn a_webhook_is_counted_by_verdict() {
+async fn webhook_is_counted_by_verdict() {
     let hub = Hub::start().await;
     hub.model().quota = Quota::new(1000, Duration::from_secs(300));
     ask(
@@ -85,7 +84,7 @@ async fn a_webhook_is_counted_by_verdict() {
 }
 
 #[tokio::test]
-async fn a_quiet_sweep_says_that_it_finished_and_that_nobody_waits() {
+async fn quiet_sweep_is_counted_as_finished() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", []);
     let (doorman, metrics) = doorman(&hub, &[]).await;
@@ -98,11 +97,11 @@ async fn a_quiet_sweep_says_that_it_finished_and_that_nobody_waits() {
         .into_iter()
         .filter(|name| all.get(name).is_some())
         .collect();
-    assert_eq!(zero, [""; 0], "what did not happen costs nothing");
+    assert_eq!(zero, [""; 0], "metrics that would be zero are not written, because each costs money");
 }
 
 #[tokio::test]
-async fn an_event_is_known_by_its_request_its_delivery_and_its_repo() {
+async fn metrics_name_delivery_and_repo() {
     let hub = Hub::start().await;
     ask(&hub, "datasets/acme/corpus", []);
     let (doorman, metrics) = doorman(&hub, &[]).await;
@@ -112,33 +111,37 @@ async fn an_event_is_known_by_its_request_its_delivery_and_its_repo() {
         webhook.headers_mut().insert("Webhook-Id", id.parse().expect("a header"));
         webhook
     };
-    answer(&doorman, webhook("01K8-delivery_1.2")).await;
-    answer(&doorman, webhook("ada@acme.com")).await;
-    answer(&doorman, webhook(&"x".repeat(101))).await;
+    send(&doorman, webhook("01K8-delivery_1.2")).await;
+    send(&doorman, webhook("ada@acme.com")).await;
+    send(&doorman, webhook(&"x".repeat(101))).await;
     let lines = metrics.lines("metrics");
     assert_eq!(
         (&lines[0]["delivery_id"], &lines[0]["repo"]),
         (&json!("01K8-delivery_1.2"), &json!("datasets/acme/corpus"))
     );
     let others = lines[1..].iter().map(|line| &line["delivery_id"]);
-    assert_eq!(others.collect::<Vec<_>>(), [&Value::Null; 2], "what no id looks like is not repeated");
+    assert_eq!(
+        others.collect::<Vec<_>>(),
+        [&Value::Null; 2],
+        "a header that does not look like an id is not repeated"
+    );
 }
 
-/// The alarm "webhooks are refused": the sum of `RejectedWebhooks`.
+/// For the alarm "webhooks are refused", which watches the sum of `RejectedWebhooks`.
 #[tokio::test]
-async fn every_webhook_without_the_secret_is_counted() {
+async fn webhook_without_the_secret_is_counted() {
     let hub = Hub::start().await;
     let (doorman, metrics) = doorman(&hub, &[]).await;
-    answer(&doorman, request("POST", Some("guess"), "{}")).await;
+    send(&doorman, request("POST", Some("guess"), "{}")).await;
     assert_eq!(last(&metrics), json!({"RejectedWebhooks": 1}));
-    answer(&doorman, request("POST", None, "")).await;
-    answer(&doorman, request("GET", None, "")).await;
+    send(&doorman, request("POST", None, "")).await;
+    send(&doorman, request("GET", None, "")).await;
     assert_eq!((last(&metrics), metrics.lines("metrics").len()), (json!({"RejectedWebhooks": 1}), 2));
 }
 
-/// The alarm "the Hub refuses the token": any `TokenRefused`; and "the function fails": the invocation fails with it.
+/// For the alarms "the Hub refuses the token", which watches `TokenRefused`, and "the function fails".
 #[tokio::test]
-async fn a_token_that_is_refused_is_counted() {
+async fn refused_token_is_counted() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     let (doorman, metrics) = doorman(&hub, &[]).await;
@@ -150,9 +153,9 @@ async fn a_token_that_is_refused_is_counted() {
     assert_eq!(last_counts(&metrics)["TokenRefused"], 1);
 }
 
-/// The alarm "somebody waits too long": the highest `OldestPendingAge`.
+/// For the alarm "somebody waits too long", which watches the highest `OldestPendingAge`.
 #[tokio::test]
-async fn the_longest_wait_is_told_by_every_sweep() {
+async fn sweep_reports_the_age_of_the_oldest_request() {
     let hub = Hub::start().await;
     hub.model().add("acme/model").ask_at(stranger("bob"), Utc::now() - TimeDelta::hours(100));
     ask(&hub, "acme/other", [stranger("eve")]);
@@ -162,9 +165,9 @@ async fn the_longest_wait_is_told_by_every_sweep() {
     assert!((100 * 3600..101 * 3600).contains(&age), "{age} s");
 }
 
-/// The alarm "no sweep finished": no `SweepFinished` in three periods.
+/// For the alarm "no sweep finished", which watches for three periods without `SweepFinished`.
 #[tokio::test]
-async fn a_sweep_that_leaves_something_undone_has_not_finished() {
+async fn incomplete_sweep_is_not_counted_as_finished() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     ask(&hub, "acme/broken", []);
@@ -177,16 +180,17 @@ async fn a_sweep_that_leaves_something_undone_has_not_finished() {
     assert_eq!(
         (all.get("SweepFinished"), all.get("Listed"), all.get("OldestPendingAge")),
         (None, None, None),
-        "nothing was seen"
+        "nothing was read"
     );
     invoke(&doorman, &json!({"sweep": ["acme/model"]}), HALF_A_MINUTE).await.expect("a sweep");
-    assert_eq!(last(&metrics).get("SweepFinished"), None, "not over all");
+    assert_eq!(last(&metrics).get("SweepFinished"), None, "it did not sweep all of REPOS");
     sweep(&doorman).await;
     assert_eq!(last(&metrics)["SweepFinished"], 1);
 }
 
+/// A pattern without any gated repo may be misspelt.
 #[tokio::test]
-async fn a_name_that_means_nothing_keeps_a_sweep_from_having_finished() {
+async fn sweep_with_an_unknown_name_is_not_counted_as_finished() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", []);
     for (repos, finished) in [("acme/*", Some(1)), ("acme/* datasets/acme/*", None), ("acmee/*", None)] {
@@ -197,7 +201,7 @@ async fn a_name_that_means_nothing_keeps_a_sweep_from_having_finished() {
 }
 
 #[tokio::test]
-async fn in_a_dry_run_nobody_is_counted_as_decided() {
+async fn dry_run_counts_nobody_as_decided() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), stranger("bob")]);
     let (doorman, metrics) = doorman(&hub, &[("DRY_RUN", "true")]).await;
@@ -207,7 +211,7 @@ async fn in_a_dry_run_nobody_is_counted_as_decided() {
 }
 
 #[tokio::test]
-async fn how_long_it_took_is_told_in_milliseconds() {
+async fn durations_are_in_milliseconds() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", []);
     let (doorman, metrics) = doorman(&hub, &[]).await;
@@ -216,19 +220,23 @@ async fn how_long_it_took_is_told_in_milliseconds() {
     let review = last(&metrics)["ReviewDuration"].as_u64().expect("a duration");
     sweep(&doorman).await;
     let sweep = last(&metrics)["SweepDuration"].as_u64().expect("a duration");
-    // However slow the machine is, these are neither seconds nor microseconds.
+    // On any machine, these numbers are too large for seconds and too small for microseconds.
     assert!((150..100_000).contains(&review) && (300..100_000).contains(&sweep), "{review} {sweep}");
 }
 
+/// Only a 401, or a 403 for every repo, says something about the token.
 #[tokio::test]
-async fn what_says_nothing_of_the_token_raises_no_alarm_for_it() {
+async fn failure_of_one_repo_is_not_counted_as_a_refused_token() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     let (doorman, metrics) = doorman(&hub, &[]).await;
     ask(&hub, "acme/other", []);
     hub.model().repo("acme/model").role = Role::Read;
     let some = invoke(&doorman, &json!({"sweep": ["acme/model"]}), HALF_A_MINUTE).await;
-    assert!(some.is_err() && last(&metrics).get("TokenRefused").is_none(), "the other may be well");
+    assert!(
+        some.is_err() && last(&metrics).get("TokenRefused").is_none(),
+        "the token may have access to the other repo"
+    );
     hub.model().repo("acme/model").role = Role::Write;
     for status in [403, 404, 418] {
         hub.model().fault("/pending", Fault::Status(status));
@@ -240,7 +248,7 @@ async fn what_says_nothing_of_the_token_raises_no_alarm_for_it() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_at_the_hub_is_counted() {
+async fn rate_limit_and_failures_are_counted_once() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), stranger("kim").answer("Country", "KP")]);
     let (doorman, metrics) = doorman(&hub, &[]).await;
@@ -259,5 +267,5 @@ async fn what_goes_wrong_at_the_hub_is_counted() {
     hub.model().repo("acme/model").ask(staff("eve"));
     hub.model().faults("/handle", &Fault::Stall, 9);
     deliver_within(&doorman, &payload("acme/model"), Duration::from_secs(2)).await;
-    assert_eq!(last_counts(&metrics)["Failed"], 1, "an answer was lost");
+    assert_eq!(last_counts(&metrics)["Failed"], 1, "a response was lost");
 }

@@ -1,12 +1,12 @@
-//! Names in any case: the Hub takes them, so a repo whose name is spelled in another case is the same repo.
+//! Letter case: the Hub ignores it in names, so two spellings of a name are one repo.
 
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Hub, Status};
 use crate::logs::Logs;
 use crate::support::{
-    HALF_A_MINUTE, ask, deliver, doorman_with, hub_with, incomplete, invoke, looks, names, payload, staff,
-    sweep,
+    HALF_A_MINUTE, ask, deliver, doorman_with, hub_with, incomplete, invoke, names, payload,
+    searches_and_reviews, staff, sweep,
 };
 
 #[tokio::test]
@@ -54,27 +54,27 @@ async fn repo_in_two_spellings_is_reviewed_once() {
     let hub = hub_with(1).await;
     let doorman = doorman_with(&hub, &[("REPOS", "Acme/MODEL000, acme/model000")]);
     assert_eq!(names(&sweep(&doorman).await), ["Acme/MODEL000"], "the first spelling");
-    assert_eq!(looks(&hub), (0, vec!["Acme/MODEL000".to_owned()]));
+    assert_eq!(searches_and_reviews(&hub), (0, vec!["Acme/MODEL000".to_owned()]));
 
-    // Named outright and found: in one sweep, and in the next one, which remembers what the first one has found.
+    // The repo is named and found: in one sweep, and in the next one, which remembers what the first one found.
     let hub = hub_with(1).await;
     let doorman = doorman_with(&hub, &[("REPOS", "ACME/Model000 Acme/* acme/*")]);
     hub.model().fault("/pending", Fault::Status(418));
-    for (sweeps, looked) in [(1, "ACME/Model000"), (2, "acme/model000")] {
+    for (sweeps, reviewed) in [(1, "ACME/Model000"), (2, "acme/model000")] {
         assert_eq!(names(&sweep(&doorman).await), ["acme/model000"], "the spelling of the search");
-        let (searches, looks) = looks(&hub);
-        assert_eq!((searches, looks.len(), &*looks[sweeps - 1]), (2 * sweeps, sweeps, looked));
+        let (searches, reviews) = searches_and_reviews(&hub);
+        assert_eq!((searches, reviews.len(), &*reviews[sweeps - 1]), (2 * sweeps, sweeps, reviewed));
     }
 }
 
 /// If a search fails, the repos that earlier searches found are swept, in the spelling that the Hub used last.
 #[tokio::test]
-async fn renamed_in_case_only_is_the_same_repo() {
+async fn repo_renamed_in_case_only_is_the_same_repo() {
     let hub = hub_with(1).await;
     let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
     assert_eq!(names(&sweep(&doorman).await), ["acme/model000"]);
     hub.model().repo("acme/model000").name = "Acme/Model000".to_owned();
     assert_eq!(names(&sweep(&doorman).await), ["Acme/Model000"]);
     hub.model().fault("GET /api/models?author", Fault::Status(418));
-    assert_eq!(names(&sweep(&doorman).await), ["acme/*", "Acme/Model000"]);
+    assert_eq!(names(&sweep(&doorman).await), ["acme", "Acme/Model000"]);
 }

@@ -1,4 +1,4 @@
-//! More than there should ever be: the function answers before Lambda's deadline, which is in 30 s, and within its 128 MB.
+//! Loads far above the usual: the function responds before Lambda's deadline, which is in 30 s, and within its 128 MB.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use crate::support::{ask, error, staff};
 
 const MB: usize = 1024 * 1024;
 
-/// The most memory that may ever be resident, in KB, for a build that is larger and slower than the one for Lambda.
-const MOST_KB: usize = 120 * 1024;
+/// The bound of resident memory, in KB. The debug build is larger and slower than the build for Lambda.
+const MAX_RESIDENT_KB: usize = 120 * 1024;
 
-/// Hands an event to a new process of the function. Gives what it answers, and the most memory that was ever resident, in KB.
+/// The response of a new process to an event, and the peak of its resident memory, in KB.
 async fn invoke(hub: &Hub, event: String, variables: &[(&str, &str)]) -> (Value, usize) {
     let mut api = RuntimeApi::start([event]).await;
     let process = start_unread(hub, &api, variables);
-    let (kind, mut answer) = api.next_post().await;
-    assert_eq!(kind, "response", "{answer}");
-    if let Some(body) = answer["body"].as_str() {
-        answer = serde_json::from_str(body).expect("a report");
+    let (kind, mut response) = api.next_post().await;
+    assert_eq!(kind, "response", "{response}");
+    if let Some(body) = response["body"].as_str() {
+        response = serde_json::from_str(body).expect("a report");
     }
     let status = format!("/proc/{}/status", process.id().expect("it runs"));
     let status = std::fs::read_to_string(status).expect("Linux");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
-    (answer, peak.trim_end_matches(" kB").trim().parse().expect("a number"))
+    (response, peak.trim_end_matches(" kB").trim().parse().expect("a number"))
 }
 
-/// What a sweep answers, within the bound of memory.
+/// The report of a sweep, which has to stay within the bound of memory.
 async fn sweep(hub: &Hub, variables: &[(&str, &str)]) -> Value {
     let (report, peak) = invoke(hub, event("sweep"), variables).await;
-    assert!(peak < MOST_KB, "{peak} KB");
+    assert!(peak < MAX_RESIDENT_KB, "{peak} KB");
     report
 }
 
-/// How many repos and failed searches a report is about.
+/// The number of repos in a report, with those that it only counts.
 fn count_repos(report: &Value) -> u64 {
     report["repos"].as_array().expect("a list").len() as u64
         + report["more_repos"].as_u64().unwrap_or_default()
@@ -46,16 +46,6 @@ fn count(report: &Value, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn endless_search_is_reported_in_time() {
-    let hub = Hub::start().await;
-    ask(&hub, "acme/model", [staff("ada")]);
-    hub.model().lists_repos_without_end = true;
-    let report = sweep(&hub, &[("REPOS", "acme/* acme/model")]).await;
-    assert!(error(&report["repos"][0]).contains("name the repos in REPOS"), "{}", report["repos"][0]);
-    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
-}
-
-#[tokio::test]
 async fn many_endless_searches_find_no_more_than_one() {
     let hub = Hub::start().await;
     hub.model().quota = Quota::new(u32::MAX, Duration::from_secs(300));
@@ -63,7 +53,7 @@ async fn many_endless_searches_find_no_more_than_one() {
     hub.model().lists_repos_without_end = true;
     let owners: Vec<String> = (0..20).map(|number| format!("owner{number}/*")).collect();
     let report = sweep(&hub, &[("REPOS", &format!("{} acme/model", owners.join(" ")))]).await;
-    assert!(count_repos(&report) <= 20_041, "{}", count_repos(&report));
+    assert!(count_repos(&report) <= 20_001, "{}", count_repos(&report));
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
 }
 
@@ -76,13 +66,12 @@ async fn ten_thousand_repos_are_all_counted() {
     }
     ask(&hub, "acme/model9999", [staff("ada")]);
     let report = sweep(&hub, &[]).await;
-    let told = report["repos"].as_array().map(Vec::len).and_then(|told| u64::try_from(told).ok());
-    assert_eq!(told.zip(report["more_repos"].as_u64()).map(|(told, more)| told + more), Some(10_000));
+    assert_eq!((count_repos(&report), report["more_repos"].is_u64()), (10_000, true));
     assert_eq!(hub.users("acme/model9999", Status::Accepted), ["ada"], "{}", report["status"]);
 }
 
 #[tokio::test]
-async fn longest_answers_at_once_fit_into_memory() {
+async fn largest_responses_at_once_fit_into_memory() {
     let hub = Hub::start().await;
     for number in 0..20 {
         let repo = format!("acme/model{number:02}");
@@ -100,7 +89,7 @@ async fn longest_answers_at_once_fit_into_memory() {
     assert!(not_read.iter().all(|repo| error(repo).contains("larger than 4096 KB")), "{report}");
 }
 
-/// Pages of 4 MB of which as much as possible has to be kept, and others that take a lot of memory to read.
+/// Pages of 4 MB that are nearly all kept as answers, and others that need much memory while they are read.
 #[tokio::test]
 async fn large_pages_with_many_values_fit_into_memory() {
     let answers = |number: usize| {
@@ -116,7 +105,7 @@ async fn large_pages_with_many_values_fit_into_memory() {
             hub.model().add(&format!("acme/model{number}")).raw_page = Some(page.clone());
         }
         let report = sweep(&hub, &[("CONCURRENCY", "64")]).await;
-        // How many are decided before their page is too old depends on the machine.
+        // A slow machine decides fewer requests before their page is too old.
         let held = count(&report, "held");
         assert!(held <= 10 * listed && held == count(&report, "listed"), "{held}");
         let pages = hub.calls().iter().filter(|call| call.contains("/pending")).count();
@@ -124,9 +113,9 @@ async fn large_pages_with_many_values_fit_into_memory() {
     }
 }
 
-/// A pattern that takes a thousand steps for each byte of an answer, and a request of many answers.
+/// A pattern that takes a thousand steps for each byte, and requests with 290 answers.
 #[tokio::test]
-async fn request_of_a_slow_policy_is_held_in_time() {
+async fn slow_pattern_holds_its_requests_in_time() {
     let hub = Hub::start().await;
     let rule = "fields.exists(label, fields[label].matches('[ab]*a[ab]{300}c'))";
     let policy =
@@ -141,5 +130,5 @@ async fn request_of_a_slow_policy_is_held_in_time() {
     ask(&hub, "acme/gated-model", people.collect::<Vec<_>>());
     let (report, peak) = invoke(&hub, event("discussion-opened"), &[("APPROVAL_POLICY", &policy)]).await;
     assert_eq!((count(&report, "held"), count(&report, "accepted")), (10, 0), "{report}");
-    assert!(peak < MOST_KB, "{peak} KB");
+    assert!(peak < MAX_RESIDENT_KB, "{peak} KB");
 }

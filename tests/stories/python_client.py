@@ -1,4 +1,4 @@
-"""Drives the Hub at HF_ENDPOINT through huggingface_hub; fails at the first thing that is not as on the Hub."""
+"""Calls the Hub at HF_ENDPOINT through huggingface_hub, and fails at the first difference to the real Hub."""
 
 import inspect
 
@@ -15,7 +15,7 @@ def names(requests):
 
 
 def refused(status, call, *arguments, code=None, message=None, **options):
-    """The call fails with this status, error code and message."""
+    """Asserts that the call fails with this status, error code and message."""
     try:
         call(*arguments, **options)
     except HfHubHTTPError as error:

@@ -1,5 +1,5 @@
-//! The stand-in is only as good as its likeness: here the Hub's own Python client, its newest release and its older
-//! line, works with it as it would with the Hub.
+//! The stand-in behaves like the Hub for the Hub's own Python client, both in its newest release and in the last one before
+//! version 2.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::hub::{Gating, Hub, Person, Role, Status, Webhook};
 use crate::support::staff;
 
-/// A virtual environment with this release of the client, or why there is none.
+/// The Python of a virtual environment with this release of the client, or the error of the installation.
 async fn install(requirement: &str) -> Result<PathBuf, String> {
     let name = requirement.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -28,14 +28,15 @@ async fn run(command: &mut Command) -> Result<String, String> {
     if output.status.success() { Ok(text) } else { Err(text + &String::from_utf8_lossy(&output.stderr)) }
 }
 
-async fn the_python_client_finds_the_hub_that_it_knows(requirement: &str) {
+/// Runs `python_client.py` with this release, and checks what it left on the Hub.
+async fn check_with_python_client(requirement: &str) {
     let python = match install(requirement).await {
         Ok(python) => python,
-        // On a machine of CI a missing Python would be a check that is never made.
+        // In CI a missing Python is an error, because this check would silently never run.
         Err(why) if std::env::var_os("CI").is_none() => {
-            // Past the test runner, which keeps what a passing test prints to itself.
-            let word = format!("\nSKIPPED: the stand-in was not checked against {requirement}: {why}\n");
-            std::io::stderr().write_all(word.as_bytes()).expect("a word");
+            // Written directly, because the test runner hides what a passing test prints.
+            let message = format!("\nSKIPPED: the stand-in was not checked against {requirement}: {why}\n");
+            std::io::stderr().write_all(message.as_bytes()).expect("standard error");
             return;
         }
         Err(why) => panic!("{requirement} could not be installed: {why}"),
@@ -59,8 +60,8 @@ async fn the_python_client_finds_the_hub_that_it_knows(requirement: &str) {
     let mut command = Command::new(python);
     command.arg(script).env("HF_ENDPOINT", hub.endpoint()).env("HF_TOKEN", Hub::TOKEN);
     command.env("HF_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("hf_home"));
-    let said = run(&mut command).await.unwrap_or_else(|error| panic!("{requirement}: {error}"));
-    assert!(said.ends_with("all as on the Hub\n"), "{said}");
+    let output = run(&mut command).await.unwrap_or_else(|error| panic!("{requirement}: {error}"));
+    assert!(output.ends_with("all as on the Hub\n"), "{output}");
 
     for repo in ["acme/model", "datasets/acme/corpus"] {
         assert_eq!(hub.users(repo, Status::Accepted), ["ada", "guest"], "{repo}");
@@ -80,11 +81,11 @@ async fn the_python_client_finds_the_hub_that_it_knows(requirement: &str) {
 }
 
 #[tokio::test]
-async fn the_newest_python_client_finds_the_hub_that_it_knows() {
-    the_python_client_finds_the_hub_that_it_knows("huggingface_hub").await;
+async fn newest_python_client_works_with_the_stand_in() {
+    check_with_python_client("huggingface_hub").await;
 }
 
 #[tokio::test]
-async fn the_older_python_client_finds_the_hub_that_it_knows() {
-    the_python_client_finds_the_hub_that_it_knows("huggingface_hub<2").await;
+async fn older_python_client_works_with_the_stand_in() {
+    check_with_python_client("huggingface_hub<2").await;
 }

@@ -1,11 +1,11 @@
-//! Secrets that AWS keeps: read when the function starts, and again when one of them is refused.
+//! Secrets that AWS keeps. They are read when the function starts, and again when one of them is refused.
 
 use std::io;
 use std::time::Duration;
 
 use hub_doorman::config::ConfigError;
-use hub_doorman::handler::Doorman;
-use hub_doorman::metrics::Metrics;
+use hub_doorman::handler::Handler;
+use hub_doorman::report::metrics::Metrics;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -13,11 +13,11 @@ use crate::aws::{Aws, PARAMETER, SECRET as KEPT};
 use crate::hub::{Fault, Hub, Status};
 use crate::logs::Logs;
 use crate::support::{
-    SECRET, answer, ask, config_with, invoke, payload, request, staff, sweep, with_time_left,
+    SECRET, ask, config_with, invoke, payload, request, send, staff, sweep, with_time_left,
 };
 
-/// A doorman before this Hub and this AWS, with these environment variables besides or instead.
-async fn start(hub: &Hub, aws: &Aws, variables: &[(&str, &str)]) -> Result<Doorman, ConfigError> {
+/// A doorman for this Hub and this AWS. The variables are added to the required ones, or replace them.
+async fn start(hub: &Hub, aws: &Aws, variables: &[(&str, &str)]) -> Result<Handler, ConfigError> {
     let endpoint = aws.endpoint();
     let mut all = vec![
         ("AWS_ENDPOINT_URL", &*endpoint),
@@ -27,16 +27,16 @@ async fn start(hub: &Hub, aws: &Aws, variables: &[(&str, &str)]) -> Result<Doorm
         ("REPOS", "acme/*"),
     ];
     all.extend(variables);
-    Doorman::new(config_with(hub, &all), Metrics::new(io::sink())).await
+    Handler::new(config_with(hub, &all), Metrics::new(io::sink())).await
 }
 
-/// The status of the answer to a webhook that shows this.
-async fn knock(doorman: &Doorman, secret: &str) -> u16 {
-    answer(doorman, request("POST", Some(secret), payload("acme/model").to_string())).await.0
+/// The status of the response to a webhook with this secret.
+async fn status_for(doorman: &Handler, secret: &str) -> u16 {
+    send(doorman, request("POST", Some(secret), payload("acme/model").to_string())).await.0
 }
 
 #[tokio::test]
-async fn both_are_read_at_the_same_time_and_once() {
+async fn both_secrets_are_read_once_and_at_the_same_time() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     ask(&hub, "acme/model", [staff("ada")]);
     aws.keep(KEPT, &json!({"token": Hub::TOKEN, "other": 1}).to_string());
@@ -45,8 +45,8 @@ async fn both_are_read_at_the_same_time_and_once() {
     let token = format!("{KEPT}#token");
     let variables = [("HF_TOKEN", &*token), ("WEBHOOK_SECRET", PARAMETER)];
     let doorman = start(&hub, &aws, &variables).await.expect("both secrets");
-    assert_eq!(knock(&doorman, SECRET).await, 200);
-    assert_eq!(knock(&doorman, SECRET).await, 200);
+    assert_eq!(status_for(&doorman, SECRET).await, 200);
+    assert_eq!(status_for(&doorman, SECRET).await, 200);
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
     let mut asked = aws.model().asked.clone();
     asked.sort();
@@ -54,7 +54,7 @@ async fn both_are_read_at_the_same_time_and_once() {
 }
 
 #[tokio::test]
-async fn a_rotated_token_works_without_a_new_start() {
+async fn rotated_token_works_without_a_restart() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     ask(&hub, "acme/model", [staff("ada")]);
     aws.keep(KEPT, Hub::TOKEN);
@@ -66,40 +66,40 @@ async fn a_rotated_token_works_without_a_new_start() {
         (&report["status"], hub.users("acme/model", Status::Accepted)),
         (&json!("reviewed"), vec!["ada".to_owned()])
     );
-    assert_eq!(aws.model().asked.len(), 2, "one reading for all that were refused at once");
+    assert_eq!(aws.model().asked.len(), 2, "one reading for all calls that were refused at once");
 }
 
 #[tokio::test]
-async fn a_rotated_webhook_secret_works_without_a_new_start() {
+async fn rotated_webhook_secret_works_without_a_restart() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     ask(&hub, "acme/model", []);
     aws.keep(PARAMETER, "old");
     aws.keep(KEPT, "older");
     let variables = [("WEBHOOK_SECRET", PARAMETER), ("WEBHOOK_SECRET_PREVIOUS", KEPT)];
     let doorman = start(&hub, &aws, &variables).await.expect("both secrets");
-    assert_eq!((knock(&doorman, "old").await, knock(&doorman, "older").await), (200, 200));
+    assert_eq!((status_for(&doorman, "old").await, status_for(&doorman, "older").await), (200, 200));
     aws.keep(PARAMETER, "new");
     aws.keep(KEPT, "old");
-    assert_eq!(knock(&doorman, "new").await, 200);
-    assert_eq!((knock(&doorman, "old").await, knock(&doorman, "older").await), (200, 401));
+    assert_eq!(status_for(&doorman, "new").await, 200);
+    assert_eq!((status_for(&doorman, "old").await, status_for(&doorman, "older").await), (200, 401));
 }
 
 #[tokio::test]
-async fn whoever_guesses_secrets_has_them_read_once_and_not_again_for_a_minute() {
+async fn wrong_guesses_cause_one_reading_a_minute() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     ask(&hub, "acme/model", []);
     aws.keep(PARAMETER, SECRET);
     let doorman = start(&hub, &aws, &[("WEBHOOK_SECRET", PARAMETER)]).await.expect("a secret");
     for guess in 0..20 {
-        assert_eq!(knock(&doorman, &format!("guess {guess}")).await, 401);
+        assert_eq!(status_for(&doorman, &format!("guess {guess}")).await, 401);
     }
-    answer(&doorman, request("POST", None, "{}")).await;
+    send(&doorman, request("POST", None, "{}")).await;
     assert_eq!(aws.model().asked.len(), 2);
-    assert_eq!(knock(&doorman, SECRET).await, 200);
+    assert_eq!(status_for(&doorman, SECRET).await, 200);
 }
 
 #[tokio::test]
-async fn a_token_that_is_still_the_same_is_not_tried_again() {
+async fn unchanged_token_is_not_tried_again() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     ask(&hub, "acme/model", [staff("ada")]);
     aws.keep(KEPT, Hub::TOKEN);
@@ -108,24 +108,25 @@ async fn a_token_that_is_still_the_same_is_not_tried_again() {
     "another".clone_into(&mut hub.model().token);
     for (doorman, read) in [(given, 1), (stored, 2)] {
         hub.model().calls.clear();
-        assert_eq!(knock(&doorman, SECRET).await, 202);
+        assert_eq!(status_for(&doorman, SECRET).await, 202);
         assert_eq!((hub.calls().len(), aws.model().asked.len()), (1, read));
     }
 }
 
 #[tokio::test]
-async fn a_token_with_too_few_rights_can_be_replaced_without_a_new_start() {
+async fn token_with_too_few_rights_is_replaced_without_a_restart() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     ask(&hub, "acme/model", [staff("ada")]);
     aws.keep(KEPT, "hf_reads_only");
     let doorman = start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect("a token");
     hub.model().fault("/pending", Fault::Status(403));
     aws.keep(KEPT, Hub::TOKEN);
-    assert_eq!(knock(&doorman, SECRET).await, 200);
+    assert_eq!(status_for(&doorman, SECRET).await, 200);
 }
 
+/// AWS no longer has the previous webhook secret, so it is not replaced.
 #[tokio::test]
-async fn one_that_is_gone_keeps_no_other_from_being_rotated() {
+async fn deleted_secret_does_not_stop_the_rotation_of_another() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     ask(&hub, "acme/model", [staff("ada")]);
     aws.keep(PARAMETER, "new");
@@ -134,12 +135,12 @@ async fn one_that_is_gone_keeps_no_other_from_being_rotated() {
     let doorman = start(&hub, &aws, &variables).await.expect("both secrets");
     aws.model().kept.remove(KEPT);
     aws.keep(PARAMETER, "newer");
-    assert_eq!((knock(&doorman, "newer").await, knock(&doorman, "old").await), (200, 200));
-    assert_eq!(knock(&doorman, "new").await, 401);
+    assert_eq!((status_for(&doorman, "newer").await, status_for(&doorman, "old").await), (200, 200));
+    assert_eq!(status_for(&doorman, "new").await, 401);
 }
 
 #[tokio::test]
-async fn however_long_aws_takes_a_start_and_an_event_end_before_lambda_ends_them() {
+async fn silent_aws_is_given_up_before_lambda_ends_the_process() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     aws.keep(PARAMETER, "old");
     aws.keep(KEPT, Hub::TOKEN);
@@ -149,9 +150,9 @@ async fn however_long_aws_takes_a_start_and_an_event_end_before_lambda_ends_them
     "another".clone_into(&mut hub.model().token);
     let at_most = |seconds| Duration::from_secs(seconds);
     let guess = |left| with_time_left(request("POST", Some("guess"), "{}"), at_most(left));
-    answer(&doorman, guess(1)).await;
-    assert_eq!(aws.model().asked.len(), 2, "in so little time it is not even tried");
-    let refused = timeout(at_most(10), answer(&doorman, guess(900))).await.expect("in its time");
+    send(&doorman, guess(1)).await;
+    assert_eq!(aws.model().asked.len(), 2, "there is too little time to read it");
+    let refused = timeout(at_most(10), send(&doorman, guess(900))).await.expect("in its time");
     let failed = timeout(at_most(4), invoke(&doorman, &json!({"sweep": true}), at_most(3))).await;
     assert_eq!((refused.0, failed.expect("in its time").is_err()), (401, true));
     let started = timeout(at_most(10), start(&hub, &aws, &variables)).await.expect("in Lambda's time");
@@ -160,14 +161,14 @@ async fn however_long_aws_takes_a_start_and_an_event_end_before_lambda_ends_them
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_again_leaves_what_is_known() {
+async fn failed_reading_keeps_the_known_secret() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     ask(&hub, "acme/model", []);
     aws.keep(PARAMETER, SECRET);
     let doorman = start(&hub, &aws, &[("WEBHOOK_SECRET", PARAMETER)]).await.expect("a secret");
     aws.model().kept.clear();
     let (logs, _guard) = Logs::capture();
-    assert_eq!((knock(&doorman, "guess").await, knock(&doorman, SECRET).await), (401, 200));
+    assert_eq!((status_for(&doorman, "guess").await, status_for(&doorman, SECRET).await), (401, 200));
     let warned = logs.lines("a secret was refused, and cannot be read again");
     assert_eq!(warned[0]["variable"], "WEBHOOK_SECRET");
     let error = warned[0]["error"].as_str().expect("a text");
@@ -175,7 +176,7 @@ async fn what_cannot_be_read_again_leaves_what_is_known() {
 }
 
 #[tokio::test]
-async fn all_that_cannot_be_read_is_told_with_variable_and_arn_and_without_what_it_holds() {
+async fn unusable_secret_error_names_variable_and_arn() {
     let cases = [
         (
             None,
@@ -183,13 +184,21 @@ async fn all_that_cannot_be_read_is_told_with_variable_and_arn_and_without_what_
             "ResourceNotFoundException Secrets Manager can't find the specified secret.; check the ARN",
         ),
         (None, PARAMETER.to_owned(), "AWS answered 400 ParameterNotFound; check the ARN"),
-        (Some("{\"hunter\": \"hunter2\"}"), KEPT.to_owned(), "it holds a JSON object; say under which key"),
+        (
+            Some("{\"hunter\": \"hunter2\"}"),
+            KEPT.to_owned(),
+            "it holds a JSON object; add the key of the secret",
+        ),
         (
             Some("{\"hunter\": \"hunter2\"}"),
             format!("{KEPT}#token"),
             "it holds nothing under the key `token`",
         ),
-        (Some("{\"token\": [\"hunter2\"]}"), format!("{KEPT}#token"), "under the key `token` is not text"),
+        (
+            Some("{\"token\": [\"hunter2\"]}"),
+            format!("{KEPT}#token"),
+            "under the key `token` is not a string",
+        ),
         (Some("hunter2"), format!("{KEPT}#token"), "it is not a JSON object"),
         (Some(" \n"), KEPT.to_owned(), "it is empty"),
         (Some("hunter2\u{e9}"), PARAMETER.to_owned(), "not printable ASCII"),
@@ -211,8 +220,9 @@ async fn all_that_cannot_be_read_is_told_with_variable_and_arn_and_without_what_
     }
 }
 
+/// AWS reports throttling as a 400.
 #[tokio::test]
-async fn what_may_pass_by_itself_is_tried_again() {
+async fn transient_failure_of_aws_is_retried() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     aws.keep(KEPT, Hub::TOKEN);
     aws.model().faults =
@@ -222,7 +232,7 @@ async fn what_may_pass_by_itself_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_call_that_stalls_is_given_up_and_made_again() {
+async fn stalled_call_to_aws_is_retried() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     aws.keep(KEPT, Hub::TOKEN);
     aws.model().hangs = 1;
@@ -231,7 +241,7 @@ async fn a_call_that_stalls_is_given_up_and_made_again() {
 }
 
 #[tokio::test]
-async fn what_aws_repeats_of_the_credentials_is_not_shown() {
+async fn credentials_in_an_error_of_aws_are_redacted() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     aws.model().faults = vec![(403, "SignatureDoesNotMatch", "x-amz-security-token:session wJalrXUtnFEMI")];
     let error = start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect_err("no access").to_string();
@@ -239,7 +249,7 @@ async fn what_aws_repeats_of_the_credentials_is_not_shown() {
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_not_tried_again() {
+async fn refusal_by_aws_is_not_retried() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     aws.model().faults = vec![(400, "AccessDeniedException", "User: arn:aws:sts::1:x is not authorized")];
     let error = start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect_err("no access").to_string();
@@ -248,19 +258,19 @@ async fn what_aws_refuses_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_of_aws_that_is_too_large_is_not_swallowed() {
+async fn too_large_response_of_aws_is_not_read() {
     let (hub, aws) = (Hub::start().await, Aws::start().await);
     aws.keep(KEPT, &"x".repeat(2 * 1024 * 1024));
     let error = start(&hub, &aws, &[("HF_TOKEN", KEPT)]).await.expect_err("too large");
-    assert!(error.to_string().contains("AWS's answer is larger than 1 MB, and was not read"), "{error}");
-    assert_eq!(aws.model().asked.len(), 1, "it would be as large again");
-    // Secrets Manager keeps up to 64 KB, and however it writes them they are read.
+    assert!(error.to_string().contains("AWS's response is larger than 1 MB and was not read"), "{error}");
+    assert_eq!(aws.model().asked.len(), 1, "it is not tried again");
+    // Secrets Manager keeps up to 64 KB. They are read even if each byte is written as an escape sequence.
     aws.keep(KEPT, &json!({"token": Hub::TOKEN, "other": "\u{1}".repeat(65_000)}).to_string());
     start(&hub, &aws, &[("HF_TOKEN", &format!("{KEPT}#token"))]).await.expect("a token");
 }
 
 #[tokio::test]
-async fn an_aws_that_cannot_be_reached_is_named() {
+async fn unreachable_aws_is_named() {
     let hub = Hub::start().await;
     let aws = Aws::start().await;
     let variables = [("HF_TOKEN", KEPT), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")];

@@ -1,4 +1,4 @@
-//! The stand-in itself: that it does what the Hub was seen to do, call by call.
+//! The stand-in Hub does what the real one was seen to do, call by call.
 
 use std::time::Duration;
 
@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 use crate::hub::{self, Cursor, Fault, Gating, Hub, Person, Quota, Role, Status};
 use crate::support::{ask, staff};
 
+/// The path of the access requests of a repo.
 pub const REQUESTS: &str = "/api/models/acme/model/user-access-request";
 
+/// An HTTP client as the doorman uses it.
 pub fn client() -> Client {
     hub_doorman::http::client().expect("a client")
 }
 
+/// The response to a call with the token.
 pub async fn call(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> Response {
     let method = method.parse().expect("a method");
     let request = client().request(method, hub.endpoint() + path).bearer_auth(Hub::TOKEN);
@@ -21,9 +24,10 @@ pub async fn call(hub: &Hub, method: &str, path: &str, body: Option<Value>) -> R
         Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
         None => request,
     };
-    request.send().await.expect("an answer")
+    request.send().await.expect("a response")
 }
 
+/// The body of a response.
 pub async fn json_of(response: Response) -> Value {
     serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON")
 }
@@ -35,7 +39,7 @@ fn next_of(hub: &Hub, response: &Response) -> Option<String> {
     Some(url.strip_prefix(&hub.endpoint()).expect("of this Hub").to_owned())
 }
 
-/// A Hub on which ada has asked for `acme/model` and is in this state.
+/// A Hub on which ada has requested `acme/model`, and the request has this status.
 async fn hub_with_ada(status: Status) -> Hub {
     let hub = Hub::start().await;
     let mut model = hub.model();
@@ -47,8 +51,9 @@ async fn hub_with_ada(status: Status) -> Hub {
     hub
 }
 
+/// To set the status that a request already has is a 404.
 #[tokio::test]
-async fn handle_moves_a_request_from_any_state_to_any_other_and_to_the_same_not() {
+async fn handle_moves_a_request_to_any_other_state() {
     for from in Status::ALL {
         for to in Status::ALL {
             let hub = hub_with_ada(from).await;
@@ -69,7 +74,7 @@ async fn handle_moves_a_request_from_any_state_to_any_other_and_to_the_same_not(
 }
 
 #[tokio::test]
-async fn handle_takes_exactly_one_identity_of_somebody_who_asked() {
+async fn handle_takes_exactly_one_identity_of_a_requester() {
     let cases = [
         (json!({"userId": "id-ada"}), 200, ""),
         (json!({"requestId": "request-ada"}), 200, ""),
@@ -98,7 +103,7 @@ async fn handle_takes_exactly_one_identity_of_somebody_who_asked() {
 }
 
 #[tokio::test]
-async fn names_are_taken_in_any_case_and_shown_in_their_own() {
+async fn names_match_in_any_case_and_keep_their_spelling() {
     let hub = hub_with_ada(Status::Pending).await;
     let info = json_of(call(&hub, "GET", "/api/models/ACME/Model", None).await).await;
     let listed = json_of(call(&hub, "GET", "/api/models?author=Acme&gated=true", None).await).await;
@@ -122,8 +127,9 @@ async fn names_are_taken_in_any_case_and_shown_in_their_own() {
     assert!(hub.calls().contains(&"GET /Acme/Model/user-access-report".to_owned()), "recorded as made");
 }
 
+/// A batch succeeds for a request that already has the status.
 #[tokio::test]
-async fn batch_answers_for_each_and_says_again_what_is_so_already() {
+async fn batch_has_a_result_for_each_request() {
     let hub = hub_with_ada(Status::Accepted).await;
     let requests = json!([{"user": "ada"}, {"user": "idle"}, {"userId": "id-nobody"}]);
     let body = json!({"status": "accepted", "requests": requests});
@@ -142,7 +148,7 @@ async fn batch_answers_for_each_and_says_again_what_is_so_already() {
 }
 
 #[tokio::test]
-async fn grant_lets_in_whoever_has_an_account_and_is_not_in() {
+async fn grant_accepts_any_user_who_is_not_accepted_yet() {
     for status in [Status::Pending, Status::Rejected, Status::Reset] {
         let hub = hub_with_ada(status).await;
         assert_eq!(
@@ -157,7 +163,7 @@ async fn grant_lets_in_whoever_has_an_account_and_is_not_in() {
         assert_eq!(response.status(), status, "{user}");
     }
     let accepted = json_of(call(&hub, "GET", &format!("{REQUESTS}/accepted"), None).await).await;
-    assert_eq!(accepted[1]["user"]["email"], Value::Null, "who was granted access shares no e-mail address");
+    assert_eq!(accepted[1]["user"]["email"], Value::Null, "a granted user shares no e-mail address");
     let report = json_of(call(&hub, "GET", "/acme/model/user-access-report", None).await).await;
     assert_eq!(report[0].get("grantedBy"), None);
     assert_eq!(report[1]["grantedBy"], json!({"fullname": "The Owner", "user": "owner"}));
@@ -165,7 +171,7 @@ async fn grant_lets_in_whoever_has_an_account_and_is_not_in() {
 }
 
 #[tokio::test]
-async fn whoever_was_rejected_cannot_ask_again_and_whoever_was_reset_can() {
+async fn rejected_user_cannot_ask_again_but_a_reset_user_can() {
     for (status, pending) in [(Status::Rejected, 0), (Status::Reset, 1)] {
         let hub = hub_with_ada(status).await;
         hub.model().repo("acme/model").ask(staff("ada"));
@@ -215,7 +221,7 @@ async fn lists_come_in_pages_with_a_link_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_list_is_searched_by_the_beginning_of_a_name_page_by_page() {
+async fn list_is_searched_by_the_beginning_of_a_name() {
     let hub = Hub::start().await;
     hub.model().add("acme/model");
     for number in 0..12 {
@@ -242,8 +248,8 @@ async fn a_list_is_searched_by_the_beginning_of_a_name_page_by_page() {
     let long = "x".repeat(251);
     assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending?q={long}"), None).await.status(), 400);
 
-    // The link to the next page goes on with the search.
-    for (cursor, searched) in [(Cursor::Points, "bob%2D"), (Cursor::Counts, "bob%2D")] {
+    // The link to the next page keeps the search.
+    for (cursor, searched) in [(Cursor::Key, "bob%2D"), (Cursor::Offset, "bob%2D")] {
         hub.model().cursor = cursor;
         let first = call(&hub, "GET", &format!("{REQUESTS}/pending?q={searched}&limit=10"), None).await;
         let next = next_of(&hub, &first).expect("a second page");
@@ -256,11 +262,11 @@ async fn a_list_is_searched_by_the_beginning_of_a_name_page_by_page() {
 
     hub.model().repo("acme/model").hides_requesters = true;
     let listed = json_of(call(&hub, "GET", &format!("{REQUESTS}/pending?q=ada"), None).await).await;
-    assert_eq!(listed, json!([]), "who is not shown is not found");
+    assert_eq!(listed, json!([]), "hidden requesters are not found");
 }
 
 #[tokio::test]
-async fn errors_say_what_the_hub_says() {
+async fn errors_have_the_codes_and_messages_of_the_hub() {
     let hub = hub_with_ada(Status::Pending).await;
     let accept = || Some(json!({"user": "ada", "status": "accepted"}));
     let handle = format!("{REQUESTS}/handle");
@@ -271,7 +277,7 @@ async fn errors_say_what_the_hub_says() {
         (response.status().as_u16(), &response.headers()["x-error-code"]),
         (400, &"RepoNotGated".parse().expect(""))
     );
-    // The list of a repo whose gating was switched off still answers.
+    // The list of a repo that is no longer gated can still be read.
     assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending"), None).await.status(), 200);
 
     hub.model().repo("acme/model").role = Role::Read;
@@ -285,7 +291,7 @@ async fn errors_say_what_the_hub_says() {
 }
 
 #[tokio::test]
-async fn every_answer_tells_what_is_left_of_the_quota_and_past_it_comes_429() {
+async fn every_response_shows_the_quota_and_429_follows_it() {
     let hub = hub_with_ada(Status::Pending).await;
     hub.model().quota = Quota { tells_when: true, ..Quota::new(2, Duration::from_secs(300)) };
     for (status, left) in [(200, 1), (200, 0), (429, 0)] {
@@ -301,7 +307,7 @@ async fn every_answer_tells_what_is_left_of_the_quota_and_past_it_comes_429() {
 }
 
 #[tokio::test]
-async fn a_repo_and_a_namespace_can_be_looked_up_and_the_report_downloaded() {
+async fn repo_info_search_and_report_are_served() {
     let hub = hub_with_ada(Status::Pending).await;
     {
         let mut model = hub.model();
@@ -327,14 +333,14 @@ async fn a_repo_and_a_namespace_can_be_looked_up_and_the_report_downloaded() {
 }
 
 #[tokio::test]
-async fn faults_happen_once_and_to_the_call_that_they_are_for() {
+async fn fault_happens_once_and_only_to_its_call() {
     let hub = hub_with_ada(Status::Pending).await;
     hub.model().fault("/pending", Fault::Status(503));
     assert_eq!(call(&hub, "GET", "/api/whoami-v2", None).await.status(), 200);
     assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending"), None).await.status(), 503);
     assert_eq!(call(&hub, "GET", &format!("{REQUESTS}/pending"), None).await.status(), 200);
 
-    // Dropped after it was done, it was done all the same.
+    // A write whose connection drops afterwards is carried out.
     hub.model().fault("/handle", Fault::DropAfter);
     let url = format!("{}{REQUESTS}/handle", hub.endpoint());
     let request = client().post(url).bearer_auth(Hub::TOKEN);
@@ -343,7 +349,7 @@ async fn faults_happen_once_and_to_the_call_that_they_are_for() {
 }
 
 #[tokio::test]
-async fn a_flaky_hub_fails_as_often_as_it_is_told_and_in_every_way() {
+async fn flaky_hub_fails_at_its_rate_and_in_every_way() {
     let hub = hub_with_ada(Status::Pending).await;
     hub.model().flaky(0.3, 1);
     let call = hub::Call { method: "GET".to_owned(), path: "/".to_owned(), ..hub::Call::default() };
@@ -358,11 +364,10 @@ async fn a_flaky_hub_fails_as_often_as_it_is_told_and_in_every_way() {
     assert_eq!(hub.model().take_fault(&call), None);
 }
 
+/// With an offset cursor, the second page skips as many requests as left the first one, once the list has caught up.
 #[tokio::test]
-async fn who_leaves_between_two_pages_shifts_the_next_one_where_the_cursor_counts_once_the_list_has_caught_up()
- {
-    for (cursor, lag, expected) in
-        [(Cursor::Points, 0, 10), (Cursor::Counts, 0, 15), (Cursor::Counts, 3600, 10)]
+async fn offset_cursor_skips_after_a_request_leaves() {
+    for (cursor, lag, expected) in [(Cursor::Key, 0, 10), (Cursor::Offset, 0, 15), (Cursor::Offset, 3600, 10)]
     {
         let hub = Hub::start().await;
         ask(&hub, "acme/model", (0..20).map(|number| staff(&format!("user{number}"))));
@@ -383,7 +388,7 @@ async fn who_leaves_between_two_pages_shifts_the_next_one_where_the_cursor_count
 }
 
 #[tokio::test]
-async fn a_window_of_the_quota_ends() {
+async fn window_of_the_quota_ends() {
     let hub = hub_with_ada(Status::Pending).await;
     hub.model().quota = Quota { used: 10, ..Quota::new(10, Duration::from_secs(300)) };
     assert_eq!(call(&hub, "GET", "/api/whoami-v2", None).await.headers()["ratelimit"], r#""api";r=0;t=300"#);
@@ -392,7 +397,7 @@ async fn a_window_of_the_quota_ends() {
 }
 
 #[tokio::test]
-async fn what_the_hub_does_not_have_is_named_in_the_answer() {
+async fn unknown_endpoint_is_named_in_the_404() {
     let hub = hub_with_ada(Status::Pending).await;
     let response = call(&hub, "POST", &format!("{REQUESTS}/revoke"), Some(json!({}))).await;
     assert_eq!(response.status(), 404);

@@ -1,4 +1,4 @@
-//! Nobody waits for ever: sweeps over repos and whole namespaces.
+//! Sweeps over repos and whole namespaces.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,9 @@ use crate::support::{
     report_on, staff, stranger, sweep, sweep_within,
 };
 
+/// No request is pending in any of the repos.
 #[tokio::test]
-async fn a_namespace_in_which_nobody_waits_costs_a_call_a_page_and_a_call_a_repo() {
+async fn quiet_sweep_costs_a_call_a_page_and_a_call_a_repo() {
     let hub = hub_with(200).await;
     hub.model().latency = Duration::from_millis(5);
     let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
@@ -25,7 +26,7 @@ async fn a_namespace_in_which_nobody_waits_costs_a_call_a_page_and_a_call_a_repo
 }
 
 #[tokio::test]
-async fn everybody_who_waits_anywhere_is_decided() {
+async fn pending_requests_of_all_repos_are_decided() {
     let hub = hub_with(30).await;
     for number in 0..30 {
         let people = (0..number * 10).map(|person| staff(&format!("user{person}")));
@@ -42,7 +43,7 @@ async fn everybody_who_waits_anywhere_is_decided() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_prompt_fails_and_makes_no_call() {
+async fn event_that_is_no_trigger_fails_without_a_call() {
     let hub = hub_with(1).await;
     let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
     for event in [json!({}), json!([]), json!(null), json!({"Records": []}), json!({"sweep": ["no repo"]})] {
@@ -55,7 +56,7 @@ async fn an_event_that_is_no_prompt_fails_and_makes_no_call() {
 }
 
 #[tokio::test]
-async fn a_repo_that_fails_is_named_with_the_reason_and_stops_no_other() {
+async fn failing_repo_is_reported_and_stops_no_other() {
     let hub = hub_with(200).await;
     for number in 0..200 {
         ask(&hub, &model(number), [staff("ada"), stranger("mallory")]);
@@ -69,8 +70,8 @@ async fn a_repo_that_fails_is_named_with_the_reason_and_stops_no_other() {
     let failed = incomplete(&report);
     let expected = [
         ("acme/model017", "give HF_TOKEN write access to the repo"),
-        ("acme/model042", "the Hub's answer cannot be read"),
-        ("acme/model111", "no answer from the Hub"),
+        ("acme/model042", "the Hub's response cannot be read"),
+        ("acme/model111", "no response from the Hub"),
     ];
     assert_eq!((failed.len(), names(&report).len()), (3, 200), "{failed:?}");
     for ((repo, error), (expected_repo, expected)) in failed.into_iter().zip(expected) {
@@ -81,8 +82,9 @@ async fn a_repo_that_fails_is_named_with_the_reason_and_stops_no_other() {
     }
 }
 
+/// The sweep has 900 s, and does not spend them on one repo.
 #[tokio::test]
-async fn a_repo_that_never_answers_is_given_up_long_before_the_sweep_has_to_end() {
+async fn silent_repo_is_given_up_after_three_calls() {
     let hub = hub_with(2).await;
     hub.model().faults("/acme/model000/", &Fault::Stall, 1000);
     let report = sweep_within(&doorman_with(&hub, &[("REPOS", "acme/*")]), Duration::from_secs(900)).await;
@@ -91,7 +93,7 @@ async fn a_repo_that_never_answers_is_given_up_long_before_the_sweep_has_to_end(
 }
 
 #[tokio::test]
-async fn a_repo_that_is_gone_or_without_a_gate_is_reported() {
+async fn missing_or_ungated_repo_is_reported() {
     let hub = hub_with(2).await;
     ask(&hub, "acme/model000", [staff("ada")]);
     ask(&hub, "acme/model001", [staff("ada")]);
@@ -102,7 +104,7 @@ async fn a_repo_that_is_gone_or_without_a_gate_is_reported() {
     assert_eq!(failed.iter().map(|(repo, _)| *repo).collect::<Vec<_>>(), ["acme/gone", "acme/model000"]);
     assert!(failed[0].1.contains("the repo is gone, or HF_TOKEN does not see it"), "{report}");
     assert!(failed[1].1.contains("RepoNotGated"), "{report}");
-    assert_eq!(hub.users("acme/model000", Status::Pending), ["ada"], "as it was");
+    assert_eq!(hub.users("acme/model000", Status::Pending), ["ada"], "unchanged");
     assert_eq!(hub.users("acme/model001", Status::Accepted), ["ada"]);
 
     let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
@@ -110,27 +112,27 @@ async fn a_repo_that_is_gone_or_without_a_gate_is_reported() {
 }
 
 #[tokio::test]
-async fn a_token_that_nothing_can_be_done_with_fails_the_invocation() {
-    let everything: Vec<fn(&Hub)> = vec![
+async fn token_that_is_refused_everywhere_fails_the_invocation() {
+    let refused_everywhere: Vec<fn(&Hub)> = vec![
         |hub| "another".clone_into(&mut hub.model().token),
         |hub| (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read),
         |hub| hub.model().faults("GET /api/", &Fault::Status(403), 100),
-        // It may not even see those that are private.
+        // It does not see private repos, and may not write to the others.
         |hub| {
             (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::None);
             hub.model().repo(&model(1)).role = Role::Read;
         },
-        // Elsewhere it is not known what it may do.
+        // It may not write to the repos that respond, and its rights in the others are unknown.
         |hub| {
             (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read);
             hub.model().faults("/acme/model001/", &Fault::Status(500), 100);
             hub.model().faults("/api/datasets?", &Fault::Status(418), 1);
         },
-        // It is revoked in the middle of it.
+        // It is revoked during the sweep.
         |hub| hub.model().fault("/acme/model002/", Fault::Status(401)),
     ];
     for repos in ["acme/*", "acme/model000 acme/model001 acme/model002"] {
-        for breaks in &everything {
+        for breaks in &refused_everywhere {
             let hub = hub_with(3).await;
             breaks(&hub);
             let (logs, _guard) = Logs::capture();
@@ -139,25 +141,25 @@ async fn a_token_that_nothing_can_be_done_with_fails_the_invocation() {
             let failure = failure.expect_err("a failure").to_string();
             assert!(failure.starts_with("the Hub refuses HF_TOKEN: GET /api/"), "{failure}");
             assert!(failure.contains("the Hub answered 401") || failure.contains("the Hub answered 403"));
-            assert_eq!(logs.lines("swept").len(), 1, "what happened is told all the same");
+            assert_eq!(logs.lines("swept").len(), 1, "the sweep is logged all the same");
         }
     }
 }
 
 #[tokio::test]
-async fn a_token_that_something_can_be_done_with_fails_nothing() {
-    let some: Vec<fn(&Hub)> = vec![
+async fn token_that_works_somewhere_fails_nothing() {
+    let works_somewhere: Vec<fn(&Hub)> = vec![
         |hub| (1..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read),
         |hub| (1..3).for_each(|number| hub.model().repo(&model(number)).role = Role::None),
         |hub| (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::None),
         |hub| hub.model().faults("/api/datasets?", &Fault::Status(403), 1),
         |hub| hub.model().faults("/acme/", &Fault::Status(400), 100),
-        // One of them, and no more is known.
+        // It may not write to one repo. The limit ends the sweep before the others are read.
         |hub| {
             (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read);
             hub.model().quota = Quota::new(1, Duration::from_secs(300));
         },
-        // It may write to one of them, though that went wrong.
+        // It may write to one repo, although that write fails.
         |hub| {
             ask(hub, &model(1), [staff("ada")]);
             (0..3).for_each(|number| hub.model().repo(&model(number)).role = Role::Read);
@@ -166,7 +168,7 @@ async fn a_token_that_something_can_be_done_with_fails_nothing() {
         },
     ];
     for repos in ["acme/*", "acme/model000 acme/model001 acme/model002"] {
-        for breaks in &some {
+        for breaks in &works_somewhere {
             let hub = hub_with(3).await;
             breaks(&hub);
             sweep(&doorman_with(&hub, &[("REPOS", repos)])).await;
@@ -175,7 +177,7 @@ async fn a_token_that_something_can_be_done_with_fails_nothing() {
 }
 
 #[tokio::test]
-async fn a_dry_sweep_changes_nothing() {
+async fn dry_sweep_changes_nothing() {
     let hub = hub_with(5).await;
     (0..5).for_each(|number| ask(&hub, &model(number), [staff("ada")]));
     let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*"), ("DRY_RUN", "true")])).await;
@@ -184,7 +186,7 @@ async fn a_dry_sweep_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_log_has_a_line_for_the_sweep_and_one_for_each_repo_in_which_there_was_something_to_do() {
+async fn sweep_logs_itself_and_each_repo_with_something_to_do() {
     let hub = hub_with(50).await;
     ask(&hub, "acme/model007", [staff("ada"), stranger("mallory")]);
     hub.model().repo("acme/model013").role = Role::Read;
@@ -208,22 +210,22 @@ async fn the_log_has_a_line_for_the_sweep_and_one_for_each_repo_in_which_there_w
     }
 }
 
-/// Reviews that go on at the same time, over repos in which the same people wait, with a Hub that takes its time.
+/// A slow Hub with the same 250 people in each repo, so that runs overlap.
 async fn busy_hub(repos: usize) -> Hub {
     let hub = hub_with(repos).await;
     for number in 0..repos {
-        let waiting = (0..250).map(|person| {
+        let people = (0..250).map(|person| {
             let name = format!("user{person}");
             if person % 5 == 0 { stranger(&name) } else { staff(&name) }
         });
-        ask(&hub, &model(number), waiting);
+        ask(&hub, &model(number), people);
     }
     hub.model().latency = Duration::from_millis(20);
     hub
 }
 
-/// Whether all staff is in, all strangers wait, and nobody's status was set more than once.
-fn assert_decided_once(hub: &Hub, repos: usize) {
+/// Checks that all staff are accepted, all strangers are pending, and no request was written more than once.
+fn assert_written_once(hub: &Hub, repos: usize) {
     for number in 0..repos {
         let repo = model(number);
         assert_eq!(hub.users(&repo, Status::Accepted).len(), 200, "{repo}");
@@ -234,35 +236,35 @@ fn assert_decided_once(hub: &Hub, repos: usize) {
 }
 
 #[tokio::test]
-async fn a_sweep_and_webhooks_at_the_same_time_decide_everybody_once() {
+async fn simultaneous_sweep_and_webhooks_write_everybody_once() {
     let hub = busy_hub(12).await;
-    // Lambda gives each event a process of its own.
+    // In Lambda, the events would run in different processes.
     let (sweeper, doorman) = (doorman_with(&hub, &[("REPOS", "acme/*")]), doorman_with(&hub, &[]));
     let payloads: Vec<Value> = (0..12).map(|number| payload(&model(number))).collect();
     let webhooks = join_all(payloads.iter().map(|payload| deliver(&doorman, payload)));
     let (report, answers) = tokio::join!(sweep(&sweeper), webhooks);
     assert_eq!(report["status"], "reviewed", "{report}");
     assert!(answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
-    assert_decided_once(&hub, 12);
+    assert_written_once(&hub, 12);
 }
 
 #[tokio::test]
-async fn two_sweeps_at_the_same_time_decide_everybody_once() {
+async fn simultaneous_sweeps_write_everybody_once() {
     let hub = busy_hub(12).await;
     let doormen = [doorman_with(&hub, &[("REPOS", "acme/*")]), doorman_with(&hub, &[("REPOS", "acme/*")])];
     for report in join_all(doormen.iter().map(sweep)).await {
         assert_eq!(report["status"], "reviewed", "{report}");
         assert_eq!(names(&report).len(), 12);
     }
-    assert_decided_once(&hub, 12);
+    assert_written_once(&hub, 12);
 }
 
 #[tokio::test]
-async fn what_a_person_decides_during_a_sweep_stays_decided() {
+async fn sweep_does_not_overrule_a_person() {
     let hub = busy_hub(12).await;
     let doorman = doorman_with(&hub, &[("REPOS", "acme/*")]);
     let person = async {
-        // One who is held, and one of those whom the sweep lets in.
+        // A request that the policy holds, and one that it accepts.
         for one in (0..250).step_by(5) {
             for number in 0..12 {
                 let mut hub = hub.model();

@@ -1,14 +1,14 @@
-//! A webhook comes in: who is heard, and what is made of it.
+//! Webhooks: which are accepted, and what each of them leads to.
 
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Gating, Hub, Status};
 use crate::support::{
-    SECRET, answer, ask, deliver, doorman, doorman_with, payload, read, request, staff, stranger,
+    SECRET, ask, deliver, doorman, doorman_with, payload, read, request, send, staff, stranger,
 };
 
 #[tokio::test]
-async fn the_right_people_are_let_in() {
+async fn each_request_gets_its_verdict() {
     let hub = Hub::start().await;
     ask(
         &hub,
@@ -39,7 +39,7 @@ async fn the_right_people_are_let_in() {
 }
 
 #[tokio::test]
-async fn a_dataset_is_looked_after_like_a_model_of_the_same_name_but_apart_from_it() {
+async fn dataset_and_model_of_the_same_name_are_apart() {
     let hub = Hub::start().await;
     ask(&hub, "datasets/acme/thing", [staff("ada")]);
     ask(&hub, "acme/thing", [staff("bob")]);
@@ -50,7 +50,7 @@ async fn a_dataset_is_looked_after_like_a_model_of_the_same_name_but_apart_from_
 }
 
 #[tokio::test]
-async fn five_hundred_are_decided_by_one_webhook_in_at_most_eight_calls() {
+async fn five_hundred_requests_take_at_most_eight_calls() {
     let hub = Hub::start().await;
     hub.model().add("acme/model");
     for number in 0..500 {
@@ -70,7 +70,7 @@ async fn five_hundred_are_decided_by_one_webhook_in_at_most_eight_calls() {
 }
 
 #[tokio::test]
-async fn nobody_waiting_costs_one_call() {
+async fn empty_list_costs_one_call() {
     let hub = Hub::start().await;
     hub.model().add("acme/model");
     let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
@@ -81,8 +81,9 @@ async fn nobody_waiting_costs_one_call() {
     assert_eq!(hub.calls(), ["GET /api/models/acme/model/user-access-request/pending?limit=1000"]);
 }
 
+/// The response says nothing about the reason, and no call is made.
 #[tokio::test]
-async fn without_the_secret_nothing_is_read_and_nobody_is_told_why() {
+async fn webhook_without_the_secret_gets_a_bare_401() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     let doorman = doorman(&hub);
@@ -102,13 +103,13 @@ async fn without_the_secret_nothing_is_read_and_nobody_is_told_why() {
 }
 
 #[tokio::test]
-async fn while_the_secret_is_rotated_the_previous_one_is_taken_too() {
+async fn previous_secret_is_accepted_too() {
     let hub = Hub::start().await;
     hub.model().add("acme/model");
     let doorman = doorman_with(&hub, &[("WEBHOOK_SECRET", "new"), ("WEBHOOK_SECRET_PREVIOUS", "old")]);
     for (secret, expected) in [("new", 200), ("old", 200), (SECRET, 401), ("newold", 401), ("", 401)] {
         let request = request("POST", Some(secret), payload("acme/model").to_string());
-        assert_eq!(answer(&doorman, request).await.0, expected, "{secret}");
+        assert_eq!(send(&doorman, request).await.0, expected, "{secret}");
     }
 }
 
@@ -123,7 +124,7 @@ async fn payload_of_version_2_is_reviewed() {
     assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
     let unknown = json!({"repo": {"type": "dataset", "name": "acme/corpus"}, "webhook": {"version": 4}});
     let (status, answer) = deliver(&doorman(&hub), &unknown).await;
-    assert!(status == 400 && answer.to_string().contains("of another version than 2 and 3"), "{answer}");
+    assert!(status == 400 && answer.to_string().contains("version is neither 2 nor 3"), "{answer}");
 }
 
 #[tokio::test]
@@ -143,7 +144,7 @@ async fn only_a_post_is_a_webhook() {
 }
 
 #[tokio::test]
-async fn a_malformed_body_is_told_which_part_is_wrong() {
+async fn malformed_body_error_names_the_part() {
     let hub = Hub::start().await;
     let doorman = doorman(&hub);
     let named = |name: Value| {
@@ -163,9 +164,15 @@ async fn a_malformed_body_is_told_which_part_is_wrong() {
         ("[]".to_owned(), "the body is not a JSON object"),
         (json!([["create", "x"], ["model", "acme/model"]]).to_string(), "the body is not a JSON object"),
         (format!("\"{}\"", "\\\"".repeat(900_000)), "the body is not a JSON object"),
-        ("{}".to_owned(), "`event` is missing or not an object"),
-        (json!({"sweep": true}).to_string(), "`event` is missing or not an object"),
-        (json!({"event": "ada@acme.com"}).to_string(), "`event` is missing or not an object"),
+        ("{}".to_owned(), "`event` is missing, is not an object, or is a string without `scope` beside it"),
+        (
+            json!({"sweep": true}).to_string(),
+            "`event` is missing, is not an object, or is a string without `scope` beside it",
+        ),
+        (
+            json!({"event": "ada@acme.com"}).to_string(),
+            "`event` is missing, is not an object, or is a string without `scope` beside it",
+        ),
         (json!({"event": {}, "repo": "acme/model"}).to_string(), "`repo` is not an object"),
         (
             json!({"event": {}, "repo": {"name": "acme/model"}}).to_string(),
@@ -188,7 +195,7 @@ async fn a_malformed_body_is_told_which_part_is_wrong() {
         (named(json!("x".repeat(1_000_000))), "…` is not the name"),
     ];
     for (body, expected) in cases {
-        let (status, error) = answer(&doorman, request("POST", Some(SECRET), body.clone())).await;
+        let (status, error) = send(&doorman, request("POST", Some(SECRET), body.clone())).await;
         assert_eq!(status, 400, "{body}");
         let error = error["error"].as_str().unwrap_or_default();
         assert!(error.contains(expected) && error.len() < 500 && !error.contains('@'), "{body}: {error}");
@@ -197,7 +204,7 @@ async fn a_malformed_body_is_told_which_part_is_wrong() {
 }
 
 #[tokio::test]
-async fn what_asks_for_nothing_is_ignored_with_a_2xx_and_no_call() {
+async fn event_that_needs_no_review_is_ignored() {
     let hub = Hub::start().await;
     let doorman = doorman_with(&hub, &[("REPOS", "acme/model, datasets/acme/*, lab/*")]);
     let event = |action: &str, scope: &str| json!({"action": action, "scope": scope});
@@ -238,7 +245,7 @@ async fn what_asks_for_nothing_is_ignored_with_a_2xx_and_no_call() {
 }
 
 #[tokio::test]
-async fn the_repos_of_a_namespace_are_looked_after() {
+async fn repos_of_a_namespace_are_covered() {
     let hub = Hub::start().await;
     let doorman = doorman_with(&hub, &[("REPOS", "acme/*\n datasets/lab/*")]);
     for repo in ["acme/model", "datasets/acme/corpus", "datasets/lab/corpus"] {
@@ -251,8 +258,9 @@ async fn the_repos_of_a_namespace_are_looked_after() {
     assert_eq!(hub.users("lab/model", Status::Pending), ["ada"]);
 }
 
+/// A webhook only prompts a look, so events that the Hub may invent are welcome as well.
 #[tokio::test]
-async fn every_other_event_is_a_prompt_to_look_even_one_that_nobody_knows_yet() {
+async fn any_other_event_starts_a_review() {
     let hub = Hub::start().await;
     let doorman = doorman(&hub);
     let events = [
@@ -278,7 +286,7 @@ async fn every_other_event_is_a_prompt_to_look_even_one_that_nobody_knows_yet() 
         assert_eq!(deliver(&doorman, &payload).await.0, 200, "{scope} {action}");
         assert_eq!(hub.users(&repo, Status::Accepted), ["ada"], "{scope} {action}");
     }
-    // What is not looked at may be of any kind.
+    // Values that the doorman does not read may have any type.
     let mut odd = payload("acme/model0");
     odd["event"] = json!({"action": null, "scope": 7});
     odd["movedTo"] = json!("x");
@@ -289,7 +297,7 @@ async fn every_other_event_is_a_prompt_to_look_even_one_that_nobody_knows_yet() 
 }
 
 #[tokio::test]
-async fn a_repo_that_was_moved_is_reviewed_under_its_new_name() {
+async fn moved_repo_is_reviewed_under_its_new_name() {
     let hub = Hub::start().await;
     ask(&hub, "acme/new", [staff("ada")]);
     let mut moved = payload("acme/old");
@@ -300,8 +308,9 @@ async fn a_repo_that_was_moved_is_reviewed_under_its_new_name() {
     assert_eq!(hub.users("acme/new", Status::Accepted), ["ada"]);
 }
 
+/// Old models such as `gpt2` have no owner in their name.
 #[tokio::test]
-async fn an_old_model_without_a_namespace_is_reviewed() {
+async fn model_without_a_namespace_is_reviewed() {
     let hub = Hub::start().await;
     ask(&hub, "gpt2", [staff("ada")]);
     assert_eq!(deliver(&doorman(&hub), &payload("gpt2")).await.0, 200);
@@ -309,7 +318,7 @@ async fn an_old_model_without_a_namespace_is_reviewed() {
 }
 
 #[tokio::test]
-async fn a_repo_whose_gating_was_switched_off_is_ignored() {
+async fn repo_that_is_no_longer_gated_is_ignored() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), staff("eve"), stranger("bob")]);
     hub.model().repo("acme/model").gating = Gating::Off;
@@ -318,8 +327,9 @@ async fn a_repo_whose_gating_was_switched_off_is_ignored() {
     assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob", "eve"]);
 }
 
+/// The gate is removed while decisions are written. Those that were written before still count as accepted.
 #[tokio::test]
-async fn a_gate_that_is_switched_off_meanwhile_does_not_hide_what_was_done_before() {
+async fn gate_removed_during_a_run_keeps_earlier_outcomes() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), staff("eve"), stranger("kim").answer("Country", "KP")]);
     let headers = vec![("X-Error-Code", "RepoNotGated".to_owned())];
@@ -332,7 +342,7 @@ async fn a_gate_that_is_switched_off_meanwhile_does_not_hide_what_was_done_befor
 }
 
 #[tokio::test]
-async fn what_an_automatic_gate_has_left_over_is_decided_too() {
+async fn requests_left_by_an_automatic_gate_are_decided() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     hub.model().repo("acme/model").gating = Gating::Auto;
@@ -341,7 +351,7 @@ async fn what_an_automatic_gate_has_left_over_is_decided_too() {
 }
 
 #[tokio::test]
-async fn a_dry_run_decides_and_reports_and_changes_nothing() {
+async fn dry_run_reports_and_changes_nothing() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), stranger("bob"), stranger("kim").answer("Country", "KP")]);
     let doorman = doorman_with(&hub, &[("DRY_RUN", "true")]);
@@ -355,4 +365,13 @@ async fn a_dry_run_decides_and_reports_and_changes_nothing() {
     assert!(numbers["oldest_pending_s"].as_u64() >= Some(3600), "{numbers}");
     assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob", "kim"]);
     assert_eq!(hub.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn every_call_names_this_project_and_its_version() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    deliver(&doorman(&hub), &payload("acme/model")).await;
+    let expected = format!("hub-doorman/{}", env!("CARGO_PKG_VERSION"));
+    assert!(hub.model().calls.iter().all(|call| call.user_agent == expected));
 }

@@ -1,5 +1,5 @@
-//! What a pattern means. In the regex library `\w`, `\d`, `\s` and `\b` know Unicode, which makes a pattern a hundred times
-//! larger. In cel-go they know ASCII only, so they are rewritten.
+//! Parses a pattern, and rewrites it so that it has its meaning in cel-go. In the regex library, `\w`, `\d`, `\s` and `\b`
+//! use Unicode, which makes a pattern a hundred times larger. In cel-go, they are limited to ASCII.
 
 use regex_syntax::ast::{
     self, Assertion, Ast, ClassAscii, ClassAsciiKind, ClassBracketed, ClassPerl, ClassPerlKind, ClassSet,
@@ -8,70 +8,72 @@ use regex_syntax::ast::{
 };
 use regex_syntax::hir::{Class, Hir, HirKind, translate};
 
-/// How deep a pattern may nest.
+/// How deep a pattern may be nested.
 const MAX_DEPTH: u32 = 100;
 
-/// Reads a pattern, or says what is wrong with it. Names are in ASCII lower case, so in a pattern for names the upper-case
-/// ASCII letters match lower-case ones.
-pub(super) fn parse(pattern: &str, on_name: bool) -> Result<Hir, String> {
+/// Parses a pattern, or returns the fault in it. Names are in ASCII lower case. So in a pattern for names, upper-case ASCII
+/// letters match lower-case ones.
+pub(super) fn parse(pattern: &str, for_names: bool) -> Result<Hir, String> {
     let mut parser = ast::parse::ParserBuilder::new().nest_limit(MAX_DEPTH).build();
     let mut ast = parser.parse(pattern).map_err(|error| error.kind().to_string())?;
-    Rewrite { on_name }.pattern(&mut ast);
+    Rewrite { for_names }.rewrite_pattern(&mut ast);
     translate::Translator::new().translate(pattern, &ast).map_err(|error| error.kind().to_string())
 }
 
 struct Rewrite {
-    on_name: bool,
+    for_names: bool,
 }
 
 impl Rewrite {
-    /// Recurses no deeper than the parser allows.
-    fn pattern(&self, ast: &mut Ast) {
+    /// The recursion is no deeper than [`MAX_DEPTH`].
+    fn rewrite_pattern(&self, ast: &mut Ast) {
         match ast {
             Ast::ClassPerl(class) => *ast = Ast::class_bracketed(in_ascii(class)),
             Ast::Assertion(assertion) => {
                 let assertion = (**assertion).clone();
                 *ast = without_unicode(assertion);
             }
-            Ast::ClassBracketed(class) => self.set(&mut class.kind),
-            Ast::ClassUnicode(class) if self.on_name => {
+            Ast::ClassBracketed(class) => self.rewrite_set(&mut class.kind),
+            Ast::ClassUnicode(class) if self.for_names => {
                 let kind = with_lower_case((**class).clone());
                 *ast = Ast::class_bracketed(ClassBracketed { span: class.span, negated: false, kind });
             }
-            Ast::Literal(literal) if self.on_name => make_lower_case(literal),
-            Ast::Repetition(repetition) => self.pattern(&mut repetition.ast),
-            Ast::Group(group) => self.pattern(&mut group.ast),
-            Ast::Alternation(alternation) => alternation.asts.iter_mut().for_each(|ast| self.pattern(ast)),
-            Ast::Concat(concat) => concat.asts.iter_mut().for_each(|ast| self.pattern(ast)),
+            Ast::Literal(literal) if self.for_names => make_lower_case(literal),
+            Ast::Repetition(repetition) => self.rewrite_pattern(&mut repetition.ast),
+            Ast::Group(group) => self.rewrite_pattern(&mut group.ast),
+            Ast::Alternation(alternation) => {
+                alternation.asts.iter_mut().for_each(|ast| self.rewrite_pattern(ast));
+            }
+            Ast::Concat(concat) => concat.asts.iter_mut().for_each(|ast| self.rewrite_pattern(ast)),
             Ast::Empty(_) | Ast::Flags(_) | Ast::Literal(_) | Ast::Dot(_) | Ast::ClassUnicode(_) => {}
         }
     }
 
-    fn set(&self, set: &mut ClassSet) {
+    fn rewrite_set(&self, set: &mut ClassSet) {
         match set {
-            ClassSet::Item(item) => self.item(item),
+            ClassSet::Item(item) => self.rewrite_item(item),
             ClassSet::BinaryOp(operation) => {
-                self.set(&mut operation.lhs);
-                self.set(&mut operation.rhs);
+                self.rewrite_set(&mut operation.lhs);
+                self.rewrite_set(&mut operation.rhs);
             }
         }
     }
 
-    fn item(&self, item: &mut ClassSetItem) {
+    fn rewrite_item(&self, item: &mut ClassSetItem) {
         match item {
             ClassSetItem::Perl(class) => *item = ClassSetItem::Bracketed(Box::new(in_ascii(class))),
-            ClassSetItem::Bracketed(class) => self.set(&mut class.kind),
-            ClassSetItem::Union(union) => union.items.iter_mut().for_each(|item| self.item(item)),
-            ClassSetItem::Literal(literal) if self.on_name => make_lower_case(literal),
-            ClassSetItem::Range(range) if self.on_name => {
+            ClassSetItem::Bracketed(class) => self.rewrite_set(&mut class.kind),
+            ClassSetItem::Union(union) => union.items.iter_mut().for_each(|item| self.rewrite_item(item)),
+            ClassSetItem::Literal(literal) if self.for_names => make_lower_case(literal),
+            ClassSetItem::Range(range) if self.for_names => {
                 let (span, mut items) = (range.span, vec![ClassSetItem::Range(range.clone())]);
                 items.extend(lower_case_letters(span, |c| (range.start.c..=range.end.c).contains(&c)));
                 *item = ClassSetItem::Union(ClassSetUnion { span, items });
             }
-            ClassSetItem::Ascii(class) if self.on_name && class.kind == ClassAsciiKind::Upper => {
+            ClassSetItem::Ascii(class) if self.for_names && class.kind == ClassAsciiKind::Upper => {
                 class.kind = ClassAsciiKind::Lower;
             }
-            ClassSetItem::Unicode(class) if self.on_name => {
+            ClassSetItem::Unicode(class) if self.for_names => {
                 let (span, kind) = (class.span, with_lower_case(class.clone()));
                 *item = ClassSetItem::Bracketed(Box::new(ClassBracketed { span, negated: false, kind }));
             }
@@ -96,8 +98,8 @@ fn lower_case_letters(span: Span, is_in_class: impl Fn(char) -> bool) -> Vec<Cla
     upper_case.map(|c| ClassSetItem::Literal(literal(span, c.to_ascii_lowercase()))).collect()
 }
 
-/// A class such as `\p{Lu}` gets the lower-case ASCII letters whose upper-case letters it has. A negated class such as `\P{Lu}`
-/// loses those whose upper-case letters it lacks.
+/// Adapts a class to names in lower case. A class such as `\p{Lu}` gets the lower-case ASCII letters whose upper-case letters
+/// it contains. A negated class such as `\P{Lu}` loses those whose upper-case letters it does not contain.
 fn with_lower_case(class: ClassUnicode) -> ClassSet {
     let span = class.span;
     let alone = Ast::class_unicode(class.clone());
@@ -119,7 +121,7 @@ fn with_lower_case(class: ClassUnicode) -> ClassSet {
     ClassSet::Item(ClassSetItem::Union(ClassSetUnion { span, items }))
 }
 
-/// `\d`, `\w` or `\s` as cel-go knows it.
+/// `\d`, `\w` or `\s` with its meaning in cel-go.
 fn in_ascii(class: &ClassPerl) -> ClassBracketed {
     let ClassPerl { span, kind, negated } = class;
     let ascii = |kind| ClassSetItem::Ascii(ClassAscii { span: *span, kind, negated: false });
@@ -139,7 +141,7 @@ fn literal(span: Span, c: char) -> Literal {
     Literal { span, kind: LiteralKind::Verbatim, c }
 }
 
-/// `(?-u:\b)`, which knows the letters of ASCII only. `^` and its like are the same either way.
+/// `(?-u:\b)`, which is limited to ASCII letters. Assertions such as `^` do not depend on Unicode.
 fn without_unicode(assertion: Assertion) -> Ast {
     let span = assertion.span;
     let items = [FlagsItemKind::Negation, FlagsItemKind::Flag(Flag::Unicode)];

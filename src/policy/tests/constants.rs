@@ -1,4 +1,4 @@
-//! A requester never writes part of a rule: what a text function looks for is constant.
+//! A requester never writes part of a rule: the argument of a text function is constant.
 
 use super::{Policy, ada, answer};
 
@@ -68,7 +68,7 @@ fn pattern_that_depends_on_the_repo_is_refused() {
 }
 
 #[test]
-fn refusal_says_how_to_write_what_was_meant() {
+fn refusal_suggests_an_alternative() {
     let cases = [
         (
             "user.email.matches('^' + fields['E-mail'] + '$')",
@@ -90,7 +90,7 @@ fn refusal_says_how_to_write_what_was_meant() {
 }
 
 #[test]
-fn constant_arguments_are_taken() {
+fn constant_argument_is_accepted() {
     let cases = [
         ("user.name.matches('^a' + 'da$')", "yes"),
         ("['b', 'a'].exists(p, user.name.startsWith(p))", "yes"),

@@ -1,4 +1,4 @@
-//! Names ignore case, and so does everything that is compared with a name.
+//! The case of names does not matter, nor the case of a text that is compared with a name.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::{Policy, ada, answer, at, rules};
 use crate::model::{AccessRequest, Grounds, Repo, RepoType};
 use crate::properties::often;
 
-/// Ada, who is written with capital letters everywhere.
+/// The request of Ada, with capital letters in all names.
 fn capital_ada() -> AccessRequest {
     let mut request = ada();
     request.user.name = Some("ADA".to_owned());
@@ -18,8 +18,8 @@ fn capital_ada() -> AccessRequest {
     request
 }
 
-/// What an expression gives for the repo `Acme/Weights-Unreleased`.
-fn decided(expression: &str, request: &AccessRequest) -> Grounds {
+/// The grounds of the decision by one expression for the repo `Acme/Weights-Unreleased`.
+fn grounds(expression: &str, request: &AccessRequest) -> Grounds {
     let repo = Repo::new(RepoType::Model, "Acme/Weights-Unreleased").expect("a name");
     let policy = rules(&[&format!("accept: {expression}")]);
     policy.decide(request, &repo, at("2026-11-22T12:00:00Z")).grounds
@@ -52,7 +52,7 @@ fn comparison_with_a_name_ignores_case() {
         "repo.owner in user.orgs && repo.name.startsWith(repo.owner)",
         "'ACME Corporation'.contains(repo.owner)",
         "repo.name.matches('^Acme/[W-Z]eights')",
-        // Answers, when compared with a name.
+        // Answers that are compared with a name.
         "fields['GitHub'] == user.name && user.name == fields.GitHub",
         "fields['GitHub'] in [user.name] && user.name in [fields['GitHub']]",
         "'x' + fields['GitHub'] == 'X' + user.name",
@@ -67,7 +67,7 @@ fn comparison_with_a_name_ignores_case() {
         "user.fullname >= user.name && fields.GitHub.startsWith('x' + repo.owner) == false",
         "[{'GitHub': 'X'}].exists(fields, fields['GitHub'] + user.name == 'xAda')",
         "['X'].exists(fields, fields + user.name == 'xAda') && fields['GitHub'] in [user.name]",
-        // What was made of a name.
+        // Texts that are made from a name.
         "user.name + '@Acme.com' == 'Ada@ACME.com' && 'X' + user.name == 'xADA'",
         "string(user.name) == 'Ada'",
         "(user.pro ? user.name : 'X') == 'Ada' && (user.pro ? 'ADA' : user.name) == 'Ada'",
@@ -96,12 +96,12 @@ fn comparison_with_a_name_ignores_case() {
         "user.orgs.exists(o, o.matches('^Ac')) && ['Ad', 'x'].exists(p, user.name.matches('^' + p))",
     ];
     for expression in cases {
-        assert_eq!(decided(expression, &capital_ada()), Grounds::Rule("1".into()), "{expression}");
+        assert_eq!(grounds(expression, &capital_ada()), Grounds::Rule("1".into()), "{expression}");
     }
 }
 
 #[test]
-fn everything_else_is_compared_exactly() {
+fn texts_that_are_not_names_are_compared_exactly() {
     let no = [
         "fields['Country'] == 'ch' || fields['Country'] in ['ch'] || fields['Country'].startsWith('c')",
         "fields['Country'].matches('^ch$') || 'ch' == fields.Country",
@@ -120,7 +120,7 @@ fn everything_else_is_compared_exactly() {
         "user.name == 'Adä' || user.name.matches('^[^A-Z]')",
     ];
     for expression in no {
-        assert_eq!(decided(expression, &capital_ada()), Grounds::NoRule, "{expression}");
+        assert_eq!(grounds(expression, &capital_ada()), Grounds::NoRule, "{expression}");
     }
 }
 
@@ -143,21 +143,21 @@ fn only_ascii_letters_ignore_case() {
 }
 
 #[test]
-fn name_twice_in_a_map_is_refused_or_held() {
+fn equal_names_in_one_map_are_refused_or_held() {
     let rule =
         serde_json::json!({"name": "r", "then": "accept", "if": "{'Ada': 1, 'ADA': 2}[user.name] == 1"});
     let faults = Policy::parse(&serde_json::json!({ "rules": [rule] }).to_string()).expect_err("a fault");
-    assert!(faults[0].contains("a map has the name `ada` twice, whose case does not matter"), "{faults:?}");
+    assert!(faults[0].contains("a map has the key `ada` twice, because names ignore case"), "{faults:?}");
     let mut request = capital_ada();
     request.fields.insert("Ada".to_owned(), "x".to_owned());
-    assert_eq!(answer("fields[user.name] == 'x'", &request), "`fields` cannot read what the request says");
+    assert_eq!(answer("fields[user.name] == 'x'", &request), "`fields` cannot read a value of the request");
     assert_eq!(answer("user.name in fields", &request), "yes");
     let keys = "fields['GitHub']: 1, 'Ada': 2";
     assert_ne!(answer(&format!("{{{keys}}}[user.name] == 2"), &request), "yes");
 }
 
 #[test]
-fn missing_name_cannot_be_known_either() {
+fn rule_that_reads_a_missing_name_cannot_be_evaluated() {
     let mut request = capital_ada();
     request.user.name = None;
     let expected = "the request has no `name`";
@@ -168,7 +168,7 @@ fn missing_name_cannot_be_known_either() {
     assert_eq!(answer("'name' in user", &ada()), "yes");
 }
 
-/// Conditions about names; the texts in them may be in any case.
+/// Conditions about names. The texts in them may be in any case.
 const CONDITIONS: [&str; 14] = [
     "user.name == 'ada'",
     "'acme' in user.orgs",
@@ -186,7 +186,7 @@ const CONDITIONS: [&str; 14] = [
     "['ad', 'x'].exists(p, user.name.matches('^' + p))",
 ];
 
-/// The same text with some of its letters in capitals.
+/// The text with some of its letters in capitals.
 fn with_capitals(text: &str, which: u64) -> String {
     let change = |(place, c): (usize, char)| {
         if which >> (place % 64) & 1 == 1 { c.to_ascii_uppercase() } else { c }
@@ -194,7 +194,7 @@ fn with_capitals(text: &str, which: u64) -> String {
     text.chars().enumerate().map(change).collect()
 }
 
-/// The same expression with capitals in its texts, but not in its labels.
+/// The expression with some capitals in its texts, but not in its labels.
 fn with_capitals_in_texts(expression: &str, which: u64) -> String {
     let parts = (0..).zip(expression.split('\'')).map(|(number, part): (u64, _)| {
         let is_text = number % 2 == 1 && part != "Account";

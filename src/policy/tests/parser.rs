@@ -1,14 +1,14 @@
-//! The parser in use is the newer one of the crate's two: here it is held against the other.
+//! The policy uses the newer one of the crate's two parsers. Here it is compared with the older one.
 
 use std::sync::Arc;
 
 use cel::parser::PrattParser;
 
-use crate::policy::condition::Condition;
-use crate::policy::library::environment;
+use crate::policy::compile::Condition;
+use crate::policy::functions::environment;
 use crate::policy::patterns::Patterns;
 
-/// What an expression says, without the numbers that the parser gives its parts.
+/// The structure of an expression, without the ids that the parser gives to its parts.
 fn shape(expression: &cel::parser::Expression) -> String {
     let text = format!("{expression:?}");
     let mut parts = text.split("id: ");
@@ -33,7 +33,7 @@ const EXPRESSIONS: [&str; 14] = [
     "user.verified_orgs == ['epfl'] || user.id >= \"6\" || 2u + 3u == 5u",
 ];
 
-/// What is put into an expression where it may do harm.
+/// Texts that are inserted into an expression to make it faulty.
 const SLIPS: [&str; 44] = [
     "", " ", "\n", "\t", "'", "\"", "\\", "`", "(", ")", "[", "]", "{", "}", ".", ",", "?", ":", "=", "==",
     "!", "-", "+", "*", "/", "//", "%", "&", "&&", "|", "||", "<", " in ", "1", "0x", "u", "e", "r'", "b'",
@@ -41,10 +41,10 @@ const SLIPS: [&str; 44] = [
 ];
 
 #[test]
-fn it_takes_what_the_other_one_takes_for_the_same_and_nothing_else_gets_through() {
+fn accepted_expression_is_the_same_to_both_parsers() {
     let (env, mut patterns) = (Arc::new(environment().expect("an environment")), Patterns::default());
     let mut random = fastrand::Rng::with_seed(7);
-    let (mut taken, mut refused) = (0, 0);
+    let (mut accepted, mut refused) = (0, 0);
     for round in 0..3000 {
         let mut source = EXPRESSIONS[round % EXPRESSIONS.len()].to_owned();
         for _ in 0..round / EXPRESSIONS.len() % 4 {
@@ -56,25 +56,29 @@ fn it_takes_what_the_other_one_takes_for_the_same_and_nothing_else_gets_through(
             source.replace_range(ends[0]..end, random.choice(SLIPS).expect("a slip"));
         }
         let other = env.compile(&source).ok();
-        // What the check of kinds lets through is the same to both of them.
+        // Only expressions that pass the check have to be the same to both parsers.
         if Condition::compile(&source, &env, &mut patterns).is_ok() {
             let ours = PrattParser::new().parse(&source).expect("just parsed");
-            let other = other.unwrap_or_else(|| panic!("only ours takes {source:?}"));
+            let other = other.unwrap_or_else(|| panic!("only our parser accepts {source:?}"));
             assert_eq!(shape(&ours), shape(other.expression()), "{source:?}");
-            taken += 1;
+            accepted += 1;
         } else {
             refused += 1;
         }
     }
-    assert!(taken > 500 && refused > 500, "{taken} taken, {refused} refused");
+    assert!(accepted > 500 && refused > 500, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
-fn a_text_that_breaks_over_the_line_is_refused() {
+fn text_with_a_line_break_is_refused() {
     let (env, mut patterns) = (Arc::new(environment().expect("an environment")), Patterns::default());
     let fault = Condition::compile("user.name == 'a\nb'", &env, &mut patterns).err().expect("a fault");
-    assert_eq!(fault, "a text breaks over the line; write it on one line, with `\\n` where it breaks");
-    assert!(Condition::compile("user.name ==\n'a\\nb'", &env, &mut patterns).is_err(), "rather one too many");
+    assert_eq!(
+        fault,
+        "a text contains a line break; add the missing quote, or write the line break as `\\n`"
+    );
+    // This text is correct. It is refused because the source has a line break elsewhere.
+    assert!(Condition::compile("user.name ==\n'a\\nb'", &env, &mut patterns).is_err());
     assert!(Condition::compile("user.name == 'a\\nb'", &env, &mut patterns).is_ok());
     assert!(Condition::compile("user.name ==\n'ab'", &env, &mut patterns).is_ok());
 }

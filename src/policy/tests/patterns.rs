@@ -1,4 +1,4 @@
-//! `matches`: which patterns are taken, and what they match.
+//! The patterns of `matches`: the accepted and refused ones, and their meaning.
 
 use super::{Policy, ada, answer};
 use crate::model::AccessRequest;
@@ -15,7 +15,8 @@ fn fault(expression: &str) -> String {
     faults(&[expression.to_owned()]).join("; ")
 }
 
-fn writing(text: &str) -> AccessRequest {
+/// A request with this answer.
+fn with_answer(text: &str) -> AccessRequest {
     let mut request = ada();
     request.fields.insert("A".to_owned(), text.to_owned());
     request
@@ -23,19 +24,16 @@ fn writing(text: &str) -> AccessRequest {
 
 #[test]
 fn control_characters_in_patterns_are_refused() {
-    let backspace = r"the pattern contains a backspace, which is what `\b` means in a CEL text; write `\\b`, or a raw text such as r'\b'";
+    let backspace = r"the pattern contains a backspace, because `\b` in a CEL text is a backspace; write `\\b`, or a raw text such as r'\b'";
     let cases = [
         (r"fields['A'].matches('(?i)\bmilitary\b')", backspace),
         (r"matches(fields['A'], '\b')", backspace),
         (r"fields['A'].matches('\bmil' + 'itary')", backspace),
         (r"['x', '\b'].exists(p, fields['A'].matches(p))", backspace),
         (r"['x', 'y'].exists(p, fields['A'].matches('\b' + p))", backspace),
-        (
-            r"fields['A'].matches('a\tb')",
-            r"contains a tab, which is what `\t` means in a CEL text; write `\\t`",
-        ),
-        (r"fields['A'].matches('a\nb')", r"contains a line feed, which is what `\n` means"),
-        (r"fields['A'].matches('\f')", r"contains a form feed, which is what `\f` means"),
+        (r"fields['A'].matches('a\tb')", r"contains a tab, because `\t` in a CEL text is a tab; write `\\t`"),
+        (r"fields['A'].matches('a\nb')", r"contains a line feed, because `\n` in a CEL text"),
+        (r"fields['A'].matches('\f')", r"contains a form feed, because `\f` in a CEL text"),
         (r"fields['A'].matches('\u0000')", r"contains a control character; write it as `\\x{0}`"),
         (r"fields['A'].matches('\u0085')", r"contains a control character; write it as `\\x{85}`"),
     ];
@@ -44,13 +42,13 @@ fn control_characters_in_patterns_are_refused() {
     }
     for pattern in [r"'(?i)\\bmilitary\\b'", r"r'(?i)\bmilitary\b'", r"'(?i)\\bmil' + r'itary\b'"] {
         let expression = format!("fields['A'].matches({pattern})");
-        assert_eq!(answer(&expression, &writing("for MILITARY use")), "yes", "{pattern}");
-        assert_eq!(answer(&expression, &writing("paramilitary")), "no", "{pattern}");
+        assert_eq!(answer(&expression, &with_answer("for MILITARY use")), "yes", "{pattern}");
+        assert_eq!(answer(&expression, &with_answer("paramilitary")), "no", "{pattern}");
     }
 }
 
 #[test]
-fn bad_pattern_is_refused_wherever_it_comes_from() {
+fn bad_pattern_is_refused_wherever_it_is_written() {
     let cases = [
         ("user.name.matches('(')", "`(` is not a pattern: unclosed group"),
         ("matches(user.name, 'a' + '[')", "`a[` is not a pattern: unclosed character class"),
@@ -65,7 +63,10 @@ fn bad_pattern_is_refused_wherever_it_comes_from() {
         (r"user.name.matches('(a)\\1')", "backreferences are not supported"),
         ("'x'.matches('(')", "unclosed group"),
         (r"user.name.matches('(?-u:\\xff)')", "is not a pattern"),
-        ("user.name.matches('a'.matches('b') ? 'c' : 'd')", "a pattern depends on what `matches` gives"),
+        (
+            "user.name.matches('a'.matches('b') ? 'c' : 'd')",
+            "a pattern depends on the result of another `matches`",
+        ),
         ("user.name.matches(['a'][1])", "out of bounds"),
     ];
     for (expression, expected) in cases {
@@ -74,9 +75,9 @@ fn bad_pattern_is_refused_wherever_it_comes_from() {
 }
 
 #[test]
-fn patterns_mean_what_they_mean_to_cel_go() {
+fn patterns_have_the_meaning_of_cel_go() {
     let cases = [
-        // Of letters, digits and blanks, these know ASCII only.
+        // These are limited to ASCII letters, digits and white space.
         (r"^\w$", "a", true),
         (r"^\w$", "é", false),
         (r"^\W$", "é", true),
@@ -98,7 +99,7 @@ fn patterns_mean_what_they_mean_to_cel_go() {
         (r"\bx\b", "éxé", true),
         (r"\bx\b", "axb", false),
         (r"a\Bb", "ab", true),
-        // Everything else knows Unicode.
+        // Everything else uses Unicode.
         ("^.$", "é", true),
         ("^..$", "é", false),
         ("^[^x]$", "é", true),
@@ -118,7 +119,7 @@ fn patterns_mean_what_they_mean_to_cel_go() {
     ];
     for (pattern, text, expected) in cases {
         let expected = if expected { "yes" } else { "no" };
-        let request = writing(text);
+        let request = with_answer(text);
         assert_eq!(
             answer(&format!("fields['A'].matches(r'{pattern}')"), &request),
             expected,
@@ -132,12 +133,12 @@ fn patterns_mean_what_they_mean_to_cel_go() {
 #[test]
 fn text_above_8_kb_cannot_be_evaluated() {
     let expression = "fields['A'].matches('x$')";
-    assert_eq!(answer(expression, &writing(&"x".repeat(8192))), "yes");
+    assert_eq!(answer(expression, &with_answer(&"x".repeat(8192))), "yes");
     assert_eq!(
-        answer(expression, &writing(&"x".repeat(8193))),
-        "`matches` cannot read what the request says"
+        answer(expression, &with_answer(&"x".repeat(8193))),
+        "`matches` cannot read a value of the request"
     );
-    assert_eq!(answer(&format!("user.pro || {expression}"), &writing(&"x".repeat(8193))), "yes");
+    assert_eq!(answer(&format!("user.pro || {expression}"), &with_answer(&"x".repeat(8193))), "yes");
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn too_large_patterns_are_refused() {
         format!("[{letters}].exists(a, [{letters}].exists(b, user.name.matches(a + b)))")
     };
     assert_eq!(fault(&pairs(30)), "");
-    assert!(fault(&pairs(40)).contains("chooses from more than 1000 patterns"));
+    assert!(fault(&pairs(40)).contains("has more than 1000 patterns"));
     let many: Vec<String> =
         (0..400).map(|number| format!("user.name.matches('[a-z]{{3000}}{number}')")).collect();
     let faults = faults(&many);

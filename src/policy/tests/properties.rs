@@ -1,4 +1,4 @@
-//! What holds for any policy and any request, of rules that a machine makes up.
+//! Properties of every policy and every request, tested with generated rules.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::model::{AccessRequest, Decision, Grounds, Repo, RepoType, User, Verdi
 use crate::policy::Policy;
 use crate::properties::often;
 
-/// Takes one thing away of what there is to know.
+/// Removes one value that a rule can read.
 type Removal = fn(&mut AccessRequest, &mut Repo);
 
-/// All that a rule can read and a request may lack: how it is taken away, and conditions that read it and nothing else.
+/// Each value that a rule can read and a request may lack: how it is removed, and conditions that read only this value.
 const READ: [(&str, Removal, &[&str]); 12] = [
     ("id", |request, _| request.user.id = None, &["user.id == 'u-1'", "user['id'] != 'u-1'"]),
     (
@@ -69,7 +69,7 @@ const READ: [(&str, Removal, &[&str]); 12] = [
     ),
 ];
 
-/// Conditions that are about nothing, or only about whether something is there.
+/// Conditions that can be evaluated whatever the request lacks.
 const OTHERS: [&str; 6] =
     ["true", "false", "has(user.email)", "'Country' in fields", "'orgs' in user", "repo.type == 'dataset'"];
 
@@ -86,7 +86,7 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// Rules and a default as a policy. Each is named after what it is, and has a reason if its verdict can have one.
+/// A policy of these rules, which are called 0, 1 and so on. A rule has a reason if its verdict can have one.
 fn compile(rules: &[Rule], default: Verdict) -> Policy {
     let written: Vec<_> = rules
         .iter()
@@ -106,9 +106,13 @@ fn decide(rules: &[Rule], default: Verdict, (request, repo): &(AccessRequest, Re
     compile(rules, default).decide(request, repo, at("2026-11-22T12:00:00Z"))
 }
 
-/// What rules decide together if each is asked alone: this is the whole of what a policy means.
-fn expected(rules: &[Rule], default: Verdict, asked: &(AccessRequest, Repo)) -> (Verdict, Option<usize>) {
-    let alone = |rule: &Rule| decide(std::slice::from_ref(rule), Verdict::Hold, asked).grounds;
+/// The decision of a policy, computed from the decisions of each rule alone. This is the complete meaning of a policy.
+fn expected(
+    rules: &[Rule],
+    default: Verdict,
+    request_and_repo: &(AccessRequest, Repo),
+) -> (Verdict, Option<usize>) {
+    let alone = |rule: &Rule| decide(std::slice::from_ref(rule), Verdict::Hold, request_and_repo).grounds;
     let grounds: Vec<Grounds> = rules.iter().map(alone).collect();
     if let Some(unknown) = grounds.iter().position(|grounds| matches!(grounds, Grounds::Unknown { .. })) {
         return (Verdict::Hold, Some(unknown));
@@ -123,7 +127,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     select(&[Verdict::Accept, Verdict::Hold, Verdict::Reset, Verdict::Reject][..])
 }
 
-/// Conditions within conditions, from these on.
+/// Nested conditions that consist of these ones.
 fn nested(leaf: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = String> {
     leaf.prop_recursive(3, 12, 3, |inner| {
         let two = (inner.clone(), inner.clone());
@@ -142,8 +146,8 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
     prop::collection::vec(rule.prop_map(|(then, condition)| Rule { then, condition }), 0..5)
 }
 
-/// Somebody of whom some things are known, and the repo that they ask for.
-fn asked() -> impl Strategy<Value = (AccessRequest, Repo)> {
+/// A request with some of its values, and its repo.
+fn request_and_repo() -> impl Strategy<Value = (AccessRequest, Repo)> {
     let text = |texts: &'static [&'static str]| mostly(select(texts).prop_map(str::to_owned));
     let names =
         || mostly(prop::collection::vec(select(&["acme", "epfl", "x"][..]).prop_map(str::to_owned), 0..3));
@@ -178,54 +182,54 @@ proptest! {
     #![proptest_config(often())]
 
     #[test]
-    fn rules_decide_together_what_they_decide_alone_in_whatever_order(
+    fn rules_together_decide_as_each_alone_in_any_order(
         (rules, shuffled) in rules().prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle())),
         default in verdict(),
-        asked in asked(),
+        request_and_repo in request_and_repo(),
     ) {
-        let (first, second) = (decide(&rules, default, &asked), decide(&shuffled, default, &asked));
+        let (first, second) = (decide(&rules, default, &request_and_repo), decide(&shuffled, default, &request_and_repo));
         prop_assert_eq!(first.verdict, second.verdict);
         for (rules, decision) in [(rules, first), (shuffled, second)] {
-            let (verdict, rule) = expected(&rules, default, &asked);
+            let (verdict, rule) = expected(&rules, default, &request_and_repo);
             let rule = rule.map(|index| index.to_string());
             prop_assert_eq!((decision.verdict, decision.grounds.rule()), (verdict, rule.as_deref()));
-            let is_told = matches!(verdict, Verdict::Reset | Verdict::Reject);
-            let reason = rule.filter(|_| is_told).map(|rule| format!("because of {rule}"));
+            let has_reason = matches!(verdict, Verdict::Reset | Verdict::Reject);
+            let reason = rule.filter(|_| has_reason).map(|rule| format!("because of {rule}"));
             prop_assert_eq!(decision.reason.as_deref(), reason.as_deref());
         }
     }
 
     #[test]
-    fn who_lacks_what_some_rule_reads_is_held_whatever_the_others_say(
+    fn missing_value_that_a_rule_reads_always_holds(
         (removal, condition) in select(&READ[..]).prop_flat_map(|(_, removal, reads)| {
             (Just(removal), nested(select(reads).prop_map(str::to_owned)))
         }),
         mut rules in rules(),
         (then, place) in (verdict(), any::<Index>()),
         default in verdict(),
-        mut asked in asked(),
+        mut request_and_repo in request_and_repo(),
     ) {
         rules.insert(place.index(rules.len() + 1), Rule { then, condition });
-        let (request, repo) = &mut asked;
+        let (request, repo) = &mut request_and_repo;
         removal(request, repo);
-        let decision = decide(&rules, default, &asked);
+        let decision = decide(&rules, default, &request_and_repo);
         prop_assert_eq!(decision.verdict, Verdict::Hold);
         prop_assert!(matches!(decision.grounds, Grounds::Unknown { .. }), "{:?}", decision);
     }
 
     #[test]
-    fn one_more_rule_that_does_not_accept_lets_nobody_in(
+    fn additional_rule_without_accept_accepts_nobody(
         rules in rules(),
         (then, condition) in (select(&[Verdict::Hold, Verdict::Reset, Verdict::Reject][..]), self::rules()),
         place in any::<Index>(),
         default in verdict(),
-        asked in asked(),
+        request_and_repo in request_and_repo(),
     ) {
         let mut more = rules.clone();
         let added = condition.into_iter().map(|rule| Rule { then, ..rule });
         let place = place.index(rules.len() + 1);
         more.splice(place..place, added);
-        let (before, after) = (decide(&rules, default, &asked).verdict, decide(&more, default, &asked).verdict);
+        let (before, after) = (decide(&rules, default, &request_and_repo).verdict, decide(&more, default, &request_and_repo).verdict);
         prop_assert!(after != Verdict::Accept || before == Verdict::Accept, "{:?} became {:?}", before, after);
     }
 }

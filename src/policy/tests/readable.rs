@@ -1,21 +1,21 @@
-//! Requests that no rule may decide.
+//! Unreadable requests, which are held without evaluating any rule.
 
 use super::{ada, answer, decide, policy, rules};
 use crate::model::{AccessRequest, Grounds, Verdict};
 
-/// Makes a request that has a number of something.
+/// Creates a request that contains a number of something.
 type Make<'a> = &'a dyn Fn(usize) -> AccessRequest;
 
-/// What a request is held for outright, under policies that would let everybody in.
-fn doubt(request: &AccessRequest) -> Option<&'static str> {
+/// Why a request is unreadable, if it is. The policies would accept every request.
+fn unreadable(request: &AccessRequest) -> Option<&'static str> {
     let lenient = [rules(&["accept: true"]), policy(r#"{"rules": [], "default": "accept"}"#)];
     let [with_rule, with_default] = lenient.map(|policy| decide(&policy, request));
     assert_eq!(with_rule.verdict, with_default.verdict);
     match with_rule.grounds {
-        Grounds::Doubt(doubt) => {
+        Grounds::Unreadable(unreadable) => {
             assert_eq!(with_rule.verdict, Verdict::Hold);
-            assert_eq!(with_default.grounds, Grounds::Doubt(doubt));
-            Some(doubt)
+            assert_eq!(with_default.grounds, Grounds::Unreadable(unreadable));
+            Some(unreadable)
         }
         _ => None,
     }
@@ -28,7 +28,7 @@ fn with_email(email: &str) -> AccessRequest {
 }
 
 #[test]
-fn unreadable_address_is_held_whatever_the_rules_say() {
+fn unreadable_address_is_held_whatever_the_rules_are() {
     let long =
         format!("ada@{}.com", ["x".repeat(62), "x".repeat(62), "x".repeat(62), "x".repeat(62)].join("."));
     let long_local_part = format!("{}@acme.com", "a".repeat(65));
@@ -74,7 +74,11 @@ fn unreadable_address_is_held_whatever_the_rules_say() {
         &long_local_part,
     ];
     for address in addresses {
-        assert_eq!(doubt(&with_email(address)), Some("its e-mail address cannot be read"), "{address:?}");
+        assert_eq!(
+            unreadable(&with_email(address)),
+            Some("the e-mail address cannot be read"),
+            "{address:?}"
+        );
     }
 }
 
@@ -92,20 +96,20 @@ fn domain_of_a_readable_address_is_lower_case() {
         (&format!("{}@{longest}", "a".repeat(64)), &longest),
     ];
     for (address, domain) in cases {
-        assert_eq!(doubt(&with_email(address)), None, "{address:?}");
+        assert_eq!(unreadable(&with_email(address)), None, "{address:?}");
         assert_eq!(answer(&format!("user.domain == '{domain}'"), &with_email(address)), "yes", "{address:?}");
     }
 }
 
 #[test]
-fn missing_address_is_no_doubt() {
+fn missing_address_is_readable() {
     let mut request = ada();
     request.user.email = None;
-    assert_eq!(doubt(&request), None);
+    assert_eq!(unreadable(&request), None);
 }
 
 #[test]
-fn request_is_decided_up_to_each_limit_and_held_beyond_it() {
+fn request_is_decided_up_to_each_limit_and_held_above() {
     let count = |request: &AccessRequest| {
         let texts = [&request.user.id, &request.user.name, &request.user.fullname, &request.user.email];
         let fields: usize = request.fields.iter().map(|(label, answer)| label.len() + answer.len()).sum();
@@ -131,7 +135,7 @@ fn request_is_decided_up_to_each_limit_and_held_beyond_it() {
         request.fields = (0..number).map(|number| (format!("q{number}"), String::new())).collect();
         request
     };
-    // In one answer, in many of them, in a label, in a name.
+    // These requests have this number of bytes in one answer, in many answers, in a label, or in a name.
     let in_one_answer = |bytes: usize| {
         let mut request = ada();
         request.fields.insert(String::new(), "x".repeat(bytes - count(&request)));
@@ -155,20 +159,20 @@ fn request_is_decided_up_to_each_limit_and_held_beyond_it() {
         request.user.fullname = Some("x".repeat(bytes - count(&request)));
         request
     };
-    let too_long = "its texts have more than 100 KB altogether";
-    let too_long_a_name = "the name of its user or of an organization is longer than 200 bytes";
+    let too_long = "the texts of the request have more than 100 KB in total";
+    let too_long_a_name = "the name of the user or of an organization is longer than 200 bytes";
     let cases: [(Make, usize, &str); 8] = [
-        (&organizations, 300, "its user has more than 300 organizations"),
+        (&organizations, 300, "the user has more than 300 organizations"),
         (&organization, 200, too_long_a_name),
         (&user, 200, too_long_a_name),
-        (&answers, 300, "it has more than 300 answers"),
+        (&answers, 300, "the request has more than 300 answers"),
         (&in_one_answer, 100_000, too_long),
         (&in_many, 100_000, too_long),
         (&in_a_label, 100_000, too_long),
         (&in_a_name, 100_000, too_long),
     ];
     for (make, limit, expected) in cases {
-        assert_eq!(doubt(&make(limit)), None, "{limit}: {expected}");
-        assert_eq!(doubt(&make(limit + 1)), Some(expected), "{limit}");
+        assert_eq!(unreadable(&make(limit)), None, "{limit}: {expected}");
+        assert_eq!(unreadable(&make(limit + 1)), Some(expected), "{limit}");
     }
 }

@@ -1,11 +1,11 @@
-//! What functions and operators take: what fits is taken and gives what CEL says, and what does not fit never starts.
+//! The operands of functions and operators. If they fit, the result is CEL's, and if they do not fit, the policy is refused.
 
 use super::{Policy, ada, answer};
 
 #[test]
-fn whatever_fits_is_taken_and_is_what_cel_says() {
+fn operands_that_fit_give_the_result_of_cel() {
     let cases = [
-        // Text of the request into something else and back.
+        // Conversions.
         "-int(fields['Age']) == -36",
         "int(36u) == int(36.9) && int(timestamp('1970-01-01T00:01:00Z')) == 60",
         "uint(fields['Age']) == 36u && uint(36) == uint(36.0)",
@@ -18,7 +18,7 @@ fn whatever_fits_is_taken_and_is_what_cel_says() {
         "timestamp('2026-11-20T12:00:00Z') == requested_at && timestamp(requested_at) == requested_at",
         "timestamp(0) < requested_at",
         "duration(duration('48h')) == now - requested_at",
-        // Numbers, of whatever kind.
+        // Numbers of all types.
         "int(fields['Age']) > 35.5 && int(fields['Age']) != 36.5 && int(fields['Age']) in [36.0]",
         "int(fields['Age']) * 2 / 3 - 4 % 3 == 23",
         "double(fields['Age']) * 2.0 / 3.0 - 1.0 + 0.5 == 23.5",
@@ -47,9 +47,9 @@ fn whatever_fits_is_taken_and_is_what_cel_says() {
 }
 
 #[test]
-fn what_does_not_fit_a_function_or_an_operator_never_starts() {
+fn operands_that_do_not_fit_are_refused() {
     let cases = [
-        ("user.name ? true : false", "`?_:` does not apply to text and a bool and a bool"),
+        ("user.name ? true : false", "`? :` does not apply to text and a bool and a bool"),
         ("user.pro + user.pro == user.pro", "`+` does not apply to a bool and a bool"),
         ("user.name - 'x' == ''", "`-` does not apply to text and text"),
         ("int(fields['Age']) + 1.5 > 18.0", "`+` does not apply to an int and a double"),
@@ -63,23 +63,29 @@ fn what_does_not_fit_a_function_or_an_operator_never_starts() {
         ("1 in fields", "`in` does not apply to an int and `fields`"),
         ("int(fields['Age']) in fields", "`in` does not apply to an int and `fields`"),
         ("int(fields['Age']) in {'36': true}", "`in` does not apply to an int and a map (text to a bool)"),
-        ("fields[1] == 'x'", "`[_]` does not apply to `fields` and an int"),
-        ("user.orgs['x'] == 'x'", "`[_]` does not apply to a list (text) and text"),
+        ("fields[1] == 'x'", "`[ ]` does not apply to `fields` and an int"),
+        ("user.orgs['x'] == 'x'", "`[ ]` does not apply to a list (text) and text"),
         ("user.orgs.contains('x')", "`contains` does not apply to a list (text) and text"),
         ("user.name.contains(1)", "`contains` does not apply to text and an int"),
         ("user.orgs.matches('x')", "`matches` does not apply to a list (text) and text"),
         ("user.name.matches(1)", "`matches` does not apply to text and an int"),
         ("size(user.pro) > 1", "`size` does not apply to a bool"),
         ("getFullYear(now) == 2026", "`getFullYear` does not apply to a timestamp"),
-        ("getHours(now - requested_at) > 1", "`getHours` does not apply to a duration; it is written `text"),
+        (
+            "getHours(now - requested_at) > 1",
+            "`getHours` does not apply to a duration; write it as `now.getHours()`",
+        ),
         ("(now - requested_at).getFullYear() > 1", "`getFullYear` does not apply to a duration"),
-        ("fields['Age'].string() == 'x'", "`string` does not apply to text; it is written `int(x)`"),
-        ("fields['Age'].int() == 1", "`int` does not apply to text; it is written `int(x)`"),
-        ("fields['Age'].uint() == 1u", "`uint` does not apply to text; it is written `int(x)`"),
-        ("fields['Age'].double() == 1.0", "`double` does not apply to text; it is written `int(x)`"),
-        ("fields['Agree'].bool()", "`bool` does not apply to text; it is written `int(x)`"),
-        ("fields['Age'].timestamp() < now", "`timestamp` does not apply to text; it is written `int(x)`"),
-        ("fields['Age'].duration() < now - now", "`duration` does not apply to text; it is written `int(x)`"),
+        ("fields['Age'].string() == 'x'", "`string` does not apply to text; write it as `string(x)`"),
+        ("fields['Age'].int() == 1", "`int` does not apply to text; write it as `int(x)`"),
+        ("fields['Age'].uint() == 1u", "`uint` does not apply to text; write it as `uint(x)`"),
+        ("fields['Age'].double() == 1.0", "`double` does not apply to text; write it as `double(x)`"),
+        ("fields['Agree'].bool()", "`bool` does not apply to text; write it as `bool(x)`"),
+        ("fields['Age'].timestamp() < now", "`timestamp` does not apply to text; write it as `timestamp(x)`"),
+        (
+            "fields['Age'].duration() < now - now",
+            "`duration` does not apply to text; write it as `duration(x)`",
+        ),
         ("bool(int(fields['Age']))", "`bool` does not apply to an int"),
     ];
     for (expression, expected) in cases {
@@ -90,10 +96,13 @@ fn what_does_not_fit_a_function_or_an_operator_never_starts() {
 }
 
 #[test]
-fn an_expression_may_have_4096_bytes_and_not_one_more() {
+fn expression_may_have_4096_bytes_but_not_4097() {
     let longest = format!("{}true", " ".repeat(4092));
     assert_eq!(answer(&longest, &ada()), "yes");
     let rule = serde_json::json!({"name": "long", "then": "accept", "if": longest + " "});
     let faults = Policy::parse(&serde_json::json!({"rules": [rule]}).to_string()).expect_err("too long");
-    assert_eq!(faults, ["rule `long`: `if`: the expression has 4097 bytes; at most 4096 are taken"]);
+    assert_eq!(
+        faults,
+        ["rule `long`: `if`: the expression has 4097 bytes; split it into rules of at most 4096 bytes"]
+    );
 }

@@ -1,4 +1,4 @@
-//! The four rules by which a person wins over the doorman. Every write attempt is checked against them, with or without faults.
+//! The four rules that protect the decisions of people. Every write attempt is checked against them, with or without faults.
 //!
 //! 1. An attempt begins only while the page that it was decided from is at most 2 s old.
 //! 2. After an attempt that left its requests in doubt, a later page has to list them before the next attempt.
@@ -12,40 +12,41 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Key, Page, World, repo_of};
-use crate::hub::{Answer, Call, Reply, Status};
+use crate::hub::{Call, HubResponse, Reply, Status};
 use crate::policies::Expected;
 
-/// The largest age of a page that may be written from, as the README states it.
+/// The maximum age of a page when a write attempt begins, as docs/architecture.md states it.
 const MAX_PAGE_AGE: Duration = Duration::from_secs(2);
 
-/// The longest that the Hub's list lags behind its writes.
+/// The maximum lag of the Hub's lists behind its writes.
 const LIST_LAG: Duration = Duration::from_secs(2);
 
-/// The most attempts for a request in a run.
-const MOST_ATTEMPTS: usize = 8;
+/// The maximum number of attempts for a request in a run.
+const MAX_ATTEMPTS: usize = 8;
 
-/// The clock of the runtime goes in steps of a millisecond.
+/// A tolerance, because the clock of the runtime has steps of a millisecond.
 const STEP: Duration = Duration::from_millis(2);
 
 /// An attempt to write a request.
 pub struct Attempt {
     call: u64,
-    asked: String,
+    /// The timestamp of the request, as it was listed.
+    timestamp: String,
     ended: Option<(Instant, End)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// No answer, or one that does not say what was done.
+    /// No response, or one that does not say what was done.
     Doubt,
-    /// The Hub said what became of the request.
+    /// The response says what was done.
     Answered,
-    /// The Hub said that nothing was done.
+    /// The response says that nothing was done.
     Refused,
 }
 
 impl World {
-    /// A run requests something.
+    /// A run sends a call.
     pub fn sent(&mut self, run: usize, number: u64, call: &Call) {
         if call.method == "GET" {
             let of_run = &mut self.runs[run];
@@ -61,17 +62,18 @@ impl World {
             let key = place.map(|place| (repo.clone(), place));
             keys.push(key.clone());
             let Some(key) = key else { continue };
-            if let Some(rule) = self.broken_rule(run, &key, &name, &wanted) {
-                self.break_rule(format!("run {run} breaks {rule} with {call} for {} {}", name.0, name.1));
+            if let Some(rule) = self.violated_rule(run, &key, &name, &wanted) {
+                self.violation(format!("run {run} violates {rule} with {call} for {} {}", name.0, name.1));
             }
-            let asked = self.latest(run, &key, &name, &wanted).map(|(_, asked)| asked).unwrap_or_default();
+            let timestamp =
+                self.latest(run, &key, &name, &wanted).map(|(_, timestamp)| timestamp).unwrap_or_default();
             let attempts = self.runs[run].attempts.entry(key).or_default();
-            attempts.push(Attempt { call: number, asked, ended: None });
+            attempts.push(Attempt { call: number, timestamp, ended: None });
         }
         self.runs[run].writing.insert(number, keys);
     }
 
-    /// The answer to a call of a run has arrived, or nobody waits for it any more.
+    /// The reply to a call of a run has arrived, or the process has stopped waiting for it (`None`).
     pub fn received(&mut self, run: usize, number: u64, call: &Call, reply: Option<&Reply>) {
         let now = Instant::now();
         if let Some(page) = self.runs[run].pages.get_mut(&number) {
@@ -89,7 +91,7 @@ impl World {
         }
     }
 
-    /// Of the pages by which the policy wants this for the request: the one that arrived last, and the request's timestamp on it.
+    /// The last page from which the policy decides this for the request, and the timestamp of the request on it.
     fn latest(
         &self,
         run: usize,
@@ -98,37 +100,38 @@ impl World {
         wanted: &Expected,
     ) -> Option<(Page, String)> {
         let of_run = &self.runs[run];
-        let shown =
-            of_run.shown.get(key)?.iter().filter(|one| one.names.contains(name) && one.expected == *wanted);
-        let pages = shown.flat_map(|one| one.pages.iter().map(|page| (page, &one.asked)));
-        let arrived = pages.filter_map(|(page, asked)| {
+        let listed =
+            of_run.listed.get(key)?.iter().filter(|one| one.names.contains(name) && one.expected == *wanted);
+        let pages = listed.flat_map(|one| one.pages.iter().map(|page| (page, &one.timestamp)));
+        let arrived = pages.filter_map(|(page, timestamp)| {
             let page = *of_run.pages.get(page)?;
-            page.arrived.map(|_| (page, asked.clone()))
+            page.arrived.map(|_| (page, timestamp.clone()))
         });
         arrived.max_by_key(|(page, _)| page.arrived)
     }
 
-    fn broken_rule(
+    /// The rule that a write attempt violates, if it violates one.
+    fn violated_rule(
         &self,
         run: usize,
         key: &Key,
         name: &(&'static str, String),
         wanted: &Expected,
     ) -> Option<String> {
-        // A decision that is wrong, or about a request that was never shown, is judged when the call arrives.
-        let (Page { requested, arrived, frozen }, asked) = self.latest(run, key, name, wanted)?;
+        // A wrong decision and a request that was never listed are found when the call reaches the Hub.
+        let (Page { requested, arrived, frozen }, timestamp) = self.latest(run, key, name, wanted)?;
         arrived?;
         let age = requested.elapsed() + self.runs[run].frozen.saturating_sub(frozen);
         if age > MAX_PAGE_AGE + STEP {
             return Some(format!("rule 1 (the page is {age:?} old)"));
         }
         let attempts = self.runs[run].attempts.get(key).map(Vec::as_slice).unwrap_or_default();
-        if attempts.len() >= MOST_ATTEMPTS {
+        if attempts.len() >= MAX_ATTEMPTS {
             return Some(format!("rule 4 ({} attempts before)", attempts.len()));
         }
         let is_early = |ended: Instant| requested + STEP < ended + LIST_LAG;
         // The process remembers the attempts of its earlier runs, unless one of them was stopped.
-        let mut of_process = std::iter::successors(Some(run), |run| self.runs[*run].before);
+        let mut of_process = std::iter::successors(Some(run), |run| self.runs[*run].previous);
         let last = of_process.find_map(|run| self.runs[run].attempts.get(key)?.last())?;
         match last.ended {
             None => Some("rule 2 (another attempt is under way)".to_owned()),
@@ -137,7 +140,7 @@ impl World {
                 ended.elapsed(),
                 requested.elapsed()
             )),
-            Some((ended, End::Answered)) if last.asked == asked && is_early(ended) => Some(format!(
+            Some((ended, End::Answered)) if last.timestamp == timestamp && is_early(ended) => Some(format!(
                 "rule 3 (answered {:?} ago, page requested {:?} ago)",
                 ended.elapsed(),
                 requested.elapsed()
@@ -146,10 +149,10 @@ impl World {
         }
     }
 
-    /// Whether an earlier run of the same process was answered that it has written this, shortly before this run began.
+    /// Whether an earlier run of the same process has written this request shortly before this run began.
     pub(super) fn was_just_written(&self, run: usize, key: &Key) -> bool {
-        let mut before = std::iter::successors(self.runs[run].before, |run| self.runs[*run].before);
-        let last = before.find_map(|run| self.runs[run].attempts.get(key)?.last()?.ended);
+        let mut earlier = std::iter::successors(self.runs[run].previous, |run| self.runs[*run].previous);
+        let last = earlier.find_map(|run| self.runs[run].attempts.get(key)?.last()?.ended);
         last.is_some_and(|(ended, end)| {
             end == End::Answered && ended + LIST_LAG + STEP > self.runs[run].began
         })
@@ -161,41 +164,43 @@ impl World {
         attempts.into_iter().any(|attempt| matches!(attempt.ended, Some((_, End::Doubt))))
     }
 
-    /// What a run that has ended has to have said of requests that were left in doubt.
-    pub(super) fn judge_doubts(&mut self, run: usize, repo: &str, complete: bool) {
+    /// Checks the outcomes of the requests that a run has left in doubt.
+    pub(super) fn check_doubts(&mut self, run: usize, repo: &str, complete: bool) {
         if !self.counts_calls {
             return;
         }
         let of_run = &self.runs[run];
-        let mut broken = Vec::new();
+        let mut violations = Vec::new();
         for (key, attempts) in of_run.attempts.iter().filter(|((of, _), _)| of == repo) {
             let Some((ended, End::Doubt)) = attempts.last().and_then(|attempt| attempt.ended) else {
                 continue;
             };
-            let is_looked_at = of_run
+            let was_read_again = of_run
                 .pages
                 .values()
                 .any(|page| page.arrived.is_some() && page.requested + STEP >= ended + LIST_LAG);
             match of_run.outcomes.get(key) {
-                Some(Outcome::Unknown) if complete && !is_looked_at => {
-                    broken.push(format!(
-                        "run {run} breaks rule 4: {key:?} is in doubt, and the report complete"
+                Some(Outcome::Unknown) if complete && !was_read_again => {
+                    violations.push(format!(
+                        "run {run} violates rule 4: {key:?} is in doubt, and the report is complete"
                     ));
                 }
                 Some(Outcome::Unknown) => {}
-                Some(_) if is_looked_at => {}
+                Some(_) if was_read_again => {}
                 outcome => {
-                    broken.push(format!("run {run} breaks rule 4: {key:?} is in doubt, said: {outcome:?}"));
+                    violations.push(format!(
+                        "run {run} violates rule 4: {key:?} is in doubt, and its outcome is {outcome:?}"
+                    ));
                 }
             }
         }
-        for what in broken {
-            self.break_rule(what);
+        for what in violations {
+            self.violation(what);
         }
     }
 }
 
-/// What a write asks for.
+/// The decision that a write carries.
 fn wanted(call: &Call) -> Option<Expected> {
     let body = &call.body;
     let status = Status::parse(body["status"].as_str()?)?;
@@ -203,25 +208,25 @@ fn wanted(call: &Call) -> Option<Expected> {
     Some(Some((status, reason.map(str::to_owned))))
 }
 
-/// The requests that a write names.
+/// The keys and values that name the requests of a write.
 fn named(call: &Call) -> Vec<(&'static str, String)> {
     let all = match call.body["requests"].as_array() {
         Some(requests) => requests.iter().collect(),
         None => vec![&call.body],
     };
-    let name = |one: &Value| {
+    let name = |item: &Value| {
         let keys = ["userId", "requestId", "user"].into_iter();
-        keys.into_iter().find_map(|key| Some((key, one[key].as_str()?.to_owned())))
+        keys.into_iter().find_map(|key| Some((key, item[key].as_str()?.to_owned())))
     };
     all.into_iter().filter_map(name).collect()
 }
 
-/// How an attempt ended for each of the requests that it named.
+/// The end of an attempt, for each request that it names.
 fn ends(call: &Call, reply: Option<&Reply>) -> Vec<End> {
     let count = named(call).len();
     let all = |end| vec![end; count];
-    let Some(Reply::Answer(answer)) = reply else { return all(End::Doubt) };
-    let Answer { status, body, .. } = answer;
+    let Some(Reply::Response(response)) = reply else { return all(End::Doubt) };
+    let HubResponse { status, body, .. } = response;
     match status {
         200 if call.path.ends_with("/handle") => {
             all(if body.starts_with('{') { End::Answered } else { End::Doubt })

@@ -1,0 +1,355 @@
+//! The command line: commands, options and their help.
+// The doc comments are shown on a terminal, which does not hide backticks.
+#![allow(clippy::doc_markdown)]
+
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
+
+use crate::{repos, users};
+
+/// Decide access requests to gated repos on the Hugging Face Hub.
+///
+/// doorman reads the same environment variables as the Lambda function: APPROVAL_POLICY, REPOS, HF_TOKEN and others. If HF_TOKEN
+/// is not set, it uses the token that `hf auth login` has saved.
+#[derive(Debug, Parser)]
+#[command(
+    name = "doorman",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Repos: name a repo as on the Hub, `acme/model` or `datasets/acme/corpus`. `acme/*` stands for all gated repos of a namespace. \
+The URL of a page of the repo works, too.
+
+Exit status: 0 everything is done, 1 something failed, 2 the command line or the environment is invalid, 3 something is left \
+for the next run.
+
+Examples:
+  doorman check                                 find faults before a deployment
+  doorman plan --policy policy.json acme/model  show what a policy would decide
+  doorman review --yes                          decide the requests for all repos of REPOS
+  doorman revoke acme/model mallory --reason 'The license was broken.'"
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what the policy would decide about each pending request, and why
+    ///
+    /// This decides as `review` does, and changes nothing. On a terminal it shows a table of requests, and the totals by rule. In a
+    /// pipe it writes one line for each request, with tabs between the cells: repo, user, time of the request, verdict, rule, why.
+    #[command(after_help = "\
+Examples:
+  doorman plan --policy policy.json https://huggingface.co/acme/model
+  REPOS='acme/*' APPROVAL_POLICY=\"$(cat policy.json)\" doorman plan
+  doorman plan acme/model | awk -F'\\t' '$4 == \"accept\" {print $2}'")]
+    Plan(ReviewArguments),
+    /// Decide each pending request, and write the decisions to the Hub
+    ///
+    /// On a terminal it first shows what it will do, with the names of users to reject or reset, and asks. Without a terminal, as
+    /// under cron, it does not ask. In a pipe it writes one line for each request, with tabs between the cells: time, repo, user,
+    /// time of the request, verdict, rule, why, outcome.
+    ///
+    /// Without REPO it reviews the repos of REPOS. In a Hugging Face Job that a webhook started, it reviews the repo of
+    /// WEBHOOK_PAYLOAD if REPOS covers it. If DRY_RUN is true, it changes nothing.
+    #[command(after_help = "\
+Exit status: 0 all requests are decided, 1 no request is decided, 2 the command line or the environment is invalid, 3 something \
+is left for the next run.
+
+Examples:
+  doorman review --policy policy.json acme/model
+  doorman review --yes --json 'acme/*' | jq '.repos[].accepted'")]
+    Review {
+        #[command(flatten)]
+        arguments: ReviewArguments,
+        /// Do not ask before writing
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show the requests on a list of a repo, with their answers
+    ///
+    /// In a pipe it writes one line for each request, with tabs between the cells: user, full name, e-mail address, time of the
+    /// request, and each answer after its label. If the repo does not share the user, `request:…` stands for the user. Other
+    /// commands take that, too.
+    #[command(after_help = "\
+Examples:
+  doorman list acme/model
+  doorman list acme/model --status accepted --csv > accepted.csv
+  doorman list acme/model --search ada --json")]
+    List {
+        /// Repo: `acme/model`, `datasets/acme/corpus`, or the URL of a page of it
+        #[arg(value_parser = repos::parse_one)]
+        repo: Repo,
+        /// List to show
+        #[arg(long, value_enum, default_value_t = ListOf::Pending)]
+        status: ListOf,
+        /// Show only users whose name begins with this text
+        #[arg(long, value_name = "TEXT", value_parser = values::search)]
+        search: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Accept requests, whatever their status
+    #[command(after_help = "\
+Examples:
+  doorman accept acme/model ada grace
+  doorman list acme/model --search ada | cut -f1 | xargs doorman accept acme/model")]
+    Accept(Users),
+    /// Reject requests for good: the Hub silently ignores further requests of these users
+    ///
+    /// On a terminal it asks first.
+    #[command(after_help = "\
+Example:
+  doorman reject acme/model mallory --reason 'We cannot ship there.'")]
+    Reject {
+        #[command(flatten)]
+        arguments: UsersAndReason,
+        /// Do not ask before writing
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Make requests pending again, as if they had not been decided
+    ///
+    /// A user with access loses it until the request is decided again. The next sweep decides it by the policy, so a request that
+    /// its rules accept is accepted again. To take access away, use `revoke`.
+    #[command(after_help = "\
+Example:
+  doorman cancel acme/model ada")]
+    Cancel(Users),
+    /// Reset requests: the users have no access, and may ask again
+    #[command(after_help = "\
+Example:
+  doorman reset acme/model ada --reason 'Please tell us your affiliation and ask again.'")]
+    Reset(UsersAndReason),
+    /// Give access to users who have not asked for it
+    #[command(after_help = "\
+Example:
+  doorman grant datasets/acme/corpus ada")]
+    Grant(Users),
+    /// Take access away from users
+    ///
+    /// The Hub has no call for this, so doorman changes the status of the request. The new status is `reset`: the user loses access,
+    /// gets an e-mail with the reason, and may ask again. Then the policy decides the new request. With --final the new status is
+    /// `rejected`: the user loses access and can never ask again.
+    ///
+    /// `cancel` does not replace this command. It makes the request pending, so a policy that accepts it would accept it again
+    /// within minutes.
+    #[command(after_help = "\
+Examples:
+  doorman revoke acme/model mallory --reason 'Please tell us what you publish.'
+  doorman revoke acme/model mallory eve --final")]
+    Revoke {
+        #[command(flatten)]
+        arguments: UsersAndReason,
+        /// Reject for good: the users can never ask again. On a terminal it asks first
+        #[arg(long = "final")]
+        is_final: bool,
+        /// Do not ask before writing
+        #[arg(long, short, requires = "is_final")]
+        yes: bool,
+    },
+    /// Write the Hub's access report, with everybody who has ever requested access
+    #[command(after_help = "\
+Examples:
+  doorman export acme/model > report.json
+  doorman export datasets/acme/corpus --csv > report.csv")]
+    Export {
+        /// Repo: `acme/model`, `datasets/acme/corpus`, or the URL of a page of it
+        #[arg(value_parser = repos::parse_one)]
+        repo: Repo,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Find everything that is wrong before a deployment
+    ///
+    /// This checks the variables, the policy, the token, each repo with its gate and its form, gating groups, and the webhooks that
+    /// watch the repos. It changes nothing. In a pipe it writes one line for each finding, with tabs between the cells: passed,
+    /// warning or failed; the subject; what to do.
+    #[command(after_help = "\
+Examples:
+  doorman check
+  doorman check --policy policy.json acme/model")]
+    Check(CheckArguments),
+    /// Test a policy with the cases of a file: requests, and the verdict that each must get
+    #[command(after_help = "\
+The cases are JSON:
+  {\"repo\": \"acme/model\", \"cases\": [
+    {\"name\": \"staff get in\", \"user\": {\"name\": \"ada\", \"email\": \"ada@acme.com\"},
+     \"fields\": {\"Country\": \"GB\"}, \"verdict\": \"accept\", \"rule\": \"staff\"}]}
+
+Example:
+  doorman test policy.json policy.cases.json")]
+    Test {
+        /// File with the policy
+        policy: PathBuf,
+        /// File with the cases
+        cases: PathBuf,
+    },
+    /// Manage the webhooks of the token's owner
+    ///
+    /// Webhooks make a deployed doorman review a repo at once. If DRY_RUN is true, nothing is changed.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  doorman webhook list
+  REPOS='acme/*' WEBHOOK_SECRET=\"$(cat secret)\" doorman webhook create --url https://….on.aws/"
+    )]
+    Webhook(Webhook),
+    /// Write the completions for a shell
+    #[command(after_help = "\
+Example:
+  doorman completions bash > ~/.local/share/bash-completion/completions/doorman")]
+    Completions {
+        /// Shell to write them for
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ReviewArguments {
+    /// Repos to review instead of those of REPOS
+    #[arg(value_name = "REPO", value_parser = repos::parse)]
+    pub repos: Vec<RepoPattern>,
+    /// Leave out this repo. Repeat the option for several
+    #[arg(long, value_name = "REPO", value_parser = repos::parse_one)]
+    pub exclude: Vec<Repo>,
+    /// Read the policy from this file instead of APPROVAL_POLICY
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Write the report as JSON, with all decisions
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Repos to check instead of those of REPOS
+    #[arg(value_name = "REPO", value_parser = repos::parse)]
+    pub repos: Vec<RepoPattern>,
+    /// Leave out this repo. Repeat the option for several
+    #[arg(long, value_name = "REPO", value_parser = repos::parse_one)]
+    pub exclude: Vec<Repo>,
+    /// Read the policy from this file instead of APPROVAL_POLICY
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+}
+
+/// Users of one repo.
+#[derive(Debug, Args)]
+pub struct Users {
+    /// Repo: `acme/model`, `datasets/acme/corpus`, or the URL of a page of it
+    #[arg(value_parser = repos::parse_one)]
+    pub repo: Repo,
+    /// User names, or `request:…` as `list` shows users whom a repo does not share
+    #[arg(value_name = "USER", required = true, value_parser = users::parse)]
+    pub users: Vec<Identity>,
+}
+
+/// Users of one repo, and the reason that the Hub shows them.
+#[derive(Debug, Args)]
+pub struct UsersAndReason {
+    #[command(flatten)]
+    pub users: Users,
+    /// Reason that the Hub shows the users, at most 200 characters
+    #[arg(long, value_name = "TEXT", value_parser = values::reason)]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Format {
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write CSV. Text that a spreadsheet would read as a formula gets a leading '
+    #[arg(long)]
+    pub csv: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Webhook {
+    /// Show the webhooks
+    ///
+    /// In a pipe it writes one line for each webhook, with tabs between the cells: id; enabled, disabled or suspended; secret or no
+    /// secret; URL; what it watches.
+    #[command(after_help = "\
+Examples:
+  doorman webhook list
+  doorman webhook list | awk -F'\\t' '$2 == \"disabled\" {print $1}' | xargs doorman webhook enable")]
+    List {
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Create a webhook that watches the repos of REPOS, with the secret of WEBHOOK_SECRET
+    #[command(after_help = "\
+Example:
+  REPOS='acme/*' WEBHOOK_SECRET=\"$(cat secret)\" doorman webhook create --url https://….on.aws/")]
+    Create {
+        /// URL of the Lambda function
+        #[arg(long, value_parser = values::webhook_url)]
+        url: reqwest::Url,
+    },
+    /// Enable webhooks, so that the Hub delivers them
+    #[command(after_help = "\
+Example:
+  doorman webhook enable 687f911eaea852de79c4a50a")]
+    Enable(WebhookIds),
+    /// Disable webhooks, so that the Hub does not deliver them until they are enabled
+    #[command(after_help = "\
+Example:
+  doorman webhook disable 687f911eaea852de79c4a50a")]
+    Disable(WebhookIds),
+    /// Delete webhooks
+    #[command(after_help = "\
+Example:
+  doorman webhook delete 687f911eaea852de79c4a50a")]
+    Delete(WebhookIds),
+}
+
+#[derive(Debug, Args)]
+pub struct WebhookIds {
+    /// Ids, as `doorman webhook list` shows them
+    #[arg(value_name = "ID", required = true, value_parser = values::webhook_id)]
+    pub ids: Vec<String>,
+}
+
+/// One of the four lists of a repo.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ListOf {
+    Pending,
+    Accepted,
+    Rejected,
+    Reset,
+}
+
+impl From<ListOf> for Status {
+    fn from(list: ListOf) -> Self {
+        match list {
+            ListOf::Pending => Self::Pending,
+            ListOf::Accepted => Self::Accepted,
+            ListOf::Rejected => Self::Rejected,
+            ListOf::Reset => Self::Reset,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definition_of_the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,192 @@
+//! `check`: finds everything that is wrong before a deployment, and changes nothing.
+
+mod findings;
+mod form;
+mod repos;
+mod webhooks;
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use hub_doorman::config::Variables;
+use hub_doorman::hub::{Account, RepoInfo};
+use hub_doorman::model::{Repo, RepoPattern};
+use hub_doorman::policy::Policy;
+
+use crate::arguments::CheckArguments;
+use crate::environment::{self, deadline};
+use crate::exit::ExitStatus;
+use crate::groups;
+use crate::repos::without;
+use crate::screen::{Cell, Look, Screen, count, grouped};
+use findings::{Finding, Findings, Level};
+
+/// The most bytes of a policy that `template.yaml` allows.
+const MAX_POLICY_BYTES: usize = 3600;
+
+/// Checks everything, and shows the findings.
+pub async fn run(arguments: &CheckArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+    let mut findings = Findings::default();
+    check_all(arguments, &mut findings).await;
+    let rows = findings.iter().map(|Finding { level, subject, text }| {
+        let (word, look) = match level {
+            Level::Passed => ("passed", Look::Good),
+            Level::Warning => ("warning", Look::Warning),
+            Level::Failed => ("failed", Look::Bad),
+        };
+        vec![Cell::new(word, look), Cell::plain(subject), Cell::plain(text)]
+    });
+    screen.table(&[], rows.collect::<Vec<_>>())?;
+    let [passed, warnings, failed] =
+        [Level::Passed, Level::Warning, Level::Failed].map(|level| findings.count(level));
+    let warnings = count(warnings, "warning");
+    screen.write_note(&format!("\n{passed} passed, {warnings}, {failed} failed"))?;
+    Ok(if failed == 0 { ExitStatus::Complete } else { ExitStatus::Failed })
+}
+
+/// Checks the variables first. If they allow calls to the Hub, it checks the token, and then everything that the token can read.
+async fn check_all(arguments: &CheckArguments, findings: &mut Findings) {
+    let policy = check_policy(arguments.policy.as_deref(), findings);
+    let covered = findings.variable(Variables::repos);
+    let patterns = match &*arguments.repos {
+        [] => covered.clone().flatten().unwrap_or_default(),
+        named => named.to_vec(),
+    };
+    if matches!(covered, Some(None)) && arguments.repos.is_empty() {
+        let text = "not set: webhooks about any repo are accepted, and there are no sweeps, so a request without a webhook stays pending";
+        findings.add(Level::Warning, "REPOS", text);
+    }
+    if findings.variable(Variables::dry_run) == Some(true) {
+        findings.add(Level::Warning, "DRY_RUN", "true: the doorman decides requests, and changes nothing");
+    }
+    check_secret(findings);
+    findings.variable(Variables::webhook_secret_previous);
+    findings.variable(Variables::log);
+    let concurrency = findings.variable(Variables::concurrency);
+    let (endpoint, token) = (findings.variable(Variables::endpoint), findings.variable(Variables::token));
+    let (Some(concurrency), Some(endpoint), Some(token)) = (concurrency, endpoint, token) else { return };
+    let hub = environment::connect(token, endpoint, concurrency).await;
+    let Some(hub) = findings.value_of(hub) else { return };
+    let account = hub.account(deadline());
+    if !check_token(&account, findings).await {
+        return;
+    }
+    let mut distinct: Vec<RepoPattern> = Vec::new();
+    for pattern in without(patterns, &arguments.exclude) {
+        if !distinct.contains(&pattern) {
+            distinct.push(pattern);
+        }
+    }
+    let patterns = distinct;
+    let repos = repos::check(&hub, &patterns, findings).await;
+    if let Some(policy) = &policy {
+        check_labels(policy, &repos, findings);
+    }
+    let reviewed: Vec<Repo> = repos.into_iter().map(|(repo, _)| repo).collect();
+    let covered = covered.flatten();
+    check_groups(&account, &reviewed, covered.as_ref().unwrap_or(&patterns), findings).await;
+    webhooks::check(&account, &patterns, findings).await;
+}
+
+fn check_policy(file: Option<&Path>, findings: &mut Findings) -> Option<Policy> {
+    let policy = match file {
+        None => findings.variable(Variables::policy),
+        Some(path) => findings.value_of(environment::read_policy(path)),
+    };
+    if let Some(policy) = &policy {
+        let source = file.map_or("APPROVAL_POLICY".to_owned(), |path| path.display().to_string());
+        findings.add(Level::Passed, source, count(policy.rule_names().count() as u64, "rule"));
+    }
+    let text = match file {
+        None => env::var("APPROVAL_POLICY").ok(),
+        Some(path) => fs::read_to_string(path).ok(),
+    };
+    let bytes = text.map_or(0, |text| text.trim().len());
+    if bytes > MAX_POLICY_BYTES {
+        let (bytes, max) = (grouped(bytes as u64), grouped(MAX_POLICY_BYTES as u64));
+        let text = format!(
+            "{bytes} bytes; the Lambda function takes at most {max}, because all its variables share 4 KB"
+        );
+        findings.add(Level::Warning, "APPROVAL_POLICY", text);
+    }
+    policy
+}
+
+/// A missing secret is a warning, because a command line without webhooks needs none.
+fn check_secret(findings: &mut Findings) {
+    match env::var("WEBHOOK_SECRET") {
+        Ok(text) if !text.trim().is_empty() => {
+            if findings.variable(Variables::webhook_secret).is_some() {
+                findings.add(Level::Passed, "WEBHOOK_SECRET", "is set");
+            }
+        }
+        _ => {
+            let text = "not set; the Lambda function does not start without it";
+            findings.add(Level::Warning, "WEBHOOK_SECRET", text);
+        }
+    }
+}
+
+/// Checks the role of the token. The result is whether the Hub accepts the token, so that the other checks make sense.
+async fn check_token(account: &Account<'_>, findings: &mut Findings) -> bool {
+    let owner = match account.who_am_i().await {
+        Ok(owner) => owner,
+        Err(error) => {
+            findings.add(Level::Failed, "HF_TOKEN", error.to_string());
+            return false;
+        }
+    };
+    let name = &owner.name;
+    let (level, text) = match owner.role.as_deref() {
+        Some("read") => (
+            Level::Failed,
+            format!(
+                "a token of {name} that may only read; make one with the role `write` at https://huggingface.co/settings/tokens"
+            ),
+        ),
+        Some("fineGrained") => (
+            Level::Passed,
+            format!("a fine-grained token of {name}; its permissions are checked at each repo"),
+        ),
+        Some(role) => (Level::Passed, format!("a token of {name} with the role `{role}`")),
+        None => (Level::Passed, format!("a token of {name}")),
+    };
+    findings.add(level, "HF_TOKEN", text);
+    true
+}
+
+/// Checks the labels and options that the rules read against the forms.
+fn check_labels(policy: &Policy, repos: &[(Repo, RepoInfo)], findings: &mut Findings) {
+    let (used, before) = (policy.answers(), findings.iter().len());
+    if repos.is_empty() || used.is_empty() {
+        return;
+    }
+    let forms: Vec<_> = repos.iter().map(|(repo, info)| (repo.to_string(), &info.form)).collect();
+    for used in &used {
+        for (level, text) in form::problems(used, &forms) {
+            findings.add(level, format!("rule `{}`", used.rule), text);
+        }
+    }
+    if findings.iter().len() == before {
+        findings.add(Level::Passed, "the rules", "read only answers that the forms ask for");
+    }
+}
+
+async fn check_groups(
+    account: &Account<'_>,
+    reviewed: &[Repo],
+    patterns: &[RepoPattern],
+    findings: &mut Findings,
+) {
+    let listing = account.gating_groups(reviewed).await;
+    for group in &listing.groups {
+        let subject = format!("gating group {}", group.slug);
+        findings.add(Level::Warning, subject, groups::warning(group, reviewed, patterns));
+    }
+    if let Some(error) = listing.error {
+        let text = format!("not all could be read, so accepting a request may open more repos: {error}");
+        findings.add(Level::Warning, "gating groups", text);
+    }
+}

@@ -1,0 +1,232 @@
+//! The output of a run: rows and JSON for a program, tables and totals for a person.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use chrono::{DateTime, Utc};
+use hub_doorman::model::{Decision, Grounds, Outcome, Verdict};
+use hub_doorman::report::{Counts, RepoReport, Report, SearchReport};
+use serde::Serialize;
+
+use super::run::{DecidedRequest, Run};
+use crate::screen::{Cell, Look, Screen, clean, count, grouped, print_message, time};
+use crate::users;
+
+/// A report with the decisions of each repo.
+#[derive(Serialize)]
+pub struct Json<'a> {
+    status: &'static str,
+    dry_run: bool,
+    repos: Vec<JsonRepo<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    searches: &'a [SearchReport],
+}
+
+#[derive(Serialize)]
+struct JsonRepo<'a> {
+    #[serde(flatten)]
+    report: &'a RepoReport,
+    decisions: Vec<JsonDecision<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonDecision<'a> {
+    user: Option<String>,
+    requested_at: Option<DateTime<Utc>>,
+    verdict: &'static str,
+    rule: Option<&'a str>,
+    grounds: String,
+    reason: Option<&'a str>,
+    outcome: &'static str,
+}
+
+pub fn json(run: &Run) -> Json<'_> {
+    let repos = run.report.repos.iter().map(|report| {
+        let decisions =
+            run.of_repo(report).map(|DecidedRequest { who, requested_at, decision, outcome, .. }| {
+                JsonDecision {
+                    user: who.as_ref().map(users::name),
+                    requested_at: *requested_at,
+                    verdict: decision.verdict.as_str(),
+                    rule: decision.grounds.rule(),
+                    grounds: decision.grounds.to_string(),
+                    reason: decision.reason.as_deref(),
+                    outcome: outcome.as_str(),
+                }
+            });
+        JsonRepo { report, decisions: decisions.collect() }
+    });
+    let Report { status, dry_run, searches, .. } = &run.report;
+    Json { status, dry_run: *dry_run, repos: repos.collect(), searches }
+}
+
+/// Shows each request with its verdict and the reason for it.
+pub fn decisions(run: &Run, screen: &mut Screen) -> io::Result<()> {
+    if !screen.is_terminal() {
+        return screen.table(&[], run.decided.iter().map(|request| row(request, false, true)));
+    }
+    for report in run.report.repos.iter().filter(|report| report.counts.listed > 0) {
+        screen.write_heading(&report.repo.to_string())?;
+        let rows: Vec<_> = run.of_repo(report).map(|request| row(request, true, false)).collect();
+        screen.table(&["user", "asked", "verdict", "rule", "why"], rows)?;
+    }
+    Ok(())
+}
+
+/// Names the users whose requests are reset or rejected, by repo. In a plan this is still to be done.
+pub fn resets_and_rejections(run: &Run, screen: &mut Screen) -> io::Result<()> {
+    for (verdict, planned, done) in
+        [(Verdict::Reset, "to reset", "reset"), (Verdict::Reject, "to reject", "rejected")]
+    {
+        let label = if run.report.dry_run { planned } else { done };
+        for report in &run.report.repos {
+            let is_carried_out = |request: &&DecidedRequest| {
+                request.decision.verdict == verdict
+                    && matches!(request.outcome, Outcome::Done | Outcome::DryRun)
+            };
+            let requests = run.of_repo(report).filter(is_carried_out);
+            let names: Vec<String> =
+                requests.filter_map(|request| request.who.as_ref()).map(users::name).collect();
+            if !names.is_empty() {
+                let names = clean(&names.join(", "));
+                writeln!(screen, "\n{}: {label}: {names}", report.repo)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Shows the outcomes. In a pipe each request gets a line, unless it was written during the run. A terminal shows the counts, the
+/// users that were reset or rejected, and the requests that could not be decided.
+pub fn outcomes(run: &Run, has_written_lines: bool, screen: &mut Screen) -> io::Result<()> {
+    let is_terminal = screen.is_terminal();
+    let needs_row = |request: &&DecidedRequest| match request.outcome {
+        Outcome::Held | Outcome::Done | Outcome::DryRun => !is_terminal,
+        Outcome::Gone | Outcome::Failed | Outcome::Unknown | Outcome::Stuck | Outcome::NotAgreed => true,
+    };
+    let decided = if has_written_lines { &[][..] } else { &run.decided };
+    let requests = decided.iter().chain(&run.gone).filter(needs_row);
+    let rows: Vec<_> = requests.map(|request| outcome_row(request, is_terminal)).collect();
+    if !rows.is_empty() {
+        screen.table(&["repo", "user", "asked", "verdict", "rule", "why", "outcome"], rows)?;
+    }
+    if is_terminal {
+        resets_and_rejections(run, screen)?;
+    }
+    screen.flush()?;
+    for report in run.report.repos.iter().filter(|report| report.error.is_none() || report.counts.listed > 0)
+    {
+        screen.write_note(&format!("{}: {}", report.repo, summary(&report.counts)))?;
+    }
+    Ok(())
+}
+
+/// Writes the line of one request at once.
+pub fn write_line(request: &DecidedRequest, screen: &mut Screen) -> io::Result<()> {
+    screen.table(&[], [outcome_row(request, false)])?;
+    screen.flush()
+}
+
+/// The row of a request with its outcome. In a pipe it begins with the time, so that the mail of cron shows it.
+fn outcome_row(request: &DecidedRequest, is_terminal: bool) -> Vec<Cell> {
+    let mut row = row(request, is_terminal, true);
+    row.push(Cell::plain(request.outcome.as_str()));
+    if !is_terminal {
+        row.insert(0, Cell::plain(time(Some(Utc::now()), false)));
+    }
+    row
+}
+
+/// Shows the number of requests for each verdict and its grounds, by repo.
+pub fn totals(run: &Run, screen: &mut Screen) -> io::Result<()> {
+    for report in &run.report.repos {
+        let mut totals: BTreeMap<_, usize> = BTreeMap::new();
+        for DecidedRequest { decision, .. } in run.of_repo(report) {
+            let is_held = decision.verdict == Verdict::Hold;
+            *totals.entry((!is_held, decision.verdict, decision.grounds.to_string())).or_default() += 1;
+        }
+        let listed = match report.counts.listed {
+            0 if report.error.is_some() => continue,
+            0 => "no pending requests".to_owned(),
+            listed => count(listed, "pending request"),
+        };
+        screen.write_heading(&format!("{}: {listed}", report.repo))?;
+        let rows = totals.into_iter().map(|((_, verdict, grounds), number)| {
+            vec![Cell::number(number as u64), verdict_cell(verdict), Cell::plain(grounds)]
+        });
+        screen.table(&["", "", ""], rows.collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// Prints each failure.
+pub fn failures(run: &Run) {
+    for search in &run.report.searches {
+        if let Some(error) = &search.error {
+            print_message(&format!("doorman: {search}: {error}"));
+        }
+    }
+    for report in &run.report.repos {
+        if let Some(error) = &report.error {
+            print_message(&format!("doorman: {}: {error}", report.repo));
+        }
+    }
+    for pattern in &run.unmatched {
+        print_message(&format!(
+            "doorman: {pattern}: no gated repo found; is it misspelt, or hidden from HF_TOKEN?"
+        ));
+    }
+}
+
+fn row(request: &DecidedRequest, is_terminal: bool, with_repo: bool) -> Vec<Cell> {
+    let DecidedRequest { repo, who, requested_at, decision, outcome: _ } = request;
+    let mut row = Vec::new();
+    if with_repo {
+        row.push(Cell::plain(repo.to_string()));
+    }
+    row.push(Cell::plain(who.as_ref().map(users::name).unwrap_or_default()));
+    row.push(Cell::new(time(*requested_at, is_terminal), Look::Faint));
+    row.push(verdict_cell(decision.verdict));
+    row.push(Cell::plain(decision.grounds.rule().unwrap_or_default()));
+    row.push(Cell::plain(why(decision)));
+    row
+}
+
+fn verdict_cell(verdict: Verdict) -> Cell {
+    let look = match verdict {
+        Verdict::Accept => Look::Good,
+        Verdict::Hold => Look::Faint,
+        Verdict::Reset => Look::Warning,
+        Verdict::Reject => Look::Bad,
+    };
+    Cell::new(verdict.as_str(), look)
+}
+
+/// The text of the column "why", beside the name of the rule.
+fn why(Decision { reason, grounds, .. }: &Decision) -> String {
+    match grounds {
+        Grounds::Rule(_) => reason.as_ref().map(|reason| format!("reason “{reason}”")).unwrap_or_default(),
+        Grounds::NoRule => "no rule matched".to_owned(),
+        Grounds::Unknown { why, .. } => why.clone(),
+        Grounds::Unreadable(why) => (*why).to_owned(),
+    }
+}
+
+/// The counts of a repo. Counts of zero are left out.
+fn summary(counts: &Counts) -> String {
+    let Counts { listed, accepted, rejected, reset, held, gone, failed, unknown, stuck, calls, .. } = *counts;
+    let parts = [
+        (accepted, "accepted"),
+        (rejected, "rejected"),
+        (reset, "reset"),
+        (held, "held"),
+        (gone, "decided by others"),
+        (failed, "failed"),
+        (unknown, "unknown (no response)"),
+        (stuck, "stuck"),
+    ];
+    let parts = parts.iter().filter(|(number, _)| *number > 0);
+    let parts = parts.map(|(number, what)| format!("{} {what}", grouped(*number)));
+    let parts: Vec<String> = [format!("{} listed", grouped(listed))].into_iter().chain(parts).collect();
+    format!("{}; {} to the Hub", parts.join(", "), count(calls, "call"))
+}

@@ -1,0 +1,171 @@
+//! Tests of `doorman test` with the example policies and with faulty ones, and of the commands that need no Hub: help and
+//! completions.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use crate::hub::Hub;
+use crate::support::POLICY;
+use crate::{CommandResult, doorman_in};
+
+/// A temporary file. The file is removed when the value is dropped.
+pub struct TempFile(PathBuf);
+
+impl TempFile {
+    /// The name must be unique among all tests.
+    pub fn new(name: &str, text: &str) -> Self {
+        let name = format!("{}-{name}", process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, text).expect("written");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+const COMMANDS: [&str; 14] = [
+    "plan",
+    "review",
+    "list",
+    "accept",
+    "reject",
+    "cancel",
+    "reset",
+    "grant",
+    "revoke",
+    "export",
+    "check",
+    "test",
+    "webhook",
+    "completions",
+];
+
+const WEBHOOK_COMMANDS: [&str; 5] = ["list", "create", "enable", "disable", "delete"];
+
+/// Runs `doorman` without a token and without a policy, and asserts that it makes no call.
+async fn run_without_token(arguments: &[&str]) -> CommandResult {
+    let hub = Hub::start().await;
+    let result = doorman_in(&hub, &[("HF_TOKEN", ""), ("APPROVAL_POLICY", "")], arguments).await;
+    assert_eq!(hub.calls(), [""; 0], "{arguments:?}");
+    result
+}
+
+/// Runs `test` with a policy and cases. Both files are called `name`.
+async fn test(name: &str, policy: &str, cases: &str) -> CommandResult {
+    let policy = TempFile::new(&format!("{name}.json"), policy);
+    let cases = TempFile::new(&format!("{name}.cases.json"), cases);
+    run_without_token(&["test", policy.path(), cases.path()]).await
+}
+
+const CASES: &str = r#"{"repo": "acme/model", "cases": [
+    {"name": "staff get in", "user": {"name": "ada", "email": "ada@acme.com"}, "verdict": "accept", "rule": "staff"},
+    {"name": "strangers are held", "user": {"name": "eve", "email": "eve@example.org"}, "verdict": "hold", "rule": null}]}"#;
+
+#[tokio::test]
+async fn every_example_policy_passes_its_cases() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies");
+    let files = fs::read_dir(directory).expect("a directory").map(|file| file.expect("a file").path());
+    let mut examples = 0;
+    for policy in files.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+        let policy = policy.to_str().expect("UTF-8");
+        if policy.ends_with(".cases.json") {
+            continue;
+        }
+        let cases = policy.replace(".json", ".cases.json");
+        let out = run_without_token(&["test", policy, &cases]).await.out();
+        assert!(out.ends_with(" as expected\n"), "{policy}: {out}");
+        assert!(!out.contains("no case is decided by"), "{policy}: {out}");
+        examples += 1;
+    }
+    assert!(examples >= 5, "only {examples} examples were found");
+}
+
+#[tokio::test]
+async fn wrong_decision_fails_and_shows_the_expected_one() {
+    let result = test("as-expected", POLICY, CASES).await;
+    let expected = "note: no case is decided by `embargo`, `vague`\n2 cases: 2 as expected\n";
+    assert_eq!((result.status, &*result.out, &*result.err), (0, expected, ""));
+
+    let result = test("otherwise", &POLICY.replace("acme.com", "acme.org"), CASES).await;
+    let expected = "failed: staff get in\n    expected accept: rule `staff`\n    got      hold: no rule matched\n\
+                    note: no case is decided by `embargo`, `vague`, `staff`\n2 cases: 1 as expected, 1 not\n";
+    assert_eq!((result.status, &*result.out), (1, expected), "{}", result.err);
+}
+
+#[tokio::test]
+async fn faulty_policy_and_faulty_cases_are_named() {
+    let rule = r#"{"rules": [{"name": "a", "then": "accept", "if": "usr.pro"}]}"#;
+    let result = test("both-faulty", rule, r#"{"cases": [{"verdict": "maybe"}]}"#).await;
+    result.failed(
+        2,
+        &[
+            "both-faulty.json: ",
+            "both-faulty.cases.json: ",
+            "usr",
+            "cases[0].verdict: unknown variant `maybe`",
+        ],
+    );
+    assert_eq!(result.out, "");
+
+    test("no-json", "{", CASES).await.failed(2, &["no-json.json: "]);
+
+    let policy = TempFile::new("no-cases.json", POLICY);
+    let result = run_without_token(&["test", policy.path(), "not-there.cases.json"]).await;
+    result.failed(2, &["not-there.cases.json: cannot be read: "]);
+    run_without_token(&["test", policy.path()]).await.failed(2, &["<CASES>", "Usage: doorman test"]);
+}
+
+#[tokio::test]
+async fn completions_name_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run_without_token(&["completions", shell]).await.out();
+        for command in COMMANDS.iter().chain(&WEBHOOK_COMMANDS) {
+            assert!(script.contains(command), "the completions of {shell} lack `{command}`");
+        }
+    }
+    run_without_token(&["completions", "abacus"]).await.failed(2, &["abacus", "bash"]);
+}
+
+#[tokio::test]
+async fn help_shows_every_command_and_its_usage() {
+    let all = run_without_token(&["--help"]).await.out();
+    assert!(all.contains("Examples:\n  doorman check"), "{all}");
+    for command in COMMANDS {
+        assert!(all.contains(&format!("\n  {command} ")), "`{command}` is not in: {all}");
+        let help = run_without_token(&[command, "--help"]).await.out();
+        assert!(help.contains(&format!("Usage: doorman {command}")), "{help}");
+    }
+    let webhook = run_without_token(&["webhook", "--help"]).await.out();
+    for command in WEBHOOK_COMMANDS {
+        assert!(webhook.contains(&format!("\n  {command} ")), "`{command}` is not in: {webhook}");
+        let help = run_without_token(&["webhook", command, "--help"]).await.out();
+        assert!(help.contains(&format!("Usage: doorman webhook {command}")), "{help}");
+    }
+}
+
+#[tokio::test]
+async fn help_has_an_example_of_every_command() {
+    let of_webhook = WEBHOOK_COMMANDS.map(|command| format!("webhook {command}"));
+    let commands = COMMANDS.iter().map(|command| (*command).to_owned()).chain(of_webhook);
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = run_without_token(&arguments).await.out();
+        let (_, examples) = help.split_once("\nExample").unwrap_or_else(|| panic!("no example: {help}"));
+        assert!(examples.contains(&format!("doorman {command}")), "{examples}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_command_suggests_a_similar_one() {
+    run_without_token(&["chekc"]).await.failed(2, &["chekc", "check"]);
+    run_without_token(&[]).await.failed(2, &["Usage: doorman <COMMAND>"]);
+}

@@ -1,0 +1,95 @@
+//! The response to a webhook: its secret is verified, and then its repo is reviewed.
+
+use lambda_http::http::{Method, StatusCode};
+use lambda_http::{Body, Request, Response};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::{Handler, deadline, response};
+use crate::hub::HubError;
+use crate::model::Repo;
+use crate::report::metrics::{Event, Metric, Values};
+use crate::report::{Counts, Report, UnlistedRepos};
+use crate::secrets::WebhookSecrets;
+use crate::sweep::catch_panic;
+use crate::trigger::Trigger;
+use crate::trigger::webhook::{self, SECRET_HEADER, Verified};
+
+impl Handler {
+    /// Answers a webhook. Once the secret is verified, the status is never a 5xx: the Hub suspends webhooks that fail, and
+    /// requests that were not decided are still pending for the next run.
+    pub(super) async fn respond_to_webhook(&self, request: &Request, mut event: Event) -> Response<Body> {
+        // A load balancer's health check or a browser. It is not counted as a rejected webhook, which would look like an
+        // attack.
+        if matches!(*request.method(), Method::GET | Method::HEAD)
+            && !request.headers().contains_key(SECRET_HEADER)
+        {
+            return response::method_not_allowed();
+        }
+        let begun = Instant::now();
+        let deadline = deadline::of_webhook(request);
+        let Some(verified) = self.verify(request, deadline).await else {
+            self.metrics.write(&event, &Values::one(Metric::RejectedWebhooks));
+            return response::empty(StatusCode::UNAUTHORIZED);
+        };
+        if request.method() != Method::POST {
+            return response::method_not_allowed();
+        }
+        match webhook::parse(verified) {
+            Ok(Trigger::Review(repo)) => {
+                event.repo = Some(repo.to_string());
+                let span = tracing::info_span!("webhook", %repo);
+                self.review_and_respond(&repo, &event, begun, deadline).instrument(span).await
+            }
+            Ok(Trigger::Ignore(reason)) => response::ignored(reason),
+            // `parse` never returns these for a webhook.
+            Ok(Trigger::Sweep(_) | Trigger::SweepAll) => response::ignored("a webhook starts no sweep"),
+            Err(error) => response::error(StatusCode::BAD_REQUEST, &error),
+        }
+    }
+
+    /// Verifies the secret of a webhook. If it is wrong, the secrets are read again, because they may have been rotated.
+    async fn verify<'a>(&self, request: &'a Request, deadline: Instant) -> Option<Verified<'a>> {
+        let Some(shown) = request.headers().get(SECRET_HEADER) else {
+            tracing::warn!(secret = "missing", "webhook refused");
+            return None;
+        };
+        let verify = |accepted: &WebhookSecrets| webhook::verify(accepted, shown.as_bytes(), request.body());
+        let mut verified = verify(&self.keyring.accepted());
+        if verified.is_none() {
+            verified = verify(&*self.keyring.renew_accepted(deadline).await);
+        }
+        if verified.is_none() {
+            tracing::warn!(secret = "wrong", "webhook refused");
+        }
+        verified
+    }
+
+    async fn review_and_respond(
+        &self,
+        repo: &Repo,
+        event: &Event,
+        begun: Instant,
+        deadline: Instant,
+    ) -> Response<Body> {
+        if !self.is_covered(repo) {
+            return response::ignored(&format!("REPOS does not name {repo}"));
+        }
+        let report = catch_panic(repo, self.review(repo, deadline)).await;
+        report.log(self.dry_run);
+        // A 403 is about this repo, not about the token.
+        let is_refused = report.hub_error().is_some_and(|error| error.status() == Some(401));
+        let values = Values::of(&report.counts, report.complete, self.dry_run, self.hub.take_limit_status())
+            .level(Metric::OldestPendingAge, report.counts.oldest_pending_s)
+            .duration(Metric::ReviewDuration, begun.elapsed())
+            .count(Metric::TokenRefused, is_refused.into());
+        self.metrics.write(event, &values);
+        let Counts { listed, held, failed, .. } = report.counts;
+        if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + failed {
+            return response::ignored(&format!("{repo} is not gated"));
+        }
+        let report = Report::new(self.dry_run, vec![report], Vec::new(), UnlistedRepos::default());
+        let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
+        response::json(status, &report)
+    }
+}

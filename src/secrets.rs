@@ -1,0 +1,12 @@
+//! The token and the webhook's secrets, which must not be printed. This module knows where they are kept, reads them again after a
+//! rotation, and compares a webhook's secret in constant time.
+
+mod keyring;
+mod redact;
+mod secret;
+mod stored;
+
+pub use keyring::{Keyring, Source, Sources};
+pub(crate) use redact::redact;
+pub use secret::{Secret, WebhookSecrets};
+pub use stored::Stored;

@@ -1,0 +1,199 @@
+//! The function's secrets: each one is given as text, or kept by AWS and read again when it is refused.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use reqwest::Client;
+use tokio::time::Instant;
+
+use super::secret::{Secret, WebhookSecrets};
+use super::stored::Stored;
+
+/// The maximum time to read the secrets from AWS when the function starts. Lambda allows 10 seconds for a start.
+const MAX_READ_TIME_AT_START: Duration = Duration::from_secs(8);
+
+/// The maximum time to read a secret again while an event waits for it.
+const MAX_RENEWAL_TIME: Duration = Duration::from_secs(4);
+
+/// The minimum time that must be left before a deadline. Otherwise the secret is not read again.
+const MIN_RENEWAL_TIME: Duration = Duration::from_secs(1);
+
+/// The minimum time between two attempts to read a refused secret again. It limits the calls that anybody who knows the function's
+/// URL can cause with wrong secrets.
+const RENEWAL_PERIOD: Duration = Duration::from_secs(60);
+
+/// Where a secret is kept.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The setting holds the secret itself.
+    Given(Secret),
+    /// AWS keeps it, and the setting holds its ARN.
+    Stored(Stored),
+}
+
+/// Where each secret is kept.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// `HF_TOKEN`.
+    pub token: Source,
+    /// `WEBHOOK_SECRET`. Without it, no webhook is accepted.
+    pub webhook: Option<Source>,
+    /// `WEBHOOK_SECRET_PREVIOUS`, if it is set.
+    pub webhook_previous: Option<Source>,
+}
+
+/// The current secrets. It reads a secret again if it was refused.
+#[derive(Debug)]
+pub struct Keyring {
+    token: Key,
+    /// A webhook has to show one of these.
+    webhook: Vec<Key>,
+    accepted: Mutex<Arc<WebhookSecrets>>,
+}
+
+/// One secret.
+#[derive(Debug)]
+struct Key {
+    /// The environment variable that sets it.
+    variable: &'static str,
+    source: Source,
+    http: Client,
+    secret: Mutex<Secret>,
+    /// When it was last read again, by the wall clock: the monotonic clock stops while Lambda freezes the process.
+    renewed: tokio::sync::Mutex<Option<SystemTime>>,
+}
+
+impl Keyring {
+    /// Reads all secrets that AWS keeps, concurrently. Each secret that cannot be read gives one error, which begins with the name
+    /// of its variable.
+    pub async fn read(sources: Sources, http: &Client) -> Result<Self, Vec<String>> {
+        let Sources { token, webhook, webhook_previous } = sources;
+        let webhook = webhook.map(|source| ("WEBHOOK_SECRET", source));
+        let previous = webhook_previous.map(|source| ("WEBHOOK_SECRET_PREVIOUS", source));
+        let all = [("HF_TOKEN", token)].into_iter().chain(webhook).chain(previous);
+        let read = join_all(all.map(|(variable, source)| Key::read(variable, source, http.clone()))).await;
+        let (mut keys, mut faults) = (Vec::new(), Vec::new());
+        for key in read {
+            match key {
+                Ok(key) => keys.push(key),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let (token, webhook) = (keys.remove(0), keys);
+        let accepted = accepted(&webhook).map_err(|fault| vec![fault])?;
+        Ok(Self { token, webhook, accepted: Mutex::new(Arc::new(accepted)) })
+    }
+
+    /// The current token. It is sent to the Hub's origin and nowhere else.
+    pub fn token(&self) -> Secret {
+        self.token.current()
+    }
+
+    /// All current secrets, to be redacted from texts.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        [&self.token].into_iter().chain(&self.webhook).map(Key::current).collect()
+    }
+
+    /// The current secret of `WEBHOOK_SECRET`. It is sent to the Hub when a webhook is created, and nowhere else.
+    pub fn webhook_secret(&self) -> Option<Secret> {
+        self.webhook.first().map(Key::current)
+    }
+
+    /// Returns a token that differs from the one that the Hub refused, because the token may have been rotated. Returns `None` if
+    /// there is no other token, if it cannot be read before `deadline`, or if it was last read less than a minute ago.
+    pub async fn newer_token(&self, refused: &Secret, deadline: Instant) -> Option<Secret> {
+        self.token.newer_than(refused, deadline).await
+    }
+
+    /// The current secrets that a webhook may show.
+    pub fn accepted(&self) -> Arc<WebhookSecrets> {
+        Arc::clone(&self.accepted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The secrets that a webhook may show, after an attempt to read them again before `deadline`. Call it if a webhook showed
+    /// another secret, because the secret may have been rotated.
+    pub async fn renew_accepted(&self, deadline: Instant) -> Arc<WebhookSecrets> {
+        let renew = self.webhook.iter().map(|key| async { key.newer_than(&key.current(), deadline).await });
+        if join_all(renew).await.iter().any(Option::is_some)
+            && let Ok(accepted) = accepted(&self.webhook)
+        {
+            *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(accepted);
+        }
+        self.accepted()
+    }
+}
+
+/// Makes the secrets that a webhook may show comparable.
+fn accepted(webhook: &[Key]) -> Result<WebhookSecrets, String> {
+    let secrets: Vec<Secret> = webhook.iter().map(Key::current).collect();
+    WebhookSecrets::new(&secrets).map_err(|error| {
+        format!("WEBHOOK_SECRET: the system has no random bytes to compare it with: {error}")
+    })
+}
+
+impl Key {
+    async fn read(variable: &'static str, source: Source, http: Client) -> Result<Self, String> {
+        let secret = match &source {
+            Source::Given(secret) => secret.clone(),
+            Source::Stored(stored) => stored
+                .read(&http, Instant::now() + MAX_READ_TIME_AT_START)
+                .await
+                .map_err(|why| format!("{variable}: {why}"))?,
+        };
+        let (secret, renewed) = (Mutex::new(secret), tokio::sync::Mutex::new(None));
+        Ok(Self { variable, source, http, secret, renewed })
+    }
+
+    fn current(&self) -> Secret {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns a secret that differs from the refused one, if a concurrent caller has read one already or AWS keeps one now.
+    async fn newer_than(&self, refused: &Secret, deadline: Instant) -> Option<Secret> {
+        let Source::Stored(stored) = &self.source else { return None };
+        // Concurrent callers wait here, so only one of them reads.
+        let mut renewed = self.renewed.lock().await;
+        let (begun, now) = (Instant::now(), SystemTime::now());
+        if may_renew(*renewed, now) && begun + MIN_RENEWAL_TIME <= deadline {
+            *renewed = Some(now);
+            let variable = self.variable;
+            match stored.read(&self.http, deadline.min(begun + MAX_RENEWAL_TIME)).await {
+                Ok(secret) => {
+                    tracing::info!(
+                        variable,
+                        changed = !secret.is(refused),
+                        "a secret was refused, and read again"
+                    );
+                    *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = secret;
+                }
+                Err(error) => {
+                    tracing::warn!(variable, error, "a secret was refused, and cannot be read again");
+                }
+            }
+        }
+        Some(self.current()).filter(|current| !current.is(refused))
+    }
+}
+
+/// Whether a secret that was last read again at `renewed` may be read again. If the clock was set back since, it may.
+fn may_renew(renewed: Option<SystemTime>, now: SystemTime) -> bool {
+    !renewed.is_some_and(|renewed| now.duration_since(renewed).is_ok_and(|passed| passed < RENEWAL_PERIOD))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_is_read_again_at_most_once_a_minute() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let may_renew = |seconds: u64| may_renew(Some(now), now + Duration::from_secs(seconds));
+        assert!(!may_renew(0) && !may_renew(59) && may_renew(60));
+        assert!(super::may_renew(None, now));
+        assert!(super::may_renew(Some(now), now - Duration::from_secs(1)), "the clock was set back");
+    }
+}

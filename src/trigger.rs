@@ -1,0 +1,22 @@
+//! An event becomes a [`Trigger`]: the repos to review. A trigger only starts a review. Nothing in it decides a request.
+//!
+//! A webhook's secret is verified first, and only a verified payload can be parsed.
+
+mod order;
+pub mod schedule;
+pub mod webhook;
+
+use crate::model::{Repo, RepoPattern};
+
+/// What an event asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Review this repo.
+    Review(Repo),
+    /// Sweep the repos that these patterns match.
+    Sweep(Vec<RepoPattern>),
+    /// Sweep all repos that `REPOS` names.
+    SweepAll,
+    /// Do nothing. The text says why.
+    Ignore(&'static str),
+}

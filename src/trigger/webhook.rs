@@ -1,0 +1,95 @@
+//! The Hub's webhook: first it is verified, then it is parsed. Only [`verify`] makes a [`Verified`], so an unverified payload cannot be
+//! parsed.
+//!
+//! A webhook is authenticated by its secret alone. So the only thing taken from it is the name of a repo to review.
+
+use serde_json::{Map, Value};
+
+use super::Trigger;
+use crate::model::{Repo, RepoType};
+use crate::secrets::WebhookSecrets;
+
+/// The header in which the Hub sends the secret, verbatim.
+pub const SECRET_HEADER: &str = "X-Webhook-Secret";
+
+/// The header with the Hub's id of a delivery. A retry or a manual replay has the same id.
+pub const DELIVERY_HEADER: &str = "Webhook-Id";
+
+/// The body of a webhook that showed the secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified<'a>(&'a [u8]);
+
+/// Returns the body if `shown` is one of the secrets.
+#[must_use]
+pub fn verify<'a>(secrets: &WebhookSecrets, shown: &[u8], body: &'a [u8]) -> Option<Verified<'a>> {
+    secrets.include(shown).then_some(Verified(body))
+}
+
+/// Reads the trigger from a webhook. An error says which part of the body differs from the Hub's format.
+///
+/// The payload has version 3, or version 2, in which `event` is the action and `scope` stands beside it. Only the needed parts are
+/// read, so an addition to the payload causes no error. Errors count towards the suspension of the webhook by the Hub. An unknown
+/// scope or action starts a review, because the Hub's documentation asks to read it as an update.
+pub fn parse(Verified(body): Verified) -> Result<Trigger, String> {
+    parse_payload(body)
+}
+
+/// Reads the payload of the webhook that has started a Hugging Face Job. The Hub puts it into the Job's environment. Anybody who can
+/// set that environment also has the token, so the payload needs no secret. The errors are those of [`parse`].
+pub fn parse_job_payload(payload: &str) -> Result<Trigger, String> {
+    parse_payload(payload.as_bytes())
+}
+
+fn parse_payload(body: &[u8]) -> Result<Trigger, String> {
+    let payload: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|e| format!("the body is not a JSON object (line {}, column {})", e.line(), e.column()))?;
+    let version = payload.get("webhook").map_or(&Value::Null, |webhook| &webhook["version"]);
+    if version.is_null() || version == 2 || version == 3 {
+        return read(&payload);
+    }
+    match read(&payload) {
+        Ok(Trigger::Ignore(_)) if !payload.contains_key("repo") => Ok(Trigger::Ignore(
+            "the event is about no repo, or its payload is of a version that cannot be read",
+        )),
+        Err(fault) => {
+            Err(format!("{fault}; the payload's version is neither 2 nor 3, the versions that can be read"))
+        }
+        read => read,
+    }
+}
+
+fn read(payload: &Map<String, Value>) -> Result<Trigger, String> {
+    let (scope, action) = match payload.get("event") {
+        Some(Value::Object(event)) => (text(event, "scope"), text(event, "action")),
+        Some(Value::String(action)) if payload.contains_key("scope") => {
+            (text(payload, "scope"), Some(&**action))
+        }
+        _ => {
+            return Err(
+                "`event` is missing, is not an object, or is a string without `scope` beside it".to_owned()
+            );
+        }
+    };
+    let repo = match payload.get("repo") {
+        None | Some(Value::Null) => return Ok(Trigger::Ignore("the event is about no repo")),
+        Some(repo) => repo.as_object().ok_or("`repo` is not an object")?,
+    };
+    let repo_type = match text(repo, "type").ok_or("`repo.type` is missing or not a string")? {
+        "model" => RepoType::Model,
+        "dataset" => RepoType::Dataset,
+        "space" => return Ok(Trigger::Ignore("a Space cannot be gated")),
+        _ => return Ok(Trigger::Ignore("only models and datasets can be gated")),
+    };
+    let moved_to = payload.get("movedTo").and_then(Value::as_object);
+    let (part, name) = match (scope, action, moved_to) {
+        (Some("repo"), Some("delete"), _) => return Ok(Trigger::Ignore("the repo was deleted")),
+        (Some("repo"), Some("move"), Some(moved_to)) => ("movedTo.name", text(moved_to, "name")),
+        _ => ("repo.name", text(repo, "name")),
+    };
+    let name = name.ok_or_else(|| format!("`{part}` is missing or not a string"))?;
+    Repo::new(repo_type, name).map(Trigger::Review).map_err(|error| format!("`{part}`: {error}"))
+}
+
+fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    object.get(key)?.as_str()
+}
