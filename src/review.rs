@@ -40,7 +40,7 @@
 //!   counted in the report and passed to the caller as a [`Step`].
 //!
 //! These bounds end a run in any case: the deadline; 8 write attempts for a request, at most 3 of which may time out; 10
-//! readings in a row without progress; and 5 minutes without a conclusion if the run would only wait longer.
+//! readings in a row without progress; and 5 minutes of waiting for the next reading without a conclusion.
 
 mod apply;
 mod conclude;
@@ -132,8 +132,8 @@ struct Review<'a> {
     ledger: Ledger,
     writes: Writes,
     report: RepoReport,
-    /// When a request was last concluded; at first, when the run began.
-    last_conclusion: Instant,
+    /// How long the run has waited for its next readings since a request was last concluded.
+    waited: Duration,
     /// Whether some request is left for the next run.
     is_incomplete: bool,
     /// If a page became too old before all of it was decided: why.
@@ -179,7 +179,7 @@ impl<'a> Review<'a> {
                 back_off: MIN_BACK_OFF,
             },
             report: RepoReport::new(repo),
-            last_conclusion: Instant::now(),
+            waited: Duration::ZERO,
             is_incomplete: false,
             late_because: None,
         }

@@ -15,8 +15,9 @@ use crate::model::AccessRequest;
 use crate::report::Failure;
 use crate::report::audit::Step;
 
-/// If no request was concluded for this long and the run would only wait longer, the rest is left for the next run.
-const MAX_STANDSTILL: Duration = Duration::from_secs(5 * 60);
+/// The most time that a run waits for the next reading without a conclusion between its waits. If it would wait longer, the rest is
+/// left for the next run. The time that calls wait for the rate limit does not count.
+const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// The most requests that may wait to be decided or written when a further page is requested. It is enough to keep all calls
 /// in flight busy while a page is read. More would take memory, and be older when they are written.
@@ -162,12 +163,13 @@ impl<'a> Review<'a> {
     }
 
     /// Ends the reading if the page can be requested only after the deadline, or only after a long wait without progress.
-    fn fits_time(&self, page: NextPage, now: Instant) -> Result<NextPage, ReadingEnded> {
+    fn fits_time(&mut self, page: NextPage, now: Instant) -> Result<NextPage, ReadingEnded> {
         if now >= self.deadline {
             return Err(ReadingEnded::out_of_time());
         }
-        if page.from >= self.deadline.min(self.last_conclusion + MAX_STANDSTILL) {
-            let wait = page.from.saturating_duration_since(now);
+        let wait = page.from.saturating_duration_since(now);
+        self.waited += wait;
+        if page.from >= self.deadline || self.waited > MAX_WAIT {
             let why = Failure::Other(wait_too_long(wait));
             return Err(ReadingEnded { why, is_wait: wait > MAX_BACK_OFF });
         }
