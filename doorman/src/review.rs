@@ -35,7 +35,7 @@ pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<Ex
         if screen.is_terminal() {
             show::totals(&run, screen)?;
             if run.exit_status() != ExitStatus::Failed {
-                screen.write_note("\nNothing was changed; `doorman review` carries out these decisions.")?;
+                screen.write_note("\nNothing was changed; `doorman review` carries this out.")?;
             }
         }
     }
