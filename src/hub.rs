@@ -36,8 +36,8 @@ pub(crate) use link::first_page_from;
 pub use moment::{LIST_LAG, MAX_PAGE_AGE, Moment};
 pub use read::{ListEntry, ListPage, Page, RepoSearchResult};
 pub use transport::{Connections, Transport};
-pub(crate) use write::RecentWrites;
 pub use write::{BatchWriter, StatusChange, WriteResult};
+pub(crate) use write::{RecentWrites, SAMPLE_SIZE};
 
 use crate::model::Repo;
 use crate::secrets::Keyring;
@@ -61,7 +61,7 @@ pub struct Hub {
     /// One permit for each page in memory, first come, first served. A review acquires one for each page, so every repo gets its
     /// first page before any repo gets its second. There are as many as call permits, which bounds the memory of pages.
     page_permits: Semaphore,
-    /// What is left of the Hub's rate limit, for each [`Bucket`] in the order of [`Bucket::ALL`].
+    /// The remaining calls of the rate limit, for each [`Bucket`] in the order of [`Bucket::ALL`].
     budgets: [Budget; 3],
     /// Until when no call of a kind is made, for each kind that a limit other than the rate limit has refused.
     pauses: Mutex<HashMap<String, Instant>>,
@@ -109,7 +109,7 @@ impl Hub {
         Moment::now(self.transport.wall_clock())
     }
 
-    /// What is known of the rate limit of `/api/` calls. `refused` counts the refused calls of all buckets since the last call of
+    /// The state of the rate limit of `/api/` calls, as the responses have shown it. `refused` counts the refused calls of all buckets since the last call of
     /// this function.
     pub fn take_limit_status(&self) -> LimitStatus {
         let mut limits = self.budgets.iter().map(Budget::take_status);

@@ -13,7 +13,7 @@ use crate::model::{AccessRequest, Decision, Repo, User};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan(HashSet<[u8; 32]>);
 
-/// What a review does with its decisions.
+/// The use that a review makes of its decisions.
 #[derive(Clone, Copy, Debug)]
 pub enum Mode<'a> {
     /// Writes them.

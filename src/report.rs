@@ -52,7 +52,7 @@ pub struct UnlistedRepos {
     error: Option<HubError>,
 }
 
-/// What a run did about one repo.
+/// The report of one repo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RepoReport {
     /// The repo.
@@ -61,7 +61,7 @@ pub struct RepoReport {
     /// Whether every listed request was decided and, unless it is held, written. If somebody else decides requests while the
     /// list is read, its pages may shift, and a request may be listed only for the next run.
     pub complete: bool,
-    /// What happened, in numbers.
+    /// The results in numbers.
     #[serde(flatten)]
     pub counts: Counts,
     /// The first error.

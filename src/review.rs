@@ -132,8 +132,6 @@ struct Review<'a> {
     ledger: Ledger,
     writes: Writes,
     report: RepoReport,
-    /// How long the run has waited for its next readings since a request was last concluded.
-    waited: Duration,
     /// Whether some request is left for the next run.
     is_incomplete: bool,
     /// If a page became too old before all of it was decided: why.
@@ -179,7 +177,6 @@ impl<'a> Review<'a> {
                 back_off: MIN_BACK_OFF,
             },
             report: RepoReport::new(repo),
-            waited: Duration::ZERO,
             is_incomplete: false,
             late_because: None,
         }

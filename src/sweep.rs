@@ -25,7 +25,7 @@ pub use history::SweepHistory;
 use results::Results;
 use task::{Task, TaskResult};
 
-/// What a sweep did.
+/// The results of a sweep.
 #[derive(Debug)]
 pub struct SweepReport {
     /// The reviewed repos, in the order of their names.
@@ -62,9 +62,14 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
         let done = match &task {
             Task::Search(owner, repo_type) => {
                 let mut found = |repos: &[Repo]| {
-                    let all = found_repos.fetch_add(repos.len(), Ordering::Relaxed) + repos.len();
+                    // All searches run in this task, so no other one counts between these two lines.
+                    let all = found_repos.load(Ordering::Relaxed) + repos.len();
+                    if all > MAX_FOUND {
+                        return false;
+                    }
+                    found_repos.store(all, Ordering::Relaxed);
                     // The receiver outlives the search.
-                    all <= MAX_FOUND && page.send(repos.to_vec()).is_ok()
+                    page.send(repos.to_vec()).is_ok()
                 };
                 task::search(hub, owner, *repo_type, deadline, &mut found).await
             }

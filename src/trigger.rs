@@ -8,7 +8,7 @@ pub mod webhook;
 
 use crate::model::{Repo, RepoPattern};
 
-/// What an event asks for.
+/// The run that an event asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// Review this repo.

@@ -176,7 +176,7 @@ Examples:
 Examples:
   doorman check
   doorman check --policy policy.json acme/model")]
-    Check(CheckArguments),
+    Check(Scope),
     /// Test a policy with the cases of a file: requests, and the verdict that each must get
     #[command(after_help = "\
 The cases are JSON:
@@ -215,23 +215,17 @@ Example:
 
 #[derive(Debug, Args)]
 pub struct ReviewArguments {
-    /// Repos to review instead of those of REPOS
-    #[arg(value_name = "REPO", value_parser = repos::parse)]
-    pub repos: Vec<RepoPattern>,
-    /// Leave out this repo. Repeat the option for several
-    #[arg(long, value_name = "REPO", value_parser = repos::parse_one)]
-    pub exclude: Vec<Repo>,
-    /// Read the policy from this file instead of APPROVAL_POLICY
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub scope: Scope,
     /// Write the report as JSON, with all decisions
     #[arg(long)]
     pub json: bool,
 }
 
+/// The repos and the policy of a command.
 #[derive(Debug, Args)]
-pub struct CheckArguments {
-    /// Repos to check instead of those of REPOS
+pub struct Scope {
+    /// Repos to use instead of those of REPOS
     #[arg(value_name = "REPO", value_parser = repos::parse)]
     pub repos: Vec<RepoPattern>,
     /// Leave out this repo. Repeat the option for several

@@ -15,7 +15,7 @@ use hub_doorman::hub::{Account, RepoInfo};
 use hub_doorman::model::{Repo, RepoPattern};
 use hub_doorman::policy::Policy;
 
-use crate::arguments::CheckArguments;
+use crate::arguments::Scope;
 use crate::environment::{self, deadline};
 use crate::exit::ExitStatus;
 use crate::groups;
@@ -27,9 +27,9 @@ use findings::{Finding, Findings, Level};
 const MAX_POLICY_BYTES: usize = 3600;
 
 /// Checks everything, and shows the findings.
-pub async fn run(arguments: &CheckArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+pub async fn run(scope: &Scope, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     let mut findings = Findings::default();
-    check_all(arguments, &mut findings).await;
+    check_all(scope, &mut findings).await;
     let rows = findings.iter().map(|Finding { level, subject, text }| {
         let (word, look) = match level {
             Level::Passed => ("passed", Look::Good),
@@ -47,14 +47,14 @@ pub async fn run(arguments: &CheckArguments, screen: &mut Screen) -> Result<Exit
 }
 
 /// Checks the variables first. If they allow calls to the Hub, it checks the token, and then everything that the token can read.
-async fn check_all(arguments: &CheckArguments, findings: &mut Findings) {
-    let policy = check_policy(arguments.policy.as_deref(), findings);
+async fn check_all(scope: &Scope, findings: &mut Findings) {
+    let policy = check_policy(scope.policy.as_deref(), findings);
     let covered = findings.variable(Variables::repos);
-    let patterns = match &*arguments.repos {
+    let patterns = match &*scope.repos {
         [] => covered.clone().flatten().unwrap_or_default(),
         named => named.to_vec(),
     };
-    if matches!(covered, Some(None)) && arguments.repos.is_empty() {
+    if matches!(covered, Some(None)) && scope.repos.is_empty() {
         let text = "not set: webhooks about any repo are accepted, and there are no sweeps, so a request without a webhook stays pending";
         findings.add(Level::Warning, "REPOS", text);
     }
@@ -74,7 +74,7 @@ async fn check_all(arguments: &CheckArguments, findings: &mut Findings) {
         return;
     }
     let mut distinct: Vec<RepoPattern> = Vec::new();
-    for pattern in without(patterns, &arguments.exclude) {
+    for pattern in without(patterns, &scope.exclude) {
         if !distinct.contains(&pattern) {
             distinct.push(pattern);
         }

@@ -19,7 +19,7 @@ use crate::users;
 /// The most users that are searched for one by one. For more users the whole list is read.
 const MAX_SEARCHES: usize = 10;
 
-/// What is done about users.
+/// The change that a command makes for its users.
 pub enum Action {
     /// Give their requests another status.
     Decide(StatusChange),

@@ -15,7 +15,7 @@ const MAX_SEARCH: Duration = Duration::from_secs(3);
 /// The most repos whose groups `plan` searches for. Each takes a call.
 const MAX_REPOS: usize = 20;
 
-/// What a warning says if the Hub does not give all groups.
+/// The warning for the case that the Hub does not return all groups.
 const UNREAD: &str = "not all gating groups could be read, so accepting a request may open more repos";
 
 /// Prints a warning for each gating group of the first [`MAX_REPOS`] of these repos.

@@ -25,7 +25,7 @@ use run::{DecidedRequest, Run};
 
 /// Shows what would be decided, and changes nothing.
 pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
-    let setup = setup(arguments.policy.as_deref()).await?;
+    let setup = setup(arguments.scope.policy.as_deref()).await?;
     let patterns = patterns(arguments, &setup)?;
     let run = Run::start(&setup, &patterns, Mode::DryRun, &mut |_| {}).await;
     if arguments.json {
@@ -55,8 +55,8 @@ pub async fn review(
     if !screen.is_interactive() {
         add_times_to_messages();
     }
-    let setup = setup(arguments.policy.as_deref()).await?;
-    let trigger = if arguments.repos.is_empty() { job_trigger()? } else { None };
+    let setup = setup(arguments.scope.policy.as_deref()).await?;
+    let trigger = if arguments.scope.repos.is_empty() { job_trigger()? } else { None };
     let is_triggered = trigger.is_some();
     let patterns = match repos_of_trigger(trigger, &setup) {
         Some(Ok(patterns)) => patterns,
@@ -166,7 +166,7 @@ fn report_nothing_to_do(
 
 /// The repos to review: those of the command line, else those of `REPOS`.
 fn patterns(arguments: &ReviewArguments, setup: &Setup) -> Result<Vec<RepoPattern>, UsageError> {
-    let patterns = match (&*arguments.repos, &setup.repos) {
+    let patterns = match (&*arguments.scope.repos, &setup.repos) {
         ([], None) => {
             let text = "no repos are named; name them, or set REPOS, for example to `acme/model` or `acme/*`";
             return Err(UsageError(text.to_owned()));
@@ -174,7 +174,7 @@ fn patterns(arguments: &ReviewArguments, setup: &Setup) -> Result<Vec<RepoPatter
         ([], Some(repos)) => repos.clone(),
         (named, _) => named.to_vec(),
     };
-    Ok(repos::without(patterns, &arguments.exclude))
+    Ok(repos::without(patterns, &arguments.scope.exclude))
 }
 
 /// The trigger, if a webhook has started this process as a Hugging Face Job.

@@ -33,7 +33,7 @@ const MIN_TERMINAL_WIDTH: u16 = 20;
 /// The width of a terminal that does not report it.
 const DEFAULT_TERMINAL_WIDTH: u16 = 80;
 
-/// Where a command writes: a terminal, a pipe or a file.
+/// The destination of a command's output: a terminal, a pipe or a file.
 pub struct Screen {
     out: Box<dyn Write + Send>,
     is_terminal: bool,

@@ -112,7 +112,7 @@ async fn create(url: &Url) -> Result<Webhook, Box<dyn Error>> {
         .map_err(|error| creation_error(&error))?)
 }
 
-/// What the Hub watches for a pattern. It may watch more than the pattern covers, because the function ignores other repos.
+/// The watched repos or owner for a pattern. The Hub may watch more than the pattern covers, because the function ignores other repos.
 fn watch(pattern: &RepoPattern, owner: &WhoAmI) -> Watched {
     let (kind, name) = match pattern {
         RepoPattern::One(repo) => (repo.repo_type().as_str(), repo.name()),

@@ -27,7 +27,7 @@ pub struct WhoAmI {
     pub role: Option<String>,
 }
 
-/// What an owner needs to know about a repo before a policy decides its requests.
+/// The gate and the form of a repo, which an owner checks before a policy decides its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepoInfo {
     /// The name of the repo as the Hub writes it.

@@ -77,7 +77,7 @@ fn target_of_next(mut header: &str) -> Option<&str> {
     None
 }
 
-/// Where the parameters of a link end: at the comma before the next link. A comma within quotes does not count.
+/// The end of the parameters of a link: the comma before the next link. A comma within quotes does not count.
 fn end_of_parameters(text: &str) -> usize {
     split_outside_quotes(text, ',').next().map_or(text.len(), str::len)
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 pub use batches::BatchWriter;
+pub(crate) use batches::SAMPLE_SIZE;
 pub(crate) use recent::RecentWrites;
 
 use super::call::CallOptions;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 
-/// What a policy does with an access request, from the mildest to the strictest. If rules disagree, the strictest verdict wins.
+/// The treatment of an access request, from the mildest to the strictest. If rules disagree, the strictest verdict wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -48,7 +48,7 @@ impl Verdict {
 /// A verdict and its grounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What the policy does with the request.
+    /// The treatment of the request.
     pub verdict: Verdict,
     /// The text that the user is shown. Only a reset or a rejection can have one.
     pub reason: Option<Arc<str>>,
@@ -67,7 +67,7 @@ pub enum Grounds {
     Unknown {
         /// The first rule that could not be evaluated.
         rule: Arc<str>,
-        /// What was missing or did not fit. The text contains nothing that the requester wrote.
+        /// The cause: a value is missing or does not fit. The text contains nothing that the requester wrote.
         why: String,
     },
     /// The request is unreadable for this reason, so no rule was evaluated.

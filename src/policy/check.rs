@@ -33,7 +33,7 @@ const MAX_LOOPS: usize = 2;
 
 pub(super) const LINE_BREAKS: [char; 2] = ['\n', '\r'];
 
-/// What the check found in a condition.
+/// The findings of the check of a condition.
 pub(super) struct Findings {
     /// The attributes and labels that are literals in it.
     pub(super) literal_keys: BTreeSet<String>,
@@ -60,7 +60,7 @@ pub(super) fn check_condition(
     }
 }
 
-/// What the check found out about the value of an expression.
+/// The type and the origin of the value of an expression, as the check found them.
 #[derive(Clone)]
 struct Checked {
     ty: Type,

@@ -10,11 +10,8 @@ use tokio::time::Instant;
 
 use super::decided::{DecidedRequest, MAX_ATTEMPTS, MAX_STALLS, UnknownIdentities};
 use super::queue::{Group, MAX_FAILED_BATCHES};
-use crate::hub::{HubError, Moment, Problem, RepoCalls, StatusChange, WriteResult};
+use crate::hub::{HubError, Moment, Problem, RepoCalls, SAMPLE_SIZE, StatusChange, WriteResult};
 use crate::model::Identity;
-
-/// How many requests of a batch that was refused or has failed too often are written one by one before the others are.
-const SAMPLE_SIZE: usize = 3;
 
 /// An attempt to write a decision: its result, and when it ended.
 pub(super) type WriteAttempt = (DecidedRequest, Result<WriteResult, HubError>, Instant);

@@ -66,7 +66,7 @@ impl Review<'_> {
     /// Counts and reports a request and its outcome.
     pub(super) fn conclude(&mut self, concluded: Concluded) {
         let Concluded { who, requested_at, decision, outcome, error, is_certain } = concluded;
-        self.waited = Duration::ZERO;
+        self.pages.reading.note_conclusion();
         let is_left = matches!(outcome, Outcome::Failed | Outcome::Stuck | Outcome::NotAgreed) || !is_certain;
         if is_left || matches!(outcome, Outcome::Held | Outcome::DryRun) {
             self.report.counts.still_pending(requested_at, Utc::now());

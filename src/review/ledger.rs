@@ -10,7 +10,7 @@ use super::decided::{Attempts, DecidedRequest, Key, MAX_ATTEMPTS, MAX_STALLS};
 use crate::hub::{HubError, LIST_LAG, RecentWrites, WriteResult};
 use crate::model::{AccessRequest, Decision, Identity, Outcome};
 
-/// What to do about a request that a page lists.
+/// The action for a request that a page lists.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ListedAction {
     /// Nothing: it is settled, it is being written, or the page was requested too early to show anything new.

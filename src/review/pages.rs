@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
@@ -14,10 +13,6 @@ use crate::hub::{HubError, MAX_BATCH, MAX_PAGE, Moment, Page, PagePermit, Proble
 use crate::model::AccessRequest;
 use crate::report::Failure;
 use crate::report::audit::Step;
-
-/// The most time that a run waits for the next reading without a conclusion between its waits. If it would wait longer, the rest is
-/// left for the next run. The time that calls wait for the rate limit does not count.
-const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// The most requests that may wait to be decided or written when a further page is requested. It is enough to keep all calls
 /// in flight busy while a page is read. More would take memory, and be older when they are written.
@@ -138,14 +133,14 @@ impl<'a> Review<'a> {
             None => return None,
         };
         let page = match next {
-            Next::Read(page) => self.fits_time(page, now),
+            Next::Read(page) => self.check_wait(page, now),
             Next::End(Ok(())) => return None,
             Next::End(Err(why)) => Err(Failure::Other(why.to_owned()).into()),
         };
         page.map_err(|ended| self.pages.ended = Some(ended)).ok()
     }
 
-    /// What comes after a reading, once all of its requests are decided. The next reading may begin before the last writes
+    /// Chooses the next step after a reading, once all of its requests are decided. The next reading may begin before the last writes
     /// have a response, but only if the requests that stay listed fit into one page.
     fn next_after_reading(&mut self, now: Instant) -> Option<Next> {
         let Self { pages, ledger, writes, .. } = self;
@@ -163,13 +158,12 @@ impl<'a> Review<'a> {
     }
 
     /// Ends the reading if the page can be requested only after the deadline, or only after a long wait without progress.
-    fn fits_time(&mut self, page: NextPage, now: Instant) -> Result<NextPage, ReadingEnded> {
+    fn check_wait(&mut self, page: NextPage, now: Instant) -> Result<NextPage, ReadingEnded> {
         if now >= self.deadline {
             return Err(ReadingEnded::out_of_time());
         }
         let wait = page.from.saturating_duration_since(now);
-        self.waited += wait;
-        if page.from >= self.deadline || self.waited > MAX_WAIT {
+        if !self.pages.reading.add_wait(wait) || page.from >= self.deadline {
             let why = Failure::Other(wait_too_long(wait));
             return Err(ReadingEnded { why, is_wait: wait > MAX_BACK_OFF });
         }

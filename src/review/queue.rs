@@ -24,7 +24,7 @@ pub(super) struct Queue {
     arrivals: u64,
 }
 
-/// What the decisions of a group have in common. Requests with different identities are kept apart. So if a batch is refused
+/// The properties that the decisions of a group have in common. Requests with different identities are kept apart. So if a batch is refused
 /// because of the identities in it, no other batch is affected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Kind {

@@ -19,7 +19,11 @@ const SLOW_PAGE: Duration = Duration::from_secs(1);
 /// The most readings in a row in which no request is decided and none is concluded.
 const MAX_IDLE_READINGS: u32 = 10;
 
-/// What matters of a page that has been read.
+/// The most time that a run waits for its next readings until a request is concluded. The time that calls wait for the rate limit
+/// does not count.
+const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
+
+/// The properties of a page that matter for the reading.
 #[derive(Debug)]
 pub(super) struct PageRead {
     pub(super) url: Url,
@@ -59,7 +63,7 @@ pub(super) struct NextPage {
     pub(super) from: Instant,
 }
 
-/// What comes after a reading.
+/// The next step of a review.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// This page has to be read: the first page of the next reading, or a probe page.
@@ -100,6 +104,8 @@ pub(super) struct Reading {
     limit: usize,
     /// The number of readings in a row without progress.
     idle: u32,
+    /// The waits for readings since a request was last concluded.
+    waited: Duration,
 }
 
 impl Reading {
@@ -118,6 +124,7 @@ impl Reading {
             is_unproven: false,
             limit: MAX_PAGE,
             idle: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -200,6 +207,17 @@ impl Reading {
         self.idle = 0;
     }
 
+    /// Notes that a request was concluded, so that the run may wait again.
+    pub(super) fn note_conclusion(&mut self) {
+        self.waited = Duration::ZERO;
+    }
+
+    /// Adds a wait for the next reading. Returns whether the run may wait that long.
+    pub(super) fn add_wait(&mut self, wait: Duration) -> bool {
+        self.waited += wait;
+        self.waited <= MAX_WAIT
+    }
+
     /// Whether the next reading may begin before the last writes have a response. This is so if another reading is needed in
     /// any case: this one has found something to write, and has read several pages, or one without a proven end. The caller
     /// makes sure that the list fits into one page then, because a single page shows all requests at the same time.
@@ -207,7 +225,7 @@ impl Reading {
         self.has_writes && (self.pages > 1 || !self.unlinked.is_empty())
     }
 
-    /// What comes next, after all requests of this reading are decided.
+    /// Chooses the next step, after all requests of this reading are decided.
     pub(super) fn next(&mut self, state: BetweenReadings) -> Next {
         let BetweenReadings { now, again_from, settles_at } = state;
         if let Some(from) = again_from {
@@ -248,6 +266,7 @@ impl Reading {
             began: Some(from),
             limit: self.limit,
             idle: self.idle + 1,
+            waited: self.waited,
             ..Self::new()
         };
         Next::Read(NextPage { url: None, limit: self.limit, from })

@@ -135,6 +135,19 @@ fn pages_in_a_circle_are_an_error() {
     assert!(reading.add(page(Some("https://hub/2"))).is_err());
 }
 
+#[tokio::test]
+async fn waits_add_up_until_a_request_is_concluded() {
+    let (mut reading, now) = (Reading::new(), Instant::now());
+    let minutes = |number: u64| Duration::from_secs(60 * number);
+    assert!(reading.add_wait(minutes(3)));
+    let next = reading.next(BetweenReadings { now, again_from: Some(now), settles_at: None });
+    assert!(matches!(next, Next::Read(_)));
+    assert!(reading.add_wait(minutes(2)), "the wait before the last reading counts");
+    assert!(!reading.add_wait(Duration::from_secs(1)));
+    reading.note_conclusion();
+    assert!(reading.add_wait(minutes(5)));
+}
+
 fn request(id: &str, user: &str, seconds: i64) -> AccessRequest {
     AccessRequest {
         request_id: Some(id.to_owned()),

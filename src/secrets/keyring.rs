@@ -23,7 +23,7 @@ const MIN_RENEWAL_TIME: Duration = Duration::from_secs(1);
 /// URL can cause with wrong secrets.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(60);
 
-/// Where a secret is kept.
+/// The place of a secret.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// The setting holds the secret itself.
@@ -32,7 +32,7 @@ pub enum Source {
     Stored(Stored),
 }
 
-/// Where each secret is kept.
+/// The place of each secret.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// `HF_TOKEN`.

@@ -40,7 +40,7 @@ impl HubResponse {
     }
 }
 
-/// Where a page of a list starts, and its length.
+/// The start of a page of a list, and its length.
 pub struct Paging {
     pub limit: usize,
     pub cursor: usize,

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::model::{Call, Model};
 use super::repo::Status;
 
-/// What the client receives after a call.
+/// The reply that the client receives after a call.
 pub enum Reply {
     Response(HubResponse),
     /// The first half of a response; then the connection is closed.

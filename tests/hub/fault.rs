@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! The faults that a call can have.
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ pub struct Schedule {
     pub policies: Vec<(Duration, Arc<Policy>)>,
     /// The events of each process.
     pub processes: Vec<Vec<Event>>,
-    /// What requesters and reviewers do, and when.
+    /// The actions of requesters and reviewers, with their times.
     pub actions: Vec<(Duration, Action)>,
 }
 
@@ -51,7 +51,7 @@ pub enum Stop {
     After(Duration),
 }
 
-/// What a person does to a repo. A number is the place of a request.
+/// An action of a person on a repo. A number is the place of a request.
 #[derive(Debug)]
 pub enum Action {
     Decides(String, usize, Status),

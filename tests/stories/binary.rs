@@ -45,7 +45,7 @@ impl RuntimeApi {
         self.events.send(event).expect("the Runtime API is there");
     }
 
-    /// What the function posts next: the last part of the path, and the body.
+    /// The next post of the function: the last part of the path, and the body.
     pub async fn next_post(&mut self) -> (String, Value) {
         let post = tokio::time::timeout(Duration::from_secs(30), self.posts.recv()).await;
         post.expect("a post of the function within 30 s").expect("the Runtime API is there")

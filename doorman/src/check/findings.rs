@@ -11,7 +11,7 @@ pub struct Findings(Vec<Finding>);
 
 pub struct Finding {
     pub level: Level,
-    /// What the finding is about: a variable, a repo, a rule, a webhook.
+    /// The subject of the finding: a variable, a repo, a rule or a webhook.
     pub subject: String,
     pub text: String,
 }

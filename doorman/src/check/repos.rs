@@ -8,7 +8,7 @@ use super::findings::{Findings, Level};
 use crate::environment::deadline;
 use crate::screen::{count, grouped};
 
-/// What to do about a repo with the wrong gate.
+/// The advice for a repo with the wrong gate.
 const MAKE_MANUAL: &str = "set its access requests to manual approval in its settings";
 
 /// Checks each of the repos, and gives those that the Hub knows, in the Hub's spelling.

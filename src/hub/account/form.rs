@@ -12,7 +12,7 @@ pub struct Form {
     pub questions: BTreeMap<String, Question>,
     /// The labels of the questions that need no answer (`optional: true`).
     pub optional: BTreeSet<String>,
-    /// What cannot be read, one message for each fault.
+    /// The parts that cannot be read, one message for each fault.
     pub unread: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is left of the Hub's rate limit, shared by all calls of the process.
+//! The budget counts the calls that the Hub's rate limit leaves. All calls of the process share it.
 //!
 //! The Hub counts the calls of a token in windows of a fixed length (1,000 in 5 minutes for a free user). Every response states
 //! how many calls are left in the current window. A call in flight may not be counted yet. So a call begins only while fewer
@@ -30,7 +30,7 @@ pub(in crate::hub) struct Budget {
     changed: Notify,
 }
 
-/// What is known of the Hub's rate limit.
+/// The state of the Hub's rate limit, as the responses have shown it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitStatus {
     /// How many calls the Hub refused (429) since the status was last taken.
@@ -65,7 +65,7 @@ enum Window {
     Limited { left: u32, ends: Instant, since: Instant },
 }
 
-/// What a call has to do now.
+/// The next step of a call.
 enum Next {
     Go {
         is_probe: bool,

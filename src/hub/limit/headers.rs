@@ -50,7 +50,7 @@ impl Bucket {
     }
 }
 
-/// What the headers of a response say about the rate limit. A value that is missing or cannot be read is `None`.
+/// The rate limit as the headers of a response state it. A value that is missing or cannot be read is `None`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::hub) struct RateLimitHeaders {
     /// The calls that are left in the window.
@@ -80,7 +80,7 @@ impl RateLimitHeaders {
         };
         let quota = limits("ratelimit-policy")
             .find_map(|policy| Some((number(policy, "q")?, seconds(number(policy, "w")?))));
-        // Of several limits, the one with the fewest calls left counts, and then the one that ends last.
+        // If there are several limits, the limit with the fewest calls left counts. Among equal ones, the limit that ends last counts.
         let strictest = limits("ratelimit")
             .filter_map(|limit| Some((number(limit, "r")?, Reverse(number(limit, "t").map(seconds)))))
             .min();

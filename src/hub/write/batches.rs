@@ -21,8 +21,8 @@ pub struct BatchWriter<'a> {
     no_batch_by_request_id: AtomicBool,
 }
 
-/// How many requests of a refused batch are written one by one before the others are.
-const SAMPLE_SIZE: usize = 3;
+/// How many requests of a batch that was refused or has failed too often are written one by one before the others are.
+pub(crate) const SAMPLE_SIZE: usize = 3;
 
 impl<'a> BatchWriter<'a> {
     /// A writer that makes these calls.

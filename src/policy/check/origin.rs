@@ -4,7 +4,7 @@
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 
-/// Who decides a value. If a value is made from several values, the least trusted origin counts.
+/// The party that decides a value. If a value is made from several values, the least trusted origin counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::policy) enum Origin {
     /// The rule itself. The value is the same for every request and every repo.
