@@ -46,6 +46,26 @@ const MAX_CONCURRENT_TASKS: usize = 1000;
 /// The most repos that all searches of a sweep may find together.
 const MAX_FOUND: usize = 20_000;
 
+/// The pages of repos that the searches of a sweep have found.
+struct FoundPages {
+    sender: mpsc::UnboundedSender<Vec<Repo>>,
+    /// The number of repos in these pages.
+    count: AtomicUsize,
+}
+
+impl FoundPages {
+    /// Adds a page, unless the searches together would then have found more than [`MAX_FOUND`] repos.
+    fn add(&self, repos: &[Repo]) -> bool {
+        // All searches of a sweep run in one task, so none of them counts between these two lines.
+        let count = self.count.load(Ordering::Relaxed) + repos.len();
+        if count > MAX_FOUND {
+            return false;
+        }
+        self.count.store(count, Ordering::Relaxed);
+        self.sender.send(repos.to_vec()).is_ok()
+    }
+}
+
 /// Reviews every repo that one of the patterns matches and for which `is_covered` is true, before `deadline`. Repos are
 /// reviewed while the searches go on. If one review fails or panics, the others are not affected.
 pub async fn sweep<F: Future<Output = RepoReport>>(
@@ -56,22 +76,12 @@ pub async fn sweep<F: Future<Output = RepoReport>>(
     deadline: Instant,
     review: impl Fn(Repo) -> F,
 ) -> SweepReport {
-    let (review, (page, mut pages)) = (&review, mpsc::unbounded_channel::<Vec<Repo>>());
-    let (page, found_repos) = (&page, &AtomicUsize::new(0));
+    let (sender, mut pages) = mpsc::unbounded_channel();
+    let (review, found_pages) = (&review, &FoundPages { sender, count: AtomicUsize::new(0) });
     let run = |task: Task| async move {
         let done = match &task {
             Task::Search(owner, repo_type) => {
-                let mut found = |repos: &[Repo]| {
-                    // All searches run in this task, so no other one counts between these two lines.
-                    let all = found_repos.load(Ordering::Relaxed) + repos.len();
-                    if all > MAX_FOUND {
-                        return false;
-                    }
-                    found_repos.store(all, Ordering::Relaxed);
-                    // The receiver outlives the search.
-                    page.send(repos.to_vec()).is_ok()
-                };
-                task::search(hub, owner, *repo_type, deadline, &mut found).await
+                task::search(hub, owner, *repo_type, deadline, &mut |repos| found_pages.add(repos)).await
             }
             Task::Review(repo) => TaskResult::Review(catch_panic(repo, review(repo.clone())).await),
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::http;
 use crate::hub::{HubError, Problem};
+use crate::model::RepoType;
 use crate::report::Reach;
 use crate::secrets::{Keyring, Secret, Source, Sources};
 
@@ -119,4 +120,16 @@ async fn panic_in_a_review_stops_no_other() {
     let failed: Vec<_> = swept.repos.iter().filter(|report| !report.complete).collect();
     assert_eq!((swept.repos.len(), failed.len(), failed[0].repo.name()), (6, 1, "a/3"));
     assert!(failed[0].error.as_ref().is_some_and(|error| error.to_string().contains("panicked")));
+}
+
+#[test]
+fn page_that_is_refused_leaves_room_for_a_smaller_one() {
+    let (sender, mut pages) = mpsc::unbounded_channel();
+    let found_pages = FoundPages { sender, count: AtomicUsize::new(0) };
+    let page = |repos: usize| vec![Repo::new(RepoType::Model, "a/0").expect("a name"); repos];
+    assert!(found_pages.add(&page(MAX_FOUND - 1)));
+    assert!(!found_pages.add(&page(2)));
+    assert!(found_pages.add(&page(1)) && !found_pages.add(&page(1)));
+    let sizes = std::iter::from_fn(|| pages.try_recv().ok()).map(|page| page.len());
+    assert_eq!(sizes.collect::<Vec<_>>(), [MAX_FOUND - 1, 1]);
 }
