@@ -47,6 +47,19 @@ fn operands_that_fit_give_the_result_of_cel() {
 }
 
 #[test]
+fn zones_have_their_summer_time() {
+    let cases = [
+        "requested_at.getHours('Europe/Paris') == 13 && requested_at.getHours('') == requested_at.getHours('UTC')",
+        "timestamp('2026-07-20T12:00:00Z').getHours('Europe/Paris') == 14 && requested_at.getHours('-03:30') == 8",
+        "timestamp('0001-01-01T00:00:00Z').getMinutes('Europe/Paris') == 9 && now.getDate('Asia/Tokyo') == 22",
+        "timestamp('9999-12-31T23:59:59Z').getHours('America/New_York') == 18",
+    ];
+    for expression in cases {
+        assert_eq!(answer(expression, &ada()), "yes", "{expression}");
+    }
+}
+
+#[test]
 fn operands_that_do_not_fit_are_refused() {
     let cases = [
         ("user.name ? true : false", "`? :` does not apply to text and a bool and a bool"),
@@ -76,6 +89,7 @@ fn operands_that_do_not_fit_are_refused() {
             "`getHours` does not apply to a duration; write it as `now.getHours()`",
         ),
         ("(now - requested_at).getFullYear() > 1", "`getFullYear` does not apply to a duration"),
+        ("requested_at.getHours('Europe/Pairs') > 18", "unknown time zone Europe/Pairs"),
         ("fields['Age'].string() == 'x'", "`string` does not apply to text; write it as `string(x)`"),
         ("fields['Age'].int() == 1", "`int` does not apply to text; write it as `int(x)`"),
         ("fields['Age'].uint() == 1u", "`uint` does not apply to text; write it as `uint(x)`"),
