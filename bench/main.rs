@@ -301,6 +301,7 @@ fn request(number: u64) -> AccessRequest {
         pro: Some(pro),
         verified_orgs: Some(verified_orgs),
         orgs: Some(orgs),
+        service_account: Some(String::new()),
     };
     AccessRequest {
         request_id: Some(name),

@@ -260,43 +260,13 @@ fn endpoint(text: &str) -> Result<Url, Vec<String>> {
 
 fn repos(text: &str) -> Result<Vec<RepoPattern>, Vec<String>> {
     let names = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|name| !name.is_empty());
-    let (mut patterns, mut excluded, mut faults) = (Vec::<RepoPattern>::new(), Vec::new(), Vec::new());
-    for name in names {
-        match (name.strip_prefix('!').unwrap_or(name).parse(), name.starts_with('!')) {
-            (Ok(pattern), false) => patterns.push(pattern),
-            (Ok(RepoPattern::One(repo)), true) => excluded.push(repo),
-            (Ok(RepoPattern::Namespace { .. }), true) => {
-                faults.push(format!(
-                    "`{name}` excludes a namespace; only single repos can be excluded, such as `!acme/model`"
-                ));
-            }
-            (Err(error), _) => faults.push(format!(
-                "{error}; REPOS accepts names such as `acme/model`, `datasets/acme/corpus` and `acme/*`"
-            )),
-        }
-    }
-    for repo in excluded {
-        let lists_repo = |pattern: &RepoPattern| matches!(pattern, RepoPattern::One(one) if *one == repo);
-        if patterns.iter().any(lists_repo) {
-            faults.push(format!(
-                "`!{repo}` excludes a repo which REPOS also lists; remove `{repo}` or `!{repo}`"
-            ));
-        } else if !patterns.iter().any(|pattern| pattern.covers(&repo)) {
-            faults.push(format!(
-                "`!{repo}` excludes a repo which no pattern covers; remove it, or add a pattern such as `acme/*`"
-            ));
-        }
-        for pattern in &mut patterns {
-            pattern.leave_out(&repo);
-        }
-    }
-    match (faults.is_empty(), patterns.is_empty()) {
-        (false, _) => Err(faults),
-        (true, true) => Err(vec![format!(
+    let patterns = RepoPattern::parse_all(names, "REPOS")?;
+    if patterns.is_empty() {
+        return Err(vec![format!(
             "`{text}` names no repo; name one, or unset REPOS to review any repo that the token manages"
-        )]),
-        (true, false) => Ok(patterns),
+        )]);
     }
+    Ok(patterns)
 }
 
 fn dry_run(text: &str) -> Result<bool, Vec<String>> {

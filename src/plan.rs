@@ -63,10 +63,10 @@ impl Plan {
 /// write the answers and could look for collisions.
 fn digest(repo: &Repo, request: &AccessRequest, decision: &Decision) -> [u8; 32] {
     let AccessRequest { request_id, user, requested_at, fields, unreadable } = request;
-    let User { id, name, fullname, email, pro, verified_orgs, orgs } = user;
-    let Decision { verdict, reason, grounds: _ } = decision;
-    let facts =
-        (request_id, (id, name, fullname, email, pro, verified_orgs, orgs), requested_at, fields, unreadable);
+    let User { id, name, fullname, email, pro, verified_orgs, orgs, service_account } = user;
+    let Decision { verdict, reason, grounds: _, excepted: _ } = decision;
+    let user = (id, name, fullname, email, pro, verified_orgs, orgs, service_account);
+    let facts = (request_id, user, requested_at, fields, unreadable);
     // `Debug` quotes every string, so different facts never give the same text.
     let text = format!("{:?}", (repo.to_string().to_ascii_lowercase(), facts, verdict, reason));
     Sha256::digest(text).into()
@@ -82,7 +82,7 @@ mod tests {
         let repo = |name| Repo::new(RepoType::Model, name).expect("a name");
         let decision = |verdict, reason: Option<&str>| {
             let reason = reason.map(Into::into);
-            Decision { verdict, reason, grounds: Grounds::NoRule }
+            Decision { reason, ..Decision::new(verdict, Grounds::NoRule) }
         };
         let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
         request.fields.insert("Country".to_owned(), "CH".to_owned());

@@ -9,38 +9,42 @@ mod check;
 mod compile;
 mod document;
 mod functions;
+mod lists;
 mod meter;
 mod names;
 mod patterns;
 mod readable;
+mod suggest;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod variables;
+mod warnings;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use cel::{Context, Env};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::model::{AccessRequest, Decision, Grounds, Repo, Verdict};
+use crate::model::{AccessRequest, Decision, Grounds, Repo, RepoPattern, Verdict};
 pub use answers::AnswerUse;
 use check::cost::MAX_POLICY_COST;
-use compile::Condition;
-use document::{WrittenPolicy, name_of, read_rule, suggest};
-use functions::{PATTERNS, PatternsValue};
+use compile::{Compiled, Compiler, FailedLets, Lets, add_fault};
+pub use document::Limits;
+use document::{DefaultVerdict, Document, WrittenRule};
+use functions::{CONSTANTS, Constants, ConstantsValue};
+use lists::Lists;
+pub use lists::ReadFile;
 use patterns::Patterns;
+pub use suggest::nearest;
+use tree::{Fault, Node};
 use variables::variables;
+pub use warnings::Warning;
 
 /// The maximum length of a policy, in bytes. The environment of a Lambda function holds less, but the command line reads files.
 const MAX_POLICY_LENGTH: usize = 256 * 1024;
-
-/// The end of a message about a fault in the JSON itself.
-const EXAMPLE: &str =
-    r#"; a policy looks like {"rules": [{"name": …, "then": …, "if": …}], "default": "hold"}"#;
 
 /// The fault of the first rule with which the costs of the rules exceed [`MAX_POLICY_COST`].
 const TOO_COSTLY: &str = "together with the rules before it, this rule could cost too much for a request with long answers; \
@@ -49,10 +53,14 @@ const TOO_COSTLY: &str = "together with the rules before it, this rule could cos
 /// Compiled rules, and the verdict if none of them matches.
 pub struct Policy {
     rules: Vec<Rule>,
-    default: Verdict,
+    lets: Lets,
+    default: DefaultVerdict,
+    limits: Limits,
+    paused: bool,
     fingerprint: String,
     env: Arc<Env>,
-    patterns: Arc<Patterns>,
+    constants: Arc<Constants>,
+    warnings: Vec<Warning>,
     /// The maximum cost of all rules together for one request.
     max_cost: u64,
     /// Whether a rule reads the folded copies of `fields` and `user`.
@@ -62,47 +70,96 @@ pub struct Policy {
 struct Rule {
     name: Arc<str>,
     then: Verdict,
-    condition: Condition,
+    condition: Compiled,
+    unless: Option<Compiled>,
     reason: Option<Arc<str>>,
+    /// The repos that the rule applies to, or `None` for all.
+    repos: Option<Vec<RepoPattern>>,
 }
 
 impl Policy {
-    /// Reads and compiles a policy, or returns all faults in it. A fault in a rule begins with the rule's name or number.
-    pub fn parse(json: &str) -> Result<Self, Vec<String>> {
-        let written = read_policy(json)?;
-        let env = Arc::new(functions::environment().map_err(|error| vec![error.to_string()])?);
-        let mut patterns = Patterns::default();
-        let (mut rules, mut faults) = (Vec::with_capacity(written.rules.len()), Vec::new());
-        let (mut names, mut max_cost) = (HashSet::new(), 0u64);
-        for (index, json) in written.rules.iter().enumerate() {
-            let name = name_of(json);
-            let label =
-                name.as_ref().map_or(format!("rule number {}", index + 1), |name| format!("rule `{name}`"));
-            match read_rule(json, &env, &mut patterns) {
-                Ok(rule) => {
-                    let cost_before = max_cost;
-                    max_cost = max_cost.saturating_add(rule.condition.max_cost());
-                    if cost_before <= MAX_POLICY_COST && max_cost > MAX_POLICY_COST {
-                        faults.push(format!("{label}: {TOO_COSTLY}"));
-                    }
-                    rules.push(rule);
-                }
-                Err(of_rule) => faults.extend(of_rule.iter().map(|fault| format!("{label}: {fault}"))),
-            }
-            if name.is_some_and(|name| !names.insert(name)) {
-                faults.push(format!("{label}: another rule has the same name; give each rule its own name"));
-            }
-        }
-        let default = written.default.map_or(Ok(Verdict::Hold), |json| serde_json::from_str(json.get()));
-        let default =
-            default.map_err(|error| faults.push(format!("`default`: {}", suggest(&error.to_string()))));
-        let (Ok(default), true) = (default, faults.is_empty()) else { return Err(faults) };
-        let fingerprint = fingerprint(json)?;
-        let reads_folded = rules.iter().any(|rule| rule.condition.reads_folded());
-        Ok(Self { rules, default, fingerprint, env, patterns: Arc::new(patterns), max_cost, reads_folded })
+    /// Reads and compiles a policy in TOML or JSON, or returns all faults in it, in the order of the text. If it has lists in files,
+    /// they cannot be read.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        Self::parse_with_files(text, &|_| Err("this policy is not in a folder with files".to_owned()))
     }
 
-    /// Twelve hexadecimal digits that identify the policy in the audit log. White space in the JSON does not change them.
+    /// Like [`Policy::parse`], but `read_file` reads the files of its lists. If that fails, the policy is not at fault: the rules that
+    /// read the list hold requests, and [`Policy::warnings`] says why.
+    pub fn parse_with_files(text: &str, read_file: ReadFile) -> Result<Self, Vec<String>> {
+        if text.len() > MAX_POLICY_LENGTH {
+            let length = text.len();
+            let fault =
+                format!("the policy has {length} bytes; shorten it to at most {MAX_POLICY_LENGTH} bytes");
+            return Err(vec![fault]);
+        }
+        let mut faults = Vec::new();
+        let compiled = tree::read(text).and_then(|root| {
+            let document = document::read(&root, &mut faults);
+            Self::compile(document, &root, read_file, &mut faults)
+                .map_err(|error| vec![Fault { at: 0, text: error.to_string() }])
+        });
+        match compiled {
+            Ok(policy) if faults.is_empty() => Ok(policy),
+            Ok(_) => Err(tree::messages(faults, text)),
+            Err(others) => {
+                faults.extend(others);
+                Err(tree::messages(faults, text))
+            }
+        }
+    }
+
+    fn compile(
+        document: Document,
+        root: &Node,
+        read_file: ReadFile,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Self, cel::DeclarationError> {
+        let Document { default, lists, lets, rules: written, limits, paused } = document;
+        let env = Arc::new(functions::environment()?);
+        let lists = Lists::read(lists, read_file);
+        let (patterns, lists_read) = (Patterns::default(), Default::default());
+        let mut compiler = Compiler { env: &env, lists: &lists, patterns, lets: Lets::default(), lists_read };
+        compiler.compile_lets(&lets, faults);
+        let mut rules = Vec::with_capacity(written.len());
+        let (mut max_cost, mut lets_read) = (0u64, std::collections::BTreeSet::new());
+        for rule in written {
+            let (at, label) = (rule.condition.at, rule.label.clone());
+            let Some(rule) = Rule::compile(rule, &mut compiler, faults) else { continue };
+            let cost_before = max_cost;
+            for read in rule.lets() {
+                let cost = compiler.lets.compiled.get(read).map_or(0, |of| of.expression.max_cost);
+                max_cost = max_cost.saturating_add(if lets_read.insert(read) { cost } else { 0 });
+            }
+            max_cost = rule.expressions().map(|each| each.max_cost).fold(max_cost, u64::saturating_add);
+            if cost_before <= MAX_POLICY_COST && max_cost > MAX_POLICY_COST {
+                faults.push(Fault { at, text: format!("{label}: {TOO_COSTLY}") });
+            }
+            rules.push(rule);
+        }
+        let Compiler { patterns, lets, lists_read, .. } = compiler;
+        let fingerprint = fingerprint(root, &lists);
+        let of_lets = lets.compiled.iter().map(|of| &of.expression);
+        let reads_folded =
+            rules.iter().flat_map(Rule::expressions).chain(of_lets).any(|each| each.reads_folded);
+        let warnings = warnings::of(&rules, &default, &lets, &lets_read, &lists, &lists_read);
+        let constants = Arc::new(Constants { patterns, lists });
+        Ok(Self {
+            rules,
+            lets,
+            default,
+            limits,
+            paused,
+            fingerprint,
+            env,
+            constants,
+            warnings,
+            max_cost,
+            reads_folded,
+        })
+    }
+
+    /// Twelve hexadecimal digits that identify the policy and its lists in the audit log. White space does not change them.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -113,64 +170,173 @@ impl Policy {
         self.max_cost > meter::SLOW_POLICY_COST
     }
 
+    /// How many requests a run decides in one repo at most.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Whether the owner has paused the policy, so that nobody is decided.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// What is valid in the policy, but probably not what the owner wants.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
     /// The names of the rules, in the order of the policy.
     pub fn rule_names(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| &*rule.name)
     }
 
+    /// Whether a rule applies to a repo, by the rule's name. A rule that does not exist applies to none.
+    #[must_use]
+    pub fn applies(&self, rule: &str, repo: &Repo) -> bool {
+        self.rules.iter().any(|each| &*each.name == rule && each.applies_to(repo))
+    }
+
     /// Decides one request. The same arguments always give the same decision.
     ///
-    /// If a rule cannot be evaluated, the request is held whatever verdicts the other rules give, because this rule might have
-    /// rejected it.
+    /// A rule that cannot be evaluated counts as a rule with the verdict `hold`, so that an error accepts nobody, and hides no stricter
+    /// verdict.
     #[must_use]
     pub fn decide(&self, request: &AccessRequest, repo: &Repo, now: DateTime<Utc>) -> Decision {
         if let Some(why) = readable::why_unreadable(request) {
-            return Decision { verdict: Verdict::Hold, reason: None, grounds: Grounds::Unreadable(why) };
+            return Decision::new(Verdict::Hold, Grounds::Unreadable(why));
         }
         let mut variables = variables(&self.env, request, repo, now, self.reads_folded);
-        variables.add_variable_as_val(PATTERNS, Box::new(PatternsValue(Arc::clone(&self.patterns))));
-        meter::with_limit(|| self.apply_rules(&variables))
+        variables.add_variable_as_val(CONSTANTS, Box::new(ConstantsValue(Arc::clone(&self.constants))));
+        let mut evaluation = Evaluation {
+            lets: &self.lets,
+            done: vec![false; self.lets.compiled.len()],
+            failed: FailedLets::new(),
+            variables,
+        };
+        meter::with_limit(|| self.apply_rules(repo, &mut evaluation))
     }
 
-    fn apply_rules(&self, variables: &Context<'_, '_>) -> Decision {
-        let mut strictest: Option<&Rule> = None;
-        for rule in &self.rules {
-            match rule.condition.evaluate(variables) {
-                Ok(true) if strictest.is_none_or(|other| rule.then > other.then) => strictest = Some(rule),
-                Ok(_) => {}
-                Err(why) => {
-                    let grounds = Grounds::Unknown { rule: rule.name.clone(), why };
-                    return Decision { verdict: Verdict::Hold, reason: None, grounds };
+    fn apply_rules(&self, repo: &Repo, evaluation: &mut Evaluation) -> Decision {
+        let mut strictest = Decision::new(self.default.then, Grounds::NoRule);
+        strictest.reason.clone_from(&self.default.reason);
+        let mut excepted = Vec::new();
+        for rule in self.rules.iter().filter(|rule| rule.applies_to(repo)) {
+            let (verdict, grounds) = match evaluation.matches(rule) {
+                Ok(Match::Yes) => (rule.then, Grounds::Rule(rule.name.clone())),
+                Ok(Match::No) => continue,
+                Ok(Match::Excepted) => {
+                    excepted.push(rule.name.clone());
+                    continue;
                 }
+                Err(why) => (Verdict::Hold, Grounds::Unknown { rule: rule.name.clone(), why }),
+            };
+            if strictest.grounds == Grounds::NoRule || verdict > strictest.verdict {
+                let reason = rule.reason.clone().filter(|_| matches!(grounds, Grounds::Rule(_)));
+                strictest = Decision { verdict, reason, grounds, excepted: Vec::new() };
             }
         }
-        match strictest {
-            Some(Rule { name, then, reason, .. }) => {
-                Decision { verdict: *then, reason: reason.clone(), grounds: Grounds::Rule(name.clone()) }
-            }
-            None => Decision { verdict: self.default, reason: None, grounds: Grounds::NoRule },
-        }
+        Decision { excepted, ..strictest }
     }
 }
 
-fn read_policy(json: &str) -> Result<WrittenPolicy<'_>, Vec<String>> {
-    if json.len() > MAX_POLICY_LENGTH {
-        let length = json.len();
-        return Err(vec![format!(
-            "the policy has {length} bytes; shorten it to at most {MAX_POLICY_LENGTH} bytes"
-        )]);
-    }
-    if !json.trim_start().starts_with('{') {
-        return Err(vec![format!("the policy is not a JSON object{EXAMPLE}")]);
-    }
-    serde_json::from_str(json).map_err(|error| vec![format!("{error}{EXAMPLE}")])
+/// The evaluation of the rules for one request.
+struct Evaluation<'a> {
+    lets: &'a Lets,
+    /// Whether each `let` has been evaluated.
+    done: Vec<bool>,
+    failed: FailedLets,
+    variables: Context<'a, 'a>,
 }
 
-/// The fingerprint of a policy. It is made from the parsed JSON, so that white space does not change it.
-fn fingerprint(json: &str) -> Result<String, Vec<String>> {
-    let parsed: Value = serde_json::from_str(json).map_err(|error| vec![error.to_string()])?;
-    let digest = Sha256::digest(parsed.to_string());
-    Ok(digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+/// Whether a rule matches a request.
+enum Match {
+    Yes,
+    No,
+    /// The `if` is true, or cannot be evaluated, but the `unless` is true.
+    Excepted,
+}
+
+impl Evaluation<'_> {
+    /// Evaluates `if && !unless`. As in CEL, an error counts only if the result depends on it.
+    fn matches(&mut self, rule: &Rule) -> Result<Match, String> {
+        let condition = self.is_true(&rule.condition);
+        match (&rule.unless, condition) {
+            (_, Ok(false)) => Ok(Match::No),
+            (None, Ok(true)) => Ok(Match::Yes),
+            (None, Err(why)) => Err(why),
+            (Some(unless), condition) => match (self.is_true(unless), condition) {
+                (Ok(true), _) => Ok(Match::Excepted),
+                (_, Err(why)) => Err(why),
+                (Ok(false), Ok(_)) => Ok(Match::Yes),
+                (Err(why), Ok(_)) => Err(format!("its `unless`: {why}")),
+            },
+        }
+    }
+
+    fn is_true(&mut self, expression: &Compiled) -> Result<bool, String> {
+        for position in &expression.lets {
+            let (Some(of), Some(done)) = (self.lets.compiled.get(*position), self.done.get_mut(*position))
+            else {
+                continue;
+            };
+            if std::mem::replace(done, true) || of.constant.is_some() {
+                continue;
+            }
+            // If it fails, the variable is left out, so that reading it is an error.
+            match of.expression.evaluate(&self.variables, &self.failed) {
+                Ok(value) => self.variables.add_variable_from_value(of.name.as_str(), value),
+                Err(why) => drop(self.failed.insert(of.name.clone(), why)),
+            }
+        }
+        expression.is_true(&self.variables, &self.failed)
+    }
+}
+
+impl Rule {
+    fn compile(written: WrittenRule, compiler: &mut Compiler, faults: &mut Vec<Fault>) -> Option<Self> {
+        let WrittenRule { label, name, then, condition: source, unless: source_of_unless, reason, repos } =
+            written;
+        let condition = compiler.compile_condition(&source);
+        let condition =
+            condition.map_err(|fault| add_fault(faults, source.at, &format!("{label}: `if`"), &fault));
+        let unless = source_of_unless.map(|source| {
+            let unless = compiler.compile_condition(&source);
+            unless.map_err(|fault| add_fault(faults, source.at, &format!("{label}: `unless`"), &fault))
+        });
+        let (condition, unless) = (condition.ok()?, unless.transpose().ok()?);
+        Some(Self { name, then, condition, unless, reason, repos })
+    }
+
+    fn applies_to(&self, repo: &Repo) -> bool {
+        self.repos.as_ref().is_none_or(|repos| repos.iter().any(|pattern| pattern.covers(repo)))
+    }
+
+    /// Its `if`, and its `unless` if it has one.
+    fn expressions(&self) -> impl Iterator<Item = &Compiled> {
+        std::iter::once(&self.condition).chain(&self.unless)
+    }
+
+    /// The positions of those under `let` that it reads, directly or through others.
+    fn lets(&self) -> impl Iterator<Item = usize> {
+        self.expressions().flat_map(|expression| expression.lets.iter().copied())
+    }
+}
+
+/// The fingerprint of a policy, which is made from its tree, so that white space and the format do not change it.
+fn fingerprint(root: &Node, lists: &Lists) -> String {
+    let mut hash = Sha256::new_with_prefix(root.to_json().to_string());
+    for list in lists.iter().filter(|list| list.is_file) {
+        hash.update([0]);
+        let entries = list.entries.iter().flat_map(|entries| entries.iter());
+        entries.for_each(|entry| {
+            hash.update(entry);
+            hash.update([0]);
+        });
+    }
+    hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 impl fmt::Debug for Policy {
@@ -178,7 +344,7 @@ impl fmt::Debug for Policy {
         let names: Vec<&str> = self.rule_names().collect();
         f.debug_struct("Policy")
             .field("rules", &names)
-            .field("default", &self.default)
+            .field("default", &self.default.then)
             .finish_non_exhaustive()
     }
 }

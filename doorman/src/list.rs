@@ -79,7 +79,8 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn of(ListEntry { request, reviewed_at, granted_by }: &'a ListEntry) -> Self {
         let AccessRequest { request_id, user, requested_at, fields, unreadable: _ } = request;
-        let User { id: _, name, fullname, email, pro: _, verified_orgs: _, orgs: _ } = user;
+        let User { id: _, name, fullname, email, pro: _, verified_orgs: _, orgs: _, service_account: _ } =
+            user;
         Self {
             user: name.as_deref(),
             fullname: fullname.as_deref(),

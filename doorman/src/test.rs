@@ -104,7 +104,7 @@ fn describe_expected(expected: &Expected, policy: &Policy) -> String {
 
 /// Describes a decision. The reason is left out if the case expects none in particular.
 fn describe(decision: &Decision, expected: &Expected) -> String {
-    let Decision { verdict, reason, grounds } = decision;
+    let Decision { verdict, reason, grounds, excepted: _ } = decision;
     let reason = match (&expected.reason, reason) {
         (ExpectedReason::Any, _) => String::new(),
         (_, None) => ", no reason".to_owned(),

@@ -91,13 +91,14 @@ fn all_faults_are_reported_at_once_without_secrets() {
         "WEBHOOK_SECRET_PREVIOUS",
         "APPROVAL_POLICY",
         "APPROVAL_POLICY",
+        "APPROVAL_POLICY",
         "REPOS",
         "REPOS",
         "DRY_RUN",
         "CONCURRENCY",
     ];
     assert_eq!(about, expected, "{message}");
-    assert!(message.starts_with("the configuration has 10 faults:\n"), "{message}");
+    assert!(message.starts_with("the configuration has 11 faults:\n"), "{message}");
     assert!(!message.contains("hf_t") && !message.contains("same"), "{message}");
 }
 

@@ -54,6 +54,27 @@ pub struct Decision {
     pub reason: Option<Arc<str>>,
     /// Why the verdict is what it is.
     pub grounds: Grounds,
+    /// The rules that would match without their `unless`.
+    pub excepted: Vec<Arc<str>>,
+}
+
+impl Decision {
+    /// A decision without a reason and without exceptions.
+    #[must_use]
+    pub fn new(verdict: Verdict, grounds: Grounds) -> Self {
+        Self { verdict, reason: None, grounds, excepted: Vec::new() }
+    }
+
+    /// The grounds, and the rules whose `unless` excepted the request. It contains nothing that the requester wrote.
+    #[must_use]
+    pub fn explanation(&self) -> String {
+        let excepted: Vec<String> = self.excepted.iter().map(|rule| format!("`{rule}`")).collect();
+        match excepted.as_slice() {
+            [] => self.grounds.to_string(),
+            [rule] => format!("{}; excepted from rule {rule}", self.grounds),
+            rules => format!("{}; excepted from rules {}", self.grounds, rules.join(", ")),
+        }
+    }
 }
 
 /// Why a decision has its verdict.
@@ -63,7 +84,7 @@ pub enum Grounds {
     Rule(Arc<str>),
     /// No rule matched, so the policy's default decided.
     NoRule,
-    /// This rule could not be evaluated, so the request is held for a person.
+    /// This rule could not be evaluated, and no stricter rule matched, so the request is held for a person.
     Unknown {
         /// The first rule that could not be evaluated.
         rule: Arc<str>,

@@ -37,6 +37,44 @@ impl RepoPattern {
         }
     }
 
+    /// Parses several patterns. `!acme/open` excludes one repo of a namespace. The faults say that they are in `place`.
+    pub fn parse_all<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+        place: &str,
+    ) -> Result<Vec<Self>, Vec<String>> {
+        let (mut patterns, mut excluded, mut faults) = (Vec::<Self>::new(), Vec::new(), Vec::new());
+        for name in names {
+            match (name.strip_prefix('!').unwrap_or(name).parse(), name.starts_with('!')) {
+                (Ok(pattern), false) => patterns.push(pattern),
+                (Ok(Self::One(repo)), true) => excluded.push(repo),
+                (Ok(Self::Namespace { .. }), true) => {
+                    faults.push(format!(
+                        "`{name}` excludes a namespace; only single repos can be excluded, such as `!acme/model`"
+                    ));
+                }
+                (Err(error), _) => faults.push(format!(
+                    "{error}; {place} accepts names such as `acme/model`, `datasets/acme/corpus` and `acme/*`"
+                )),
+            }
+        }
+        for repo in excluded {
+            let lists_repo = |pattern: &Self| matches!(pattern, Self::One(one) if *one == repo);
+            if patterns.iter().any(lists_repo) {
+                faults.push(format!(
+                    "`!{repo}` excludes a repo which {place} also lists; remove `{repo}` or `!{repo}`"
+                ));
+            } else if !patterns.iter().any(|pattern| pattern.covers(&repo)) {
+                faults.push(format!(
+                    "`!{repo}` excludes a repo which no pattern covers; remove it, or add a pattern such as `acme/*`"
+                ));
+            }
+            for pattern in &mut patterns {
+                pattern.leave_out(&repo);
+            }
+        }
+        if faults.is_empty() { Ok(patterns) } else { Err(faults) }
+    }
+
     /// Excludes a repo from the pattern of a namespace. The pattern of one repo stays as it is.
     pub fn leave_out(&mut self, repo: &Repo) {
         if let Self::Namespace { except, .. } = self {

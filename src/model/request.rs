@@ -49,6 +49,8 @@ pub struct User {
     pub verified_orgs: Option<Vec<String>>,
     /// The names of the organizations that the user is a member of.
     pub orgs: Option<Vec<String>>,
+    /// The organization whose service account the user is, or an empty text if the user is a person.
+    pub service_account: Option<String>,
 }
 
 impl AccessRequest {

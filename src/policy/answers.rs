@@ -1,12 +1,14 @@
 //! How the rules use the answers to the gate form, so that a caller can compare the rules with the form. It is computed on
 //! demand, because no decision needs it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
+use cel::parser::Expression;
 
+use super::compile::Compiled;
 use super::{Policy, Rule};
 
 /// How a rule uses the answer to one question of the gate form.
@@ -31,19 +33,27 @@ impl Policy {
     /// Other uses of `fields` are not included, such as `fields.exists(label, fields[label] == 'x')`.
     #[must_use]
     pub fn answers(&self) -> Vec<AnswerUse> {
-        self.rules.iter().flat_map(answers_of).collect()
+        self.rules.iter().flat_map(|rule| self.answers_of(rule)).collect()
     }
-}
 
-fn answers_of(rule: &Rule) -> Vec<AnswerUse> {
-    let expression = rule.condition.parse_source();
-    let mut search = Search { rule, found: BTreeMap::new(), is_conditional: false };
-    search.visit(&expression);
-    search.found.into_values().collect()
+    fn answers_of(&self, rule: &Rule) -> Vec<AnswerUse> {
+        let lets = self.lets.compiled.iter();
+        let lets = lets.map(|of| (&*of.name, of.expression.parse_source())).collect();
+        let expressions: Vec<_> = rule.expressions().map(Compiled::parse_source).collect();
+        let mut search = Search { rule, lets: &lets, found: BTreeMap::new(), is_conditional: false };
+        for (number, expression) in expressions.iter().enumerate() {
+            // If there is an `unless`, the result may not depend on either of the two.
+            search.is_conditional = number > 0 || expressions.len() > 1;
+            search.visit(expression);
+        }
+        search.found.into_values().collect()
+    }
 }
 
 struct Search<'a> {
     rule: &'a Rule,
+    /// The expressions under `let`, by name. One reads only those before it.
+    lets: &'a HashMap<&'a str, Expression>,
     /// By label.
     found: BTreeMap<&'a str, AnswerUse>,
     /// Whether the result may not depend on the present expression.
@@ -83,7 +93,12 @@ impl<'a> Search<'a> {
                     self.visit(&c.loop_step);
                 }
             }
-            Expr::Literal(_) | Expr::Ident(_) | Expr::Struct(_) | Expr::Unspecified => {}
+            Expr::Ident(name) => {
+                if let Some(expression) = self.lets.get(name.as_str()) {
+                    self.visit(expression);
+                }
+            }
+            Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => {}
         }
         self.is_conditional = was_conditional;
     }
@@ -191,7 +206,7 @@ mod tests {
     fn answers_under_a_literal_label_are_found() {
         let cases: [(&str, &[&str]); 47] = [
             ("true", &[]),
-            ("user.name == 'ada' && user['email'] == 'x' && 'pro' in user && has(repo.owner)", &[]),
+            ("user.name == 'ada' && user['email'] == 'x@y.org' && 'pro' in user && has(repo.owner)", &[]),
             // All forms of reading an answer.
             ("fields['A'].startsWith('x')", &["1 A"]),
             ("fields.A.startsWith('x')", &["1 A"]),

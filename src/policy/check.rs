@@ -6,6 +6,7 @@
 pub(super) mod constants;
 pub(super) mod cost;
 mod origin;
+mod slips;
 pub(super) mod types;
 
 use std::collections::BTreeSet;
@@ -17,9 +18,12 @@ use cel::common::ast::{
 };
 use cel::{Context, Env, Value};
 
-use super::functions::{MATCHES, MATCHES_NAME, PATTERNS};
+use super::compile::Lets;
+use super::functions::{AGE, IN_LIST, IN_LIST_NAME, MATCHES, MATCHES_NAME, UNDER_LIST};
+use super::lists::Lists;
 use super::names;
-use constants::{PatternUse, Scope};
+use super::suggest::did_you_mean;
+use constants::PatternUse;
 use origin::Origin;
 use types::Type::{self, Answers, Any, Bool, Int, List, Map, Name, Repo, Text, Timestamp, Uint, User};
 use types::{FUNCTIONS, is_known, type_of_attribute, type_of_call, type_of_literal};
@@ -33,38 +37,66 @@ const MAX_LOOPS: usize = 2;
 
 pub(super) const LINE_BREAKS: [char; 2] = ['\n', '\r'];
 
-/// The findings of the check of a condition.
+/// The fault of an expression that reads a `let` which has a fault itself. It is not reported.
+pub(super) const FAULT_IN_LET: &str = "";
+
+/// The type that an expression has to have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Bool,
+    /// Any type whose values can be compared.
+    Value,
+}
+
+/// What an expression may read beside the request.
+pub(super) struct Scope<'a> {
+    pub(super) env: &'a Arc<Env>,
+    pub(super) lists: &'a Lists,
+    pub(super) lets: &'a Lets,
+    /// Whether the source has line breaks. Then no text in it may contain one. The crate's parser allows a text over several
+    /// lines, but CEL does not, and most likely a quote is missing.
+    pub(super) has_line_breaks: bool,
+}
+
+/// The findings of the check of an expression.
 pub(super) struct Findings {
+    /// The type and the origin of its value.
+    pub(super) value: Checked,
     /// The attributes and labels that are literals in it.
     pub(super) literal_keys: BTreeSet<String>,
     /// The patterns that it uses, in order.
     pub(super) patterns: Vec<PatternUse>,
+    /// The positions of those under `let` that it reads.
+    pub(super) lets: BTreeSet<usize>,
+    /// The positions of the lists that it reads.
+    pub(super) lists: BTreeSet<usize>,
 }
 
 /// Checks an expression, and rewrites it to the one that is evaluated. Its attributes, variables and functions have to exist,
-/// each function has to apply to its arguments, and the result has to be a bool.
-///
-/// If the source `has_line_breaks`, no text in it may contain a line break. The crate's parser allows a text over several
-/// lines, but CEL does not, and most likely a quote is missing.
-pub(super) fn check_condition(
-    expression: &mut IdedExpr,
-    env: &Arc<Env>,
-    has_line_breaks: bool,
-) -> Result<Findings, String> {
-    let findings = Findings { literal_keys: BTreeSet::new(), patterns: Vec::new() };
-    let mut checker =
-        Checker { env, has_line_breaks, loops: 0, bound: Vec::new(), depth: 0, variables: 0, findings };
-    match checker.check(expression)?.ty {
-        Bool | Any => Ok(checker.findings),
-        other => Err(format!("the expression gives {other}, but a condition has to give a bool")),
+/// each function has to apply to its arguments, and the result has to be of the wanted type.
+pub(super) fn check(expression: &mut IdedExpr, scope: &Scope, wanted: Wanted) -> Result<Findings, String> {
+    let findings = Findings {
+        value: Checked { ty: Any, origin: Origin::Rule },
+        literal_keys: BTreeSet::new(),
+        patterns: Vec::new(),
+        lets: BTreeSet::new(),
+        lists: BTreeSet::new(),
+    };
+    let mut checker = Checker { scope, loops: 0, bound: Vec::new(), depth: 0, variables: 0, findings };
+    let value = checker.value(expression)?;
+    match value.ty {
+        Bool | Any => {}
+        _ if wanted == Wanted::Value => {}
+        other => return Err(format!("the expression gives {other}, but a condition has to give a bool")),
     }
+    Ok(Findings { value, ..checker.findings })
 }
 
 /// The type and the origin of the value of an expression, as the check found them.
 #[derive(Clone)]
-struct Checked {
-    ty: Type,
-    origin: Origin,
+pub(super) struct Checked {
+    pub(super) ty: Type,
+    pub(super) origin: Origin,
 }
 
 /// A variable that a macro such as `exists` has bound.
@@ -76,8 +108,7 @@ struct Bound {
 }
 
 struct Checker<'a> {
-    env: &'a Arc<Env>,
-    has_line_breaks: bool,
+    scope: &'a Scope<'a>,
     /// How many macros enclose the present expression.
     loops: usize,
     /// The variables that the enclosing macros have bound. The innermost is last.
@@ -106,9 +137,10 @@ impl Checker<'_> {
     }
 
     fn check_nested(&mut self, expression: &mut IdedExpr) -> Result<Checked, String> {
+        self.insert_constant(expression)?;
         match &mut expression.expr {
             Expr::Literal(LiteralValue::String(text))
-                if self.has_line_breaks && text.inner().contains(LINE_BREAKS) =>
+                if self.scope.has_line_breaks && text.inner().contains(LINE_BREAKS) =>
             {
                 Err("a text contains a line break; add the missing quote, or write the line break as `\\n`"
                     .to_owned())
@@ -133,15 +165,25 @@ impl Checker<'_> {
         if let Some(bound) = self.find_bound(name) {
             return Ok(bound.value.clone());
         }
+        if let Some(position) = self.scope.lets.position(name) {
+            self.findings.lets.insert(position);
+        }
+        if let Some(of) = self.scope.lets.find(name) {
+            return Ok(of.value.clone());
+        }
         let ty = match name {
             "user" => User,
             "fields" => Answers,
             "repo" => Repo,
             "requested_at" | "now" => Timestamp,
+            "lists" => {
+                return Err("`lists` is not a value; use one of the lists, such as `lists.name`".to_owned());
+            }
+            _ if self.scope.lets.is_faulty(name) => return Err(FAULT_IN_LET.to_owned()),
             _ => {
-                return Err(format!(
-                    "there is no variable `{name}`; the variables are `user`, `fields`, `repo`, `requested_at` and `now`"
-                ));
+                let lets = self.scope.lets.names();
+                let variables = ["user", "fields", "repo", "requested_at", "now"].into_iter().chain(lets);
+                return Err(format!("there is no variable `{name}`{}", did_you_mean(name, variables)));
             }
         };
         Ok(Checked { ty, origin: Origin::of_variable(name) })
@@ -149,6 +191,87 @@ impl Checker<'_> {
 
     fn find_bound(&self, name: &str) -> Option<&Bound> {
         self.bound.iter().rev().find(|bound| bound.name == name)
+    }
+
+    /// Replaces a constant `let`, and a list of the document, by its value.
+    fn insert_constant(&mut self, expression: &mut IdedExpr) -> Result<(), String> {
+        if let Expr::Ident(name) = &expression.expr
+            && self.find_bound(name).is_none()
+            && let Some(of) = self.scope.lets.find(name)
+            && let Some(constant) = &of.constant
+        {
+            self.findings.lets.extend(self.scope.lets.position(name));
+            expression.expr = constant.clone();
+        } else if let Some((position, name)) = self.find_list(expression)? {
+            let list = self.scope.lists.get(position).filter(|list| !list.is_file);
+            let Some(Ok(entries)) = list.map(|list| &list.entries) else {
+                return Err(format!(
+                    "`lists.{name}` is kept in a file, so it can only stand to the right of `in`, and in `under`"
+                ));
+            };
+            expression.expr = constants::list_of(entries.iter()).expr;
+        }
+        Ok(())
+    }
+
+    /// The list that an expression such as `lists.name` names, if it does.
+    fn find_list(&mut self, expression: &IdedExpr) -> Result<Option<(usize, String)>, String> {
+        let name = match &expression.expr {
+            Expr::Select(SelectExpr { operand, field, test: false }) if is_lists(operand) => field.as_str(),
+            Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::INDEX => match args.as_slice() {
+                [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }]
+                    if is_lists(operand) =>
+                {
+                    name.inner()
+                }
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        if self.find_bound("lists").is_some() {
+            return Ok(None);
+        }
+        let Some(position) = self.scope.lists.position(name) else {
+            return Err(format!("there is no list `{name}`{}", did_you_mean(name, self.scope.lists.names())));
+        };
+        self.findings.lists.insert(position);
+        Ok(Some((position, name.to_owned())))
+    }
+
+    /// Checks and rewrites `text in lists.name` and `domain.under(lists.name)`, whose cost does not depend on the list.
+    fn look_up(&mut self, call: &mut CallExpr) -> Result<Option<Checked>, String> {
+        let mut operands = call.target.as_deref_mut().into_iter().chain(&mut call.args);
+        let (Some(searched), Some(list), None) = (operands.next(), operands.next(), operands.next()) else {
+            return Ok(None);
+        };
+        let is_under = call.func_name == "under";
+        if !is_under && call.func_name != op::IN {
+            return Ok(None);
+        }
+        let Some((position, name)) = self.find_list(list)? else { return Ok(None) };
+        let Checked { ty, origin } = self.value(searched)?;
+        if !matches!(ty, Text | Name) {
+            let verb = if is_under { "`under`" } else { "`in`" };
+            return Err(format!("{verb} does not apply to {ty} and a list (text)"));
+        }
+        let entries = self.scope.lists.get(position).filter(|list| !list.is_file).map(|list| &list.entries);
+        if let Some(Ok(entries)) = entries {
+            for entry in entries.iter() {
+                slips::check_text(searched, if is_under { "under" } else { op::EQUALS }, entry)
+                    .map_err(|fault| format!("in `lists.{name}`: {fault}"))?;
+            }
+        }
+        let function = match (is_under, ty) {
+            (true, _) => UNDER_LIST,
+            (false, Name) => IN_LIST_NAME,
+            (false, _) => IN_LIST,
+        };
+        let position = i64::try_from(position).unwrap_or(i64::MAX);
+        let position = IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::Int(position.into())) };
+        let args = vec![std::mem::take(searched), position, constants::variable()];
+        *call = CallExpr { func_name: function.to_owned(), target: None, args };
+        self.variables += 1;
+        Ok(Some(Checked { ty: Bool, origin }))
     }
 
     /// `operand.field`, or `has(operand.field)` if `test` is set.
@@ -227,6 +350,13 @@ impl Checker<'_> {
                 return Err(format!("a macro iterates over a list, a map or `fields`, not over {other}"));
             }
         };
+        for name in std::iter::once(&c.iter_var).chain(&c.iter_var2) {
+            if name == "lists" || self.scope.lets.names().any(|other| other == name) {
+                return Err(format!(
+                    "the variable of a macro is called `{name}`, like a part of the policy; give it another name"
+                ));
+            }
+        }
         let begun = self.check(&mut c.accu_init)?;
         self.loops += 1;
         if self.loops > MAX_LOOPS {
@@ -258,6 +388,9 @@ impl Checker<'_> {
         let name = call.func_name.clone();
         if !is_known(&name) {
             return Err(unknown_function(&name));
+        }
+        if let Some(looked_up) = self.look_up(call)? {
+            return Ok(looked_up);
         }
         // `user['email']` is another form of `user.email`, and `'email' in user` of `has(user.email)`.
         let place_of_map = match (name.as_str(), call.args.len()) {
@@ -291,15 +424,26 @@ impl Checker<'_> {
             }
         }
         let ty = type_of_call(&name, call.target.is_some(), &operands)?;
-        let origin_of = |name: &str| {
-            self.find_bound(name).map_or_else(|| Origin::of_variable(name), |bound| bound.value.origin)
+        slips::check(call)?;
+        let origin_of = |name: &str| match (self.find_bound(name), self.scope.lets.find(name)) {
+            (Some(bound), _) => bound.value.origin,
+            (None, Some(of)) => of.value.origin,
+            (None, None) => Origin::of_variable(name),
         };
         origin::check_argument(call, &origins, origin_of)?;
         self.check_time_zone(call, &operands)?;
-        if name == "matches" {
-            self.use_compiled_pattern(call, operands.first() == Some(&Name));
-        } else {
-            names::convert_operands(call, &operands, &|name| self.find_bound(name).is_some())?;
+        match name.as_str() {
+            "matches" => self.use_compiled_pattern(call, operands.first() == Some(&Name)),
+            "age" => {
+                if self.find_bound("now").is_some() {
+                    return Err("`age` reads `now`; give the variable of the macro another name".to_owned());
+                }
+                call.args.push(IdedExpr { id: 0, expr: Expr::Ident("now".to_owned()) });
+                AGE.clone_into(&mut call.func_name);
+                self.variables += 1;
+                return Ok(Checked { ty, origin: origin.max(Origin::Owner) });
+            }
+            _ => names::convert_operands(call, &operands, &|name| self.find_bound(name).is_some())?,
         }
         Ok(Checked { ty, origin })
     }
@@ -310,12 +454,12 @@ impl Checker<'_> {
         operands.append(&mut call.args);
         if let Some(pattern) = operands.last() {
             let scopes = self.bound.iter().filter_map(|bound| {
-                Some(Scope { variable: bound.name.clone(), range: bound.range.clone()? })
+                Some(constants::Loop { variable: bound.name.clone(), range: bound.range.clone()? })
             });
             let (pattern, scopes) = (pattern.clone(), scopes.collect());
             self.findings.patterns.push(PatternUse { pattern, for_names, scopes });
         }
-        operands.push(IdedExpr { id: 0, expr: Expr::Ident(PATTERNS.to_owned()) });
+        operands.push(constants::variable());
         let function = if for_names { MATCHES_NAME } else { MATCHES };
         *call = CallExpr { func_name: function.to_owned(), target: None, args: operands };
         // The pattern is not compiled yet, so the call must not count as constant, which would be evaluated.
@@ -339,9 +483,13 @@ impl Checker<'_> {
 
     /// Evaluates a constant expression. If it fails now, it would fail for every request.
     fn evaluate_constant(&self, constant: &IdedExpr) -> Result<(), String> {
-        let context = Context::with_env(Arc::clone(self.env));
+        let context = Context::with_env(Arc::clone(self.scope.env));
         Value::resolve(constant, &context).map(drop).map_err(|error| constants::describe(&error))
     }
+}
+
+fn is_lists(expression: &IdedExpr) -> bool {
+    matches!(&expression.expr, Expr::Ident(name) if name == "lists")
 }
 
 fn unknown_function(name: &str) -> String {
@@ -350,6 +498,6 @@ fn unknown_function(name: &str) -> String {
         "exists" | "all" | "exists_one" | "map" | "filter" => {
             format!("`{name}` has wrong arguments; write it like `user.orgs.{name}(org, org == 'acme')`")
         }
-        _ => format!("there is no function `{name}`; the functions are {}", FUNCTIONS.join(", ")),
+        _ => format!("there is no function `{name}`{}", did_you_mean(name, FUNCTIONS)),
     }
 }

@@ -1,25 +1,58 @@
-//! The condition of a rule. At start-up, its `if` is parsed, checked and rewritten, and its patterns are compiled. For each
+//! The expressions of a policy. At start-up, each one is parsed, checked and rewritten, and its patterns are compiled. For each
 //! request, the rewritten expression is evaluated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use cel::common::ast::Expr;
 use cel::parser::{Expression, ParseError, PrattParser};
 use cel::{Context, Env, ExecutionError, Value};
 
-use super::check::constants::collect_variables;
-use super::check::{self, cost};
-use super::functions::{FOLDED_FIELDS, FOLDED_USER};
+use super::check::constants::{collect_variables, literal};
+use super::check::cost::{self, Size};
+use super::check::{self, Scope, Wanted};
+use super::document::{Source, WrittenLet};
+use super::functions::{FOLDED_FIELDS, FOLDED_USER, LISTS};
+use super::lists::Lists;
 use super::meter::CostLimitExceeded;
 use super::patterns::Patterns;
+use super::tree::Fault;
 
 /// The maximum length of an expression, in bytes. It allows a long list of names, and bounds the time and the stack that the
 /// parser needs.
 const MAX_LENGTH: usize = 4096;
 
-/// A checked expression that gives a bool.
-pub(super) struct Condition {
+/// What compiling an expression needs, and what it adds to.
+pub(super) struct Compiler<'a> {
+    pub(super) env: &'a Arc<Env>,
+    pub(super) lists: &'a Lists,
+    pub(super) patterns: Patterns,
+    /// The expressions under `let`. Each one reads only those before it.
+    pub(super) lets: Lets,
+    /// The lists that expressions read.
+    pub(super) lists_read: BTreeSet<usize>,
+}
+
+/// The expressions under `let` that are compiled, and the names of those with a fault.
+#[derive(Default)]
+pub(super) struct Lets {
+    pub(super) compiled: Vec<Let>,
+    faulty: BTreeSet<String>,
+}
+
+/// An expression under `let`, which rules read by its name.
+pub(super) struct Let {
+    pub(super) name: String,
+    pub(super) expression: Compiled,
+    pub(super) value: check::Checked,
+    size: Size,
+    /// The value as a literal, if it is constant. Then it is part of each expression that reads it.
+    pub(super) constant: Option<Expr>,
+}
+
+/// A checked expression.
+pub(super) struct Compiled {
     /// The expression as the owner wrote it.
     source: Box<str>,
     /// The rewritten expression, which is evaluated.
@@ -27,59 +60,153 @@ pub(super) struct Condition {
     /// The attributes and labels that are literals in the expression. An explanation may show them. Any other key may be
     /// written by the requester.
     literal_keys: BTreeSet<String>,
+    /// The positions in [`Lets`] of those that the expression reads, and of those that these read.
+    pub(super) lets: BTreeSet<usize>,
     /// Whether the expression compares an answer, an id or a full name with a name, so that it reads [`FOLDED_FIELDS`] or
     /// [`FOLDED_USER`].
-    reads_folded: bool,
-    /// The maximum cost of one evaluation, in the units of [`meter`](super::meter).
-    max_cost: u64,
+    pub(super) reads_folded: bool,
+    /// The maximum cost of one evaluation, in the units of [`meter`](super::meter), without those under `let`.
+    pub(super) max_cost: u64,
 }
 
-impl Condition {
-    /// Parses, checks and rewrites an expression and compiles its patterns, or returns the first fault.
-    pub(super) fn compile(source: &str, env: &Arc<Env>, patterns: &mut Patterns) -> Result<Self, String> {
-        if source.len() > MAX_LENGTH {
-            let length = source.len();
-            return Err(format!(
-                "the expression has {length} bytes; split it into rules of at most {MAX_LENGTH} bytes"
-            ));
+/// Why expressions under `let` could not be evaluated for a request, by their names.
+pub(super) type FailedLets = HashMap<String, String>;
+
+impl Compiler<'_> {
+    /// Compiles the expressions under `let`, each one after those that it reads.
+    pub(super) fn compile_lets(&mut self, written: &[WrittenLet], faults: &mut Vec<Fault>) {
+        let mut remaining: BTreeMap<&str, (&Source, BTreeSet<String>)> = BTreeMap::new();
+        for WrittenLet { name, expression } in written {
+            let mut variables = BTreeSet::new();
+            if let Ok(parsed) = parse(&expression.text) {
+                collect_variables(&parsed, &mut variables);
+            }
+            remaining.insert(name, (expression, variables));
         }
-        let mut expression = PrattParser::new().parse(source).map_err(|errors| {
-            // Further errors are mostly consequences of the first one.
-            let first = errors.errors.first().map(describe).unwrap_or_default();
-            format!("not a CEL expression: {first}")
-        })?;
+        while !remaining.is_empty() {
+            let is_ready = |(_, variables): &(&Source, BTreeSet<String>)| {
+                !variables.iter().any(|variable| remaining.contains_key(variable.as_str()))
+            };
+            let ready = remaining.iter().find(|(_, entry)| is_ready(entry)).map(|(name, _)| *name);
+            let name = ready.or_else(|| remaining.keys().next().copied()).unwrap_or_default();
+            let Some((source, _)) = remaining.remove(name) else { return };
+            let compiled = match ready {
+                Some(_) => self.compile_let(name, source),
+                None => Err("it depends on itself, directly or through another `let`".to_owned()),
+            };
+            match compiled {
+                Ok(compiled) => self.lets.compiled.push(compiled),
+                Err(fault) => {
+                    self.lets.faulty.insert(name.to_owned());
+                    add_fault(faults, source.at, &format!("let `{name}`"), &fault);
+                }
+            }
+        }
+    }
+
+    fn compile_let(&mut self, name: &str, source: &Source) -> Result<Let, String> {
+        let (expression, value, size) = self.compile(&source.text, Wanted::Value)?;
+        let context = Context::with_env(Arc::clone(self.env));
+        let mut variables = BTreeSet::new();
+        collect_variables(&expression.rewritten, &mut variables);
+        let is_constant = variables.is_empty();
+        let constant =
+            is_constant.then(|| Value::resolve(&expression.rewritten, &context).ok().and_then(literal));
+        let constant = constant.flatten().map(|literal| literal.expr);
+        Ok(Let { name: name.to_owned(), expression, value, size, constant })
+    }
+
+    /// Compiles an `if` or an `unless`.
+    pub(super) fn compile_condition(&mut self, source: &Source) -> Result<Compiled, String> {
+        self.compile(&source.text, Wanted::Bool).map(|(compiled, ..)| compiled)
+    }
+
+    /// Parses, checks and rewrites an expression and compiles its patterns, or returns the first fault.
+    fn compile(&mut self, source: &str, wanted: Wanted) -> Result<(Compiled, check::Checked, Size), String> {
+        let mut expression = parse(source)?;
         let has_line_breaks = source.contains(check::LINE_BREAKS);
-        let findings = check::check_condition(&mut expression, env, has_line_breaks)?;
+        let scope = Scope { env: self.env, lists: self.lists, lets: &self.lets, has_line_breaks };
+        let findings = check::check(&mut expression, &scope, wanted)?;
+        let (env, patterns) = (self.env, &mut self.patterns);
         findings.patterns.into_iter().try_for_each(|pattern| pattern.compile(env, patterns))?;
-        let max_cost = cost::check(&mut expression, patterns)?;
+        let size_of_let = |name: &str| self.lets.find(name).map(|of| of.size.clone());
+        let (size, max_cost) = cost::check(&mut expression, patterns, &size_of_let)?;
         let mut variables = BTreeSet::new();
         collect_variables(&expression, &mut variables);
         let reads_folded = variables.contains(FOLDED_FIELDS) || variables.contains(FOLDED_USER);
+        let mut lets = findings.lets;
+        for read in lets.clone() {
+            lets.extend(self.lets.compiled.get(read).into_iter().flat_map(|of| &of.expression.lets));
+        }
+        self.lists_read.extend(findings.lists);
         let (source, literal_keys) = (source.into(), findings.literal_keys);
-        Ok(Self { source, rewritten: expression, literal_keys, reads_folded, max_cost })
+        let compiled = Compiled { source, rewritten: expression, literal_keys, lets, reads_folded, max_cost };
+        Ok((compiled, findings.value, size))
+    }
+}
+
+impl Lets {
+    pub(super) fn find(&self, name: &str) -> Option<&Let> {
+        self.compiled.iter().find(|of| of.name == name)
     }
 
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.compiled.iter().position(|of| of.name == name)
+    }
+
+    /// Whether there is a `let` of this name that has a fault.
+    pub(super) fn is_faulty(&self, name: &str) -> bool {
+        self.faulty.contains(name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.compiled.iter().map(|of| &*of.name).chain(self.faulty.iter().map(|name| &**name))
+    }
+}
+
+/// Adds a fault, unless it is the consequence of a fault elsewhere.
+pub(super) fn add_fault(faults: &mut Vec<Fault>, at: usize, subject: &str, fault: &str) {
+    if fault != check::FAULT_IN_LET {
+        faults.push(Fault { at, text: format!("{subject}: {fault}") });
+    }
+}
+
+/// Parses an expression that is not too long.
+pub(super) fn parse(source: &str) -> Result<Expression, String> {
+    if source.len() > MAX_LENGTH {
+        let length = source.len();
+        return Err(format!(
+            "the expression has {length} bytes; split it into rules of at most {MAX_LENGTH} bytes"
+        ));
+    }
+    PrattParser::new().parse(source).map_err(|errors| {
+        // Further errors are mostly consequences of the first one.
+        let first = errors.errors.first().map(describe).unwrap_or_default();
+        format!("not a CEL expression: {first}")
+    })
+}
+
+impl Compiled {
     /// Parses the expression as the owner wrote it, again.
     pub(super) fn parse_source(&self) -> Expression {
         PrattParser::new().parse(&self.source).unwrap_or_else(|_| self.rewritten.clone())
     }
 
-    pub(super) fn max_cost(&self) -> u64 {
-        self.max_cost
-    }
-
-    pub(super) fn reads_folded(&self) -> bool {
-        self.reads_folded
-    }
-
-    /// Evaluates the condition over the variables of one request. An error says why that is impossible, and contains nothing that
+    /// Evaluates a condition over the variables of one request. An error says why that is impossible, and contains nothing that
     /// the requester wrote.
-    pub(super) fn evaluate(&self, variables: &Context) -> Result<bool, String> {
+    pub(super) fn is_true(&self, variables: &Context, failed: &FailedLets) -> Result<bool, String> {
+        match self.evaluate(variables, failed)? {
+            Value::Bool(is_true) => Ok(is_true),
+            _ => Err("the expression does not give a bool".to_owned()),
+        }
+    }
+
+    /// Evaluates the expression over the variables of one request, like [`Compiled::is_true`].
+    pub(super) fn evaluate(&self, variables: &Context, failed: &FailedLets) -> Result<Value, String> {
         // If an answer makes the library panic, the other requests of the run still have to be decided.
         match catch_unwind(AssertUnwindSafe(|| Value::resolve(&self.rewritten, variables))) {
-            Ok(Ok(Value::Bool(is_true))) => Ok(is_true),
-            Ok(Ok(_)) => Err("the expression does not give a bool".to_owned()),
-            Ok(Err(error)) => Err(self.explain(&error)),
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.explain(&error, failed)),
             Err(payload) if payload.is::<CostLimitExceeded>() => {
                 Err("its evaluation for this request exceeds the cost limit; a person has to decide"
                     .to_owned())
@@ -89,13 +216,18 @@ impl Condition {
     }
 
     /// Replaces the library's message, which shows values of the request.
-    fn explain(&self, error: &ExecutionError) -> String {
+    fn explain(&self, error: &ExecutionError, failed: &FailedLets) -> String {
         match error {
             ExecutionError::NoSuchKey(key) if self.literal_keys.contains(key.as_str()) => has_no(key),
             ExecutionError::NoSuchKey(_) => "the request has no such attribute or answer".to_owned(),
-            ExecutionError::UndeclaredReference(name) => has_no(name),
+            ExecutionError::UndeclaredReference(name) => match failed.get(name.as_str()) {
+                Some(why) => format!("`{name}`: {why}"),
+                None => has_no(name),
+            },
+            // The message names the list, which the owner wrote.
+            ExecutionError::FunctionError { function, message } if function == LISTS => message.clone(),
             ExecutionError::FunctionError { function, .. } => {
-                format!("`{function}` cannot read a value of the request")
+                format!("`{}` cannot read a value of the request", function.trim_start_matches('@'))
             }
             ExecutionError::IndexOutOfBounds(_) => "a list is shorter than the rule expects".to_owned(),
             ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
@@ -122,5 +254,8 @@ fn describe(error: &ParseError) -> String {
     if message.contains("recursion limit") {
         return "brackets are nested more than 96 deep".to_owned();
     }
-    format!("line {line}, column {column}: {message}")
+    if line == 1 {
+        return format!("at its character {column}: {message}");
+    }
+    format!("at its line {line}, character {column}: {message}")
 }

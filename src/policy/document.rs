@@ -1,107 +1,415 @@
-//! The JSON of a policy, and the faults in it that do not concern the expressions.
+//! The document of a policy: its keys, and the faults in them that do not concern the expressions.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use cel::Env;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::Rule;
-use super::compile::Condition;
-use super::patterns::Patterns;
-use crate::model::Verdict;
+use super::suggest::did_you_mean;
+use super::tree::{Fault, Node, Value};
+use crate::model::{RepoPattern, Verdict};
 
 /// The maximum length of a reason on the Hub. The Hub probably counts UTF-16 code units, as JavaScript does. If it does not,
 /// only reasons with emoji are refused too early.
 const MAX_REASON: usize = 200;
 
-/// A policy in which the rules and the default are not parsed yet.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WrittenPolicy<'a> {
-    // Each rule is parsed separately, so that all faults are found and each one names its rule.
-    #[serde(borrow)]
-    pub(super) rules: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) default: Option<&'a RawValue>,
+const VERDICTS: [Verdict; 4] = [Verdict::Accept, Verdict::Hold, Verdict::Reset, Verdict::Reject];
+
+/// Names that a `let` cannot have: the variables of rules, and the words of CEL.
+const RESERVED: [&str; 29] = [
+    "user",
+    "fields",
+    "repo",
+    "requested_at",
+    "now",
+    "lists",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+    "has",
+    "type",
+];
+
+/// A policy whose expressions are not compiled yet.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) default: DefaultVerdict,
+    pub(super) lists: Vec<WrittenList>,
+    pub(super) lets: Vec<WrittenLet>,
+    pub(super) rules: Vec<WrittenRule>,
+    pub(super) limits: Limits,
+    pub(super) paused: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenRule {
-    name: String,
-    then: Verdict,
-    #[serde(rename = "if")]
-    condition: String,
-    reason: Option<String>,
+/// The verdict if no rule matches.
+#[derive(Clone, Debug)]
+pub(super) struct DefaultVerdict {
+    pub(super) then: Verdict,
+    pub(super) reason: Option<Arc<str>>,
 }
 
-/// The name of a rule, if at least the name can be read.
-pub(super) fn name_of(json: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-    }
-    let Named { name } = serde_json::from_str(json.get()).ok()?;
-    Some(name).filter(|name| !name.trim().is_empty())
+/// The maximum number of requests that a run decides in one repo with this verdict. If there are more, it decides none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The maximum number of requests to accept.
+    pub accept: Option<u64>,
+    /// The maximum number of requests to reject.
+    pub reject: Option<u64>,
 }
 
-/// Parses and compiles a rule, or returns all faults in it.
-pub(super) fn read_rule(
-    json: &RawValue,
-    env: &Arc<Env>,
-    patterns: &mut Patterns,
-) -> Result<Rule, Vec<String>> {
-    if !json.get().starts_with('{') {
-        let fault = r#"it is not a JSON object; a rule looks like {"name": …, "then": …, "if": …}"#;
-        return Err(vec![fault.to_owned()]);
+/// A list of the document.
+#[derive(Debug)]
+pub(super) struct WrittenList {
+    pub(super) name: String,
+    pub(super) source: ListSource,
+}
+
+#[derive(Debug)]
+pub(super) enum ListSource {
+    /// The entries stand in the document.
+    Entries(Vec<String>),
+    /// Each line of a file is an entry, or each value in a column of a CSV file.
+    File { file: String, column: Option<String> },
+}
+
+/// An expression, and the number of bytes before it.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) at: usize,
+    pub(super) text: String,
+}
+
+#[derive(Debug)]
+pub(super) struct WrittenLet {
+    pub(super) name: String,
+    pub(super) expression: Source,
+}
+
+#[derive(Debug)]
+pub(super) struct WrittenRule {
+    /// The name of the rule as faults show it, such as ``rule `staff` ``.
+    pub(super) label: String,
+    pub(super) name: Arc<str>,
+    pub(super) then: Verdict,
+    pub(super) condition: Source,
+    pub(super) unless: Option<Source>,
+    pub(super) reason: Option<Arc<str>>,
+    /// The repos that the rule applies to, or `None` for all.
+    pub(super) repos: Option<Vec<RepoPattern>>,
+}
+
+/// Reads the keys of a policy. Faults are added to `faults`, and what has a fault is left out.
+pub(super) fn read(root: &Node, faults: &mut Vec<Fault>) -> Document {
+    let mut reader = Reader { faults };
+    let keys = ["default", "lists", "let", "rules", "limits", "paused"];
+    let entries = reader.entries("", root, &keys);
+    let get = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+    if get("rules").is_none() && matches!(root.value, Value::Table(_)) {
+        let example = "`rules` is missing; write `rules = []` if there are none";
+        reader.fault(root.at, "", example);
     }
-    let WrittenRule { name, then, condition, reason } =
-        serde_json::from_str(json.get()).map_err(|error| vec![suggest(&error.to_string())])?;
-    let mut faults = Vec::new();
-    if name.trim().is_empty() {
-        faults.push("`name` is empty; give the rule a name for the audit log".to_owned());
+    Document {
+        default: get("default")
+            .map_or(DefaultVerdict { then: Verdict::Hold, reason: None }, |node| reader.default(node)),
+        lists: get("lists").map(|node| reader.lists(node)).unwrap_or_default(),
+        lets: get("let").map(|node| reader.lets(node)).unwrap_or_default(),
+        rules: get("rules").map(|node| reader.rules(node)).unwrap_or_default(),
+        limits: get("limits").map(|node| reader.limits(node)).unwrap_or_default(),
+        paused: get("paused").and_then(|node| reader.bool("`paused`: ", node)).unwrap_or_default(),
     }
-    faults.extend(reason.as_deref().and_then(|reason| fault_in_reason(reason, then)));
-    match Condition::compile(&condition, env, patterns) {
-        Ok(condition) if faults.is_empty() => {
-            Ok(Rule { name: name.into(), then, condition, reason: reason.map(Arc::from) })
+}
+
+struct Reader<'f> {
+    faults: &'f mut Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, at: usize, subject: &str, text: &str) {
+        self.faults.push(Fault { at, text: format!("{subject}{text}") });
+    }
+
+    /// The entries of a table, without those whose key is unknown or repeated. `subject` is where the table is, and begins faults.
+    fn entries<'n>(
+        &mut self,
+        subject: &str,
+        node: &'n Node,
+        known: &[&'static str],
+    ) -> Vec<(&'static str, &'n Node)> {
+        let mut found: Vec<(&'static str, &Node)> = Vec::new();
+        for (key, name, value) in self.named_entries(subject, node) {
+            match known.iter().find(|known| **known == name) {
+                Some(known) => found.push((known, value)),
+                None => {
+                    let hint = did_you_mean(name, known.iter().copied());
+                    self.fault(key.at, subject, &format!("there is no key `{name}`{hint}"));
+                }
+            }
         }
-        Ok(_) => Err(faults),
-        Err(fault) => {
-            faults.push(format!("`if`: {fault}"));
-            Err(faults)
-        }
+        found
     }
+
+    /// The entries of a table whose keys the owner chooses.
+    fn named_entries<'n>(&mut self, subject: &str, node: &'n Node) -> Vec<(&'n Node, &'n str, &'n Node)> {
+        let Value::Table(entries) = &node.value else {
+            let fault = format!("this is {}, but it has to be a table of keys and values", node.value);
+            self.fault(node.at, subject, &fault);
+            return Vec::new();
+        };
+        let mut names = HashSet::new();
+        let mut found = Vec::new();
+        for (key, value) in entries {
+            let name = key.text().unwrap_or_default();
+            if names.insert(name) {
+                found.push((key, name, value));
+            } else {
+                self.fault(
+                    key.at,
+                    subject,
+                    &format!("the key `{name}` is there twice; remove one of the two"),
+                );
+            }
+        }
+        found
+    }
+
+    fn text<'n>(&mut self, subject: &str, node: &'n Node) -> Option<&'n str> {
+        if node.text().is_none() {
+            self.fault(node.at, subject, &format!("this is {}, but it has to be text in quotes", node.value));
+        }
+        node.text()
+    }
+
+    fn bool(&mut self, subject: &str, node: &Node) -> Option<bool> {
+        if let Value::Bool(is_true) = node.value {
+            return Some(is_true);
+        }
+        self.fault(node.at, subject, &format!("this is {}, but it has to be `true` or `false`", node.value));
+        None
+    }
+
+    fn list<'n>(&mut self, subject: &str, node: &'n Node) -> &'n [Node] {
+        if let Value::List(list) = &node.value {
+            return list;
+        }
+        self.fault(node.at, subject, &format!("this is {}, but it has to be a list in brackets", node.value));
+        &[]
+    }
+
+    /// The texts of a list. Only the first value that is no text is a fault, because the others are probably like it.
+    fn texts(&mut self, subject: &str, node: &Node) -> Vec<String> {
+        let list = self.list(subject, node);
+        if let Some(other) = list.iter().find(|each| each.text().is_none()) {
+            self.text(subject, other);
+        }
+        list.iter().filter_map(Node::text).map(str::to_owned).collect()
+    }
+
+    fn verdict(&mut self, subject: &str, node: &Node) -> Option<Verdict> {
+        let text = self.text(subject, node)?;
+        let verdict = VERDICTS.into_iter().find(|verdict| verdict.as_str() == text);
+        if verdict.is_none() {
+            let hint = did_you_mean(text, VERDICTS.map(Verdict::as_str));
+            self.fault(node.at, subject, &format!("there is no verdict `{text}`{hint}"));
+        }
+        verdict
+    }
+
+    fn default(&mut self, node: &Node) -> DefaultVerdict {
+        let mut default = DefaultVerdict { then: Verdict::Hold, reason: None };
+        if !matches!(node.value, Value::Table(_)) {
+            default.then = self.verdict("`default`: ", node).unwrap_or(Verdict::Hold);
+            return default;
+        }
+        let entries = self.entries("`default`: ", node, &["then", "reason"]);
+        let get = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        match get("then") {
+            Some(then) => default.then = self.verdict("`default`: `then`: ", then).unwrap_or(Verdict::Hold),
+            None => {
+                self.fault(node.at, "`default`: ", "`then` is missing; it is the verdict if no rule matches")
+            }
+        }
+        if let Some(reason) = get("reason") {
+            default.reason = self.reason("`default`: `reason`: ", reason, default.then);
+        }
+        default
+    }
+
+    fn reason(&mut self, subject: &str, node: &Node, then: Verdict) -> Option<Arc<str>> {
+        let reason = self.text(subject, node)?;
+        if let Some(fault) = fault_in_reason(reason, then) {
+            self.fault(node.at, subject, &fault);
+        }
+        Some(reason.into())
+    }
+
+    fn lists(&mut self, node: &Node) -> Vec<WrittenList> {
+        let entries = self.named_entries("`lists`: ", node);
+        let lists = entries.into_iter().filter_map(|(key, name, value)| {
+            let subject = format!("list `{name}`: ");
+            if !is_identifier(name) {
+                self.fault(key.at, &subject, NO_IDENTIFIER);
+            }
+            let source = match &value.value {
+                Value::List(_) => ListSource::Entries(self.texts(&subject, value)),
+                Value::Table(_) => self.list_file(&subject, value)?,
+                other => {
+                    let fault = format!(
+                        "this is {other}, but a list is written as [\"…\", \"…\"], or as {{ file = \"…\" }}"
+                    );
+                    self.fault(value.at, &subject, &fault);
+                    return None;
+                }
+            };
+            Some(WrittenList { name: name.to_owned(), source })
+        });
+        lists.collect()
+    }
+
+    fn list_file(&mut self, subject: &str, node: &Node) -> Option<ListSource> {
+        let entries = self.entries(subject, node, &["file", "column"]);
+        let mut text = |key: &str| {
+            let value = entries.iter().find(|(name, _)| *name == key)?.1;
+            self.text(&format!("{subject}`{key}`: "), value).map(str::to_owned)
+        };
+        let (file, column) = (text("file"), text("column"));
+        if !entries.iter().any(|(name, _)| *name == "file") {
+            self.fault(node.at, subject, "`file` is missing; it is the name of the file with the entries");
+        }
+        Some(ListSource::File { file: file?, column })
+    }
+
+    fn lets(&mut self, node: &Node) -> Vec<WrittenLet> {
+        let entries = self.named_entries("`let`: ", node);
+        let lets = entries.into_iter().filter_map(|(key, name, value)| {
+            let subject = format!("let `{name}`: ");
+            if !is_identifier(name) {
+                self.fault(key.at, &subject, NO_IDENTIFIER);
+            } else if RESERVED.contains(&name) {
+                self.fault(key.at, &subject, "this name has a meaning already; choose another one");
+            }
+            let text = self.text(&subject, value)?.to_owned();
+            Some(WrittenLet { name: name.to_owned(), expression: Source { at: value.at, text } })
+        });
+        lets.collect()
+    }
+
+    fn limits(&mut self, node: &Node) -> Limits {
+        let entries = self.entries("`limits`: ", node, &["accept", "reject"]);
+        let mut limits = Limits::default();
+        for (key, value) in entries {
+            let number =
+                if let Value::Integer(number) = value.value { u64::try_from(number).ok() } else { None };
+            if number.is_none() {
+                let fault = format!("`{key}` has to be a whole number, such as 200");
+                self.fault(value.at, "`limits`: ", &fault);
+            }
+            if key == "accept" { limits.accept = number } else { limits.reject = number }
+        }
+        limits
+    }
+
+    fn rules(&mut self, node: &Node) -> Vec<WrittenRule> {
+        let mut names = HashSet::new();
+        let rules = self.list("`rules`: ", node).iter().enumerate();
+        rules.filter_map(|(index, node)| self.rule(index, node, &mut names)).collect()
+    }
+
+    fn rule(&mut self, index: usize, node: &Node, names: &mut HashSet<String>) -> Option<WrittenRule> {
+        let name_in = |entries: &[(Node, Node)]| {
+            let (_, name) = entries.iter().find(|(key, _)| key.text() == Some("name"))?;
+            name.text().filter(|name| !name.trim().is_empty()).map(str::to_owned)
+        };
+        let name = if let Value::Table(entries) = &node.value { name_in(entries) } else { None };
+        let label =
+            name.as_ref().map_or(format!("rule number {}", index + 1), |name| format!("rule `{name}`"));
+        let subject = format!("{label}: ");
+        let entries = self.entries(&subject, node, &["name", "then", "if", "unless", "reason", "repos"]);
+        let get = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        if let Value::Table(_) = node.value {
+            for (key, use_of_key) in
+                [("name", "the name for the audit log"), ("then", "the verdict"), ("if", "the condition")]
+            {
+                if get(key).is_none() {
+                    self.fault(node.at, &subject, &format!("`{key}` is missing; it is {use_of_key}"));
+                }
+            }
+        }
+        if let Some(name) = &name
+            && !names.insert(name.clone())
+        {
+            self.fault(node.at, &subject, "another rule has the same name; give each rule its own name");
+        }
+        if name.is_none()
+            && let Some(written) = get("name")
+            && self.text(&format!("{subject}`name`: "), written).is_some()
+        {
+            self.fault(written.at, &subject, "`name` is empty; give the rule a name for the audit log");
+        }
+        let then = get("then").and_then(|then| self.verdict(&format!("{subject}`then`: "), then));
+        let reason = get("reason")
+            .zip(then)
+            .and_then(|(reason, then)| self.reason(&format!("{subject}`reason`: "), reason, then));
+        let repos = get("repos").map(|repos| self.repos(&format!("{subject}`repos`: "), repos));
+        let mut source = |key: &str| {
+            let written = get(key)?;
+            let text = self.text(&format!("{subject}`{key}`: "), written)?.to_owned();
+            Some(Source { at: written.at, text })
+        };
+        let (condition, unless) = (source("if"), source("unless"));
+        let (name, then, condition) = (name?.into(), then?, condition?);
+        Some(WrittenRule { label, name, then, condition, unless, reason, repos })
+    }
+
+    fn repos(&mut self, subject: &str, node: &Node) -> Vec<RepoPattern> {
+        let texts = self.texts(subject, node);
+        if texts.is_empty() && matches!(&node.value, Value::List(list) if list.is_empty()) {
+            self.fault(
+                node.at,
+                subject,
+                "it names no repo; name one, or remove it, so that the rule applies to all repos",
+            );
+        }
+        RepoPattern::parse_all(texts.iter().map(String::as_str), "`repos`").unwrap_or_else(|faults| {
+            faults.iter().for_each(|fault| self.fault(node.at, subject, fault));
+            Vec::new()
+        })
+    }
+}
+
+const NO_IDENTIFIER: &str = "a name consists of letters, digits and `_`, and does not begin with a digit";
+
+fn is_identifier(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
 fn fault_in_reason(reason: &str, then: Verdict) -> Option<String> {
     if matches!(then, Verdict::Accept | Verdict::Hold) {
         let then = then.as_str();
         return Some(format!(
-            "`reason` has no effect with `{then}`; remove it, because users see a reason only with `reject` or `reset`"
+            "it has no effect with `{then}`; remove it, because users see a reason only with `reject` or `reset`"
         ));
     }
     if reason.trim().is_empty() {
-        return Some("`reason` is empty; write one, or remove it".to_owned());
+        return Some("it is empty; write one, or remove it".to_owned());
     }
     let length = reason.encode_utf16().count();
-    (length > MAX_REASON).then(|| {
-        format!("`reason` has {length} characters; shorten it to {MAX_REASON}, the maximum on the Hub")
-    })
-}
-
-/// Adds the most similar verdict to an error about an unknown one.
-pub(super) fn suggest(error: &str) -> String {
-    let written = error.split_once("unknown variant `").and_then(|(_, rest)| rest.split('`').next());
-    let written = written.unwrap_or_default().to_ascii_lowercase();
-    let letters_in_common = |verdict: Verdict| {
-        verdict.as_str().bytes().zip(written.bytes()).take_while(|(one, other)| one == other).count()
-    };
-    let all = [Verdict::Accept, Verdict::Hold, Verdict::Reset, Verdict::Reject];
-    let closest = all.into_iter().max_by_key(|verdict| letters_in_common(*verdict));
-    match closest.filter(|verdict| letters_in_common(*verdict) > 0) {
-        Some(verdict) => format!("{error}; did you mean `{}`?", verdict.as_str()),
-        None => error.to_owned(),
-    }
+    (length > MAX_REASON)
+        .then(|| format!("it has {length} characters; shorten it to {MAX_REASON}, the maximum on the Hub"))
 }

@@ -7,20 +7,39 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cel::common::types::{
-    CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, INT_TYPE, MAP_TYPE, STRING_TYPE, Type,
+    CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, CelTimestamp, DYN_TYPE, INT_TYPE, LIST_TYPE,
+    MAP_TYPE, STRING_TYPE, TIMESTAMP_TYPE, Type,
 };
 use cel::common::value::{CowVal, StaticVal, Val};
+use cel::extensions::strings;
 use cel::{DeclarationError, Env, ExecutionError};
+use chrono::NaiveDate;
 
+use super::lists::{self, List, Lists};
 use super::meter::{self, SPEND};
 use super::names;
 use super::patterns::Patterns;
 
-/// `@matches(text, pattern, @patterns)`: whether a compiled pattern matches a part of a text.
+/// `@matches(text, pattern, @constants)`: whether a compiled pattern matches a part of a text.
 pub(super) const MATCHES: &str = "@matches";
 
-/// `@matches_name(name, pattern, @patterns)`: whether a pattern that was compiled for names matches a part of a name.
+/// `@matches_name(name, pattern, @constants)`: whether a pattern that was compiled for names matches a part of a name.
 pub(super) const MATCHES_NAME: &str = "@matches_name";
+
+/// `@in_list(text, list, @constants)`: whether a text is an entry of a list, which is given by its position.
+pub(super) const IN_LIST: &str = "@in_list";
+
+/// `@in_list_name(name, list, @constants)`: like [`IN_LIST`], but case is ignored.
+pub(super) const IN_LIST_NAME: &str = "@in_list_name";
+
+/// `@under_list(domain, list, @constants)`: whether a domain is an entry of a list, or below one.
+pub(super) const UNDER_LIST: &str = "@under_list";
+
+/// `@age(date, now)`: the full years since a date.
+pub(super) const AGE: &str = "@age";
+
+/// The function that an error names if a list cannot be read.
+pub(super) const LISTS: &str = "lists";
 
 /// `@fold(text)`, or `@fold(value, shape)`: converts the texts in a value to names.
 pub(super) const FOLD: &str = "@fold";
@@ -47,16 +66,36 @@ impl Shape {
 pub(super) const FOLDED_FIELDS: &str = "@fields";
 pub(super) const FOLDED_USER: &str = "@user";
 
-/// The variable with the compiled patterns.
-pub(super) const PATTERNS: &str = "@patterns";
+/// The variable with the compiled patterns and the lists.
+pub(super) const CONSTANTS: &str = "@constants";
 
-static PATTERNS_TYPE: Type = Type::new_unspecified_type(PATTERNS);
+static CONSTANTS_TYPE: Type = Type::new_unspecified_type(CONSTANTS);
 
 /// The environment with CEL's functions and our own.
 pub(super) fn environment() -> Result<Env, DeclarationError> {
     let mut env = Env::stdlib().with_optional_support(false);
     let text = || STRING_TYPE.to_owned();
-    let match_arguments = || vec![text(), text(), PATTERNS_TYPE.to_owned()];
+    let match_arguments = || vec![text(), text(), CONSTANTS_TYPE.to_owned()];
+    let list_arguments = || vec![text(), INT_TYPE.to_owned(), CONSTANTS_TYPE.to_owned()];
+    env.add_extension(strings)?;
+    env.add_member_overload("under", "@under_text", text(), vec![text()], under)?;
+    env.add_member_overload("under", "@under_texts", text(), vec![LIST_TYPE.to_owned()], under)?;
+    env.add_overload(IN_LIST, IN_LIST, list_arguments(), |args| {
+        look_up(&args, |list, text| list.entries.as_ref().map(|entries| entries.contains(text, false)))
+    })?;
+    env.add_overload(IN_LIST_NAME, IN_LIST_NAME, list_arguments(), |args| {
+        look_up(&args, |list, text| list.entries.as_ref().map(|entries| entries.contains(text, true)))
+    })?;
+    env.add_overload(UNDER_LIST, UNDER_LIST, list_arguments(), |args| {
+        let text = args.first().and_then(|text| text.downcast_ref::<CelString>());
+        if !text.is_some_and(|text| lists::may_be_domain(text.inner())) {
+            return Err(ExecutionError::function_error("under", "the text is too long"));
+        }
+        look_up(&args, |list, text| {
+            list.entries.as_ref().map(|entries| entries.covers_domain(text, list.is_file))
+        })
+    })?;
+    env.add_overload(AGE, AGE, vec![text(), TIMESTAMP_TYPE.to_owned()], |args| age(&args))?;
     env.add_overload(MATCHES, MATCHES, match_arguments(), |args| matches(args, false))?;
     env.add_overload(MATCHES_NAME, MATCHES_NAME, match_arguments(), |args| matches(args, true))?;
     env.add_overload(FOLD, "@fold_text", vec![text()], fold_text)?;
@@ -67,17 +106,24 @@ pub(super) fn environment() -> Result<Env, DeclarationError> {
     Ok(env)
 }
 
-/// The patterns of a policy as a CEL value.
-#[derive(Clone, Debug)]
-pub(super) struct PatternsValue(pub(super) Arc<Patterns>);
+/// The patterns and lists of a policy, which are read once.
+#[derive(Debug)]
+pub(super) struct Constants {
+    pub(super) patterns: Patterns,
+    pub(super) lists: Lists,
+}
 
-impl Val for PatternsValue {
+/// The constants as a CEL value.
+#[derive(Clone, Debug)]
+pub(super) struct ConstantsValue(pub(super) Arc<Constants>);
+
+impl Val for ConstantsValue {
     fn get_type(&self) -> &Type {
-        &PATTERNS_TYPE
+        &CONSTANTS_TYPE
     }
 
     fn cel_type() -> &'static Type {
-        &PATTERNS_TYPE
+        &CONSTANTS_TYPE
     }
 
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
@@ -89,18 +135,66 @@ impl Val for PatternsValue {
     }
 }
 
-impl StaticVal for PatternsValue {}
+impl StaticVal for ConstantsValue {}
 
 fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>, for_names: bool) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let found = <[_; 3]>::try_from(args).ok().and_then(|[text, pattern, patterns]| {
-        let PatternsValue(patterns) = patterns.downcast_ref()?;
+    let found = <[_; 3]>::try_from(args).ok().and_then(|[text, pattern, constants]| {
+        let ConstantsValue(constants) = constants.downcast_ref()?;
         let (text, pattern) = (text.downcast_ref::<CelString>()?, pattern.downcast_ref::<CelString>()?);
-        Some(patterns.is_match(pattern.inner(), text.inner(), for_names))
+        Some(constants.patterns.is_match(pattern.inner(), text.inner(), for_names))
     });
     match found.unwrap_or(Err("the text or the pattern is missing")) {
         Ok(matches) => Ok(CowVal::owned(CelBool::from(matches))),
         Err(why) => Err(ExecutionError::function_error("matches", why)),
     }
+}
+
+fn look_up<'b, 'v>(
+    args: &[CowVal<'b, 'v>],
+    is_in: impl for<'l> Fn(&'l List, &str) -> Result<bool, &'l String>,
+) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [text, position, constants] = args else { return Err(wrong_shape()) };
+    let ConstantsValue(constants) = constants.downcast_ref().ok_or_else(wrong_shape)?;
+    let position = position.downcast_ref::<CelInt>().and_then(|at| usize::try_from(*at.inner()).ok());
+    let list = position.and_then(|position| constants.lists.get(position)).ok_or_else(wrong_shape)?;
+    let text = text.downcast_ref::<CelString>().ok_or_else(wrong_shape)?;
+    match is_in(list, text.inner()) {
+        Ok(is_in) => Ok(CowVal::owned(CelBool::from(is_in))),
+        Err(_) => {
+            let name = &list.name;
+            Err(ExecutionError::function_error(LISTS, format!("the list `{name}` cannot be read")))
+        }
+    }
+}
+
+fn under<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [domain, others] = <[_; 2]>::try_from(args).map_err(|_| wrong_shape())?;
+    let domain = domain.downcast_ref::<CelString>().ok_or_else(wrong_shape)?.inner();
+    if !lists::may_be_domain(domain) {
+        return Err(ExecutionError::function_error("under", "the text is too long"));
+    }
+    let is_under = |other: &(dyn Val + 'v)| {
+        other.downcast_ref::<CelString>().is_some_and(|other| lists::is_under(domain, other.inner()))
+    };
+    let is_under = match others.downcast_ref::<CelList>() {
+        Some(others) => others.inner().iter().any(|other| is_under(&**other)),
+        None => is_under(&*others),
+    };
+    Ok(CowVal::owned(CelBool::from(is_under)))
+}
+
+/// The full years from a date such as `2008-02-29` to a time. Who was born on 29 February completes a year on 1 March if the year has
+/// no such day.
+fn age<'b, 'v>(args: &[CowVal<'b, 'v>]) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [date, now] = args else { return Err(wrong_shape()) };
+    let text = date.downcast_ref::<CelString>().ok_or_else(wrong_shape)?.inner();
+    let now = now.downcast_ref::<CelTimestamp>().ok_or_else(wrong_shape)?.inner().to_utc().date_naive();
+    // chrono also reads `2008-2-9` and `+2008-02-09`.
+    let has_all_digits = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| has_all_digits);
+    let years = date.and_then(|date| now.years_since(date));
+    let years = years.ok_or_else(|| ExecutionError::function_error("age", "this is no date in the past"))?;
+    Ok(CowVal::owned(CelInt::from(i64::from(years))))
 }
 
 fn spend<'b, 'v>(args: &[CowVal<'b, 'v>]) -> Result<CowVal<'b, 'v>, ExecutionError> {

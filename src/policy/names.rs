@@ -44,6 +44,9 @@ pub(super) fn convert_operands(
     types: &[Type],
     is_bound: &impl Fn(&str) -> bool,
 ) -> Result<(), String> {
+    if let ("upperAscii", [Name]) = (call.func_name.as_str(), types) {
+        "lowerAscii".clone_into(&mut call.func_name);
+    }
     let Some(wanted) = operand_types(call.func_name.as_str(), types) else {
         look_up_label(call, types);
         return Ok(());
@@ -74,6 +77,19 @@ fn operand_types(function: &str, types: &[Type]) -> Option<Vec<Type>> {
         (op::INDEX, [Map(keys, values), key]) => {
             let key = key.join(keys)?;
             Some(vec![Map(boxed(key.clone()), values.clone()), key])
+        }
+        ("join", [List(element), separator]) => {
+            let both = element.join(separator)?;
+            Some(vec![List(boxed(both.clone())), both])
+        }
+        ("replace", [a, b, c, count @ ..]) => {
+            let all = a.join(b)?.join(c)?;
+            let texts = [all.clone(), all.clone(), all];
+            Some(texts.into_iter().chain(count.iter().cloned()).collect())
+        }
+        ("split" | "indexOf", [a, b, number @ ..]) => {
+            let both = a.join(b)?;
+            Some([both.clone(), both].into_iter().chain(number.iter().cloned()).collect())
         }
         (
             op::EQUALS

@@ -4,7 +4,7 @@
 use crate::model::{AccessRequest, MAX_LIST, MAX_NAME, MAX_TEXT, User};
 
 /// The maximum length of a domain in the domain name system, in bytes.
-const MAX_DOMAIN: usize = 253;
+pub(super) const MAX_DOMAIN: usize = 253;
 
 /// The maximum length of the part of an e-mail address before the `@` (RFC 5321), in bytes.
 const MAX_LOCAL_PART: usize = 64;
@@ -23,7 +23,7 @@ pub(super) fn why_unreadable(request: &AccessRequest) -> Option<&'static str> {
 /// Why a request is larger than the checks at start-up assume, if it is.
 fn why_too_large(request: &AccessRequest) -> Option<&'static str> {
     let AccessRequest { request_id: _, user, requested_at: _, fields, unreadable: _ } = request;
-    let User { id, name, fullname, email, pro: _, verified_orgs, orgs } = user;
+    let User { id, name, fullname, email, pro: _, verified_orgs, orgs, service_account } = user;
     let lists = || [verified_orgs, orgs].into_iter().flatten();
     if fields.len() > MAX_LIST {
         return Some("the request has more than 300 answers");
@@ -31,7 +31,7 @@ fn why_too_large(request: &AccessRequest) -> Option<&'static str> {
     if lists().any(|list| list.len() > MAX_LIST) {
         return Some("the user has more than 300 organizations");
     }
-    if lists().flatten().chain(name).any(|name| name.len() > MAX_NAME) {
+    if lists().flatten().chain(name).chain(service_account).any(|name| name.len() > MAX_NAME) {
         return Some("the name of the user or of an organization is longer than 200 bytes");
     }
     let texts = [id, name, fullname, email].into_iter().flatten();

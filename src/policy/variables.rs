@@ -50,7 +50,7 @@ pub(super) fn variables<'a>(
 }
 
 fn user_attributes(user: &User) -> CelValue<'_> {
-    let User { id, name: _, fullname, email, pro, verified_orgs, orgs } = user;
+    let User { id, name: _, fullname, email, pro, verified_orgs, orgs, service_account } = user;
     let domain = email.as_deref().and_then(readable::domain);
     map(known([
         ("id", id.as_deref().map(text)),
@@ -61,6 +61,7 @@ fn user_attributes(user: &User) -> CelValue<'_> {
         ("pro", pro.map(|pro| -> CelValue<'_> { Box::new(CelBool::from(pro)) })),
         ("verified_orgs", verified_orgs.as_deref().map(name_list)),
         ("orgs", orgs.as_deref().map(name_list)),
+        ("service_account", service_account.as_deref().map(self::name)),
     ]))
 }
 

@@ -50,12 +50,12 @@ macro_rules! log_counts {
 /// Logs the audit line of a decision. `policy` is the fingerprint of the policy. The span around the line names the repo.
 pub fn log_decision(step: Step<'_>, policy: &str, dry_run: bool) {
     let Step::Concluded { who, decision, outcome, .. } = step else { return };
-    let Decision { verdict, reason, grounds } = decision;
+    let Decision { verdict, reason, grounds, excepted: _ } = decision;
     tracing::info!(
         user = who.map(Identity::as_str).unwrap_or_default(),
         verdict = verdict.as_str(),
         rule = grounds.rule(),
-        grounds = %grounds,
+        grounds = %decision.explanation(),
         reason = reason.as_deref(),
         policy,
         dry_run,

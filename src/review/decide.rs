@@ -135,7 +135,7 @@ impl Review<'_> {
     /// run can tell which of the two is valid.
     fn hold_contradicted(&mut self, DecidedRequest { key, who, requested_at, .. }: DecidedRequest) {
         let grounds = Grounds::Unreadable("the Hub lists more than one request of this user");
-        let decision = Decision { verdict: Verdict::Hold, reason: None, grounds };
+        let decision = Decision::new(Verdict::Hold, grounds);
         self.ledger.hold(key);
         self.writes.unwritten -= 1;
         let (outcome, error) = (Outcome::Held, None);

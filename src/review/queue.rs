@@ -133,7 +133,7 @@ mod tests {
             user: User { id: by_id.then(|| name.to_owned()), ..User::default() },
             ..AccessRequest::default()
         };
-        let decision = Decision { verdict, reason: reason.map(Into::into), grounds: Grounds::NoRule };
+        let decision = Decision { reason: reason.map(Into::into), ..Decision::new(verdict, Grounds::NoRule) };
         let who = Some(Identity::UserName(name.to_owned()));
         let key = Ledger::default().key(&request).expect("a name");
         let (identities, attempts, page) =

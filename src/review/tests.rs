@@ -161,7 +161,7 @@ fn request(id: &str, user: &str, seconds: i64) -> AccessRequest {
 fn queued(attempts: Attempts) -> (Ledger, Key) {
     let (mut ledger, request) = (Ledger::default(), request("r", "ada", 0));
     let key = ledger.key(&request).expect("named");
-    let decision = Decision { verdict: Verdict::Accept, reason: None, grounds: Grounds::NoRule };
+    let decision = Decision::new(Verdict::Accept, Grounds::NoRule);
     let (identities, page) = (Identities::of(&request), Moment::now(std::time::SystemTime::now()));
     let decided = DecidedRequest {
         key,

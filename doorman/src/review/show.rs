@@ -49,7 +49,7 @@ pub fn json(run: &Run) -> Json<'_> {
                     requested_at: *requested_at,
                     verdict: decision.verdict.as_str(),
                     rule: decision.grounds.rule(),
-                    grounds: decision.grounds.to_string(),
+                    grounds: decision.explanation(),
                     reason: decision.reason.as_deref(),
                     outcome: outcome.as_str(),
                 }

@@ -90,6 +90,7 @@ struct UserEntry {
     pro: Option<bool>,
     verified_orgs: Option<Vec<String>>,
     orgs: Option<Vec<String>>,
+    service_account: Option<Text>,
 }
 
 /// A text that is not blank. The Hub treats an empty text as missing.
@@ -225,8 +226,10 @@ impl CaseEntry {
 
 impl From<UserEntry> for User {
     fn from(entry: UserEntry) -> Self {
-        let UserEntry { name, id, fullname, email, pro, verified_orgs, orgs } = entry;
+        let UserEntry { name, id, fullname, email, pro, verified_orgs, orgs, service_account } = entry;
         let [id, name, fullname, email] = [id, name, fullname, email].map(|text| text.map(|Text(text)| text));
-        Self { id, name, fullname, email, pro, verified_orgs, orgs }
+        // Most users are persons.
+        let service_account = Some(service_account.map(|Text(org)| org).unwrap_or_default());
+        Self { id, name, fullname, email, pro, verified_orgs, orgs, service_account }
     }
 }

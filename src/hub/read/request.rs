@@ -88,6 +88,7 @@ pub(super) fn read(entry: &RawValue, expected: Status) -> Option<AccessRequest> 
             pro: optional(user.pro, &mut unreadable, parse),
             verified_orgs: optional(user.verified_orgs, &mut unreadable, org_list),
             orgs: optional(user.orgs, &mut unreadable, org_names),
+            service_account: service_account(&user, &mut unreadable),
         },
         requested_at: optional(entry.timestamp, &mut unreadable, timestamp),
         fields: entry.fields.and_then(|fields| answers(fields, &mut unreadable)).unwrap_or_default(),
@@ -132,6 +133,21 @@ struct EntryUser<'a> {
     #[serde(rename = "verifiedOrgNames")]
     verified_orgs: Option<&'a RawValue>,
     orgs: Option<&'a RawValue>,
+    #[serde(rename = "serviceAccount")]
+    service_account: Option<&'a RawValue>,
+}
+
+/// The organization of a service account, or an empty text for a person. If the Hub gives no user, it is unknown.
+fn service_account(user: &EntryUser, unreadable: &mut Unreadable) -> Option<String> {
+    #[derive(Deserialize)]
+    struct ServiceAccount {
+        org: String,
+    }
+    user.id.or(user.name)?;
+    let Some(account) = user.service_account.filter(|account| account.get() != "null") else {
+        return Some(String::new());
+    };
+    optional(Some(account), unreadable, |account| parse::<ServiceAccount>(account).map(|account| account.org))
 }
 
 type Unreadable = Option<&'static str>;
@@ -273,6 +289,7 @@ mod tests {
             pro: Some(true),
             verified_orgs: Some(vec!["epfl".to_owned()]),
             orgs: Some(vec!["acme".to_owned()]),
+            service_account: text(""),
         };
         assert!(request.user == user);
         assert_eq!(request.request_id, text("r1"));

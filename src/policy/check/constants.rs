@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cel::common::ast::{EntryExpr, Expr, IdedExpr};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue};
 use cel::{Context, Env, ExecutionError, Value};
 
-use super::super::functions::PATTERNS;
+use super::super::functions::CONSTANTS;
 use super::super::patterns::Patterns;
 
 /// The maximum number of patterns that one call of `matches` can have.
@@ -18,11 +18,11 @@ pub(in crate::policy) struct PatternUse {
     /// Whether it is matched with a name, whose case does not matter.
     pub(in crate::policy) for_names: bool,
     /// The enclosing macros. The innermost is last.
-    pub(in crate::policy) scopes: Vec<Scope>,
+    pub(in crate::policy) scopes: Vec<Loop>,
 }
 
 /// The variable of a macro over a constant list.
-pub(in crate::policy) struct Scope {
+pub(in crate::policy) struct Loop {
     pub(in crate::policy) variable: String,
     pub(in crate::policy) range: IdedExpr,
 }
@@ -34,9 +34,10 @@ impl PatternUse {
         env: &Arc<Env>,
         patterns: &mut Patterns,
     ) -> Result<(), String> {
-        if self.drop_unused_scopes().contains(PATTERNS) {
+        if self.drop_unused_scopes().contains(CONSTANTS) {
             return Err(
-                "a pattern depends on the result of another `matches`; write a condition for each pattern"
+                "a pattern depends on the result of another `matches` or on a list in a file; write a \
+                 condition for each pattern"
                     .to_owned(),
             );
         }
@@ -70,7 +71,7 @@ impl PatternUse {
 /// Collects all values of an expression, for all values of the variables of its scopes.
 fn collect_values(
     expression: &IdedExpr,
-    scopes: &[Scope],
+    scopes: &[Loop],
     context: &Context,
     texts: &mut BTreeSet<String>,
     steps: &mut usize,
@@ -81,7 +82,7 @@ fn collect_values(
             "a call of `matches` has more than {MAX_PATTERNS_PER_CALL} patterns; split it into several rules"
         ));
     }
-    let Some((Scope { variable, range }, inner)) = scopes.split_first() else {
+    let Some((Loop { variable, range }, inner)) = scopes.split_first() else {
         if let Value::String(text) = evaluate(expression, context)? {
             texts.insert(text.to_string());
         }
@@ -102,6 +103,42 @@ fn collect_values(
 
 fn evaluate(expression: &IdedExpr, context: &Context) -> Result<Value, String> {
     Value::resolve(expression, context).map_err(|error| describe(&error))
+}
+
+/// The maximum length of the text of a constant `let`, in bytes.
+const MAX_CONSTANT: usize = 4096;
+
+/// The literal that gives a value, if there is one: of a bool, a number, a text that is not too long, or a list of these.
+pub(in crate::policy) fn literal(value: Value) -> Option<IdedExpr> {
+    let literal = match value {
+        Value::Bool(is_true) => LiteralValue::Boolean(is_true.into()),
+        Value::Int(number) => LiteralValue::Int(number.into()),
+        Value::UInt(number) => LiteralValue::UInt(number.into()),
+        Value::Float(number) => LiteralValue::Double(number.into()),
+        Value::String(text) if text.len() <= MAX_CONSTANT => LiteralValue::String(text.to_string().into()),
+        Value::List(elements) => {
+            let elements = elements.to_vec().into_iter().map(literal).collect::<Option<_>>()?;
+            return Some(list(elements));
+        }
+        _ => return None,
+    };
+    Some(IdedExpr { id: 0, expr: Expr::Literal(literal) })
+}
+
+/// The literal of a list of texts.
+pub(in crate::policy) fn list_of<'a>(texts: impl Iterator<Item = &'a str>) -> IdedExpr {
+    let text =
+        |text: &str| IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::String(text.to_owned().into())) };
+    list(texts.map(text).collect())
+}
+
+fn list(elements: Vec<IdedExpr>) -> IdedExpr {
+    IdedExpr { id: 0, expr: Expr::List(ListExpr::new(elements)) }
+}
+
+/// The variable with the compiled patterns and the lists.
+pub(in crate::policy) fn variable() -> IdedExpr {
+    IdedExpr { id: 0, expr: Expr::Ident(CONSTANTS.to_owned()) }
 }
 
 /// The message of an error in a constant. It may show values, because the owner wrote them.

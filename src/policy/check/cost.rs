@@ -7,7 +7,7 @@
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 
-use super::super::functions::{ANSWER, FOLD, FOLDED_FIELDS, HAS_LABEL, MATCHES, MATCHES_NAME, PATTERNS};
+use super::super::functions::{ANSWER, CONSTANTS, FOLD, FOLDED_FIELDS, HAS_LABEL, MATCHES, MATCHES_NAME};
 use super::super::meter;
 use super::super::patterns::{MAX_SEARCHED, Patterns};
 use super::super::readable::MAX_ADDRESS;
@@ -34,7 +34,7 @@ const BYTES_PER_UNIT: u64 = 4;
 
 /// The maximum size of a value.
 #[derive(Clone, Debug, PartialEq)]
-enum Size {
+pub(in crate::policy) enum Size {
     /// A text, or any other value that is neither a list nor a map.
     Text(Length),
     /// The number of elements of a list and the size of each, or the number of entries of a map and the size of each value.
@@ -43,7 +43,7 @@ enum Size {
 
 /// The maximum length of a value that is neither a list nor a map, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Length {
+pub(in crate::policy) struct Length {
     max: usize,
     /// The maximum of the mean over all steps of the macro that gives the value. One answer may be very long, but not all of
     /// them.
@@ -53,15 +53,22 @@ struct Length {
 use Size::{List, Text};
 
 /// Checks that no value in an expression can become too large, for any request. Makes each step of a macro count its cost, and
-/// returns the maximum cost of the expression. Its types have to be checked before, and its patterns compiled.
-pub(in crate::policy) fn check(expression: &mut IdedExpr, patterns: &Patterns) -> Result<u64, String> {
-    let mut estimate = Estimate { patterns, bound: Vec::new(), cost: 0, times: 1, cost_of_step: 0 };
-    estimate.size_of(expression)?;
-    Ok(estimate.cost)
+/// returns the maximum size of its value and the maximum cost of the expression. Its types have to be checked before, and its patterns compiled.
+pub(in crate::policy) fn check(
+    expression: &mut IdedExpr,
+    patterns: &Patterns,
+    size_of_let: &dyn Fn(&str) -> Option<Size>,
+) -> Result<(Size, u64), String> {
+    let mut estimate =
+        Estimate { patterns, size_of_let, bound: Vec::new(), cost: 0, times: 1, cost_of_step: 0 };
+    let size = estimate.size_of(expression)?;
+    Ok((size, estimate.cost))
 }
 
 struct Estimate<'a> {
     patterns: &'a Patterns,
+    /// The maximum size of the value of a `let`.
+    size_of_let: &'a dyn Fn(&str) -> Option<Size>,
     /// The variables that the enclosing macros have bound. The innermost is last.
     bound: Vec<Bound>,
     /// The cost of all parts of the expression so far.
@@ -130,13 +137,13 @@ impl Estimate<'_> {
     fn variable(&self, name: &str) -> Size {
         match self.find_bound(name) {
             Some(bound) => bound.size.clone(),
-            // The patterns exist once for all requests, so they do not count.
-            None if name == PATTERNS => Text(0.into()),
+            // The patterns and lists exist once for all requests, so they do not count.
+            None if name == CONSTANTS => Text(0.into()),
             None if name == "fields" || name == FOLDED_FIELDS => {
                 // `MAX_TEXT` bounds the sum of all answers.
                 List(MAX_LIST, Box::new(Text(Length { max: MAX_TEXT, mean: MAX_TEXT / MAX_LIST })))
             }
-            None => Text(MAX_TEXT.into()),
+            None => (self.size_of_let)(name).unwrap_or(Text(MAX_TEXT.into())),
         }
     }
 
@@ -155,8 +162,17 @@ impl Estimate<'_> {
             // The name is compared with all labels, but a label with another length is not read.
             ANSWER | HAS_LABEL => self.add_cost(8 * MAX_LIST as u64),
             MATCHES | MATCHES_NAME => self.add_cost_of_search(call, &sizes),
+            // The library compares the part with the text at each of its places.
+            "indexOf" => {
+                let [text, part] = [0, 1].map(|place| sizes.get(place).map_or(1, Size::bytes_read));
+                self.add_cost(text.saturating_mul(part.max(4)) / BYTES_PER_UNIT);
+            }
             _ => self
                 .add_cost(sizes.iter().map(Size::bytes_read).fold(0, u64::saturating_add) / BYTES_PER_UNIT),
+        }
+        if let Some(made) = size_of_text_function(call, &sizes) {
+            self.add_cost(made.bytes_read() / BYTES_PER_UNIT);
+            return Ok(made);
         }
         let mut sizes = sizes.into_iter();
         Ok(match (call.func_name.as_str(), sizes.next(), sizes.next(), call.args.as_slice()) {
@@ -225,6 +241,32 @@ fn is_fields(expression: &IdedExpr) -> bool {
     matches!(&expression.expr, Expr::Ident(name) if name == "fields" || name == FOLDED_FIELDS)
 }
 
+/// The size of the result of a function that makes text of text.
+fn size_of_text_function(call: &CallExpr, sizes: &[Size]) -> Option<Size> {
+    // An empty separator splits between all characters.
+    let least_length = |argument: &IdedExpr| match &argument.expr {
+        Expr::Literal(LiteralValue::String(text)) => text.inner().len().max(1),
+        _ => 1,
+    };
+    match (call.func_name.as_str(), sizes, call.args.as_slice()) {
+        ("lowerAscii" | "upperAscii" | "trim" | "substring", [text, ..], _) => Some(text.clone()),
+        ("split", [Text(text), ..], [separator, ..]) => {
+            let parts = text.max / least_length(separator) + 1;
+            Some(List(parts, Box::new(Text(Length { max: text.max, mean: text.max / parts + 1 }))))
+        }
+        ("join", [List(length, element), separator @ ..], _) => {
+            let each = element.bytes_read() + separator.first().map_or(0, Size::bytes_read);
+            Some(Text(usize::try_from(each).unwrap_or(usize::MAX).saturating_mul(*length).into()))
+        }
+        ("replace", [Text(text), _, Text(to), ..], [from, ..]) => {
+            // An empty text is found between all characters.
+            let places = text.max / least_length(from) + 1;
+            Some(Text(text.max.saturating_add(places.saturating_mul(to.max)).into()))
+        }
+        _ => None,
+    }
+}
+
 fn within_limit(bytes: usize) -> Result<(), String> {
     if bytes <= MAX_SIZE {
         return Ok(());
@@ -268,7 +310,14 @@ impl Size {
     fn bytes(&self) -> usize {
         match self {
             Text(length) => VALUE_SIZE.saturating_add(length.max),
-            List(length, element) => VALUE_SIZE.saturating_add(length.saturating_mul(element.bytes())),
+            List(length, element) => {
+                let each = match &**element {
+                    // The mean bounds the sum of all elements.
+                    Text(length) => VALUE_SIZE.saturating_add(length.mean),
+                    list @ List(..) => list.bytes(),
+                };
+                VALUE_SIZE.saturating_add(length.saturating_mul(each))
+            }
         }
     }
 

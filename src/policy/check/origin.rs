@@ -32,35 +32,53 @@ pub(in crate::policy) fn check_argument(
     let name = call.func_name.as_str();
     let allowed = match name {
         "matches" => Origin::Rule,
-        "contains" | "startsWith" | "endsWith" => Origin::Owner,
+        "contains" | "startsWith" | "endsWith" | "under" | "split" | "replace" | "indexOf" | "join" => {
+            Origin::Owner
+        }
         _ => return Ok(()),
     };
     let mut operands = call.target.as_deref().into_iter().chain(&call.args);
-    let (Some(searched), Some(argument), [_, origin]) = (operands.next(), operands.next(), origins) else {
-        return Ok(());
-    };
+    let Some(searched) = operands.next() else { return Ok(()) };
+    // The other operands of `replace` are two texts.
+    operands.zip(origins.iter().skip(1)).try_for_each(|(argument, origin)| {
+        check_operand(call, searched, argument, *origin, allowed, &origin_of)
+    })
+}
+
+fn check_operand(
+    call: &CallExpr,
+    searched: &IdedExpr,
+    argument: &IdedExpr,
+    origin: Origin,
+    allowed: Origin,
+    origin_of: &impl Fn(&str) -> Origin,
+) -> Result<(), String> {
+    let name = call.func_name.as_str();
     let is_empty =
         matches!(&argument.expr, Expr::Literal(LiteralValue::String(text)) if text.inner().is_empty());
-    if is_empty && name != "matches" {
+    if is_empty && matches!(name, "contains" | "startsWith" | "endsWith" | "under") {
         return Err(format!(
             "`{}` searches for an empty text, which every text contains; remove the condition",
             show_call(call, searched)
         ));
     }
-    if *origin <= allowed {
+    if origin <= allowed {
         return Ok(());
     }
     let what = if name == "matches" { "pattern" } else { "argument" };
     let source = find(argument, &|name| origin_of(name) > allowed).unwrap_or(argument);
     let fault = format!("the {what} in `{}` reads `{}`", show_call(call, searched), show(source));
-    if *origin == Origin::Owner {
+    if origin == Origin::Owner {
         return Err(format!(
             "{fault}, but patterns are compiled when the policy is read. Use a constant pattern, or `contains`, `startsWith` \
              or `endsWith`"
         ));
     }
-    let risk =
-        if name == "matches" { "`.*` would match every text" } else { "Every text contains an empty one" };
+    let risk = match name {
+        "matches" => "`.*` would match every text",
+        "contains" | "startsWith" | "endsWith" | "under" => "Every text contains an empty one",
+        _ => "A requester must not decide how a rule reads an answer",
+    };
     let alternative = alternative(name, searched, argument, source);
     Err(format!("{fault}, which the requester writes. {risk}. Use a constant {what}{alternative}"))
 }
@@ -148,7 +166,7 @@ fn is_sum_with(expression: &IdedExpr, path: &IdedExpr) -> bool {
 }
 
 /// The source text of a path, or `…` for any other expression.
-fn show(expression: &IdedExpr) -> String {
+pub(super) fn show(expression: &IdedExpr) -> String {
     match (step(expression), &expression.expr) {
         (Some((operand, text)), _) => show(operand) + &text,
         (None, Expr::Ident(name)) => name.clone(),

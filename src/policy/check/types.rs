@@ -6,6 +6,8 @@ use std::fmt;
 use cel::common::ast::LiteralValue;
 use cel::common::ast::operators as op;
 
+use crate::policy::suggest::did_you_mean;
+
 /// The type of the value that an expression gives.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::policy) enum Type {
@@ -39,12 +41,22 @@ use Type::{
 };
 
 /// The functions that a policy may use.
-pub(in crate::policy) const FUNCTIONS: [&str; 22] = [
+pub(in crate::policy) const FUNCTIONS: [&str; 32] = [
     "size",
     "contains",
     "startsWith",
     "endsWith",
     "matches",
+    "under",
+    "lowerAscii",
+    "upperAscii",
+    "trim",
+    "split",
+    "join",
+    "replace",
+    "substring",
+    "indexOf",
+    "age",
     "getFullYear",
     "getMonth",
     "getDate",
@@ -78,16 +90,16 @@ pub(in crate::policy) fn type_of_literal(literal: &LiteralValue) -> Type {
 
 /// The type of `operand.name`.
 pub(in crate::policy) fn type_of_attribute(operand: &Type, name: &str) -> Result<Type, String> {
-    let (ty, known) = match operand {
+    let (ty, known): (_, &[&str]) = match operand {
         User => (
             match name {
-                "name" | "email" | "domain" => Some(Name),
+                "name" | "email" | "domain" | "service_account" => Some(Name),
                 "id" | "fullname" => Some(Text),
                 "pro" => Some(Bool),
                 "verified_orgs" | "orgs" => Some(List(Box::new(Name))),
                 _ => None,
             },
-            "`name`, `id`, `fullname`, `email`, `domain`, `pro`, `verified_orgs` and `orgs`",
+            &["name", "id", "fullname", "email", "domain", "pro", "verified_orgs", "orgs", "service_account"],
         ),
         Repo => (
             match name {
@@ -95,7 +107,7 @@ pub(in crate::policy) fn type_of_attribute(operand: &Type, name: &str) -> Result
                 "type" => Some(Text),
                 _ => None,
             },
-            "`name`, `owner` and `type`",
+            &["name", "owner", "type"],
         ),
         Answers => return Ok(Text),
         Map(_, value) => return Ok((**value).clone()),
@@ -105,7 +117,9 @@ pub(in crate::policy) fn type_of_attribute(operand: &Type, name: &str) -> Result
             ));
         }
     };
-    ty.ok_or_else(|| format!("{operand} has no attribute `{name}`; it has {known}"))
+    ty.ok_or_else(|| {
+        format!("{operand} has no attribute `{name}`{}", did_you_mean(name, known.iter().copied()))
+    })
 }
 
 /// The type of the result of a function or an operator. If a call has a receiver, the receiver is the first operand.
@@ -116,6 +130,7 @@ pub(in crate::policy) fn type_of_call(
 ) -> Result<Type, String> {
     type_of_operator(name, operands)
         .or_else(|| type_of_text_function(name, has_receiver, operands))
+        .or_else(|| if has_receiver { type_of_new_text(name, operands) } else { None })
         .or_else(|| type_of_time_part(name, has_receiver, operands))
         .or_else(|| if has_receiver { None } else { type_of_conversion(name, operands) })
         .ok_or_else(|| wrong_operands(name, has_receiver, operands))
@@ -151,6 +166,31 @@ fn type_of_text_function(name: &str, has_receiver: bool, operands: &[Type]) -> O
             Some(Bool)
         }
         ("matches", [a, b]) if a.fits(&Text) && b.fits(&Text) => Some(Bool),
+        ("under", [Text | Name, Text | Name]) if has_receiver => Some(Bool),
+        ("under", [Text | Name, List(entry)]) if has_receiver && entry.fits(&Text) => Some(Bool),
+        ("age", [Text | Name]) if !has_receiver => Some(Int),
+        _ => None,
+    }
+}
+
+/// The functions of cel-go's extension for strings.
+fn type_of_new_text(name: &str, operands: &[Type]) -> Option<Type> {
+    match (name, operands) {
+        ("lowerAscii" | "upperAscii" | "trim", [text @ (Text | Name)])
+        | ("substring", [text @ (Text | Name), Int] | [text @ (Text | Name), Int, Int]) => Some(text.clone()),
+        ("split", [text, separator] | [text, separator, Int]) if text.is_text() && separator.is_text() => {
+            Some(List(Box::new(text.join(separator)?)))
+        }
+        ("join", [List(element)]) if element.fits(&Text) => element.join(&Text),
+        ("join", [List(element), separator]) if element.fits(&Text) && separator.is_text() => {
+            element.join(separator)
+        }
+        ("replace", [text, from, to] | [text, from, to, Int])
+            if text.is_text() && from.is_text() && to.is_text() =>
+        {
+            text.join(from)?.join(to)
+        }
+        ("indexOf", [text, part] | [text, part, Int]) if text.is_text() && part.is_text() => Some(Int),
         _ => None,
     }
 }
@@ -197,7 +237,15 @@ fn wrong_operands(name: &str, has_receiver: bool, operands: &[Type]) -> String {
     }
     let types: Vec<String> = operands.iter().map(ToString::to_string).collect();
     let hint = match (name, has_receiver) {
-        ("contains" | "startsWith" | "endsWith", false) => format!("; write it as `text.{name}('x')`"),
+        (
+            "contains" | "startsWith" | "endsWith" | "under" | "split" | "replace" | "indexOf" | "trim"
+            | "lowerAscii" | "upperAscii",
+            false,
+        ) => {
+            let argument = if matches!(name, "trim" | "lowerAscii" | "upperAscii") { "" } else { "'x'" };
+            format!("; write it as `text.{name}({argument})`")
+        }
+        ("age", true) => "; write it as `age(fields['Date of birth'])`".to_owned(),
         (time_part, false) if time_part.starts_with("get") => format!("; write it as `now.{name}()`"),
         ("string" | "int" | "uint" | "double" | "bool" | "timestamp" | "duration", true) => {
             format!("; write it as `{name}(x)`")
@@ -243,6 +291,10 @@ impl Type {
             (Map(k, v), Map(l, w)) => Some(Map(Box::new(k.join(l)?), Box::new(v.join(w)?))),
             (a, b) => (a == b).then(|| a.clone()),
         }
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self, Text | Name)
     }
 
     fn is_number(&self) -> bool {

@@ -83,7 +83,7 @@ fn refusal_suggests_an_alternative() {
         let fault = fault(expression);
         assert!(fault.contains(expected), "{expression}: {fault}");
     }
-    let expected = "rule `r`: `if`: the pattern in `user.email.matches(…)` reads `fields['E-mail']`, which the requester \
+    let expected = "line 1, column 17: rule `r`: `if`: the pattern in `user.email.matches(…)` reads `fields['E-mail']`, which the requester \
                     writes. `.*` would match every text. Use a constant pattern, or write `user.email == fields['E-mail']` \
                     to compare the two";
     assert_eq!(fault("user.email.matches(fields['E-mail'])"), expected);

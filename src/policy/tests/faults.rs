@@ -5,16 +5,16 @@ use super::{Policy, ada, decide, policy};
 #[test]
 fn expression_with_a_fault_is_refused() {
     let cases = [
-        ("", "not a CEL expression: line 1, column 1"),
-        ("user.pro &&", "not a CEL expression: line 1, column 12"),
-        ("user.pro AND true", "not a CEL expression: line 1, column 10"),
+        ("", "not a CEL expression: at its character 1"),
+        ("user.pro &&", "not a CEL expression: at its character 12"),
+        ("user.pro AND true", "not a CEL expression: at its character 10"),
         ("'abc", "not a CEL expression"),
         (
             "usr.pro",
             "there is no variable `usr`; the variables are `user`, `fields`, `repo`, `requested_at` and `now`",
         ),
         ("Country == 'KP'", "there is no variable `Country`"),
-        ("user.emial == 'x'", "`user` has no attribute `emial`; it has `name`, `id`"),
+        ("user.emial == 'x'", "`user` has no attribute `emial`; did you mean `email`?"),
         ("has(user.emial)", "`user` has no attribute `emial`"),
         ("user['emial'] == 'x'", "`user` has no attribute `emial`"),
         ("'emial' in user", "`user` has no attribute `emial`"),
@@ -22,7 +22,7 @@ fn expression_with_a_fault_is_refused() {
             "user[fields['x']] == 'x'",
             "the attribute of `user` is not constant; write its name, such as `user['email']`",
         ),
-        ("repo.private", "`repo` has no attribute `private`; it has `name`, `owner` and `type`"),
+        ("repo.private", "`repo` has no attribute `private`; choose from `name`, `owner`, `type`"),
         ("false && user.emial == 'x'", "`user` has no attribute `emial`"),
         ("true || usr.pro", "there is no variable `usr`"),
         ("user.orgs.exists(o, p == 'x')", "there is no variable `p`"),
@@ -53,12 +53,12 @@ fn expression_with_a_fault_is_refused() {
         ("user.verified_orgs == 'epfl'", "`==` does not apply to a list (text) and text"),
         ("fields['Age'] > 18", "`>` does not apply to text and an int"),
         ("now - requested_at > 3600", "`>` does not apply to a duration and an int"),
-        ("user.name.lower() == 'x'", "there is no function `lower`; the functions are size, contains"),
+        ("user.name.lower() == 'x'", "there is no function `lower`; did you mean `lowerAscii`?"),
         (
             "contains(user.name, 'x')",
             "`contains` does not apply to text and text; write it as `text.contains('x')`",
         ),
-        ("user.name.startswith('x')", "there is no function `startswith`"),
+        ("user.name.startswith('x')", "there is no function `startswith`; did you mean `startsWith`?"),
         ("fields['Affiliation'].matches('(')", "unclosed group"),
         ("now - requested_at > duration('1 day')", "duration"),
         ("requested_at > timestamp('yesterday')", "timestamp"),
@@ -101,7 +101,7 @@ fn expression_with_a_fault_is_refused() {
         let json =
             serde_json::json!({"rules": [{"name": "slip", "then": "accept", "if": expression}]}).to_string();
         let faults = Policy::parse(&json).expect_err(expression);
-        assert!(faults[0].starts_with("rule `slip`: `if`: "), "{expression}: {faults:?}");
+        assert!(faults[0].starts_with("line 1, column 17: rule `slip`: `if`: "), "{expression}: {faults:?}");
         assert!(faults[0].contains(expected), "{expression}: {faults:?}");
     }
 }
@@ -111,34 +111,37 @@ fn policy_with_a_fault_is_refused() {
     let rule = |rest: &str| format!(r#"{{"rules": [{{"name": "r", {rest}}}]}}"#);
     let long = "x".repeat(201);
     let cases = [
-        (String::new(), "the policy is not a JSON object"),
-        ("accept".to_owned(), "the policy is not a JSON object"),
-        ("[]".to_owned(), "the policy is not a JSON object; a policy looks like"),
-        (r#"[[["a", "accept", "true", null]], "hold"]"#.to_owned(), "the policy is not a JSON object"),
-        (r#"{"rules": [["a", "accept", "true", null]]}"#.to_owned(), "rule number 1: it is not a JSON object"),
-        ("{}".to_owned(), "missing field `rules`"),
-        (r#"{"rules": [], "defalt": "accept"}"#.to_owned(), "unknown field `defalt`"),
-        (r#"{"rules": [], "default": "allow"}"#.to_owned(), "`default`: unknown variant `allow`, expected one of `accept`"),
-        (r#"{"rules": [], "default": "hold", "default": "accept"}"#.to_owned(), "duplicate field `default`"),
-        (r#"{"rules": {}}"#.to_owned(), "expected a sequence"),
-        (r#"{"rules": []} x"#.to_owned(), "trailing characters"),
-        (rule(r#""then": "accept""#), "rule `r`: missing field `if`"),
-        (rule(r#""if": "true""#), "rule `r`: missing field `then`"),
+        (String::new(), "line 1, column 1: `rules` is missing; write `rules = []`"),
+        ("accept".to_owned(), "line 1, column 7: this is not valid TOML: key with no value, expected `=`"),
+        ("[]".to_owned(), "this is not valid TOML"),
+        (r#"{"rules": [["a", "accept", "true", null]]}"#.to_owned(), "rule number 1: this is a list, but it has to be a table of keys and values"),
+        ("{}".to_owned(), "`rules` is missing"),
+        (r#"{"rules": [], "defalt": "accept"}"#.to_owned(), "line 1, column 15: there is no key `defalt`; did you mean `default`?"),
+        (r#"{"rules": [], "default": "allow"}"#.to_owned(), "line 1, column 26: `default`: there is no verdict `allow`; choose from `accept`, `hold`"),
+        (r#"{"rules": [], "default": "hold", "default": "accept"}"#.to_owned(), "line 1, column 34: the key `default` is there twice; remove one of the two"),
+        (r#"{"rules": {}}"#.to_owned(), "`rules`: this is a table, but it has to be a list in brackets"),
+        (r#"{"rules": []} x"#.to_owned(), "line 1, column 15: this is not valid JSON: trailing characters"),
+        (rule(r#""then": "accept""#), "line 1, column 12: rule `r`: `if` is missing; it is the condition"),
+        (rule(r#""if": "true""#), "rule `r`: `then` is missing; it is the verdict"),
         (rule(r#""then": "Accept", "if": "true""#), "did you mean `accept`?"),
         (rule(r#""then": "acept", "if": "true""#), "did you mean `accept`?"),
-        (rule(r#""then": "accept", "if": "true", "unless": "false""#), "rule `r`: unknown field `unless`"),
-        (rule(r#""then": "accept", "if": true"#), "rule `r`: invalid type: boolean `true`, expected a string"),
-        (rule(r#""then": "accept", "if": "false", "if": "true""#), "rule `r`: duplicate field `if`"),
-        (rule(r#""then": "accept", "if": "true", "reason": "x""#), "rule `r`: `reason` has no effect with"),
-        (rule(r#""then": "hold", "if": "true", "reason": "x""#), "rule `r`: `reason` has no effect with"),
-        (rule(r#""then": "reset", "if": "true", "reason": " ""#), "rule `r`: `reason` is empty"),
+        (rule(r#""then": "accept", "if": "true", "unles": "false""#), "rule `r`: there is no key `unles`; did you mean `unless`?"),
+        (rule(r#""then": "accept", "if": "true", "unless": "use.pro""#), "rule `r`: `unless`: there is no variable `use`"),
+        (rule(r#""then": "accept", "if": "true", "repos": []"#), "rule `r`: `repos`: it names no repo"),
+        (rule(r#""then": "accept", "if": "true", "repos": ["a b"]"#), "rule `r`: `repos`: `a b` is not the name of a repo"),
+        (rule(r#""then": "accept", "if": "true", "repos": "acme/x""#), "rule `r`: `repos`: this is text, but it has to be a list"),
+        (rule(r#""then": "accept", "if": true"#), "rule `r`: `if`: this is `true` or `false`, but it has to be text in quotes"),
+        (rule(r#""then": "accept", "if": "false", "if": "true""#), "rule `r`: the key `if` is there twice"),
+        (rule(r#""then": "accept", "if": "true", "reason": "x""#), "rule `r`: `reason`: it has no effect with"),
+        (rule(r#""then": "hold", "if": "true", "reason": "x""#), "rule `r`: `reason`: it has no effect with"),
+        (rule(r#""then": "reset", "if": "true", "reason": " ""#), "rule `r`: `reason`: it is empty"),
         (
             rule(&format!(r#""then": "reject", "if": "true", "reason": "{long}""#)),
-            "rule `r`: `reason` has 201 characters; shorten it to 200, the maximum on the Hub",
+            "rule `r`: `reason`: it has 201 characters; shorten it to 200, the maximum on the Hub",
         ),
-        (r#"{"rules": [{"then": "accept", "if": "true"}]}"#.to_owned(), "rule number 1: missing field `name`"),
+        (r#"{"rules": [{"then": "accept", "if": "true"}]}"#.to_owned(), "rule number 1: `name` is missing; it is the name for the audit log"),
         (r#"{"rules": [{"name": " ", "then": "accept", "if": "true"}]}"#.to_owned(), "rule number 1: `name` is empty"),
-        (r#"{"rules": [7]}"#.to_owned(), "rule number 1: it is not a JSON object"),
+        (r#"{"rules": [7]}"#.to_owned(), "rule number 1: this is a number, but it has to be a table"),
         (
             r#"{"rules": [{"name": "a", "then": "accept", "if": "true"}, {"name": "a", "then": "reject", "if": "true"}]}"#
                 .to_owned(),
@@ -167,8 +170,16 @@ fn all_faults_are_reported_at_once() {
         {"name": "c", "then": "reset", "if": "user.nme == 'x'", "reason": ""}],
         "default": "perhaps"}"#;
     let faults = Policy::parse(json).expect_err("faults");
-    let about: Vec<&str> = faults.iter().map(|fault| &fault[..8]).collect();
-    assert_eq!(about, ["rule `a`", "rule `b`", "rule `a`", "rule `c`", "rule `c`", "`default"], "{faults:?}");
+    let about: Vec<&str> = faults.iter().map(|fault| &fault[..28]).collect();
+    let expected = [
+        "line 2, column 47: rule `a`:",
+        "line 3, column 65: rule `b`:",
+        "line 4, column 9: rule `a`: ",
+        "line 5, column 46: rule `c`:",
+        "line 5, column 75: rule `c`:",
+        "line 6, column 20: `default`",
+    ];
+    assert_eq!(about, expected, "{faults:?}");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn texts_that_are_not_names_are_compared_exactly() {
         "fields['Country'] == 'ch' || fields['Country'] in ['ch'] || fields['Country'].startsWith('c')",
         "fields['Country'].matches('^ch$') || 'ch' == fields.Country",
         "user.fullname == 'ada lovelace' || user.fullname.contains('ADA')",
-        "user.id == 'U-1' || repo.type == 'Model'",
+        "user.id == 'U-1' || user.id == repo.type",
         "'country' in fields || has(fields.country)",
         "{'ch': true} == {fields['Country']: true}",
         "fields['Country'] in {'ch': user.name}",

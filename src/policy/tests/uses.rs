@@ -117,6 +117,8 @@ fn expression_may_have_4096_bytes_but_not_4097() {
     let faults = Policy::parse(&serde_json::json!({"rules": [rule]}).to_string()).expect_err("too long");
     assert_eq!(
         faults,
-        ["rule `long`: `if`: the expression has 4097 bytes; split it into rules of at most 4096 bytes"]
+        [
+            "line 1, column 17: rule `long`: `if`: the expression has 4097 bytes; split it into rules of at most 4096 bytes"
+        ]
     );
 }
