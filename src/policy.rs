@@ -21,6 +21,7 @@ mod tree;
 mod variables;
 mod warnings;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ use compile::{Compiled, Compiler, FailedLets, Lets, add_fault};
 pub use document::Limits;
 use document::{DefaultVerdict, Document, WrittenRule};
 use functions::{CONSTANTS, Constants, ConstantsValue};
-use lists::Lists;
 pub use lists::ReadFile;
+use lists::{Entries, Lists};
 use patterns::Patterns;
 pub use suggest::nearest;
 use tree::{Fault, Node};
@@ -118,11 +119,11 @@ impl Policy {
         let Document { default, lists, lets, rules: written, limits, paused } = document;
         let env = Arc::new(functions::environment()?);
         let lists = Lists::read(lists, read_file);
-        let (patterns, lists_read) = (Patterns::default(), Default::default());
+        let (patterns, lists_read) = (Patterns::default(), BTreeSet::new());
         let mut compiler = Compiler { env: &env, lists: &lists, patterns, lets: Lets::default(), lists_read };
         compiler.compile_lets(&lets, faults);
         let mut rules = Vec::with_capacity(written.len());
-        let (mut max_cost, mut lets_read) = (0u64, std::collections::BTreeSet::new());
+        let (mut max_cost, mut lets_read) = (0u64, BTreeSet::new());
         for rule in written {
             let (at, label) = (rule.condition.at, rule.label.clone());
             let Some(rule) = Rule::compile(rule, &mut compiler, faults) else { continue };
@@ -330,7 +331,7 @@ fn fingerprint(root: &Node, lists: &Lists) -> String {
     let mut hash = Sha256::new_with_prefix(root.to_json().to_string());
     for list in lists.iter().filter(|list| list.is_file) {
         hash.update([0]);
-        let entries = list.entries.iter().flat_map(|entries| entries.iter());
+        let entries = list.entries.iter().flat_map(Entries::iter);
         entries.for_each(|entry| {
             hash.update(entry);
             hash.update([0]);

@@ -5,6 +5,8 @@
 
 pub(super) mod constants;
 pub(super) mod cost;
+mod macros;
+mod named;
 mod origin;
 mod slips;
 pub(super) mod types;
@@ -19,7 +21,7 @@ use cel::common::ast::{
 use cel::{Context, Env, Value};
 
 use super::compile::Lets;
-use super::functions::{AGE, IN_LIST, IN_LIST_NAME, MATCHES, MATCHES_NAME, UNDER_LIST};
+use super::functions::{AGE, MATCHES, MATCHES_NAME};
 use super::lists::Lists;
 use super::names;
 use super::suggest::did_you_mean;
@@ -31,9 +33,6 @@ use types::{FUNCTIONS, is_known, type_of_attribute, type_of_call, type_of_litera
 /// How deep an expression may be nested, because the check, the evaluation and the drop of one are recursive. The crate's own
 /// limit of 96 applies to brackets only, but a chain of operators is nested as deep as it is long.
 const MAX_DEPTH: usize = 200;
-
-/// How deep macros may be nested. The requester decides how long a list is, and nothing can interrupt an evaluation.
-const MAX_LOOPS: usize = 2;
 
 pub(super) const LINE_BREAKS: [char; 2] = ['\n', '\r'];
 
@@ -193,87 +192,6 @@ impl Checker<'_> {
         self.bound.iter().rev().find(|bound| bound.name == name)
     }
 
-    /// Replaces a constant `let`, and a list of the document, by its value.
-    fn insert_constant(&mut self, expression: &mut IdedExpr) -> Result<(), String> {
-        if let Expr::Ident(name) = &expression.expr
-            && self.find_bound(name).is_none()
-            && let Some(of) = self.scope.lets.find(name)
-            && let Some(constant) = &of.constant
-        {
-            self.findings.lets.extend(self.scope.lets.position(name));
-            expression.expr = constant.clone();
-        } else if let Some((position, name)) = self.find_list(expression)? {
-            let list = self.scope.lists.get(position).filter(|list| !list.is_file);
-            let Some(Ok(entries)) = list.map(|list| &list.entries) else {
-                return Err(format!(
-                    "`lists.{name}` is kept in a file, so it can only stand to the right of `in`, and in `under`"
-                ));
-            };
-            expression.expr = constants::list_of(entries.iter()).expr;
-        }
-        Ok(())
-    }
-
-    /// The list that an expression such as `lists.name` names, if it does.
-    fn find_list(&mut self, expression: &IdedExpr) -> Result<Option<(usize, String)>, String> {
-        let name = match &expression.expr {
-            Expr::Select(SelectExpr { operand, field, test: false }) if is_lists(operand) => field.as_str(),
-            Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::INDEX => match args.as_slice() {
-                [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }]
-                    if is_lists(operand) =>
-                {
-                    name.inner()
-                }
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
-        if self.find_bound("lists").is_some() {
-            return Ok(None);
-        }
-        let Some(position) = self.scope.lists.position(name) else {
-            return Err(format!("there is no list `{name}`{}", did_you_mean(name, self.scope.lists.names())));
-        };
-        self.findings.lists.insert(position);
-        Ok(Some((position, name.to_owned())))
-    }
-
-    /// Checks and rewrites `text in lists.name` and `domain.under(lists.name)`, whose cost does not depend on the list.
-    fn look_up(&mut self, call: &mut CallExpr) -> Result<Option<Checked>, String> {
-        let mut operands = call.target.as_deref_mut().into_iter().chain(&mut call.args);
-        let (Some(searched), Some(list), None) = (operands.next(), operands.next(), operands.next()) else {
-            return Ok(None);
-        };
-        let is_under = call.func_name == "under";
-        if !is_under && call.func_name != op::IN {
-            return Ok(None);
-        }
-        let Some((position, name)) = self.find_list(list)? else { return Ok(None) };
-        let Checked { ty, origin } = self.value(searched)?;
-        if !matches!(ty, Text | Name) {
-            let verb = if is_under { "`under`" } else { "`in`" };
-            return Err(format!("{verb} does not apply to {ty} and a list (text)"));
-        }
-        let entries = self.scope.lists.get(position).filter(|list| !list.is_file).map(|list| &list.entries);
-        if let Some(Ok(entries)) = entries {
-            for entry in entries.iter() {
-                slips::check_text(searched, if is_under { "under" } else { op::EQUALS }, entry)
-                    .map_err(|fault| format!("in `lists.{name}`: {fault}"))?;
-            }
-        }
-        let function = match (is_under, ty) {
-            (true, _) => UNDER_LIST,
-            (false, Name) => IN_LIST_NAME,
-            (false, _) => IN_LIST,
-        };
-        let position = i64::try_from(position).unwrap_or(i64::MAX);
-        let position = IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::Int(position.into())) };
-        let args = vec![std::mem::take(searched), position, constants::variable()];
-        *call = CallExpr { func_name: function.to_owned(), target: None, args };
-        self.variables += 1;
-        Ok(Some(Checked { ty: Bool, origin }))
-    }
-
     /// `operand.field`, or `has(operand.field)` if `test` is set.
     fn select(&mut self, select: &mut SelectExpr) -> Result<Checked, String> {
         let Checked { ty: operand, origin } = self.check(&mut select.operand)?;
@@ -339,51 +257,6 @@ impl Checker<'_> {
         }
     }
 
-    /// `exists`, `all`, `exists_one`, `map` and `filter`, which the parser has expanded.
-    fn comprehension(&mut self, c: &mut ComprehensionExpr) -> Result<Checked, String> {
-        let range = self.check(&mut c.iter_range)?;
-        let each = match range.ty {
-            List(element) => *element,
-            Answers => Text,
-            Map(key, _) => *key,
-            other => {
-                return Err(format!("a macro iterates over a list, a map or `fields`, not over {other}"));
-            }
-        };
-        for name in std::iter::once(&c.iter_var).chain(&c.iter_var2) {
-            if name == "lists" || self.scope.lets.names().any(|other| other == name) {
-                return Err(format!(
-                    "the variable of a macro is called `{name}`, like a part of the policy; give it another name"
-                ));
-            }
-        }
-        let begun = self.check(&mut c.accu_init)?;
-        self.loops += 1;
-        if self.loops > MAX_LOOPS {
-            return Err(format!(
-                "macros such as `exists` are nested more than {MAX_LOOPS} deep; split the rule"
-            ));
-        }
-        let outer = self.bound.len();
-        let mut origin = range.origin;
-        self.bind(&c.iter_var, each, origin, (origin == Origin::Rule).then(|| c.iter_range.clone()));
-        origin = origin.max(begun.origin);
-        self.bind(&c.accu_var, begun.ty, origin, None);
-        let condition = self.check(&mut c.loop_cond)?;
-        // The accumulator may start as an empty list. Then the step gives its type.
-        let step = self.check(&mut c.loop_step)?;
-        origin = origin.max(condition.origin).max(step.origin);
-        self.bind(&c.accu_var, step.ty, origin, None);
-        let result = self.check(&mut c.result)?;
-        self.bound.truncate(outer);
-        self.loops -= 1;
-        Ok(Checked { ty: result.ty, origin: origin.max(result.origin) })
-    }
-
-    fn bind(&mut self, name: &str, ty: Type, origin: Origin, range: Option<IdedExpr>) {
-        self.bound.push(Bound { name: name.to_owned(), value: Checked { ty, origin }, range });
-    }
-
     fn call(&mut self, call: &mut CallExpr) -> Result<Checked, String> {
         let name = call.func_name.clone();
         if !is_known(&name) {
@@ -435,17 +308,23 @@ impl Checker<'_> {
         match name.as_str() {
             "matches" => self.use_compiled_pattern(call, operands.first() == Some(&Name)),
             "age" => {
-                if self.find_bound("now").is_some() {
-                    return Err("`age` reads `now`; give the variable of the macro another name".to_owned());
-                }
-                call.args.push(IdedExpr { id: 0, expr: Expr::Ident("now".to_owned()) });
-                AGE.clone_into(&mut call.func_name);
-                self.variables += 1;
+                self.pass_now(call)?;
                 return Ok(Checked { ty, origin: origin.max(Origin::Owner) });
             }
             _ => names::convert_operands(call, &operands, &|name| self.find_bound(name).is_some())?,
         }
         Ok(Checked { ty, origin })
+    }
+
+    /// Rewrites `age(date)` to a call that gets the time, too.
+    fn pass_now(&mut self, call: &mut CallExpr) -> Result<(), String> {
+        if self.find_bound("now").is_some() {
+            return Err("`age` reads `now`; give the variable of the macro another name".to_owned());
+        }
+        call.args.push(IdedExpr { id: 0, expr: Expr::Ident("now".to_owned()) });
+        AGE.clone_into(&mut call.func_name);
+        self.variables += 1;
+        Ok(())
     }
 
     /// Rewrites `text.matches(pattern)` to a call that uses a compiled pattern. The pattern is compiled after the check.
@@ -486,10 +365,6 @@ impl Checker<'_> {
         let context = Context::with_env(Arc::clone(self.scope.env));
         Value::resolve(constant, &context).map(drop).map_err(|error| constants::describe(&error))
     }
-}
-
-fn is_lists(expression: &IdedExpr) -> bool {
-    matches!(&expression.expr, Expr::Ident(name) if name == "lists")
 }
 
 fn unknown_function(name: &str) -> String {

@@ -1,11 +1,14 @@
 //! The document of a policy: its keys, and the faults in them that do not concern the expressions.
 
+mod reader;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::suggest::did_you_mean;
 use super::tree::{Fault, Node, Value};
 use crate::model::{RepoPattern, Verdict};
+use reader::Reader;
 
 /// The maximum length of a reason on the Hub. The Hub probably counts UTF-16 code units, as JavaScript does. If it does not,
 /// only reasons with emoji are refused too early.
@@ -135,91 +138,7 @@ pub(super) fn read(root: &Node, faults: &mut Vec<Fault>) -> Document {
     }
 }
 
-struct Reader<'f> {
-    faults: &'f mut Vec<Fault>,
-}
-
 impl Reader<'_> {
-    fn fault(&mut self, at: usize, subject: &str, text: &str) {
-        self.faults.push(Fault { at, text: format!("{subject}{text}") });
-    }
-
-    /// The entries of a table, without those whose key is unknown or repeated. `subject` is where the table is, and begins faults.
-    fn entries<'n>(
-        &mut self,
-        subject: &str,
-        node: &'n Node,
-        known: &[&'static str],
-    ) -> Vec<(&'static str, &'n Node)> {
-        let mut found: Vec<(&'static str, &Node)> = Vec::new();
-        for (key, name, value) in self.named_entries(subject, node) {
-            match known.iter().find(|known| **known == name) {
-                Some(known) => found.push((known, value)),
-                None => {
-                    let hint = did_you_mean(name, known.iter().copied());
-                    self.fault(key.at, subject, &format!("there is no key `{name}`{hint}"));
-                }
-            }
-        }
-        found
-    }
-
-    /// The entries of a table whose keys the owner chooses.
-    fn named_entries<'n>(&mut self, subject: &str, node: &'n Node) -> Vec<(&'n Node, &'n str, &'n Node)> {
-        let Value::Table(entries) = &node.value else {
-            let fault = format!("this is {}, but it has to be a table of keys and values", node.value);
-            self.fault(node.at, subject, &fault);
-            return Vec::new();
-        };
-        let mut names = HashSet::new();
-        let mut found = Vec::new();
-        for (key, value) in entries {
-            let name = key.text().unwrap_or_default();
-            if names.insert(name) {
-                found.push((key, name, value));
-            } else {
-                self.fault(
-                    key.at,
-                    subject,
-                    &format!("the key `{name}` is there twice; remove one of the two"),
-                );
-            }
-        }
-        found
-    }
-
-    fn text<'n>(&mut self, subject: &str, node: &'n Node) -> Option<&'n str> {
-        if node.text().is_none() {
-            self.fault(node.at, subject, &format!("this is {}, but it has to be text in quotes", node.value));
-        }
-        node.text()
-    }
-
-    fn bool(&mut self, subject: &str, node: &Node) -> Option<bool> {
-        if let Value::Bool(is_true) = node.value {
-            return Some(is_true);
-        }
-        self.fault(node.at, subject, &format!("this is {}, but it has to be `true` or `false`", node.value));
-        None
-    }
-
-    fn list<'n>(&mut self, subject: &str, node: &'n Node) -> &'n [Node] {
-        if let Value::List(list) = &node.value {
-            return list;
-        }
-        self.fault(node.at, subject, &format!("this is {}, but it has to be a list in brackets", node.value));
-        &[]
-    }
-
-    /// The texts of a list. Only the first value that is no text is a fault, because the others are probably like it.
-    fn texts(&mut self, subject: &str, node: &Node) -> Vec<String> {
-        let list = self.list(subject, node);
-        if let Some(other) = list.iter().find(|each| each.text().is_none()) {
-            self.text(subject, other);
-        }
-        list.iter().filter_map(Node::text).map(str::to_owned).collect()
-    }
-
     fn verdict(&mut self, subject: &str, node: &Node) -> Option<Verdict> {
         let text = self.text(subject, node)?;
         let verdict = VERDICTS.into_iter().find(|verdict| verdict.as_str() == text);
@@ -238,12 +157,11 @@ impl Reader<'_> {
         }
         let entries = self.entries("`default`: ", node, &["then", "reason"]);
         let get = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        match get("then") {
-            Some(then) => default.then = self.verdict("`default`: `then`: ", then).unwrap_or(Verdict::Hold),
-            None => {
-                self.fault(node.at, "`default`: ", "`then` is missing; it is the verdict if no rule matches")
-            }
-        }
+        let Some(then) = get("then") else {
+            self.fault(node.at, "`default`: ", "`then` is missing; it is the verdict if no rule matches");
+            return default;
+        };
+        default.then = self.verdict("`default`: `then`: ", then).unwrap_or(Verdict::Hold);
         if let Some(reason) = get("reason") {
             default.reason = self.reason("`default`: `reason`: ", reason, default.then);
         }
@@ -386,7 +304,9 @@ impl Reader<'_> {
             );
         }
         RepoPattern::parse_all(texts.iter().map(String::as_str), "`repos`").unwrap_or_else(|faults| {
-            faults.iter().for_each(|fault| self.fault(node.at, subject, fault));
+            for fault in &faults {
+                self.fault(node.at, subject, fault);
+            }
             Vec::new()
         })
     }

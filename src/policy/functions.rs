@@ -158,13 +158,10 @@ fn look_up<'b, 'v>(
     let position = position.downcast_ref::<CelInt>().and_then(|at| usize::try_from(*at.inner()).ok());
     let list = position.and_then(|position| constants.lists.get(position)).ok_or_else(wrong_shape)?;
     let text = text.downcast_ref::<CelString>().ok_or_else(wrong_shape)?;
-    match is_in(list, text.inner()) {
-        Ok(is_in) => Ok(CowVal::owned(CelBool::from(is_in))),
-        Err(_) => {
-            let name = &list.name;
-            Err(ExecutionError::function_error(LISTS, format!("the list `{name}` cannot be read")))
-        }
-    }
+    let is_in = is_in(list, text.inner()).map_err(|_| {
+        ExecutionError::function_error(LISTS, format!("the list `{}` cannot be read", list.name))
+    })?;
+    Ok(CowVal::owned(CelBool::from(is_in)))
 }
 
 fn under<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {

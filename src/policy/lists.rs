@@ -91,22 +91,23 @@ impl List {
                 )];
             }
         };
-        let place = if self.is_file { "line" } else { "entry" };
+        let entry_at = |place: usize| {
+            if self.is_file { format!("the entry of line {place}") } else { format!("entry {place}") }
+        };
         let mut warnings = Vec::new();
         if entries.ends.is_empty() {
             warnings.push("it has no entries, so nothing is in it".to_owned());
         }
         if let Some((count, first)) = entries.repeated {
-            let more =
-                if count == 1 { String::new() } else { format!("; {} more entries are repeated", count - 1) };
-            warnings.push(format!("the entry of {place} {first} is there twice{more}"));
+            let more = if count == 1 { String::new() } else { format!("; {} more are repeated", count - 1) };
+            warnings.push(format!("{} is there twice{more}", entry_at(first)));
         }
         let of_most = entries.kinds.iter().map(|(count, _)| *count).max().unwrap_or_default();
         for ((count, first), kind) in entries.kinds.iter().zip(KINDS) {
             if *count > 0 && count * 4 < of_most {
                 let rest = KINDS.iter().zip(&entries.kinds).find(|(_, (count, _))| *count == of_most);
                 let rest = rest.map_or("", |(kind, _)| kind);
-                warnings.push(format!("the entry of {place} {first} is {kind}, but most entries are {rest}"));
+                warnings.push(format!("{} is {kind}, but most entries are {rest}", entry_at(*first)));
             }
         }
         warnings

@@ -3,12 +3,16 @@
 mod constants;
 mod cost;
 mod faults;
+mod lets;
+mod lists;
 mod names;
 mod parser;
 mod patterns;
 mod properties;
 mod readable;
 mod shapes;
+mod slips;
+mod text_functions;
 mod uses;
 
 use chrono::{DateTime, Utc};

@@ -51,7 +51,9 @@ pub(super) fn of(
         _ => {}
     }
     for rule in rules {
-        of_rule(rule, lets).into_iter().for_each(|text| warn(format!("rule `{}`", rule.name), &text));
+        for text in of_rule(rule, lets) {
+            warn(format!("rule `{}`", rule.name), &text);
+        }
     }
     for (position, of) in lets.compiled.iter().enumerate() {
         if !lets_read.contains(&position)
@@ -62,7 +64,9 @@ pub(super) fn of(
     }
     for (position, list) in lists.iter().enumerate() {
         let subject = || format!("list `{}`", list.name);
-        list.warnings().into_iter().for_each(|text| warn(subject(), &text));
+        for text in list.warnings() {
+            warn(subject(), &text);
+        }
         if !lists_read.contains(&position) {
             warn(subject(), "no rule reads it; remove it, or use it in a rule");
         }

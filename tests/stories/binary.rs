@@ -263,9 +263,11 @@ async fn faulty_configuration_is_an_init_error_with_all_faults() {
     let (kind, error) = api.next_post().await;
     assert_eq!(kind, "init/error");
     let message = error["errorMessage"].as_str().expect("a message");
-    for fault in
-        ["WEBHOOK_SECRET: not set", "APPROVAL_POLICY: missing field `rules`", "DRY_RUN: `perhaps` is neither"]
-    {
+    for fault in [
+        "WEBHOOK_SECRET: not set",
+        "APPROVAL_POLICY: line 1, column 1: `rules` is missing",
+        "DRY_RUN: `perhaps` is neither",
+    ] {
         assert!(message.contains(fault), "{message}");
     }
     let output = child.wait_with_output().await.expect("it ends");

@@ -139,8 +139,8 @@ fn faults_of_both_files_are_reported_together() {
     let error = files.run().expect_err("faults");
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines.len(), 3, "{error}");
-    assert!(lines[0].starts_with("policy.json: rule `a`: `if`: "), "{error}");
-    assert!(lines[1].starts_with("policy.json: `default`: "), "{error}");
+    assert!(lines[0].starts_with("policy.json: line 1, column 50: rule `a`: `if`: "), "{error}");
+    assert!(lines[1].starts_with("policy.json: line 1, column 84: `default`: "), "{error}");
     assert!(lines[2].starts_with("cases.json: cases[0].verdict: unknown variant `no`"), "{error}");
 }
 

@@ -132,6 +132,7 @@ async fn all_faulty_variables_are_reported_without_a_call() {
     let expected = [
         "APPROVAL_POLICY",
         "APPROVAL_POLICY",
+        "APPROVAL_POLICY",
         "REPOS",
         "REPOS",
         "DRY_RUN",

@@ -308,7 +308,9 @@ async fn policy_option_reads_a_file() {
     };
     assert_eq!(report_on(&run(&good).await.json(), "acme/model")["rejected"], 3);
     assert_eq!(report_on(&run(&with_bom).await.json(), "acme/model")["rejected"], 3);
-    run(&bad).await.failed(2, &["bad.json: rule `a`: `if`: `user` has no attribute `emial`"]);
+    run(&bad)
+        .await
+        .failed(2, &["bad.json: line 1, column 50: rule `a`: `if`: `user` has no attribute `emial`"]);
     run(&directory.join("none.json")).await.failed(2, &["none.json: No such file"]);
     std::fs::remove_dir_all(&directory).expect("removed");
 }

@@ -117,7 +117,7 @@ pub(in crate::policy) fn literal(value: Value) -> Option<IdedExpr> {
         Value::Float(number) => LiteralValue::Double(number.into()),
         Value::String(text) if text.len() <= MAX_CONSTANT => LiteralValue::String(text.to_string().into()),
         Value::List(elements) => {
-            let elements = elements.to_vec().into_iter().map(literal).collect::<Option<_>>()?;
+            let elements = elements.iter().cloned().map(literal).collect::<Option<_>>()?;
             return Some(list(elements));
         }
         _ => return None,

@@ -86,6 +86,18 @@ enum Kind {
     RepoType,
 }
 
+impl Kind {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Domain => "a domain",
+            Self::Address => "an e-mail address",
+            Self::Account => "such a name",
+            Self::RepoName => "the name of a repo",
+            Self::RepoType => "a type",
+        }
+    }
+}
+
 /// Why no value of this kind equals the text, or contains, begins or ends with it.
 fn fault_in(kind: Kind, function: &str, text: &str) -> Option<String> {
     let is_whole = function == op::EQUALS;
@@ -102,13 +114,7 @@ fn fault_in(kind: Kind, function: &str, text: &str) -> Option<String> {
         return (!["model", "dataset"].into_iter().any(fits))
             .then(|| "it is 'model' or 'dataset'".to_owned());
     }
-    let what = match kind {
-        Kind::Domain => "a domain",
-        Kind::Address => "an e-mail address",
-        Kind::Account => "such a name",
-        Kind::RepoName => "the name of a repo",
-        Kind::RepoType => "a type",
-    };
+    let what = kind.what();
     if text.contains(char::is_whitespace) {
         return Some(format!("{what} contains no white space"));
     }
@@ -196,10 +202,8 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
     let number = *number.inner();
     let is_constant = match function {
         op::EQUALS | op::NOT_EQUALS => number < from || number > to,
-        op::LESS => number <= from || number > to,
-        op::LESS_EQUALS => number < from || number >= to,
-        op::GREATER => number < from || number >= to,
-        op::GREATER_EQUALS => number <= from || number > to,
+        op::LESS | op::GREATER_EQUALS => number <= from || number > to,
+        op::LESS_EQUALS | op::GREATER => number < from || number >= to,
         _ => false,
     };
     if !is_constant {

@@ -9,11 +9,8 @@ fn expression_with_a_fault_is_refused() {
         ("user.pro &&", "not a CEL expression: at its character 12"),
         ("user.pro AND true", "not a CEL expression: at its character 10"),
         ("'abc", "not a CEL expression"),
-        (
-            "usr.pro",
-            "there is no variable `usr`; the variables are `user`, `fields`, `repo`, `requested_at` and `now`",
-        ),
-        ("Country == 'KP'", "there is no variable `Country`"),
+        ("usr.pro", "there is no variable `usr`; did you mean `user`?"),
+        ("Country == 'KP'", "there is no variable `Country`; choose from `user`, `fields`, `repo`"),
         ("user.emial == 'x'", "`user` has no attribute `emial`; did you mean `email`?"),
         ("has(user.emial)", "`user` has no attribute `emial`"),
         ("user['emial'] == 'x'", "`user` has no attribute `emial`"),

@@ -91,7 +91,7 @@ fn repeated_text_exhausts_neither_stack_nor_memory() {
         {
             match fault(&format!("{first}{}{last}", piece.repeat(4080 / piece.len()))) {
                 Some(fault) => {
-                    assert!(fault.starts_with("line 1, column 17: rule `shape`: `if`: "), "{piece}: {fault}")
+                    assert!(fault.starts_with("line 1, column 17: rule `shape`: `if`: "), "{piece}: {fault}");
                 }
                 None => accepted.push((first, piece, last)),
             }

@@ -1,0 +1,168 @@
+//! Comparisons that give the same result for every request are refused, and others are warned of.
+
+use super::Policy;
+
+fn parse(then: &str, rest: &str) -> Result<Policy, Vec<String>> {
+    Policy::parse(&format!("[[rules]]\nname = 'r'\nthen = '{then}'\n{rest}\n"))
+}
+
+#[test]
+fn comparison_that_no_request_can_match_is_refused() {
+    let cases = [
+        (
+            "user.domain == '@acme.com'",
+            "`user.domain` is compared with '@acme.com', but a domain contains no `@`; write 'acme.com'",
+        ),
+        ("'@acme.com' == user.domain", "contains no `@`; write 'acme.com'"),
+        ("user['domain'] == '@acme.com'", "contains no `@`; write 'acme.com'"),
+        ("user.domain != '@acme.com'", "contains no `@`; write 'acme.com'"),
+        ("user.domain in ['acme.com', '@epfl.ch']", "contains no `@`; write 'epfl.ch'"),
+        ("user.domain.endsWith('@acme.com')", "contains no `@`; write 'acme.com'"),
+        ("user.domain.under('@acme.com')", "contains no `@`; write 'acme.com'"),
+        (
+            "user.domain.under('.acme.com')",
+            "does not begin with a dot; write `user.domain.under('acme.com')`",
+        ),
+        ("user.domain == '.edu'", "does not begin with a dot; write `user.domain.under('edu')`"),
+        ("user.domain == 'ada@acme.com'", "contains no `@`; write 'acme.com'"),
+        ("user.domain == 'acme.com.'", "does not end with a dot"),
+        ("user.domain == 'https://acme.com'", "contains only letters, digits, `-` and `.`"),
+        ("user.domain in ['*.edu']", "contains only letters, digits, `-` and `.`"),
+        ("user.domain in ['acme.com, epfl.ch']", "a domain contains no white space"),
+        ("user.email.under('acme.com')", "`under` reads a domain; write `user.domain.under(…)`"),
+        ("user.email == 'acme.com'", "write `user.domain.under('acme.com')` to compare its domain"),
+        ("user.email == '@acme.com'", "has text on both sides of the `@`"),
+        ("user.email in ['a@b@c.org']", "contains one `@`"),
+        ("user.name == 'ada@acme.com'", "such a name contains only letters"),
+        ("user.name == ' ada'", "such a name contains no white space"),
+        ("user.name == ''", "it is never empty; test with `has`"),
+        ("repo.type == 'models'", "`repo.type` is compared with 'models', but it is 'model' or 'dataset'"),
+        ("repo.type in ['model', 'space']", "it is 'model' or 'dataset'"),
+        ("repo.type.startsWith('Data')", "it is 'model' or 'dataset'"),
+        ("repo.name == 'model'", "the name of a repo begins with its owner; write 'owner/model'"),
+        ("repo.name == 'datasets/acme/corpus'", "test for a dataset with `repo.type == 'dataset'`"),
+        ("repo.owner == 'acme/model'", "such a name contains only letters"),
+        ("'acme/model' in user.orgs", "such a name contains only letters"),
+        ("now.getMonth() == 12", "`getMonth` is from 0 to 11; January is 0"),
+        ("12 == now.getMonth('Europe/Paris')", "`getMonth` is from 0 to 11"),
+        ("now.getMonth() > 11", "`getMonth` is from 0 to 11"),
+        ("now.getMonth() <= 11", "gives the same result for every request"),
+        ("now.getMonth() >= 0", "gives the same result for every request"),
+        ("0 > now.getHours()", "`getHours` is from 0 to 23"),
+        ("now.getDayOfWeek() == 7", "`getDayOfWeek` is from 0 to 6"),
+        ("now.getDate() == 0", "`getDate` is from 1 to 31"),
+        ("size(user.orgs) < 0", "`size` is at least 0"),
+        (
+            "fields['A'].lowerAscii() == 'Acme'",
+            "is compared with 'Acme', which it never contains; write 'acme'",
+        ),
+        ("fields['A'].upperAscii() in ['ch']", "write 'CH'"),
+        ("fields['A'].trim() == ' x'", "write 'x'"),
+        ("fields['A'].lowerAscii().contains('Acme')", "write 'acme'"),
+    ];
+    for (expression, expected) in cases {
+        let faults = parse("hold", &format!("if = \"{expression}\"")).err();
+        let faults = faults.unwrap_or_else(|| panic!("{expression} is accepted"));
+        assert!(faults.len() == 1 && faults[0].contains(expected), "{expression}: {faults:?}");
+    }
+}
+
+#[test]
+fn comparison_that_some_request_can_match_is_accepted() {
+    let cases = [
+        "user.domain == 'localhost' || user.domain.endsWith('.edu') || user.domain.contains('.ac.')",
+        "user.domain.startsWith('mail.') || user.domain.under('edu') || user.domain.under(['ch', 'ac.uk'])",
+        "user.email.endsWith('@acme.com') || user.email.startsWith('ada@') || user.email.contains('+')",
+        "user.email == 'Ada@acme.com' || user.email in ['a@b.org', 'c@d.org']",
+        "user.service_account == '' || user.service_account == 'acme'",
+        "repo.type in ['model', 'dataset'] || repo.type.startsWith('data')",
+        "repo.name == 'acme/model' || repo.name.startsWith('acme/') || repo.name.endsWith('-instruct')",
+        "'acme' in user.orgs || repo.owner == 'acme' || user.name == 'A_b-c.d'",
+        "now.getMonth() == 11 || now.getMonth() > 5 || now.getDayOfWeek() in [0, 6] || now.getDate() <= 7",
+        "(now - requested_at).getHours() > 48 || (now - requested_at).getMinutes() >= 90",
+        "size(user.orgs) > 0 || size(fields['A']) < 1 || fields['A'].indexOf('x') == -1",
+        "fields['A'] == '' || fields['A'] == ' x' || fields['A'].trim() == '' || fields['A'] == '@acme.com'",
+        "fields['A'].lowerAscii() == 'acme' || user.name.lowerAscii() == 'Ada' || fields['A'].trim().startsWith(' ')",
+    ];
+    for expression in cases {
+        let parsed = parse("hold", &format!("if = \"{expression}\""));
+        assert!(parsed.is_ok(), "{expression}: {:?}", parsed.err());
+    }
+}
+
+#[test]
+fn probable_slip_is_warned_of() {
+    let cases = [
+        (
+            "accept",
+            "if = \"user.domain.endsWith('acme.com')\"",
+            Some("also true of other domains, such as `evilacme.com`; write `user.domain.under('acme.com')`"),
+        ),
+        ("accept", "if = \"user.email.endsWith('acme.com')\"", Some("write `user.domain.under('acme.com')`")),
+        ("accept", "if = \"user.domain.contains('acme.com')\"", Some("such as `acme.com.example.org`")),
+        ("accept", "if = \"user.email.endsWith('@acme.com') || user.domain.endsWith('.acme.com')\"", None),
+        ("accept", "if = \"fields['Country'] != 'KP'\"", Some("it accepts everybody who is not excluded")),
+        (
+            "accept",
+            "if = \"!(fields['Country'] in ['KP'])\"",
+            Some("it accepts everybody who is not excluded"),
+        ),
+        (
+            "accept",
+            "if = \"!user.domain.under('gmail.com') && fields['A'] != 'x'\"",
+            Some("it accepts everybody who is not excluded"),
+        ),
+        (
+            "accept",
+            "if = \"user.pro || fields['Country'] != 'KP'\"",
+            Some("it accepts everybody who is not excluded"),
+        ),
+        ("accept", "if = \"user.pro && fields['Country'] != 'KP'\"", None),
+        ("accept", "if = \"fields['A'] != ''\"", None),
+        ("accept", "if = \"!('A' in fields) && user.pro\"", None),
+        ("hold", "if = \"fields['Country'] != 'CH'\"", None),
+        ("accept", "if = 'true'", Some("it accepts everybody; name in `if`")),
+        ("accept", "if = 'user.pro || !user.pro'", Some("it accepts everybody; name in `if`")),
+        ("accept", "if = 'user.name == user.name'", Some("it accepts everybody; name in `if`")),
+        ("accept", "if = 'true'\nunless = 'user.pro'", Some("it accepts everybody but its exceptions")),
+        ("reject", "if = 'user.pro'", Some("do not learn why they are rejected; add a `reason`")),
+        ("reset", "if = 'user.pro'", Some("do not learn why they are reset; add a `reason`")),
+        ("hold", "if = \"fields['Age'] < '18'\"", Some("'18' is compared as text")),
+        ("hold", "if = \"fields['Age'] < 'm'\"", None),
+        (
+            "hold",
+            "if = 'user.pro'\nunless = \"fields['Code'] == 'x'\"",
+            Some("its `unless` rests on answers alone"),
+        ),
+        ("hold", "if = 'user.pro'\nunless = \"fields['Code'] == 'x' && 'acme' in user.orgs\"", None),
+    ];
+    for (then, rest, expected) in cases {
+        let policy = parse(then, rest).unwrap_or_else(|faults| panic!("{rest}: {faults:?}"));
+        let warnings: Vec<String> = policy.warnings().iter().map(ToString::to_string).collect();
+        match expected {
+            None => assert!(warnings.is_empty(), "{rest}: {warnings:?}"),
+            Some(expected) => {
+                let has = warnings.len() == 1
+                    && warnings[0].starts_with("rule `r`: ")
+                    && warnings[0].contains(expected);
+                assert!(has, "{rest}: {warnings:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn policy_as_a_whole_is_warned_of() {
+    let cases = [
+        ("default = 'accept'\nrules = []", "`default`: it accepts everybody whom no rule stops"),
+        ("default = 'reject'\nrules = []", "`default`: the requesters do not learn why"),
+        ("rules = []\n[let]\na = 'true'", "let `a`: no rule reads it"),
+        ("rules = []\n[lists]\nl = ['x']", "list `l`: no rule reads it"),
+    ];
+    for (text, expected) in cases {
+        let policy = Policy::parse(text).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+        let warnings: Vec<String> = policy.warnings().iter().map(ToString::to_string).collect();
+        assert!(warnings.len() == 1 && warnings[0].starts_with(expected), "{text}: {warnings:?}");
+    }
+    assert!(Policy::parse("rules = []").expect("a policy").warnings().is_empty());
+}
