@@ -136,6 +136,8 @@ def memory_and_processor():
     table("Peak memory, and the processor's time a request (all of it: start, network, reading, deciding, writing, logging)", ["pending", "verdicts", "peak", "processor"], rows)
     result = measure([PROGRAMS["main"], "decide", "200"], os.environ)
     print(f"\nThe decision alone, four rules: {result['decide_us']:.1f} µs")
+    ratio, read = result["large_us"] / result["decide_us"], result["read_ms"]
+    print(f"With 20 rules, 5 patterns and a list of 100,000 entries: {ratio:.1f} times that; reading the policy takes {read:.0f} ms")
 
 
 def warm_webhook():

@@ -254,3 +254,20 @@ fn csv_fault(error: &csv::Error) -> String {
     let line = error.position().map_or(0, csv::Position::line);
     format!("line {line} is not CSV in UTF-8")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Entries;
+
+    #[test]
+    fn entry_takes_at_most_16_bytes_beside_its_text() {
+        for count in [1000, 57_000, 100_000, 115_000] {
+            let text: Vec<_> = (0..count).map(|number| format!("user{number}@example.org")).collect();
+            let entries = Entries::from_file(text.join("\n").into_bytes(), None).expect("a list");
+            let length: usize = entries.iter().map(str::len).sum();
+            let Entries { text, ends, table, .. } = &entries;
+            let beside = text.capacity() - length + ends.capacity() * 4 + table.allocation_size();
+            assert!(ends.len() == count && beside <= 16 * count, "{beside} bytes for {count} entries");
+        }
+    }
+}
