@@ -37,6 +37,16 @@ const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 /// The smallest `limit` of a page: the Hub gives no fewer entries.
 const MIN_PAGE: usize = 10;
 
+/// The `limit` for a page that was too large. The review also halves limits, so a limit is not always a power of ten.
+fn smaller(limit: usize) -> usize {
+    (limit / 10).max(MIN_PAGE)
+}
+
+/// The `limit` for the page after one with this limit.
+fn larger(limit: usize) -> usize {
+    (limit * 10).min(MAX_PAGE)
+}
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How a call is made.
@@ -120,7 +130,7 @@ impl<'a> Calls<'a> {
                 let next = link::next_of_list(&response.headers, &url, &self.hub.keyring.secrets())?;
                 // The next page may have more entries again.
                 let enlarge =
-                    |next| if limit < MAX_PAGE { link::with_limit(&next, limit * 10) } else { next };
+                    |next| if limit < MAX_PAGE { link::with_limit(&next, larger(limit)) } else { next };
                 let next = next.map(enlarge);
                 // Parsing a large page may take longer than the rest of Lambda's time.
                 if Instant::now() >= self.last_moment() {
@@ -132,7 +142,7 @@ impl<'a> Calls<'a> {
             });
             match page.await {
                 Err(HubError { problem: Problem::TooLarge(_), .. }) if limit > MIN_PAGE => {
-                    url = link::with_limit(&url, limit / 10);
+                    url = link::with_limit(&url, smaller(limit));
                 }
                 page => return page,
             }
@@ -247,4 +257,16 @@ pub(super) struct PageOf<T> {
     pub(super) limit: usize,
     /// When the page was requested.
     pub(super) requested: Moment,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{larger, smaller};
+
+    /// The Hub refuses a limit below 10 and above 1,000.
+    #[test]
+    fn limit_of_a_page_stays_within_what_the_hub_allows() {
+        assert_eq!([1000, 500, 250, 100, 62, 10].map(smaller), [100, 50, 25, 10, 10, 10]);
+        assert_eq!([10, 25, 50, 100, 250, 500].map(larger), [100, 250, 500, 1000, 1000, 1000]);
+    }
 }
