@@ -6,7 +6,7 @@
 //! | `HF_ENDPOINT` | the URL of the Hub; `https://huggingface.co` if unset |
 //! | `WEBHOOK_SECRET` | required: the secret that a webhook sends in `X-Webhook-Secret`, in ASCII, or an ARN |
 //! | `WEBHOOK_SECRET_PREVIOUS` | a secret that is also accepted, while the secret is rotated, or an ARN |
-//! | `APPROVAL_POLICY` | required: the policy, as JSON; see [`crate::policy`] |
+//! | `APPROVAL_POLICY` | required: the policy, in JSON or TOML; see [`crate::policy`]; the files of its lists are read from the current directory, which on Lambda is that of the function's package |
 //! | `REPOS` | the repos that are covered, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; `!acme/open` excludes one repo of a namespace; a sweep reviews exactly these repos; if unset or empty, every repo that the token can manage is covered, and there are no sweeps |
 //! | `DRY_RUN` | `true`: decide and report, but write nothing; `false` if unset |
 //! | `CONCURRENCY` | the maximum number of calls to the Hub in flight, 1 to 64; 8 if unset; lowered to one for each 16 MB of the function's memory |
@@ -24,12 +24,13 @@ use std::cell::RefCell;
 use std::env::VarError;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 
 use reqwest::Url;
 
 use crate::log;
 use crate::model::RepoPattern;
-use crate::policy::Policy;
+use crate::policy::{Policy, ReadFile};
 use crate::secrets::{Secret, Source, Sources, Stored};
 
 /// The settings of the function.
@@ -67,12 +68,16 @@ impl fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Reads the variables through `lookup`, which returns the value of a variable. Outside tests it is [`std::env::var`].
-    pub fn from_lookup(lookup: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, ConfigError> {
+    /// Reads the variables through `lookup`, which returns the value of a variable, and the files of the policy's lists through
+    /// `read_file`. Outside tests these are [`std::env::var`] and [`read_from`] the current directory.
+    pub fn from_lookup(
+        lookup: impl Fn(&str) -> Result<String, VarError>,
+        read_file: ReadFile,
+    ) -> Result<Self, ConfigError> {
         let variables = Variables::new(lookup);
         let (token, endpoint) = (variables.token(), variables.endpoint());
         let (webhook, webhook_previous) = (variables.webhook_secret(), variables.webhook_secret_previous());
-        let (policy, repos) = (variables.policy(), variables.repos());
+        let (policy, repos) = (variables.policy(read_file), variables.repos());
         let (dry_run, concurrency) = (variables.dry_run(), variables.concurrency_in_memory());
         let _ = variables.log();
         variables.all(|| {
@@ -82,6 +87,11 @@ impl Config {
             Ok(Self { secrets, endpoint, policy, repos, dry_run: dry_run?, concurrency: concurrency? })
         })
     }
+}
+
+/// Reads the files of a policy's lists from the policy's folder.
+pub fn read_from(folder: &Path) -> impl Fn(&str) -> Result<Vec<u8>, String> {
+    |file| std::fs::read(folder.join(file)).map_err(|error| error.to_string())
 }
 
 /// The memory of the function that is reckoned for each call in flight, in MB. With 128 MB, the pages of 8 calls fill at most
@@ -133,10 +143,10 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
         self.note("HF_ENDPOINT", url.and_then(|url| endpoint(&url)))
     }
 
-    /// `APPROVAL_POLICY`, compiled.
-    pub fn policy(&self) -> Result<Policy, FaultNoted> {
-        let json = self.required("APPROVAL_POLICY", "the policy, as JSON");
-        self.note("APPROVAL_POLICY", json.and_then(|json| Policy::parse(&json)))
+    /// `APPROVAL_POLICY`, compiled. `read_file` reads the files of its lists.
+    pub fn policy(&self, read_file: ReadFile) -> Result<Policy, FaultNoted> {
+        let text = self.required("APPROVAL_POLICY", "the policy, as JSON");
+        self.note("APPROVAL_POLICY", text.and_then(|text| Policy::parse_with_files(&text, read_file)))
     }
 
     /// `REPOS`, if it is set.

@@ -1,9 +1,10 @@
 //! The Lambda function: it sets up the log, reads the configuration, makes one [`Handler`], and answers events with it.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use hub_doorman::config::{Config, ConfigError};
+use hub_doorman::config::{Config, ConfigError, read_from};
 use hub_doorman::handler::{Handler, report_init_error};
 use hub_doorman::log;
 use hub_doorman::report::metrics::Metrics;
@@ -33,6 +34,6 @@ async fn main() -> Result<ExitCode, Error> {
 }
 
 async fn start() -> Result<Handler, ConfigError> {
-    let config = Config::from_lookup(|name| std::env::var(name))?;
+    let config = Config::from_lookup(|name| std::env::var(name), &read_from(Path::new(".")))?;
     Handler::new(config, Metrics::new(std::io::stdout())).await
 }

@@ -8,6 +8,7 @@ mod answers;
 mod check;
 mod compile;
 mod document;
+mod evaluation;
 mod functions;
 mod lists;
 mod meter;
@@ -25,16 +26,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use cel::{Context, Env};
+use cel::Env;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::model::{AccessRequest, Decision, Grounds, Repo, RepoPattern, Verdict};
 pub use answers::AnswerUse;
 use check::cost::MAX_POLICY_COST;
-use compile::{Compiled, Compiler, FailedLets, Lets, add_fault};
+use compile::{Compiled, Compiler, Lets, add_fault};
 pub use document::Limits;
 use document::{DefaultVerdict, Document, WrittenRule};
+use evaluation::Evaluation;
+pub use evaluation::RuleResult;
 use functions::{CONSTANTS, Constants, ConstantsValue};
 pub use lists::ReadFile;
 use lists::{Entries, Lists};
@@ -183,6 +186,16 @@ impl Policy {
         self.paused
     }
 
+    /// The lists of the policy: their names, and how many entries each one has, or why they cannot be read.
+    pub fn lists(&self) -> impl Iterator<Item = (&str, Result<usize, &str>)> {
+        self.constants.lists.iter().map(|list| (&*list.name, list.count()))
+    }
+
+    /// The names of the expressions under `let`.
+    pub fn let_names(&self) -> impl Iterator<Item = &str> {
+        self.lets.names()
+    }
+
     /// What is valid in the policy, but probably not what the owner wants.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
@@ -192,6 +205,19 @@ impl Policy {
     /// The names of the rules, in the order of the policy.
     pub fn rule_names(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| &*rule.name)
+    }
+
+    /// The results of each rule that cases of a test should cover: that it matches, that it does not match, unless its `if` is always
+    /// true, and that its `unless` applies, if it has one.
+    pub fn results_to_cover(&self) -> impl Iterator<Item = (&str, Vec<RuleResult>)> {
+        self.rules.iter().map(|rule| {
+            let mut results = vec![RuleResult::Matches];
+            if !warnings::is_always_true(&rule.condition.parse_source()) {
+                results.push(RuleResult::DoesNotMatch);
+            }
+            results.extend(rule.unless.as_ref().map(|_| RuleResult::Excepted));
+            (&*rule.name, results)
+        })
     }
 
     /// Whether a rule applies to a repo, by the rule's name. A rule that does not exist applies to none.
@@ -209,30 +235,53 @@ impl Policy {
         if let Some(why) = readable::why_unreadable(request) {
             return Decision::new(Verdict::Hold, Grounds::Unreadable(why));
         }
+        meter::with_limit(|| self.apply_rules(repo, &mut self.evaluation(request, repo, now)))
+    }
+
+    /// What each rule does about a request, by the rule's name and in the order of the policy. [`Policy::decide`] decides by the same
+    /// results.
+    #[must_use]
+    pub fn evaluate_rules(
+        &self,
+        request: &AccessRequest,
+        repo: &Repo,
+        now: DateTime<Utc>,
+    ) -> Vec<(&str, RuleResult)> {
+        if let Some(why) = readable::why_unreadable(request) {
+            let unreadable = || RuleResult::CannotBeEvaluated(format!("the request is unreadable: {why}"));
+            return self.rule_names().map(|name| (name, unreadable())).collect();
+        }
+        let mut evaluation = self.evaluation(request, repo, now);
+        let results = self.rules.iter().map(|rule| (&*rule.name, evaluation.result(rule, repo)));
+        meter::with_limit(|| results.collect())
+    }
+
+    fn evaluation<'a>(
+        &'a self,
+        request: &'a AccessRequest,
+        repo: &'a Repo,
+        now: DateTime<Utc>,
+    ) -> Evaluation<'a> {
         let mut variables = variables(&self.env, request, repo, now, self.reads_folded);
         variables.add_variable_as_val(CONSTANTS, Box::new(ConstantsValue(Arc::clone(&self.constants))));
-        let mut evaluation = Evaluation {
-            lets: &self.lets,
-            done: vec![false; self.lets.compiled.len()],
-            failed: FailedLets::new(),
-            variables,
-        };
-        meter::with_limit(|| self.apply_rules(repo, &mut evaluation))
+        Evaluation::new(&self.lets, variables)
     }
 
     fn apply_rules(&self, repo: &Repo, evaluation: &mut Evaluation) -> Decision {
         let mut strictest = Decision::new(self.default.then, Grounds::NoRule);
         strictest.reason.clone_from(&self.default.reason);
         let mut excepted = Vec::new();
-        for rule in self.rules.iter().filter(|rule| rule.applies_to(repo)) {
-            let (verdict, grounds) = match evaluation.matches(rule) {
-                Ok(Match::Yes) => (rule.then, Grounds::Rule(rule.name.clone())),
-                Ok(Match::No) => continue,
-                Ok(Match::Excepted) => {
+        for rule in &self.rules {
+            let (verdict, grounds) = match evaluation.result(rule, repo) {
+                RuleResult::Matches => (rule.then, Grounds::Rule(rule.name.clone())),
+                RuleResult::DoesNotMatch | RuleResult::DoesNotApply => continue,
+                RuleResult::Excepted => {
                     excepted.push(rule.name.clone());
                     continue;
                 }
-                Err(why) => (Verdict::Hold, Grounds::Unknown { rule: rule.name.clone(), why }),
+                RuleResult::CannotBeEvaluated(why) => {
+                    (Verdict::Hold, Grounds::Unknown { rule: rule.name.clone(), why })
+                }
             };
             if strictest.grounds == Grounds::NoRule || verdict > strictest.verdict {
                 let reason = rule.reason.clone().filter(|_| matches!(grounds, Grounds::Rule(_)));
@@ -240,59 +289,6 @@ impl Policy {
             }
         }
         Decision { excepted, ..strictest }
-    }
-}
-
-/// The evaluation of the rules for one request.
-struct Evaluation<'a> {
-    lets: &'a Lets,
-    /// Whether each `let` has been evaluated.
-    done: Vec<bool>,
-    failed: FailedLets,
-    variables: Context<'a, 'a>,
-}
-
-/// Whether a rule matches a request.
-enum Match {
-    Yes,
-    No,
-    /// The `if` is true, or cannot be evaluated, but the `unless` is true.
-    Excepted,
-}
-
-impl Evaluation<'_> {
-    /// Evaluates `if && !unless`. As in CEL, an error counts only if the result depends on it.
-    fn matches(&mut self, rule: &Rule) -> Result<Match, String> {
-        let condition = self.is_true(&rule.condition);
-        match (&rule.unless, condition) {
-            (_, Ok(false)) => Ok(Match::No),
-            (None, Ok(true)) => Ok(Match::Yes),
-            (None, Err(why)) => Err(why),
-            (Some(unless), condition) => match (self.is_true(unless), condition) {
-                (Ok(true), _) => Ok(Match::Excepted),
-                (_, Err(why)) => Err(why),
-                (Ok(false), Ok(_)) => Ok(Match::Yes),
-                (Err(why), Ok(_)) => Err(format!("its `unless`: {why}")),
-            },
-        }
-    }
-
-    fn is_true(&mut self, expression: &Compiled) -> Result<bool, String> {
-        for position in &expression.lets {
-            let (Some(of), Some(done)) = (self.lets.compiled.get(*position), self.done.get_mut(*position))
-            else {
-                continue;
-            };
-            if std::mem::replace(done, true) || of.constant.is_some() {
-                continue;
-            }
-            // If it fails, the variable is left out, so that reading it is an error.
-            match of.expression.evaluate(&self.variables, &self.failed) {
-                Ok(value) => self.variables.add_variable_from_value(of.name.as_str(), value),
-                Err(why) => drop(self.failed.insert(of.name.clone(), why)),
-            }
-        }
-        expression.is_true(&self.variables, &self.failed)
     }
 }
 

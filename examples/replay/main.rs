@@ -21,7 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use hub_doorman::config::Config;
+use hub_doorman::config::{Config, read_from};
 use hub_doorman::handler::Handler;
 use hub_doorman::report::metrics::Metrics;
 use hub_doorman::trigger::webhook::SECRET_HEADER;
@@ -63,9 +63,10 @@ async fn main() -> ExitCode {
 
 async fn replay() -> Result<(), Box<dyn Error>> {
     let Arguments { events, policy, json } = arguments()?;
+    let folder = policy.parent().map(Path::to_owned).unwrap_or_default();
     let policy = read(&policy)?;
     let hub = Hub::start().await;
-    let doorman = doorman(&hub, &policy).await?;
+    let doorman = doorman(&hub, &policy, &folder).await?;
     let (logs, _guard) = Logs::capture();
     let mut newcomers = people::newcomers();
     people::seed(&hub);
@@ -142,15 +143,16 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-async fn doorman(hub: &Hub, policy: &str) -> Result<Handler, Box<dyn Error>> {
-    let config = Config::from_lookup(|name| match name {
+async fn doorman(hub: &Hub, policy: &str, folder: &Path) -> Result<Handler, Box<dyn Error>> {
+    let lookup = |name: &str| match name {
         "HF_ENDPOINT" => Ok(hub.endpoint()),
         "HF_TOKEN" => Ok(Hub::TOKEN.to_owned()),
         "WEBHOOK_SECRET" => Ok(SECRET.to_owned()),
         "APPROVAL_POLICY" => Ok(policy.to_owned()),
         "REPOS" => Ok("acme/*".to_owned()),
         _ => Err(VarError::NotPresent),
-    })?;
+    };
+    let config = Config::from_lookup(lookup, &read_from(folder))?;
     Ok(Handler::new(config, Metrics::new(io::sink())).await?)
 }
 

@@ -7,10 +7,16 @@ const POLICY: &str = r#"{"rules": [{"name": "staff", "then": "accept", "if": "us
 /// The configuration with the required variables and `variables`, which have precedence.
 fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let required = [("HF_TOKEN", "hf_tok"), ("WEBHOOK_SECRET", "sesame"), ("APPROVAL_POLICY", POLICY)];
-    Config::from_lookup(|name| {
+    let lookup = |name: &str| {
         let found = variables.iter().chain(&required).find(|(variable, _)| *variable == name);
         found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
-    })
+    };
+    Config::from_lookup(lookup, &read_file)
+}
+
+/// The only file beside the policy.
+fn read_file(name: &str) -> Result<Vec<u8>, String> {
+    if name == "staff.txt" { Ok(b"ada\ngrace\n".to_vec()) } else { Err("there is no such file".to_owned()) }
 }
 
 fn fault(variable: &str, value: &str) -> String {
@@ -188,7 +194,7 @@ fn repo_of_a_namespace_can_be_excluded() {
 #[test]
 fn value_that_is_not_utf_8_is_a_fault() {
     let not_utf_8 = |_: &str| Err(VarError::NotUnicode("x".into()));
-    let message = Config::from_lookup(not_utf_8).expect_err("faults").to_string();
+    let message = Config::from_lookup(not_utf_8, &read_file).expect_err("faults").to_string();
     assert!(
         message.contains("10 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
         "{message}"
@@ -216,4 +222,16 @@ fn secret_may_be_an_arn_that_is_not_read_yet() {
 fn debug_output_shows_no_secret() {
     let debug = format!("{:?}", read(&[]).expect("a configuration"));
     assert!(!debug.contains("hf_tok") && !debug.contains("sesame"), "{debug}");
+}
+
+#[test]
+fn list_of_the_policy_is_read_through_the_file_reader() {
+    let policy = r#"{"lists": {"staff": {"file": "staff.txt"}, "guests": {"file": "guests.txt"}},
+        "rules": [{"name": "known", "then": "accept", "if": "user.name in lists.staff || user.name in lists.guests"}]}"#;
+    let policy = read(&[("APPROVAL_POLICY", policy)]).expect("a configuration").policy;
+    let lists: Vec<_> = policy.lists().collect();
+    assert_eq!(
+        lists,
+        [("staff", Ok(2)), ("guests", Err("`guests.txt` cannot be read: there is no such file"))]
+    );
 }

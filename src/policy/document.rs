@@ -5,6 +5,7 @@ mod reader;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::lists::fault_in_file_name;
 use super::suggest::did_you_mean;
 use super::tree::{Fault, Node, Value};
 use crate::model::{RepoPattern, Verdict};
@@ -120,9 +121,13 @@ pub(super) struct WrittenRule {
 /// Reads the keys of a policy. Faults are added to `faults`, and what has a fault is left out.
 pub(super) fn read(root: &Node, faults: &mut Vec<Fault>) -> Document {
     let mut reader = Reader { faults };
-    let keys = ["default", "lists", "let", "rules", "limits", "paused"];
+    // Editors read the schema under `$schema`.
+    let keys = ["default", "lists", "let", "rules", "limits", "paused", "$schema"];
     let entries = reader.entries("", root, &keys);
     let get = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+    if let Some(schema) = get("$schema") {
+        reader.text("`$schema`: ", schema);
+    }
     if get("rules").is_none() && matches!(root.value, Value::Table(_)) {
         let example = "`rules` is missing; write `rules = []` if there are none";
         reader.fault(root.at, "", example);
@@ -203,7 +208,14 @@ impl Reader<'_> {
         let entries = self.entries(subject, node, &["file", "column"]);
         let mut text = |key: &str| {
             let value = entries.iter().find(|(name, _)| *name == key)?.1;
-            self.text(&format!("{subject}`{key}`: "), value).map(str::to_owned)
+            let subject = format!("{subject}`{key}`: ");
+            let text = self.text(&subject, value)?;
+            if key == "file"
+                && let Some(fault) = fault_in_file_name(text)
+            {
+                self.fault(value.at, &subject, fault);
+            }
+            Some(text.to_owned())
         };
         let (file, column) = (text("file"), text("column"));
         if !entries.iter().any(|(name, _)| *name == "file") {

@@ -81,6 +81,11 @@ impl Lists {
 }
 
 impl List {
+    /// How many entries it has, or why they cannot be read.
+    pub(super) fn count(&self) -> Result<usize, &str> {
+        self.entries.as_ref().map(|entries| entries.ends.len()).map_err(String::as_str)
+    }
+
     /// Warnings about the entries. They show no entry, because an entry may be an address.
     pub(super) fn warnings(&self) -> Vec<String> {
         let entries = match &self.entries {
@@ -223,6 +228,21 @@ pub(super) fn is_under(domain: &str, other: &str) -> bool {
             && end.eq_ignore_ascii_case(other)
             && (start == 0 || domain.get(..start).is_some_and(|before| before.ends_with('.')))
     })
+}
+
+/// The fault of a file's name that leads out of the folder of the policy. On any system the same names are faults.
+pub(super) fn fault_in_file_name(name: &str) -> Option<&'static str> {
+    let leads_out = |part: &str| part == "..";
+    let is_absolute = name.starts_with(['/', '\\', '~']) || name.get(1..2) == Some(":");
+    if name.trim().is_empty() {
+        Some("it is empty; name the file with the entries")
+    } else if is_absolute || name.split(['/', '\\']).any(leads_out) {
+        Some(
+            "a list's file lies in the folder of the policy or below it; write a path from there, such as `lists/signed.txt`",
+        )
+    } else {
+        None
+    }
 }
 
 /// Whether a text may be a domain, so that it makes sense to look for the domains above it.

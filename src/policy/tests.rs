@@ -10,6 +10,7 @@ mod parser;
 mod patterns;
 mod properties;
 mod readable;
+mod results;
 mod shapes;
 mod slips;
 mod text_functions;

@@ -20,6 +20,8 @@ pub struct Warning {
     pub subject: String,
     /// What is probably wrong, and what to write instead.
     pub text: String,
+    /// Whether it is a list that cannot be read, so that the rules which read it cannot be evaluated.
+    pub is_unreadable_list: bool,
 }
 
 impl fmt::Display for Warning {
@@ -38,7 +40,9 @@ pub(super) fn of(
     lists_read: &BTreeSet<usize>,
 ) -> Vec<Warning> {
     let mut found = Vec::new();
-    let mut warn = |subject: String, text: &str| found.push(Warning { subject, text: text.to_owned() });
+    let mut warn = |subject: String, text: &str| {
+        found.push(Warning { subject, text: text.to_owned(), is_unreadable_list: false });
+    };
     match default.then {
         Verdict::Accept => warn(
             "`default`".to_owned(),
@@ -63,12 +67,14 @@ pub(super) fn of(
         }
     }
     for (position, list) in lists.iter().enumerate() {
-        let subject = || format!("list `{}`", list.name);
-        for text in list.warnings() {
-            warn(subject(), &text);
-        }
+        let warning = |text, is_unreadable_list| {
+            let subject = format!("list `{}`", list.name);
+            Warning { subject, text, is_unreadable_list }
+        };
+        found.extend(list.warnings().into_iter().map(|text| warning(text, list.entries.is_err())));
         if !lists_read.contains(&position) {
-            warn(subject(), "no rule reads it; remove it, or use it in a rule");
+            let text = "no rule reads it; remove it, or use it in a rule";
+            found.push(warning(text.to_owned(), false));
         }
     }
     found
@@ -122,7 +128,8 @@ fn of_rule(rule: &Rule, lets: &Lets) -> Vec<String> {
     texts
 }
 
-fn is_always_true(expression: &IdedExpr) -> bool {
+/// Whether an expression is true of every request, as far as its form shows it.
+pub(super) fn is_always_true(expression: &IdedExpr) -> bool {
     match &expression.expr {
         Expr::Literal(LiteralValue::Boolean(is_true)) => *is_true.inner(),
         Expr::Call(CallExpr { func_name, args, .. }) => match (func_name.as_str(), args.as_slice()) {
