@@ -184,14 +184,24 @@ The cases are JSON:
     {\"name\": \"staff get in\", \"user\": {\"name\": \"ada\", \"email\": \"ada@acme.com\"},
      \"fields\": {\"Country\": \"GB\"}, \"verdict\": \"accept\", \"rule\": \"staff\"}]}
 
-Example:
-  doorman test policy.json policy.cases.json")]
+Examples:
+  doorman test policy.toml policy.cases.json
+  doorman test --coverage policy.toml policy.cases.json")]
     Test {
         /// File with the policy
         policy: PathBuf,
         /// File with the cases
         cases: PathBuf,
+        /// Show in how many cases each rule matches, does not match, and is excepted by its `unless`
+        ///
+        /// If there is no case for one of them, the exit status is 1. In a pipe, a line for each rule follows the results, with tabs
+        /// between the cells.
+        #[arg(long)]
+        coverage: bool,
     },
+    /// Help with writing a policy
+    #[command(subcommand)]
+    Policy(Policy),
     /// Manage the webhooks of the token's owner
     ///
     /// Webhooks make a deployed doorman review a repo at once. If DRY_RUN is true, nothing is changed.
@@ -266,6 +276,20 @@ pub struct Format {
     /// Write CSV. Text that a spreadsheet would read as a formula gets a leading '
     #[arg(long)]
     pub csv: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Write the JSON Schema of policies, for editors that check and complete TOML and JSON
+    #[command(after_help = "\
+Example:
+  doorman policy schema > policy.schema.json
+
+Name the file in the first line of a policy in TOML:
+  #:schema policy.schema.json
+or at the beginning of a policy in JSON:
+  {\"$schema\": \"policy.schema.json\", …")]
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,29 +2,24 @@
 
 mod findings;
 mod form;
+mod policy;
 mod repos;
 mod webhooks;
 
 use std::env;
 use std::error::Error;
-use std::fs;
-use std::path::Path;
 
 use hub_doorman::config::Variables;
-use hub_doorman::hub::{Account, RepoInfo};
+use hub_doorman::hub::Account;
 use hub_doorman::model::{Repo, RepoPattern};
-use hub_doorman::policy::Policy;
 
 use crate::arguments::Scope;
 use crate::environment::{self, deadline};
 use crate::exit::ExitStatus;
 use crate::groups;
 use crate::repos::without;
-use crate::screen::{Cell, Look, Screen, count, grouped};
+use crate::screen::{Cell, Look, Screen, count};
 use findings::{Finding, Findings, Level};
-
-/// The most bytes of a policy that `template.yaml` allows.
-const MAX_POLICY_BYTES: usize = 3600;
 
 /// Checks everything, and shows the findings.
 pub async fn run(scope: &Scope, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
@@ -48,7 +43,7 @@ pub async fn run(scope: &Scope, screen: &mut Screen) -> Result<ExitStatus, Box<d
 
 /// Checks the variables first. If they allow calls to the Hub, it checks the token, and then everything that the token can read.
 async fn check_all(scope: &Scope, findings: &mut Findings) {
-    let policy = check_policy(scope.policy.as_deref(), findings);
+    let policy = policy::check(scope.policy.as_deref(), findings);
     let covered = findings.variable(Variables::repos);
     let patterns = match &*scope.repos {
         [] => covered.clone().flatten().unwrap_or_default(),
@@ -82,36 +77,16 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     let patterns = distinct;
     let repos = repos::check(&hub, &patterns, findings).await;
     if let Some(policy) = &policy {
-        check_labels(policy, &repos, findings);
+        policy::check_labels(policy, &repos, findings);
+        // If the repos are those of an argument, a rule may be for others.
+        if scope.repos.is_empty() {
+            policy::check_repos(policy, &repos, findings);
+        }
     }
     let reviewed: Vec<Repo> = repos.into_iter().map(|(repo, _)| repo).collect();
     let covered = covered.flatten();
     check_groups(&account, &reviewed, covered.as_ref().unwrap_or(&patterns), findings).await;
     webhooks::check(&account, &patterns, findings).await;
-}
-
-fn check_policy(file: Option<&Path>, findings: &mut Findings) -> Option<Policy> {
-    let policy = match file {
-        None => findings.variable(Variables::policy),
-        Some(path) => findings.value_of(environment::read_policy(path)),
-    };
-    if let Some(policy) = &policy {
-        let source = file.map_or("APPROVAL_POLICY".to_owned(), |path| path.display().to_string());
-        findings.add(Level::Passed, source, count(policy.rule_names().count() as u64, "rule"));
-    }
-    let text = match file {
-        None => env::var("APPROVAL_POLICY").ok(),
-        Some(path) => fs::read_to_string(path).ok(),
-    };
-    let bytes = text.map_or(0, |text| text.trim().len());
-    if bytes > MAX_POLICY_BYTES {
-        let (bytes, max) = (grouped(bytes as u64), grouped(MAX_POLICY_BYTES as u64));
-        let text = format!(
-            "{bytes} bytes; the Lambda function takes at most {max}, because all its variables share 4 KB"
-        );
-        findings.add(Level::Warning, "APPROVAL_POLICY", text);
-    }
-    policy
 }
 
 /// A missing secret is a warning, because a command line without webhooks needs none.
@@ -155,23 +130,6 @@ async fn check_token(account: &Account<'_>, findings: &mut Findings) -> bool {
     };
     findings.add(level, "HF_TOKEN", text);
     true
-}
-
-/// Checks the labels and options that the rules read against the forms.
-fn check_labels(policy: &Policy, repos: &[(Repo, RepoInfo)], findings: &mut Findings) {
-    let (used, before) = (policy.answers(), findings.iter().len());
-    if repos.is_empty() || used.is_empty() {
-        return;
-    }
-    let forms: Vec<_> = repos.iter().map(|(repo, info)| (repo.to_string(), &info.form)).collect();
-    for used in &used {
-        for (level, text) in form::problems(used, &forms) {
-            findings.add(level, format!("rule `{}`", used.rule), text);
-        }
-    }
-    if findings.iter().len() == before {
-        findings.add(Level::Passed, "the rules", "read only answers that the forms ask for");
-    }
 }
 
 async fn check_groups(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hub_doorman::config::{ConfigError, Variables};
+use hub_doorman::config::{ConfigError, Variables, read_from};
 use hub_doorman::http;
 use hub_doorman::hub::{Connections, Hub};
 use hub_doorman::model::RepoPattern;
@@ -100,7 +100,7 @@ pub async fn setup(policy_file: Option<&Path>) -> Result<Setup, Box<dyn Error>> 
     let variables = variables();
     let policy = match policy_file {
         Some(path) => Ok(read_policy(path)?),
-        None => variables.policy(),
+        None => variables.policy(&read_from(Path::new("."))),
     };
     let (token, endpoint, concurrency) = (variables.token(), variables.endpoint(), variables.concurrency());
     let (repos, dry_run) = (variables.repos(), variables.dry_run());
@@ -110,12 +110,19 @@ pub async fn setup(policy_file: Option<&Path>) -> Result<Setup, Box<dyn Error>> 
     Ok(Setup { hub, policy, repos, dry_run })
 }
 
-/// Reads a policy from a file. Each fault begins with the path.
+/// Reads a policy from a file, and its lists from files in the same folder. Each fault begins with the path.
 pub fn read_policy(path: &Path) -> Result<Policy, ConfigError> {
+    let read_file = read_from(path.parent().unwrap_or(path));
+    let policy = read(path, |text| Policy::parse_with_files(text, &read_file));
+    policy.map_err(ConfigError)
+}
+
+/// Reads and parses a file. Each fault begins with the path.
+pub fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Vec<String>>) -> Result<T, Vec<String>> {
+    let text = fs::read_to_string(path).map_err(|error| vec![format!("cannot be read: {error}")]);
+    let value = text.and_then(|text| parse(text.trim_start_matches(BYTE_ORDER_MARK)));
     let with_path = |fault: String| format!("{}: {fault}", path.display());
-    let json = fs::read_to_string(path).map_err(|error| vec![error.to_string()]);
-    let policy = json.and_then(|json| Policy::parse(json.trim_start_matches(BYTE_ORDER_MARK)));
-    policy.map_err(|faults| ConfigError(faults.into_iter().map(with_path).collect()))
+    value.map_err(|faults| faults.into_iter().map(with_path).collect())
 }
 
 /// Connects to the Hub at this endpoint. If the token is kept by AWS, it is read there first.

@@ -25,10 +25,13 @@ use hub_doorman::config::ConfigError;
 use hub_doorman::log;
 use hub_doorman::model::Status;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Policy};
 use decide::Action;
 use exit::{ExitStatus, UsageError};
 use screen::{Screen, print_message};
+
+/// The JSON Schema of policies.
+const POLICY_SCHEMA: &str = include_str!("policy.schema.json");
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -65,7 +68,11 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
         }
         Command::Export { repo, format } => export::run(&repo, format.csv, screen).await?,
         Command::Check(arguments) => check::run(&arguments, screen).await?,
-        Command::Test { policy, cases } => test::run(&policy, &cases, screen)?,
+        Command::Test { policy, cases, coverage } => test::run(&policy, &cases, coverage, screen)?,
+        Command::Policy(Policy::Schema) => {
+            screen.write_all(POLICY_SCHEMA.as_bytes())?;
+            ExitStatus::Complete
+        }
         Command::Webhook(command) => webhook::run(&command, screen).await?,
         Command::Completions { shell } => write_completions(shell, screen)?,
     };
@@ -75,9 +82,11 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
 
 /// Starts the log that `RUST_LOG` asks for, on the standard error.
 fn start_log(command: &Command) -> Result<(), ConfigError> {
-    // `check` reports a fault of `RUST_LOG` itself. The other two make no calls to log.
-    let ignores_faults =
-        matches!(command, Command::Check(_) | Command::Test { .. } | Command::Completions { .. });
+    // `check` reports a fault of `RUST_LOG` itself. The others make no calls to log.
+    let ignores_faults = matches!(
+        command,
+        Command::Check(_) | Command::Test { .. } | Command::Policy(_) | Command::Completions { .. }
+    );
     let variables = environment::variables();
     let rust_log = variables.log();
     match variables.all(|| rust_log) {

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use hub_doorman::hub::HubError;
 use hub_doorman::model::{Repo, RepoPattern};
 use hub_doorman::plan::Mode;
+use hub_doorman::policy::{Policy, Warning};
 use hub_doorman::report::{Counts, RepoReport};
 use hub_doorman::trigger::Trigger;
 use hub_doorman::trigger::webhook::parse_job_payload;
@@ -40,6 +41,7 @@ pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<Ex
         }
     }
     show::failures(&run);
+    warn_of_policy(&setup.policy, |_| true);
     let reviewed: Vec<Repo> = run.report.repos.iter().map(|report| report.repo.clone()).collect();
     let covered = setup.repos.as_ref().unwrap_or(&patterns);
     groups::warn(&setup.hub, &reviewed, covered).await;
@@ -56,6 +58,7 @@ pub async fn review(
         add_times_to_messages();
     }
     let setup = setup(arguments.scope.policy.as_deref()).await?;
+    warn_of_policy(&setup.policy, |warning| warning.is_unreadable_list);
     let trigger = if arguments.scope.repos.is_empty() { job_trigger()? } else { None };
     let is_triggered = trigger.is_some();
     let patterns = match repos_of_trigger(trigger, &setup) {
@@ -95,6 +98,13 @@ pub async fn review(
     }
     show::failures(&run);
     Ok(run.exit_status())
+}
+
+/// Prints the warnings about the policy that `is_shown` selects.
+fn warn_of_policy(policy: &Policy, is_shown: impl Fn(&Warning) -> bool) {
+    for warning in policy.warnings().iter().filter(|warning| is_shown(warning)) {
+        print_message(&format!("doorman: {warning}"));
+    }
 }
 
 /// The repos that a trigger names, or why there is nothing to do. There are none if the trigger leaves the choice to the command.

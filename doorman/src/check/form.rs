@@ -6,12 +6,9 @@ mod tests;
 use std::collections::BTreeSet;
 
 use hub_doorman::hub::{Form, Question};
-use hub_doorman::policy::AnswerUse;
+use hub_doorman::policy::{AnswerUse, nearest};
 
 use super::findings::Level;
-
-/// The least similarity, from 0 to 1, at which one text may be a misspelling of the other.
-const MIN_SIMILARITY: f64 = 0.8;
 
 /// The most names that a message lists.
 const MAX_LISTED: usize = 5;
@@ -101,18 +98,14 @@ fn wrong_comparison(label: &str, text: &str, questions: &[&Question]) -> Option<
 /// probably a misspelling of one.
 fn suggestion<'a>(text: &str, candidates: impl Iterator<Item = &'a String>) -> (String, bool) {
     let candidates: BTreeSet<&str> = candidates.map(String::as_str).collect();
-    let similarity = |candidate: &str| strsim::jaro_winkler(&candidate.to_lowercase(), &text.to_lowercase());
-    let nearest = candidates.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    match nearest {
-        Some(nearest) if similarity(nearest) >= MIN_SIMILARITY => {
-            (format!("; did you mean `{nearest}`?"), true)
-        }
-        Some(_) => {
-            let all: Vec<String> = candidates.iter().map(|one| format!("`{one}`")).collect();
-            (format!("; choose from {}", first_few(&all)), false)
-        }
-        None => (String::new(), false),
+    if let Some(nearest) = nearest(text, candidates.iter().copied()) {
+        return (format!("; did you mean `{nearest}`?"), true);
     }
+    if candidates.is_empty() {
+        return (String::new(), false);
+    }
+    let all: Vec<String> = candidates.iter().map(|one| format!("`{one}`")).collect();
+    (format!("; choose from {}", first_few(&all)), false)
 }
 
 /// The first few of these names, and the number of the others.

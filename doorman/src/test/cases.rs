@@ -8,7 +8,7 @@
 //!
 //! `examples/policies/README.md` explains each key.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Datelike, Utc};
 use hub_doorman::model::{AccessRequest, Repo, RepoPattern, User, Verdict};
@@ -32,6 +32,11 @@ pub(super) struct Case {
 pub(super) struct Expected {
     pub(super) verdict: Verdict,
     pub(super) grounds: ExpectedGrounds,
+    /// This rule cannot be evaluated, because something is missing. It is not the same as [`ExpectedGrounds::Rule`]: with a misspelt
+    /// label, a rule that holds would still pass its case.
+    pub(super) unknown: Option<String>,
+    /// The `unless` of exactly these rules applies.
+    pub(super) excepted: Option<BTreeSet<String>>,
     pub(super) reason: ExpectedReason,
 }
 
@@ -42,9 +47,6 @@ pub(super) enum ExpectedGrounds {
     NoRule,
     /// This rule matches.
     Rule(String),
-    /// This rule cannot be evaluated, because something is missing. It is not the same as [`Self::Rule`]: with a misspelt label, a
-    /// rule that holds would still pass its case.
-    Unknown(String),
 }
 
 /// The reason that a case expects.
@@ -76,6 +78,7 @@ struct CaseEntry {
     #[serde(default)]
     rule: NullOrText,
     unknown: Option<Text>,
+    excepted: Option<BTreeSet<String>>,
     #[serde(default)]
     reason: NullOrText,
 }
@@ -189,24 +192,26 @@ pub(super) fn parse(json: &str, now: DateTime<Utc>) -> Result<Vec<Case>, String>
 impl CaseEntry {
     /// Makes a case of this entry. The repo and the time of the file are used if the entry has none.
     fn into_case(self, file_repo: Option<&RepoName>, file_now: Time) -> Result<Case, String> {
-        let Self { name, repo, now, user, fields, requested_at, verdict, rule, unknown, reason } = self;
+        let Self { name, repo, now, user, fields, requested_at, verdict, rule, unknown, excepted, reason } =
+            self;
         let Some(RepoName(repo)) = repo.or_else(|| file_repo.cloned()) else {
             return Err("repo: missing; name a repo here, or at the top for all cases".to_owned());
         };
-        let grounds = match (rule, unknown) {
-            (NullOrText::Null | NullOrText::Text(_), Some(_)) => {
-                return Err("unknown: given together with `rule`; keep one of the two".to_owned());
-            }
-            (NullOrText::Missing, Some(_)) if verdict != Verdict::Hold => {
-                let fault =
-                    "verdict: not `hold`, but a rule that cannot be evaluated (`unknown`) holds the request";
-                return Err(fault.to_owned());
-            }
-            (NullOrText::Missing, Some(Text(rule))) => ExpectedGrounds::Unknown(rule),
-            (NullOrText::Missing, None) => ExpectedGrounds::Any,
-            (NullOrText::Null, None) => ExpectedGrounds::NoRule,
-            (NullOrText::Text(rule), None) => ExpectedGrounds::Rule(rule),
+        if unknown.is_some() && matches!(rule, NullOrText::Null) {
+            let fault = "unknown: given together with `rule: null`, but a rule that cannot be evaluated counts as a rule that holds";
+            return Err(fault.to_owned());
+        }
+        if unknown.is_some() && verdict == Verdict::Accept {
+            let fault = "verdict: `accept`, but a rule that cannot be evaluated (`unknown`) holds the request, unless a stricter rule \
+                         matches";
+            return Err(fault.to_owned());
+        }
+        let grounds = match rule {
+            NullOrText::Missing => ExpectedGrounds::Any,
+            NullOrText::Null => ExpectedGrounds::NoRule,
+            NullOrText::Text(rule) => ExpectedGrounds::Rule(rule),
         };
+        let unknown = unknown.map(|Text(rule)| rule);
         let reason = match reason {
             NullOrText::Missing => ExpectedReason::Any,
             NullOrText::Null => ExpectedReason::None,
@@ -220,7 +225,8 @@ impl CaseEntry {
             ..AccessRequest::default()
         };
         let Time(now) = now.unwrap_or(file_now);
-        Ok(Case { name: name.0, repo, now, request, expected: Expected { verdict, grounds, reason } })
+        let expected = Expected { verdict, grounds, unknown, excepted, reason };
+        Ok(Case { name: name.0, repo, now, request, expected })
     }
 }
 

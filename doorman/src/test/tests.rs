@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{cases, run};
-use crate::exit::ExitStatus;
+use super::{cases, decide_all, read_files};
 
 const POLICY: &str = r#"{"rules": [
     {"name": "embargo", "then": "reject", "if": "fields['Country'] in ['KP']", "reason": "We cannot ship there."},
@@ -25,13 +24,14 @@ impl Files {
         Self(place)
     }
 
-    /// The output and the exit status, or the error without the directory.
-    fn run(&self) -> Result<(String, ExitStatus), String> {
+    /// The output and the number of cases that failed, or the error without the directory.
+    fn run(&self) -> Result<(String, usize), String> {
+        let files = read_files(&self.0.join("policy.json"), &self.0.join("cases.json"));
+        let (policy, cases) =
+            files.map_err(|error| error.to_string().replace(&format!("{}/", self.0.display()), ""))?;
         let mut out = Vec::new();
-        let status = run(&self.0.join("policy.json"), &self.0.join("cases.json"), &mut out);
-        let status =
-            status.map_err(|error| error.to_string().replace(&format!("{}/", self.0.display()), ""))?;
-        Ok((String::from_utf8(out).expect("text"), status))
+        let failed = decide_all(&policy, &cases, &mut out).expect("written");
+        Ok((String::from_utf8(out).expect("text"), failed))
     }
 }
 
@@ -68,10 +68,7 @@ fn cases_that_pass_are_only_counted() {
         {"name": "f", "repo": "acme/model", "user": {"email": "x@acme.org"}, "fields": {"Country": "GB"}, "requested_at": "2026-11-21T11:59:00Z", "verdict": "accept", "rule": "waited"},
         {"name": "g", "repo": "acme/model", "now": "2026-11-22T11:00:00+01:00", "user": {"email": "x@acme.org"}, "fields": {"Country": "GB"}, "requested_at": "2026-11-21T11:59:00Z", "verdict": "hold"}"#,
     );
-    assert_eq!(
-        Files::new(POLICY, &all).run(),
-        Ok(("7 cases: 7 as expected\n".to_owned(), ExitStatus::Complete))
-    );
+    assert_eq!(Files::new(POLICY, &all).run(), Ok(("7 cases: 7 as expected\n".to_owned(), 0)));
 }
 
 #[test]
@@ -119,16 +116,14 @@ failed: no such \u{fffd}[2J\u{fffd}rule
 note: no case is decided by `waited`
 9 cases: 0 as expected, 9 not
 ";
-    let (out, status) = Files::new(POLICY, &different).run().expect("no fault");
-    assert_eq!(out, expected);
-    assert_eq!(status, ExitStatus::Failed);
+    assert_eq!(Files::new(POLICY, &different).run(), Ok((expected.to_owned(), 9)));
 }
 
 #[test]
 fn rule_that_decides_no_case_is_only_noted() {
     let one = file(r#"{"name": "a", "verdict": "hold", "unknown": "embargo"}"#);
     let out = "note: no case is decided by `embargo`, `watched`, `staff`, `waited`\n1 case: 1 as expected\n";
-    assert_eq!(Files::new(POLICY, &one).run(), Ok((out.to_owned(), ExitStatus::Complete)));
+    assert_eq!(Files::new(POLICY, &one).run(), Ok((out.to_owned(), 0)));
 }
 
 #[test]
@@ -240,13 +235,10 @@ fn missing_key_is_a_fault() {
 
 #[test]
 fn contradiction_in_a_case_is_a_fault() {
-    let fault = fault_of_case(r#""verdict": "hold", "rule": "a", "unknown": "b""#);
-    assert_eq!(fault, "cases[0].unknown: given together with `rule`; keep one of the two");
-    let fault = fault_of_case(r#""verdict": "reject", "unknown": "b""#);
-    assert!(
-        fault.starts_with("cases[0].verdict: not `hold`, but a rule that cannot be evaluated"),
-        "{fault}"
-    );
+    let fault = fault_of_case(r#""verdict": "hold", "rule": null, "unknown": "b""#);
+    assert!(fault.starts_with("cases[0].unknown: given together with `rule: null`"), "{fault}");
+    let fault = fault_of_case(r#""verdict": "accept", "unknown": "b""#);
+    assert!(fault.starts_with("cases[0].verdict: `accept`, but a rule that cannot be evaluated"), "{fault}");
 }
 
 #[test]
@@ -265,4 +257,80 @@ fn file_that_is_not_of_cases_gets_an_example() {
         fault(&(file(r#"{"name": "a", "verdict": "hold"}"#) + "}"))
             .starts_with("trailing characters at line 1")
     );
+}
+
+/// A policy with a list in a file, a `let`, exceptions and a rule for some repos.
+const RICH: &str = r#"
+lists = { staff = { file = "staff.txt" } }
+let = { ours = "user.name in lists.staff" }
+rules = [
+    { name = "hold", then = "hold", if = "user.pro", unless = "ours" },
+    { name = "reject", then = "reject", if = "fields['Country'] == 'KP'", unless = "ours", reason = "No." },
+    { name = "models", then = "accept", if = "ours", repos = ["acme/model"] },
+    { name = "datasets", then = "accept", if = "true", unless = "!ours", repos = ["datasets/acme/*"] },
+]"#;
+
+fn rich(cases: &str) -> Result<(String, usize), String> {
+    let files = Files::new(RICH, &file(cases));
+    fs::write(files.0.join("staff.txt"), "# staff\nada\n").expect("a file");
+    files.run()
+}
+
+#[test]
+fn exceptions_lists_and_repos_of_rules_are_known() {
+    let cases = r#"
+        {"name": "a", "user": {"name": "ada", "pro": true}, "fields": {"Country": "KP"}, "verdict": "accept", "rule": "datasets", "excepted": ["reject", "hold"]},
+        {"name": "b", "repo": "acme/model", "user": {"name": "Ada", "pro": false}, "fields": {"Country": "GB"}, "verdict": "accept", "rule": "models", "excepted": []},
+        {"name": "c", "user": {"name": "eve", "pro": true}, "fields": {"Country": "GB"}, "verdict": "hold", "rule": "hold", "excepted": ["datasets"]},
+        {"name": "d", "user": {"name": "eve"}, "fields": {"Country": "KP"}, "verdict": "reject", "rule": "reject", "unknown": "hold"},
+        {"name": "e", "user": {"name": "eve", "pro": true}, "verdict": "hold", "rule": "hold", "unknown": "reject"},
+        {"name": "f", "user": {"name": "eve"}, "verdict": "hold", "unknown": "reject"}"#;
+    assert_eq!(rich(cases), Ok(("6 cases: 6 as expected\n".to_owned(), 0)));
+}
+
+#[test]
+fn failed_case_shows_exceptions_and_unknown_rules() {
+    let cases = r#"
+        {"name": "an exception", "user": {"name": "ada", "pro": true}, "fields": {"Country": "GB"}, "verdict": "hold"},
+        {"name": "another exception", "user": {"name": "ada", "pro": true}, "fields": {"Country": "GB"}, "verdict": "accept", "excepted": ["hold", "reject"]},
+        {"name": "no exception", "repo": "acme/model", "user": {"name": "ada", "pro": false}, "fields": {"Country": "GB"}, "verdict": "accept", "excepted": ["hold"]},
+        {"name": "exceptions after all", "user": {"name": "ada", "pro": true}, "fields": {"Country": "KP"}, "verdict": "accept", "excepted": []},
+        {"name": "known", "user": {"name": "eve", "pro": true}, "fields": {"Country": "GB"}, "verdict": "hold", "rule": "hold", "unknown": "reject"},
+        {"name": "elsewhere", "user": {"name": "eve", "pro": true}, "fields": {"Country": "GB"}, "verdict": "hold", "unknown": "models"},
+        {"name": "no such rule", "user": {"name": "eve", "pro": true}, "fields": {"Country": "GB"}, "verdict": "hold", "unknown": "x", "excepted": ["y"]}"#;
+    let expected = "\
+failed: an exception
+    expected hold
+    got      accept: rule `datasets`; excepted from rule `hold`
+failed: another exception
+    expected accept: excepted from rules `hold`, `reject`
+    got      accept: rule `datasets`; excepted from rule `hold`
+failed: no exception
+    expected accept: excepted from rule `hold`
+    got      accept: rule `models`; excepted from no rule
+failed: exceptions after all
+    expected accept: excepted from no rule
+    got      accept: rule `datasets`; excepted from rules `hold`, `reject`
+failed: known
+    expected hold: rule `hold`; rule `reject` could not be evaluated
+    got      hold: rule `hold`; excepted from rule `datasets`; rule `reject` does not match
+failed: elsewhere
+    expected hold: rule `models` could not be evaluated
+    got      hold: rule `hold`; excepted from rule `datasets`; rule `models` does not apply to this repo
+failed: no such rule
+    expected hold: rule `x` (the policy has no rule of this name) could not be evaluated; excepted from rule `y` (the policy has no rule of this name)
+    got      hold: rule `hold`; excepted from rule `datasets`
+note: no case is decided by `reject`
+7 cases: 0 as expected, 7 not
+";
+    assert_eq!(rich(cases), Ok((expected.to_owned(), 7)));
+}
+
+#[test]
+fn list_that_cannot_be_read_is_named() {
+    let cases = file(
+        r#"{"name": "a", "user": {"name": "ada", "pro": true}, "fields": {"Country": "GB"}, "verdict": "accept"}"#,
+    );
+    let (out, _) = Files::new(RICH, &cases).run().expect("no fault of the policy");
+    assert!(out.contains("note: list `staff`: `staff.txt` cannot be read: No such file"), "{out}");
 }

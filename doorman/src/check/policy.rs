@@ -1,0 +1,97 @@
+//! The check of the policy: its faults and warnings, its lists, and its rules against the repos and their forms.
+
+use std::path::Path;
+use std::{env, fs};
+
+use hub_doorman::config::read_from;
+use hub_doorman::hub::{Form, RepoInfo};
+use hub_doorman::model::Repo;
+use hub_doorman::policy::Policy;
+
+use super::findings::{Findings, Level};
+use super::form;
+use crate::environment;
+use crate::screen::{count, grouped};
+
+/// The most bytes of a policy that `template.yaml` allows.
+const MAX_POLICY_BYTES: usize = 3600;
+
+/// Reads the policy, and reports its faults and warnings.
+pub fn check(file: Option<&Path>, findings: &mut Findings) -> Option<Policy> {
+    let policy = match file {
+        None => findings.variable(|variables| variables.policy(&read_from(Path::new(".")))),
+        Some(path) => findings.value_of(environment::read_policy(path)),
+    };
+    if let Some(policy) = &policy {
+        let source = file.map_or("APPROVAL_POLICY".to_owned(), |path| path.display().to_string());
+        findings.add(Level::Passed, source, contents(policy));
+        for warning in policy.warnings() {
+            let level = if warning.is_unreadable_list { Level::Failed } else { Level::Warning };
+            findings.add(level, &*warning.subject, &*warning.text);
+        }
+    }
+    let text = match file {
+        None => env::var("APPROVAL_POLICY").ok(),
+        Some(path) => fs::read_to_string(path).ok(),
+    };
+    let bytes = text.map_or(0, |text| text.trim().len());
+    if bytes > MAX_POLICY_BYTES {
+        let (bytes, max) = (grouped(bytes as u64), grouped(MAX_POLICY_BYTES as u64));
+        let text = format!(
+            "{bytes} bytes; the Lambda function takes at most {max}, because all its variables share 4 KB"
+        );
+        findings.add(Level::Warning, "APPROVAL_POLICY", text);
+    }
+    policy
+}
+
+/// What the policy consists of.
+fn contents(policy: &Policy) -> String {
+    let mut parts = vec![count(policy.rule_names().count() as u64, "rule")];
+    let lets = policy.let_names().count();
+    if lets > 0 {
+        parts.push(format!("{} under `let`", count(lets as u64, "expression")));
+    }
+    parts.extend(policy.lists().map(|(name, entries)| match entries {
+        Ok(1) => format!("list `{name}` with 1 entry"),
+        Ok(entries) => format!("list `{name}` with {} entries", grouped(entries as u64)),
+        Err(_) => format!("list `{name}`, which cannot be read"),
+    }));
+    parts.join(", ")
+}
+
+/// Checks the labels and options that the rules read against the forms of the repos that the rules apply to.
+pub fn check_labels(policy: &Policy, repos: &[(Repo, RepoInfo)], findings: &mut Findings) {
+    let (used, before) = (policy.answers(), findings.iter().len());
+    if repos.is_empty() || used.is_empty() {
+        return;
+    }
+    for used in &used {
+        let of_rule = repos.iter().filter(|(repo, _)| policy.applies(&used.rule, repo));
+        let forms: Vec<(String, &Form)> =
+            of_rule.map(|(repo, info)| (repo.to_string(), &info.form)).collect();
+        if forms.is_empty() {
+            continue;
+        }
+        for (level, text) in form::problems(used, &forms) {
+            findings.add(level, format!("rule `{}`", used.rule), text);
+        }
+    }
+    if findings.iter().len() == before {
+        findings.add(Level::Passed, "the rules", "read only answers that the forms ask for");
+    }
+}
+
+/// Warns of each rule that applies to none of the repos.
+pub fn check_repos(policy: &Policy, repos: &[(Repo, RepoInfo)], findings: &mut Findings) {
+    if repos.is_empty() {
+        return;
+    }
+    for rule in policy.rule_names() {
+        if !repos.iter().any(|(repo, _)| policy.applies(rule, repo)) {
+            let text =
+                "its `repos` name none of the repos of REPOS, so it never applies; is a name misspelt?";
+            findings.add(Level::Warning, format!("rule `{rule}`"), text);
+        }
+    }
+}
