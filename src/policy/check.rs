@@ -15,9 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cel::common::ast::operators as op;
-use cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, SelectExpr,
-};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, SelectExpr};
 use cel::{Context, Env, Value};
 
 use super::compile::Lets;
