@@ -35,7 +35,7 @@ replay *arguments:
 lambda:
     scripts/lambda.sh
 
-# Check template, secrets, metrics, alarms and documents with AWS's tools and moto, and the command line on a terminal.
+# Check template, secrets, metrics, alarms, documents and the policy schema with AWS's tools and moto, and the command line on a terminal.
 verify *parts:
     scripts/verify.sh {{ parts }}
 
