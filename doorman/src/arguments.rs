@@ -199,8 +199,13 @@ Examples:
         #[arg(long)]
         coverage: bool,
     },
-    /// Help with writing a policy
-    #[command(subcommand)]
+    /// Get help with writing a policy
+    #[command(
+        subcommand,
+        after_help = "\
+Example:
+  doorman policy schema > policy.schema.json"
+    )]
     Policy(Policy),
     /// Manage the webhooks of the token's owner
     ///

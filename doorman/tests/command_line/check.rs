@@ -149,7 +149,7 @@ async fn all_faulty_variables_are_reported_without_a_call() {
     checked.says("failed", "REPOS", &["a--b"]);
     checked.says("failed", "DRY_RUN", &["`perhaps` is neither"]);
     assert!(!result.out.contains("hf_t") && !result.out.contains("s\u{e9}"), "{}", result.out);
-    assert!(result.err.contains("0 warnings, 11 failed"), "{}", result.err);
+    assert!(result.err.contains("0 warnings, 12 failed"), "{}", result.err);
     assert_eq!(hub.calls(), [""; 0]);
 }
 

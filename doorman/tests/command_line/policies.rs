@@ -1,9 +1,12 @@
 //! Tests of `doorman test` with the example policies and with faulty ones, and of the commands that need no Hub: help and
 //! completions.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
+
+use serde_json::json;
 
 use crate::hub::Hub;
 use crate::support::POLICY;
@@ -32,7 +35,7 @@ impl Drop for TempFile {
     }
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "plan",
     "review",
     "list",
@@ -45,6 +48,7 @@ const COMMANDS: [&str; 14] = [
     "export",
     "check",
     "test",
+    "policy",
     "webhook",
     "completions",
 ];
@@ -75,15 +79,18 @@ async fn every_example_policy_passes_its_cases() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies");
     let files = fs::read_dir(directory).expect("a directory").map(|file| file.expect("a file").path());
     let mut examples = 0;
-    for policy in files.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
-        let policy = policy.to_str().expect("UTF-8");
-        if policy.ends_with(".cases.json") {
+    for path in files {
+        let policy = path.to_str().expect("UTF-8");
+        let kind = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        if !matches!(kind, "json" | "toml") || policy.ends_with(".cases.json") {
             continue;
         }
-        let cases = policy.replace(".json", ".cases.json");
-        let out = run_without_token(&["test", policy, &cases]).await.out();
-        assert!(out.ends_with(" as expected\n"), "{policy}: {out}");
-        assert!(!out.contains("no case is decided by"), "{policy}: {out}");
+        let cases = path.with_extension("cases.json");
+        let cases = cases.to_str().expect("UTF-8");
+        let result = run_without_token(&["test", "--coverage", policy, cases]).await;
+        let (out, err) = (&result.out, &result.err);
+        assert_eq!(result.status, 0, "{policy}: {out}{err}");
+        assert!(!out.contains("note: "), "{policy}: {out}");
         examples += 1;
     }
     assert!(examples >= 5, "only {examples} examples were found");
@@ -99,6 +106,68 @@ async fn wrong_decision_fails_and_shows_the_expected_one() {
     let expected = "failed: staff get in\n    expected accept: rule `staff`\n    got      hold: no rule matched\n\
                     note: no case is decided by `embargo`, `vague`, `staff`\n2 cases: 1 as expected, 1 not\n";
     assert_eq!((result.status, &*result.out), (1, expected), "{}", result.err);
+}
+
+/// A policy with a list in a file beside it.
+fn policy_with_list(name: &str) -> (TempFile, TempFile) {
+    let list = TempFile::new(&format!("{name}.txt"), "# colleagues\nada\nGrace\n");
+    let file = Path::new(list.path()).file_name().and_then(OsStr::to_str).expect("a name");
+    let policy = format!(
+        r#"
+lists.colleagues = {{ file = "{file}" }}
+rules = [
+    {{ name = "free-mail", then = "reset", if = "user.domain == 'gmail.com'", unless = "user.name in lists.colleagues", reason = "No." }},
+    {{ name = "staff", then = "accept", if = "user.name in lists.colleagues" }},
+]"#
+    );
+    (TempFile::new(&format!("{name}.toml"), &policy), list)
+}
+
+const COLLEAGUE: &str = r#"{"name": "a colleague", "user": {"name": "grace", "email": "g@gmail.com"}, "verdict": "accept", "excepted": ["free-mail"]}"#;
+
+#[tokio::test]
+async fn result_of_a_rule_without_a_case_is_not_covered() {
+    let (policy, _list) = policy_with_list("coverage");
+    let cases =
+        TempFile::new("coverage.cases.json", &format!(r#"{{"repo": "acme/model", "cases": [{COLLEAGUE}]}}"#));
+    let arguments = ["test", "--coverage", policy.path(), cases.path()];
+    let result = run_without_token(&arguments).await;
+    let expected = "note: no case is decided by `free-mail`\n1 case: 1 as expected\n\
+                    free-mail\tno case\tno case\t1\nstaff\t1\tno case\t-\n";
+    assert_eq!((result.status, &*result.out), (1, expected), "{}", result.err);
+    assert_eq!(result.err, "the cases cover 0 of 2 rules\n");
+    let result = run_without_token(&["test", policy.path(), cases.path()]).await;
+    assert_eq!((result.status, &*result.err), (0, ""), "{}", result.out);
+
+    let others = r#"{"name": "others", "user": {"name": "eve", "email": "e@gmail.com"}, "verdict": "reset", "excepted": []},
+        {"name": "the rest", "user": {"name": "eve", "email": "e@epfl.ch"}, "verdict": "hold"}"#;
+    let cases = TempFile::new(
+        "coverage.more.json",
+        &format!(r#"{{"repo": "acme/model", "cases": [{COLLEAGUE}, {others}]}}"#),
+    );
+    let result = run_without_token(&["test", "--coverage", policy.path(), cases.path()]).await;
+    let expected = "3 cases: 3 as expected\nfree-mail\t1\t1\t1\nstaff\t1\t2\t-\n";
+    assert_eq!((result.status, &*result.out), (0, expected), "{}", result.err);
+    assert_eq!(result.err, "the cases cover 2 of 2 rules\n");
+}
+
+#[tokio::test]
+async fn covered_rules_do_not_hide_a_failed_case() {
+    let policy = r#"rules = [{ name = "all", then = "accept", if = "true" }]"#;
+    let policy = TempFile::new("covered.toml", policy);
+    let cases = r#"{"repo": "acme/model", "cases": [{"name": "a", "verdict": "hold"}]}"#;
+    let cases = TempFile::new("covered.cases.json", cases);
+    let result = run_without_token(&["test", "--coverage", policy.path(), cases.path()]).await;
+    assert_eq!((result.status, &*result.err), (1, "the cases cover 1 of 1 rule\n"), "{}", result.out);
+}
+
+#[tokio::test]
+async fn schema_of_policies_is_printed() {
+    let schema = run_without_token(&["policy", "schema"]).await.json();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["required"], json!(["rules"]));
+    let help = run_without_token(&["policy", "schema", "--help"]).await.out();
+    assert!(help.contains("\n  #:schema policy.schema.json"), "{help}");
 }
 
 #[tokio::test]

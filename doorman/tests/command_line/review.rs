@@ -311,7 +311,7 @@ async fn policy_option_reads_a_file() {
     run(&bad)
         .await
         .failed(2, &["bad.json: line 1, column 50: rule `a`: `if`: `user` has no attribute `emial`"]);
-    run(&directory.join("none.json")).await.failed(2, &["none.json: No such file"]);
+    run(&directory.join("none.json")).await.failed(2, &["none.json: cannot be read: No such file"]);
     std::fs::remove_dir_all(&directory).expect("removed");
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CheckResult, check, form, ready, run};
+use crate::doorman_in;
 use crate::policies::TempFile;
 
 /// A policy of one rule with this condition.
@@ -125,4 +126,94 @@ async fn policy_file_is_checked_instead_of_the_variable() {
 
     let checked = CheckResult::of(&run(&hub, &[], &["--policy", "not-there.json"]).await);
     checked.only("failed", "not-there.json", &["No such file"]);
+}
+
+#[tokio::test]
+async fn labels_are_compared_with_the_forms_of_the_repos_of_the_rule() {
+    let hub = ready().await;
+    hub.model().add("acme/bare");
+    let rule = |repos: Value| {
+        json!({"rules": [
+            {"name": "only", "then": "accept", "if": "fields['Country'] == 'CH'", "repos": repos}]})
+        .to_string()
+    };
+    let repos = ("REPOS", "acme/model acme/bare");
+    let checked = check(&hub, &[repos, ("APPROVAL_POLICY", &rule(json!(["acme/model"])))]).await;
+    assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
+    let checked = check(&hub, &[repos, ("APPROVAL_POLICY", &rule(json!(["acme/bare"])))]).await;
+    checked.only("failed", "rule `only`", &["reads fields['Country'], which no form asks"]);
+    let checked = check(&hub, &[repos, ("APPROVAL_POLICY", &rule(json!(["acme/*"])))]).await;
+    checked.only("warning", "rule `only`", &["the form of acme/bare does not ask"]);
+}
+
+#[tokio::test]
+async fn rule_for_repos_that_are_not_covered_is_a_warning() {
+    let hub = ready().await;
+    let policy = json!({"rules": [
+        {"name": "only", "then": "accept", "if": "fields['Contry'] == 'CH'", "repos": ["acme/modle"]}]});
+    let variables = [("APPROVAL_POLICY", &*policy.to_string())];
+    let checked = check(&hub, &variables).await;
+    checked.only("warning", "rule `only`", &["none of the repos of REPOS", "is a name misspelt?"]);
+    // The repos of an argument may be some of those that the policy is for.
+    let checked = CheckResult::of(&run(&hub, &variables, &["acme/model"]).await);
+    assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
+}
+
+#[tokio::test]
+async fn contents_and_warnings_of_the_policy_are_findings() {
+    let hub = ready().await;
+    let list = TempFile::new("check-list.txt", "ada\ngrace\n");
+    let file = list.path().rsplit('/').next().expect("a name");
+    let policy = json!({
+        "lists": {"colleagues": {"file": file}, "guests": ["eve"]},
+        "let": {"known": "user.name in lists.colleagues || user.name in lists.guests"},
+        "rules": [{"name": "known", "then": "accept", "if": "known"},
+                  {"name": "acme", "then": "accept", "if": "user.domain.endsWith('acme.com')"}]});
+    let policy = TempFile::new("check-list.json", &policy.to_string());
+    let checked = CheckResult::of(&run(&hub, &[], &["--policy", policy.path()]).await);
+    checked.only("warning", "rule `acme`", &["`evilacme.com`", "user.domain.under('acme.com')"]);
+    assert_eq!(
+        checked.text(policy.path()),
+        "2 rules, 1 expression under `let`, list `colleagues` with 2 entries, list `guests` with 1 entry"
+    );
+}
+
+#[tokio::test]
+async fn list_that_cannot_be_read_fails_the_check_and_is_reported() {
+    let hub = ready().await;
+    let policy = json!({"lists": {"colleagues": {"file": "not-there.txt"}},
+        "rules": [{"name": "known", "then": "accept", "if": "user.name in lists.colleagues"}]});
+    let policy = policy.to_string();
+    let checked = check(&hub, &[("APPROVAL_POLICY", &policy)]).await;
+    let why = "`not-there.txt` cannot be read: No such file";
+    checked.only("failed", "list `colleagues`", &[why]);
+    assert_eq!(checked.text("APPROVAL_POLICY"), "1 rule, list `colleagues`, which cannot be read");
+
+    for command in [["plan", "acme/model"], ["review", "acme/model"]] {
+        let result = doorman_in(&hub, &[("APPROVAL_POLICY", &policy)], &command).await;
+        assert_eq!(result.status, 0, "{}", result.err);
+        assert!(result.err.contains(&format!("doorman: list `colleagues`: {why}")), "{}", result.err);
+    }
+}
+
+/// The current directory of this process is that of its package.
+#[tokio::test]
+async fn list_of_the_variable_is_read_from_the_current_directory() {
+    let hub = ready().await;
+    let policy = json!({"lists": {"here": {"file": "Cargo.toml"}},
+        "rules": [{"name": "known", "then": "accept", "if": "user.name in lists.here"}]});
+    let checked = check(&hub, &[("APPROVAL_POLICY", &policy.to_string())]).await;
+    checked.says("passed", "APPROVAL_POLICY", &["1 rule, list `here` with ", " entries"]);
+    assert_eq!(checked.status, 0);
+}
+
+#[tokio::test]
+async fn plan_prints_all_warnings_but_review_only_unreadable_lists() {
+    let hub = ready().await;
+    let policy = json!({"rules": [{"name": "all", "then": "accept", "if": "true"}]}).to_string();
+    for (command, is_shown) in [("plan", true), ("review", false)] {
+        let result = doorman_in(&hub, &[("APPROVAL_POLICY", &policy)], &[command, "acme/model"]).await;
+        let warning = "doorman: rule `all`: it accepts everybody";
+        assert_eq!(result.err.contains(warning), is_shown, "{command}: {}", result.err);
+    }
 }
