@@ -27,7 +27,7 @@ seed() {
 seed event events/*.json
 seed webhook events/*.json fuzz/seeds/webhook/*
 seed hub_answers fuzz/seeds/hub_answers/*
-seed policy examples/policy.json $(ls examples/policies/*.json | grep -v cases) fuzz/seeds/policy/*
+seed policy examples/policy.json examples/policies/*.toml fuzz/seeds/policy/*
 
 # The targets are built without a sanitizer, because the project has no unsafe code. The stack is then as large as in the function.
 for target in "$@"; do

@@ -93,7 +93,7 @@ async fn every_example_policy_passes_its_cases() {
         assert!(!out.contains("note: "), "{policy}: {out}");
         examples += 1;
     }
-    assert!(examples >= 5, "only {examples} examples were found");
+    assert!(examples >= 9, "only {examples} examples were found");
 }
 
 #[tokio::test]
