@@ -3,6 +3,7 @@
 mod constants;
 mod cost;
 mod faults;
+mod guide;
 mod lets;
 mod lists;
 mod names;
