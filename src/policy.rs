@@ -212,7 +212,7 @@ impl Policy {
     pub fn results_to_cover(&self) -> impl Iterator<Item = (&str, Vec<RuleResult>)> {
         self.rules.iter().map(|rule| {
             let mut results = vec![RuleResult::Matches];
-            if !warnings::is_always_true(&rule.condition.parse_source()) {
+            if !warnings::is_always_true(&rule.condition, &self.lets) {
                 results.push(RuleResult::DoesNotMatch);
             }
             results.extend(rule.unless.as_ref().map(|_| RuleResult::Excepted));

@@ -1,14 +1,12 @@
 //! How the rules use the answers to the gate form, so that a caller can compare the rules with the form. It is computed on
 //! demand, because no decision needs it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
-use cel::parser::Expression;
 
-use super::compile::Compiled;
 use super::{Policy, Rule};
 
 /// How a rule uses the answer to one question of the gate form.
@@ -37,10 +35,8 @@ impl Policy {
     }
 
     fn answers_of(&self, rule: &Rule) -> Vec<AnswerUse> {
-        let lets = self.lets.compiled.iter();
-        let lets = lets.map(|of| (&*of.name, of.expression.parse_source())).collect();
-        let expressions: Vec<_> = rule.expressions().map(Compiled::parse_source).collect();
-        let mut search = Search { rule, lets: &lets, found: BTreeMap::new(), is_conditional: false };
+        let expressions: Vec<_> = rule.expressions().map(|each| each.with_lets(&self.lets)).collect();
+        let mut search = Search { rule, found: BTreeMap::new(), is_conditional: false };
         for (number, expression) in expressions.iter().enumerate() {
             // If there is an `unless`, the result may not depend on either of the two.
             search.is_conditional = number > 0 || expressions.len() > 1;
@@ -52,8 +48,6 @@ impl Policy {
 
 struct Search<'a> {
     rule: &'a Rule,
-    /// The expressions under `let`, by name. One reads only those before it.
-    lets: &'a HashMap<&'a str, Expression>,
     /// By label.
     found: BTreeMap<&'a str, AnswerUse>,
     /// Whether the result may not depend on the present expression.
@@ -93,12 +87,7 @@ impl<'a> Search<'a> {
                     self.visit(&c.loop_step);
                 }
             }
-            Expr::Ident(name) => {
-                if let Some(expression) = self.lets.get(name.as_str()) {
-                    self.visit(expression);
-                }
-            }
-            Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => {}
+            Expr::Literal(_) | Expr::Ident(_) | Expr::Struct(_) | Expr::Unspecified => {}
         }
         self.is_conditional = was_conditional;
     }

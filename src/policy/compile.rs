@@ -192,6 +192,13 @@ impl Compiled {
         PrattParser::new().parse(&self.source).unwrap_or_else(|_| self.rewritten.clone())
     }
 
+    /// The expression as the owner wrote it, in which each `let` is replaced by its expression.
+    pub(super) fn with_lets(&self, lets: &Lets) -> Expression {
+        let (mut expression, mut replacements) = (self.parse_source(), MAX_REPLACEMENTS);
+        replace_lets(&mut expression, lets, 0, &mut replacements);
+        expression
+    }
+
     /// Evaluates a condition over the variables of one request. An error says why that is impossible, and contains nothing that
     /// the requester wrote.
     pub(super) fn is_true(&self, variables: &Context, failed: &FailedLets) -> Result<bool, String> {
@@ -236,6 +243,34 @@ impl Compiled {
             ExecutionError::Overflow(..) => "a number is too large".to_owned(),
             _ => "a value of the request does not fit the expression".to_owned(),
         }
+    }
+}
+
+/// How many times a `let` is replaced in one expression. A few that read each other could make an expression of any size.
+const MAX_REPLACEMENTS: usize = 200;
+
+/// How deep those that are replaced may read each other. The result is visited recursively.
+const MAX_NESTED_LETS: usize = 5;
+
+fn replace_lets(expression: &mut Expression, lets: &Lets, nested: usize, replacements: &mut usize) {
+    let mut replace = |expression: &mut Expression| replace_lets(expression, lets, nested, replacements);
+    match &mut expression.expr {
+        Expr::Ident(name) => {
+            if let (Some(of), Some(rest)) = (lets.find(name), replacements.checked_sub(1))
+                && nested < MAX_NESTED_LETS
+            {
+                *replacements = rest;
+                *expression = of.expression.parse_source();
+                replace_lets(expression, lets, nested + 1, replacements);
+            }
+        }
+        Expr::Select(select) => replace(&mut select.operand),
+        Expr::Call(call) => call.target.as_deref_mut().into_iter().chain(&mut call.args).for_each(replace),
+        Expr::List(list) => list.elements.iter_mut().for_each(replace),
+        Expr::Comprehension(c) => {
+            [&mut c.iter_range, &mut c.loop_step].into_iter().for_each(|part| replace(part));
+        }
+        Expr::Map(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => {}
     }
 }
 

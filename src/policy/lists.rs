@@ -86,6 +86,11 @@ impl List {
         self.entries.as_ref().map(|entries| entries.ends.len()).map_err(String::as_str)
     }
 
+    /// Whether some of its entries are e-mail addresses.
+    pub(super) fn has_addresses(&self) -> bool {
+        self.entries.as_ref().is_ok_and(|entries| entries.kinds.first().is_some_and(|(count, _)| *count > 0))
+    }
+
     /// Warnings about the entries. They show no entry, because an entry may be an address.
     pub(super) fn warnings(&self) -> Vec<String> {
         let entries = match &self.entries {

@@ -16,6 +16,7 @@ mod shapes;
 mod slips;
 mod text_functions;
 mod uses;
+mod warnings;
 
 use chrono::{DateTime, Utc};
 

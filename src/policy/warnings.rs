@@ -1,5 +1,8 @@
 //! Warnings about a valid policy: it probably does not do what its owner wants.
 
+mod trust;
+mod weakness;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -8,10 +11,11 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
 use super::Rule;
 use super::check::constants::collect_variables;
-use super::compile::Lets;
+use super::compile::{Compiled, Lets};
 use super::document::DefaultVerdict;
 use super::lists::Lists;
 use crate::model::Verdict;
+use weakness::Weakness;
 
 /// What is valid in a policy, but probably wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +59,7 @@ pub(super) fn of(
         _ => {}
     }
     for rule in rules {
-        for text in of_rule(rule, lets) {
+        for text in of_rule(rule, lets, lists) {
             warn(format!("rule `{}`", rule.name), &text);
         }
     }
@@ -80,24 +84,11 @@ pub(super) fn of(
     found
 }
 
-fn of_rule(rule: &Rule, lets: &Lets) -> Vec<String> {
+fn of_rule(rule: &Rule, lets: &Lets, lists: &Lists) -> Vec<String> {
     let mut texts = Vec::new();
-    let condition = rule.condition.parse_source();
+    let condition = rule.condition.with_lets(lets);
     if rule.then == Verdict::Accept {
-        if is_always_true(&condition) {
-            texts.push(match rule.unless {
-                None => "it accepts everybody; name in `if` whom you want to accept".to_owned(),
-                Some(_) => {
-                    "it accepts everybody but its exceptions; name in `if` whom you want to accept".to_owned()
-                }
-            });
-        } else if rests_on_negation(&condition) {
-            texts.push(
-                "it accepts everybody who is not excluded, also with a value that you did not think of; name in `if` whom you \
-                 want to accept, and exclude the others with a rule that rejects or holds"
-                    .to_owned(),
-            );
-        }
+        texts.extend(weak_accept(Weakness::of(&condition), rule.unless.is_some()).map(str::to_owned));
     }
     if matches!(rule.then, Verdict::Reject | Verdict::Reset) && rule.reason.is_none() {
         texts.push(format!(
@@ -105,51 +96,79 @@ fn of_rule(rule: &Rule, lets: &Lets) -> Vec<String> {
             if rule.then == Verdict::Reject { "rejected" } else { "reset" }
         ));
     }
-    for expression in rule.expressions() {
-        add_slips(&expression.parse_source(), &mut texts);
-    }
+    add_slips(&condition, rule.then == Verdict::Accept, lists, &mut texts);
     if let Some(unless) = &rule.unless {
-        let mut variables = BTreeSet::new();
-        collect_variables(&unless.parse_source(), &mut variables);
-        for of in unless.lets.iter().filter_map(|position| lets.compiled.get(*position)) {
-            collect_variables(&of.expression.parse_source(), &mut variables);
-        }
-        let reads = |names: &[&str]| names.iter().any(|name| variables.contains(*name));
-        if reads(&["fields"]) && !reads(&["user", "repo", "requested_at"]) {
-            texts.push(
-                "its `unless` rests on answers alone, and a requester may answer anything; add something that the Hub knows, \
-                 such as `user.domain` or `user.orgs`"
-                    .to_owned(),
-            );
-        }
+        let unless = unless.with_lets(lets);
+        add_slips(&unless, rule.then != Verdict::Accept, lists, &mut texts);
+        texts.extend(weak_unless(&unless, rule.then).map(str::to_owned));
     }
     texts.sort();
     texts.dedup();
     texts
 }
 
-/// Whether an expression is true of every request, as far as its form shows it.
-pub(super) fn is_always_true(expression: &IdedExpr) -> bool {
-    match &expression.expr {
-        Expr::Literal(LiteralValue::Boolean(is_true)) => *is_true.inner(),
-        Expr::Call(CallExpr { func_name, args, .. }) => match (func_name.as_str(), args.as_slice()) {
-            (op::LOGICAL_OR, [a, b]) => is_always_true(a) || is_always_true(b) || is_negation_of(a, b),
-            (op::LOGICAL_AND, [a, b]) => is_always_true(a) && is_always_true(b),
-            (op::EQUALS, [a, b]) => same(a, b),
-            _ => false,
-        },
-        _ => false,
+/// Whether a condition is true of every request, as far as its form shows it.
+pub(super) fn is_always_true(condition: &Compiled, lets: &Lets) -> bool {
+    Weakness::of(&condition.with_lets(lets)) == Weakness::Everybody
+}
+
+fn weak_accept(weakness: Weakness, has_exception: bool) -> Option<&'static str> {
+    match weakness {
+        Weakness::None | Weakness::Length => None,
+        Weakness::Presence => Some(
+            "it only tests whether a value is there, and any value will do; compare it with those that you want to accept",
+        ),
+        Weakness::Empty => Some(
+            "it is also true of an empty list: of a user without organizations, or of a request without answers; add \
+             `size(…) > 0 && …`",
+        ),
+        Weakness::Negation => Some(
+            "it accepts everybody who is not excluded, also with a value that you did not think of; name in `if` whom you \
+             want to accept, and exclude the others with a rule that rejects or holds",
+        ),
+        Weakness::Everybody if has_exception => {
+            Some("it accepts everybody but its exceptions; name in `if` whom you want to accept")
+        }
+        Weakness::Everybody => Some("it accepts everybody; name in `if` whom you want to accept"),
     }
 }
 
-/// Whether one of the two is `!` of the other.
-fn is_negation_of(a: &IdedExpr, b: &IdedExpr) -> bool {
-    [(a, b), (b, a)].into_iter().any(|(a, b)| match &a.expr {
-        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::LOGICAL_NOT => {
-            args.first().is_some_and(|negated| same(negated, b))
-        }
-        _ => false,
-    })
+/// Why an `unless` is true of more people than the owner means. The `unless` of a rule that accepts may be true of anybody.
+fn weak_unless(unless: &IdedExpr, then: Verdict) -> Option<&'static str> {
+    let weakness = Weakness::of(unless);
+    if weakness == Weakness::Everybody {
+        return Some(
+            "its `unless` is always true, so the rule never matches; remove the rule, or name whom you except",
+        );
+    }
+    if reads_answers_alone(unless) {
+        return Some(
+            "its `unless` rests on answers alone, and a requester may answer anything; add something that the Hub knows, such as \
+             `user.domain` or `user.verified_orgs`",
+        );
+    }
+    match weakness {
+        _ if then == Verdict::Accept => None,
+        Weakness::Negation => Some("its `unless` excepts everybody who is not named; name whom you except"),
+        Weakness::Empty => Some(
+            "its `unless` is also true of an empty list: of a user without organizations, or of a request without answers; add \
+             `size(…) > 0 && …`",
+        ),
+        _ => None,
+    }
+}
+
+/// Whether answers alone can make a condition true.
+fn reads_answers_alone(condition: &IdedExpr) -> bool {
+    if let Expr::Call(CallExpr { func_name, args, .. }) = &condition.expr
+        && func_name == op::LOGICAL_OR
+    {
+        return args.iter().any(reads_answers_alone);
+    }
+    let mut variables = BTreeSet::new();
+    collect_variables(condition, &mut variables);
+    let reads = |names: &[&str]| names.iter().any(|name| variables.contains(*name));
+    reads(&["fields"]) && !reads(&["user", "repo", "requested_at"])
 }
 
 /// Whether two expressions are written in the same way. Their ids differ.
@@ -177,39 +196,6 @@ fn same(a: &IdedExpr, b: &IdedExpr) -> bool {
     }
 }
 
-/// Whether an expression can be true of a value only because the value is not one of those that are named.
-fn rests_on_negation(expression: &IdedExpr) -> bool {
-    let Expr::Call(CallExpr { func_name, args, .. }) = &expression.expr else { return false };
-    match (func_name.as_str(), args.as_slice()) {
-        (op::NOT_EQUALS, [a, b]) => !is_blank(a) && !is_blank(b),
-        (op::LOGICAL_NOT, [negated]) => compares(negated),
-        (op::LOGICAL_OR, [a, b]) => rests_on_negation(a) || rests_on_negation(b),
-        (op::LOGICAL_AND, [a, b]) => rests_on_negation(a) && rests_on_negation(b),
-        _ => false,
-    }
-}
-
-/// Whether an expression compares a value, so that its negation is true of every other value.
-fn compares(expression: &IdedExpr) -> bool {
-    match &expression.expr {
-        Expr::Call(CallExpr { func_name, args, .. }) => match func_name.as_str() {
-            op::EQUALS => !args.iter().any(is_blank),
-            op::IN => !args
-                .iter()
-                .any(|arg| matches!(&arg.expr, Expr::Ident(name) if name == "fields" || name == "user")),
-            op::LOGICAL_AND | op::LOGICAL_OR => args.iter().any(compares),
-            "matches" | "contains" | "startsWith" | "endsWith" | "under" => true,
-            _ => false,
-        },
-        Expr::Comprehension(c) => compares(&c.loop_step),
-        _ => false,
-    }
-}
-
-fn is_blank(expression: &IdedExpr) -> bool {
-    text(expression).is_some_and(|text| text.trim().is_empty())
-}
-
 fn text(expression: &IdedExpr) -> Option<&str> {
     match &expression.expr {
         Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
@@ -217,23 +203,27 @@ fn text(expression: &IdedExpr) -> Option<&str> {
     }
 }
 
-/// Adds what is probably wrong anywhere in an expression. It is no deeper nested than the check allows.
-fn add_slips(expression: &IdedExpr, texts: &mut Vec<String>) {
+/// Adds what is probably wrong anywhere in an expression, which is no deeper nested than the check allows. `lets_in` says whether a
+/// requester gets in, or gets round a rule, if it is true.
+fn add_slips(expression: &IdedExpr, lets_in: bool, lists: &Lists, texts: &mut Vec<String>) {
     match &expression.expr {
-        Expr::Select(select) => add_slips(&select.operand, texts),
+        Expr::Select(select) => add_slips(&select.operand, lets_in, lists, texts),
         Expr::Call(call) => {
             texts.extend(open_end(call));
             texts.extend(number_as_text(call));
-            call.target
-                .as_deref()
-                .into_iter()
-                .chain(&call.args)
-                .for_each(|operand| add_slips(operand, texts));
+            texts.extend(trust::of_call(call, lists).filter(|_| lets_in));
+            // If a condition is negated, it keeps people out.
+            let lets_in = lets_in && call.func_name != op::LOGICAL_NOT;
+            let operands = call.target.as_deref().into_iter().chain(&call.args);
+            operands.for_each(|operand| add_slips(operand, lets_in, lists, texts));
         }
-        Expr::List(list) => list.elements.iter().for_each(|element| add_slips(element, texts)),
+        Expr::List(list) => {
+            list.elements.iter().for_each(|element| add_slips(element, lets_in, lists, texts))
+        }
         Expr::Comprehension(c) => {
-            add_slips(&c.iter_range, texts);
-            add_slips(&c.loop_step, texts);
+            texts.extend(trust::of_macro(c).filter(|_| lets_in));
+            add_slips(&c.iter_range, lets_in, lists, texts);
+            add_slips(&c.loop_step, lets_in, lists, texts);
         }
         _ => {}
     }
@@ -241,8 +231,7 @@ fn add_slips(expression: &IdedExpr, texts: &mut Vec<String>) {
 
 /// `user.domain.endsWith('acme.com')` is also true of `evilacme.com`.
 fn open_end(call: &CallExpr) -> Option<String> {
-    let is_domain = matches!(&call.target.as_deref()?.expr, Expr::Select(select)
-        if matches!(select.field.as_str(), "domain" | "email") && matches!(&select.operand.expr, Expr::Ident(user) if user == "user"));
+    let is_domain = matches!(trust::source(call.target.as_deref()?), Some("user.domain" | "user.email"));
     let end = call.args.first().and_then(text)?;
     let function = call.func_name.as_str();
     let is_open = match function {

@@ -194,3 +194,16 @@ fn limits_and_pause_are_read() {
         assert!(faults.len() == 1 && faults[0].contains(expected), "{faults:?}");
     }
 }
+
+/// The warnings and the search for answers replace each `let` by its expression.
+#[test]
+fn many_lets_that_read_each_other_are_checked_in_no_time() {
+    let doubled: Vec<String> = (1..60).map(|n| format!("a{n} = 'a{} && a{}'", n - 1, n - 1)).collect();
+    let lets = format!("a0 = \"fields['Country'] == 'CH'\"\n{}", doubled.join("\n"));
+    let policy = policy(&with_lets(&lets, "a59"));
+    assert_eq!(shown(&decide(&policy, &ada())), "accept: rule `r`");
+    assert!(policy.answers().len() <= 1);
+    let negated: Vec<String> = (1..60).map(|n| format!("a{n} = '{}a{}'", "!".repeat(190), n - 1)).collect();
+    let lets = format!("a0 = 'user.pro'\n{}", negated.join("\n"));
+    assert_eq!(decided(&with_lets(&lets, "a59")), "accept: rule `r`");
+}
