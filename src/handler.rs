@@ -24,9 +24,9 @@ use crate::hub::{Connections, Hub, HubError, Transport};
 use crate::model::{Repo, RepoPattern};
 use crate::plan::Mode;
 use crate::policy::Policy;
-use crate::report::RepoReport;
 use crate::report::audit::{Step, log_decision};
 use crate::report::metrics::{Event, Metric, Metrics, Values};
+use crate::report::{RepoReport, Report, SearchReport, UnlistedRepos};
 use crate::review::review;
 use crate::secrets::Keyring;
 use crate::sweep::SweepHistory;
@@ -67,6 +67,8 @@ impl Handler {
         let Config { secrets, endpoint, policy, repos, dry_run, concurrency } = config;
         let keyring = Arc::new(Keyring::read(secrets, http).await.map_err(ConfigError)?);
         let hub = Hub::new(transport, endpoint, Arc::clone(&keyring), concurrency);
+        // A paused policy decides nobody. Its decisions are only reported, as in a dry run.
+        let dry_run = dry_run || policy.is_paused();
         Ok(Self { keyring, metrics, repos, policy, hub, history: SweepHistory::default(), dry_run })
     }
 
@@ -111,6 +113,15 @@ impl Handler {
     /// Whether `REPOS` covers this repo. If `REPOS` is not set, every repo is covered.
     fn is_covered(&self, repo: &Repo) -> bool {
         self.repos.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.covers(repo)))
+    }
+
+    /// The report of a run, which says whether the policy is paused.
+    fn report(&self, repos: Vec<RepoReport>, searches: Vec<SearchReport>, unlisted: UnlistedRepos) -> Report {
+        let paused = self.policy.is_paused();
+        if paused {
+            tracing::warn!("the policy is paused, so nobody is decided");
+        }
+        Report { paused, ..Report::new(self.dry_run, repos, searches, unlisted) }
     }
 
     async fn review(&self, repo: &Repo, deadline: Instant) -> RepoReport {

@@ -11,7 +11,11 @@ use crate::model::{AccessRequest, Decision, Repo, User};
 /// Decisions that change the status of a request. Decisions to hold are not included. Two plans are equal if they decide the
 /// same about the same requests, even at different times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan(HashSet<[u8; 32]>);
+pub struct Plan(HashSet<PlanEntry>);
+
+/// A decision of a plan: a digest that is equal only for the same verdict and reason about the same request with the same answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlanEntry([u8; 32]);
 
 /// The use that a review makes of its decisions.
 #[derive(Clone, Copy, Debug)]
@@ -38,18 +42,28 @@ impl Mode<'_> {
     pub fn is_dry(self) -> bool {
         matches!(self, Self::DryRun | Self::Plan(_))
     }
+
+    /// The entry for a decision, if there is a plan.
+    pub(crate) fn entry(
+        self,
+        repo: &Repo,
+        request: &AccessRequest,
+        decision: &Decision,
+    ) -> Option<PlanEntry> {
+        matches!(self, Self::Plan(_) | Self::Agreed(_)).then(|| PlanEntry::new(repo, request, decision))
+    }
 }
 
 impl Plan {
     /// Adds a decision.
-    pub fn add(&mut self, repo: &Repo, request: &AccessRequest, decision: &Decision) {
-        self.0.insert(digest(repo, request, decision));
+    pub fn add(&mut self, entry: PlanEntry) {
+        self.0.insert(entry);
     }
 
-    /// Whether the plan contains this decision: the same verdict and reason, about the same request with the same answers.
+    /// Whether the plan contains this decision.
     #[must_use]
-    pub fn contains(&self, repo: &Repo, request: &AccessRequest, decision: &Decision) -> bool {
-        self.0.contains(&digest(repo, request, decision))
+    pub fn contains(&self, entry: PlanEntry) -> bool {
+        self.0.contains(&entry)
     }
 
     /// Whether the plan has no decisions.
@@ -59,17 +73,20 @@ impl Plan {
     }
 }
 
-/// A digest that is equal only for the same decision about the same request. The hash is cryptographic because requesters
-/// write the answers and could look for collisions.
-fn digest(repo: &Repo, request: &AccessRequest, decision: &Decision) -> [u8; 32] {
-    let AccessRequest { request_id, user, requested_at, fields, unreadable } = request;
-    let User { id, name, fullname, email, pro, verified_orgs, orgs, service_account } = user;
-    let Decision { verdict, reason, grounds: _, excepted: _ } = decision;
-    let user = (id, name, fullname, email, pro, verified_orgs, orgs, service_account);
-    let facts = (request_id, user, requested_at, fields, unreadable);
-    // `Debug` quotes every string, so different facts never give the same text.
-    let text = format!("{:?}", (repo.to_string().to_ascii_lowercase(), facts, verdict, reason));
-    Sha256::digest(text).into()
+impl PlanEntry {
+    /// The entry for a decision about a request. The hash is cryptographic because requesters write the answers and could look for
+    /// collisions.
+    #[must_use]
+    pub fn new(repo: &Repo, request: &AccessRequest, decision: &Decision) -> Self {
+        let AccessRequest { request_id, user, requested_at, fields, unreadable } = request;
+        let User { id, name, fullname, email, pro, verified_orgs, orgs, service_account } = user;
+        let Decision { verdict, reason, grounds: _, excepted: _ } = decision;
+        let user = (id, name, fullname, email, pro, verified_orgs, orgs, service_account);
+        let facts = (request_id, user, requested_at, fields, unreadable);
+        // `Debug` quotes every string, so different facts never give the same text.
+        let text = format!("{:?}", (repo.to_string().to_ascii_lowercase(), facts, verdict, reason));
+        Self(Sha256::digest(text).into())
+    }
 }
 
 #[cfg(test)]
@@ -87,9 +104,9 @@ mod tests {
         let mut request = AccessRequest { request_id: Some("r".to_owned()), ..AccessRequest::default() };
         request.fields.insert("Country".to_owned(), "CH".to_owned());
         let mut plan = Plan::default();
-        plan.add(&repo("acme/model"), &request, &decision(Verdict::Reject, Some("No.")));
+        plan.add(PlanEntry::new(&repo("acme/model"), &request, &decision(Verdict::Reject, Some("No."))));
         let same = |name, request: &AccessRequest, verdict, reason| {
-            plan.contains(&repo(name), request, &decision(verdict, reason))
+            plan.contains(PlanEntry::new(&repo(name), request, &decision(verdict, reason)))
         };
         assert!(same("Acme/model", &request, Verdict::Reject, Some("No.")));
         assert!(!same("acme/other", &request, Verdict::Reject, Some("No.")));

@@ -180,6 +180,11 @@ impl Policy {
         self.limits
     }
 
+    /// Lifts the limits, because a person has looked at the requests.
+    pub fn lift_limits(&mut self) {
+        self.limits = Limits::default();
+    }
+
     /// Whether the owner has paused the policy, so that nobody is decided.
     #[must_use]
     pub fn is_paused(&self) -> bool {

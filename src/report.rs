@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 pub use counts::Counts;
 
 use crate::hub::{HubError, Problem};
-use crate::model::{Name, Repo, RepoType};
+use crate::model::{Name, Repo, RepoType, Verdict};
 
 /// The report of a run, which is also the response to any trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,6 +21,9 @@ pub struct Report {
     pub status: &'static str,
     /// Whether nothing was written.
     pub dry_run: bool,
+    /// Whether nothing was written because the policy is paused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// One report for each repo, up to 5,000.
     pub repos: Vec<RepoReport>,
     /// The searches for repos that failed.
@@ -31,8 +34,8 @@ pub struct Report {
     pub unlisted: UnlistedRepos,
 }
 
-/// The most repos in a response. Lambda accepts a response of at most 6 MB, and a report with the longest error has about 800
-/// bytes.
+/// The most repos in a response. Lambda accepts a response of at most 6 MB, and a report with the longest error and two limits has
+/// about 1,000 bytes.
 const MAX_REPOS: usize = 5000;
 
 /// The repos that have no report in `repos`, because there are so many.
@@ -58,14 +61,31 @@ pub struct RepoReport {
     /// The repo.
     #[serde(flatten, serialize_with = "serialize_repo")]
     pub repo: Repo,
-    /// Whether every listed request was decided and, unless it is held, written. If somebody else decides requests while the
+    /// Whether every listed request was decided and, unless it is held or over a limit, written. If somebody else decides requests while the
     /// list is read, its pages may shift, and a request may be listed only for the next run.
     pub complete: bool,
     /// The results in numbers.
     #[serde(flatten)]
     pub counts: Counts,
+    /// The limits of the policy because of which requests stay pending.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits_reached: Vec<LimitReached>,
     /// The first error.
     pub error: Option<Failure>,
+}
+
+/// A limit of the policy that a run has reached in a repo. It is no error: the next run does the same, until a person decides the
+/// requests or the policy changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LimitReached {
+    /// `accept` or `reject`.
+    pub verdict: Verdict,
+    /// The limit.
+    pub limit: u64,
+    /// The number of requests that would get this verdict.
+    pub requests: u64,
+    /// How many of them stay pending: all of them, or, if the list has grown while it was written, those that were too many.
+    pub left: u64,
 }
 
 /// A search for the gated repos of an owner.
@@ -121,7 +141,7 @@ impl Report {
         searches: Vec<SearchReport>,
         unlisted: UnlistedRepos,
     ) -> Self {
-        let mut report = Self { status: "reviewed", dry_run, repos, searches, unlisted };
+        let mut report = Self { status: "reviewed", dry_run, paused: false, repos, searches, unlisted };
         if !report.is_complete() {
             report.status = "deferred";
         }
@@ -136,6 +156,13 @@ impl Report {
             self.repos.drain(MAX_REPOS..).for_each(|report| self.unlisted.count(report));
         }
         self
+    }
+
+    /// The number of repos in which a limit of the policy left requests pending.
+    #[must_use]
+    pub fn limits_reached(&self) -> u32 {
+        let reached = self.repos.iter().filter(|repo| !repo.limits_reached.is_empty()).count();
+        u32::try_from(reached).unwrap_or(u32::MAX)
     }
 
     /// Whether nothing is left for the next run.
@@ -189,7 +216,13 @@ impl RepoReport {
     /// The report of a repo about which nothing has been done yet.
     #[must_use]
     pub fn new(repo: &Repo) -> Self {
-        Self { repo: repo.clone(), complete: false, counts: Counts::default(), error: None }
+        Self {
+            repo: repo.clone(),
+            complete: false,
+            counts: Counts::default(),
+            limits_reached: Vec::new(),
+            error: None,
+        }
     }
 
     /// Sets the error, unless there is one already, because later errors mostly follow from the first.
@@ -224,6 +257,17 @@ impl SearchReport {
     #[must_use]
     pub fn reach(&self) -> Reach {
         reach(self.error.is_none(), self.error.as_ref(), self.calls, 0)
+    }
+}
+
+impl fmt::Display for LimitReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verdict, limit, requests, left } = self;
+        let verdict = verdict.as_str();
+        write!(
+            f,
+            "the policy would {verdict} {requests} requests, more than its limit of {limit} a run, so {left} of them stay pending"
+        )
     }
 }
 

@@ -24,6 +24,9 @@
 //! - **Deciding in time slices** (`decide`). The policy needs only the processor, and the calls in flight need the same
 //!   thread. So requests are decided for half a millisecond at a time, and then the results of calls are processed. If a page
 //!   gets older than 1.5 s, the rest of it is dropped and read again, with fewer entries a page.
+//! - **Brake** (`brake`). If the policy has limits, the decisions are counted before the first is written. If a single page shows
+//!   the whole list, they are written once all of it is decided. A longer list is read through, and then read again to be
+//!   written. If a limit is exceeded, the requests with its verdict stay pending.
 //! - **Queue** (`queue`). Decisions with the same verdict and reason are grouped, so that one call can write up to 100 of
 //!   them.
 //! - **Apply** (`apply`). A write is attempted only while its page is at most [`MAX_PAGE_AGE`](crate::hub::MAX_PAGE_AGE) old,
@@ -43,6 +46,7 @@
 //! readings in a row without progress; and 5 minutes of waiting for the next reading without a conclusion.
 
 mod apply;
+mod brake;
 mod conclude;
 mod decide;
 mod decided;
@@ -69,13 +73,15 @@ use crate::policy::Policy;
 use crate::report::RepoReport;
 use crate::report::audit::Step;
 use apply::{Applier, WriteAttempt};
+use brake::Brake;
 use conclude::MIN_BACK_OFF;
 use ledger::Ledger;
 use pages::{Pages, read_page};
 use queue::{Group, Queue};
 
 /// Reviews one repo before `deadline`: decides every pending request and writes the decisions. A dry run makes and reports
-/// the same decisions, and writes nothing. `report_step` is called for each step while the review goes on.
+/// the same decisions, and writes nothing. So does every run if the policy is paused. `report_step` is called for each step while
+/// the review goes on.
 pub async fn review(
     repo: &Repo,
     policy: &Policy,
@@ -84,6 +90,7 @@ pub async fn review(
     deadline: Instant,
     report_step: &mut (dyn FnMut(Step<'_>) + Send),
 ) -> RepoReport {
+    let mode = if policy.is_paused() && !mode.is_dry() { Mode::DryRun } else { mode };
     let calls = hub.repo(repo, deadline);
     let applier = Applier::new(&calls);
     let ledger = Ledger::new(calls.take_recent_writes());
@@ -131,6 +138,7 @@ struct Review<'a> {
     pages: Pages<'a>,
     ledger: Ledger,
     writes: Writes,
+    brake: Brake,
     report: RepoReport,
     /// Whether some request is left for the next run.
     is_incomplete: bool,
@@ -176,6 +184,7 @@ impl<'a> Review<'a> {
                 not_before: None,
                 back_off: MIN_BACK_OFF,
             },
+            brake: Brake::new(policy.limits()),
             report: RepoReport::new(repo),
             is_incomplete: false,
             late_because: None,

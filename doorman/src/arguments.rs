@@ -58,20 +58,27 @@ Examples:
     /// time of the request, verdict, rule, why, outcome.
     ///
     /// Without REPO it reviews the repos of REPOS. In a Hugging Face Job that a webhook started, it reviews the repo of
-    /// WEBHOOK_PAYLOAD if REPOS covers it. If DRY_RUN is true, it changes nothing.
+    /// WEBHOOK_PAYLOAD if REPOS covers it. If DRY_RUN is true or the policy is paused, it changes nothing.
+    ///
+    /// If more requests of a repo would be accepted or rejected than the limits of the policy allow, none of them is. Look at them
+    /// with `plan`, and decide them with --beyond-limits.
     #[command(after_help = "\
 Exit status: 0 all requests are decided, 1 no request is decided, 2 the command line or the environment is invalid, 3 something \
 is left for the next run.
 
 Examples:
   doorman review --policy policy.json acme/model
-  doorman review --yes --json 'acme/*' | jq '.repos[].accepted'")]
+  doorman review --yes --json 'acme/*' | jq '.repos[].accepted'
+  doorman review --beyond-limits acme/model")]
     Review {
         #[command(flatten)]
         arguments: ReviewArguments,
         /// Do not ask before writing
         #[arg(long, short)]
         yes: bool,
+        /// Also decide requests that are over the limits of the policy
+        #[arg(long)]
+        beyond_limits: bool,
     },
     /// Show the requests on a list of a repo, with their answers
     ///

@@ -48,7 +48,9 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
     let screen = &mut Screen::stdout();
     let status = match command {
         Command::Plan(arguments) => review::plan(&arguments, screen).await?,
-        Command::Review { arguments, yes } => review::review(&arguments, yes, screen).await?,
+        Command::Review { arguments, yes, beyond_limits } => {
+            review::review(&arguments, yes, beyond_limits, screen).await?
+        }
         Command::List { repo, status, search, format } => {
             list::run(&repo, status.into(), search.as_deref(), &format, screen).await?
         }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use hub_doorman::hub::HubError;
 use hub_doorman::model::{Repo, RepoPattern};
 use hub_doorman::plan::Mode;
-use hub_doorman::policy::{Policy, Warning};
+use hub_doorman::policy::{Limits, Policy, Warning};
 use hub_doorman::report::{Counts, RepoReport};
 use hub_doorman::trigger::Trigger;
 use hub_doorman::trigger::webhook::parse_job_payload;
@@ -35,13 +35,16 @@ pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<Ex
         show::decisions(&run, screen)?;
         if screen.is_terminal() {
             show::totals(&run, screen)?;
-            if run.exit_status() != ExitStatus::Failed {
+            if run.exit_status() != ExitStatus::Failed && !run.report.paused {
                 screen.write_note("\nNothing was changed; `doorman review` carries this out.")?;
             }
         }
     }
     show::failures(&run);
     warn_of_policy(&setup.policy, |_| true);
+    if run.report.paused {
+        print_message("The policy is paused, so `doorman review` decides nobody.");
+    }
     let reviewed: Vec<Repo> = run.report.repos.iter().map(|report| report.repo.clone()).collect();
     let covered = setup.repos.as_ref().unwrap_or(&patterns);
     groups::warn(&setup.hub, &reviewed, covered).await;
@@ -52,13 +55,19 @@ pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<Ex
 pub async fn review(
     arguments: &ReviewArguments,
     yes: bool,
+    beyond_limits: bool,
     screen: &mut Screen,
 ) -> Result<ExitStatus, Box<dyn Error>> {
     if !screen.is_interactive() {
         add_times_to_messages();
     }
-    let setup = setup(arguments.scope.policy.as_deref()).await?;
+    let mut setup = setup(arguments.scope.policy.as_deref()).await?;
     warn_of_policy(&setup.policy, |warning| warning.is_unreadable_list);
+    let limits = setup.policy.limits();
+    if beyond_limits {
+        setup.policy.lift_limits();
+    }
+    let is_dry = setup.dry_run || setup.policy.is_paused();
     let trigger = if arguments.scope.repos.is_empty() { job_trigger()? } else { None };
     let is_triggered = trigger.is_some();
     let patterns = match repos_of_trigger(trigger, &setup) {
@@ -67,8 +76,8 @@ pub async fn review(
         None => patterns(arguments, &setup)?,
     };
     let mut has_written_lines = false;
-    let run = if screen.is_interactive() && !yes && !setup.dry_run {
-        let Some(run) = run_if_confirmed(&setup, &patterns, screen).await? else {
+    let run = if screen.is_interactive() && !yes && !is_dry {
+        let Some(run) = run_if_confirmed(&setup, &patterns, limits, screen).await? else {
             print_message("Nothing was changed. Use --yes to skip the question.");
             return Ok(ExitStatus::Failed);
         };
@@ -82,7 +91,7 @@ pub async fn review(
                 let _ = show::write_line(request, screen);
             }
         };
-        Run::start(&setup, &patterns, Mode::of(setup.dry_run), &mut on_outcome).await
+        Run::start(&setup, &patterns, Mode::of(is_dry), &mut on_outcome).await
     };
     let is_not_gated = |report: &RepoReport| report.hub_error().is_some_and(HubError::is_not_gated);
     if is_triggered && run.report.repos.iter().any(is_not_gated) {
@@ -97,6 +106,9 @@ pub async fn review(
         }
     }
     show::failures(&run);
+    if run.report.paused {
+        print_message("The policy is paused, so nothing was changed.");
+    }
     Ok(run.exit_status())
 }
 
@@ -129,6 +141,7 @@ fn repos_of_trigger(trigger: Option<Trigger>, setup: &Setup) -> Option<Result<Ve
 async fn run_if_confirmed(
     setup: &Setup,
     patterns: &[RepoPattern],
+    limits: Limits,
     screen: &mut Screen,
 ) -> Result<Option<Run>, Box<dyn Error>> {
     let plan = Mutex::default();
@@ -138,7 +151,7 @@ async fn run_if_confirmed(
         planned.report.dry_run = false;
         return Ok(Some(planned));
     }
-    if !is_confirmed(&planned, screen)? {
+    if !is_confirmed(&planned, limits, screen)? {
         return Ok(None);
     }
     // Requests that came in or changed after the plan was shown are left for the next run.
@@ -147,8 +160,9 @@ async fn run_if_confirmed(
     Ok(Some(run))
 }
 
-/// Shows the totals of a plan with the names of users to reset or reject, and asks whether to carry it out.
-fn is_confirmed(planned: &Run, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
+/// Shows the totals of a plan with the names of users to reset or reject, and asks whether to carry it out. `limits` are those of
+/// the policy, although the plan may exceed them.
+fn is_confirmed(planned: &Run, limits: Limits, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
     let Counts { accepted, rejected, reset, .. } = planned.counts();
     let totals = [(accepted, "to accept"), (reset, "to reset"), (rejected, "to reject")];
     let totals = totals.iter().filter(|(number, _)| *number > 0);
@@ -156,6 +170,7 @@ fn is_confirmed(planned: &Run, screen: &mut Screen) -> Result<bool, Box<dyn Erro
     screen.ask(|terminal| {
         show::totals(planned, terminal)?;
         show::resets_and_rejections(planned, terminal)?;
+        show::limits(planned, limits, terminal)?;
         write!(terminal, "\nIn all: {}.", totals.join(", "))
     })
 }

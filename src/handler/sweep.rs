@@ -8,7 +8,6 @@ use tracing::Instrument;
 
 use super::{Handler, InvocationError, deadline, response};
 use crate::model::{Repo, RepoPattern};
-use crate::report::Report;
 use crate::report::metrics::{Event, Metric, Values};
 use crate::sweep::sweep;
 use crate::trigger::Trigger;
@@ -78,7 +77,7 @@ impl Handler {
         for pattern in &swept.unmatched {
             tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
         }
-        let report = Report::new(self.dry_run, swept.repos, swept.failed_searches, swept.unlisted);
+        let report = self.report(swept.repos, swept.failed_searches, swept.unlisted);
         let counts = report.log_sweep(swept.search_calls);
         let complete = report.is_complete() && swept.unmatched.is_empty();
         let refused = report.token_refused();
@@ -90,6 +89,7 @@ impl Handler {
             .level(Metric::OldestPendingAge, oldest)
             .duration(Metric::SweepDuration, begun.elapsed())
             .count(Metric::SweepFinished, (is_all && complete).into())
+            .count(Metric::LimitsReached, report.limits_reached())
             .count(Metric::TokenRefused, is_refused.into());
         self.metrics.write(event, &values);
         match refused {

@@ -9,7 +9,7 @@ use super::{Handler, deadline, response};
 use crate::hub::HubError;
 use crate::model::Repo;
 use crate::report::metrics::{Event, Metric, Values};
-use crate::report::{Counts, Report, UnlistedRepos};
+use crate::report::{Counts, UnlistedRepos};
 use crate::secrets::WebhookSecrets;
 use crate::sweep::catch_panic;
 use crate::trigger::Trigger;
@@ -82,13 +82,14 @@ impl Handler {
         let values = Values::of(&report.counts, report.complete, self.dry_run, self.hub.take_limit_status())
             .level(Metric::OldestPendingAge, report.counts.oldest_pending_s)
             .duration(Metric::ReviewDuration, begun.elapsed())
+            .count(Metric::LimitsReached, (!report.limits_reached.is_empty()).into())
             .count(Metric::TokenRefused, is_refused.into());
         self.metrics.write(event, &values);
-        let Counts { listed, held, failed, .. } = report.counts;
-        if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + failed {
+        let Counts { listed, held, over_limit, failed, .. } = report.counts;
+        if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + over_limit + failed {
             return response::ignored(&format!("{repo} is not gated"));
         }
-        let report = Report::new(self.dry_run, vec![report], Vec::new(), UnlistedRepos::default());
+        let report = self.report(vec![report], Vec::new(), UnlistedRepos::default());
         let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
         response::json(status, &report)
     }

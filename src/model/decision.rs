@@ -135,6 +135,8 @@ pub enum Outcome {
     Stuck,
     /// The request was left for the next run, because it arrived or changed after a person had confirmed the plan.
     NotAgreed,
+    /// The request was left pending, because more requests would get this verdict than the policy's limit for a run.
+    OverLimit,
     /// Nothing was written, because this is a dry run.
     DryRun,
 }
@@ -151,6 +153,7 @@ impl Outcome {
             Self::Unknown => "unknown",
             Self::Stuck => "stuck",
             Self::NotAgreed => "left",
+            Self::OverLimit => "over the limit",
             Self::DryRun => "dry run",
         }
     }

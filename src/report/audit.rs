@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Counts, RepoReport, Report, Work};
+use super::{Counts, LimitReached, RepoReport, Report, Work};
 use crate::model::{Decision, Identity, Outcome};
 
 /// A step of a review, which is reported while the review goes on.
@@ -36,6 +36,7 @@ macro_rules! log_counts {
             rejected = $counts.rejected,
             reset = $counts.reset,
             held = $counts.held,
+            over_limit = $counts.over_limit,
             gone = $counts.gone,
             failed = $counts.failed,
             unknown = $counts.unknown,
@@ -47,9 +48,13 @@ macro_rules! log_counts {
     };
 }
 
-/// Logs the audit line of a decision. `policy` is the fingerprint of the policy. The span around the line names the repo.
+/// Logs the audit line of a decision. A request over a limit has none, because nothing is decided about it, and every run would log
+/// all of them again. `policy` is the fingerprint of the policy. The span around the line names the repo.
 pub fn log_decision(step: Step<'_>, policy: &str, dry_run: bool) {
     let Step::Concluded { who, decision, outcome, .. } = step else { return };
+    if outcome == Outcome::OverLimit {
+        return;
+    }
     let Decision { verdict, reason, grounds, excepted: _ } = decision;
     tracing::info!(
         user = who.map(Identity::as_str).unwrap_or_default(),
@@ -69,6 +74,9 @@ impl RepoReport {
     pub fn log(&self, dry_run: bool) {
         let error = self.error.as_ref().map(ToString::to_string);
         log_counts!(self.counts, "reviewed", dry_run, complete = self.complete, error);
+        for LimitReached { verdict, limit, requests, left } in &self.limits_reached {
+            tracing::warn!(verdict = verdict.as_str(), limit, requests, left, "limit reached");
+        }
     }
 }
 

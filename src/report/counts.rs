@@ -10,7 +10,7 @@ use crate::model::{Outcome, Verdict};
 /// The counts of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Pending requests that were read: the sum of the next eight counts.
+    /// Pending requests that were read: the sum of the next nine counts.
     pub listed: u32,
     /// Requests that were accepted.
     pub accepted: u32,
@@ -20,6 +20,8 @@ pub struct Counts {
     pub reset: u32,
     /// Requests that stay pending, for a person to decide.
     pub held: u32,
+    /// Requests that stay pending, because more would get this verdict than the policy's limit for a run.
+    pub over_limit: u32,
     /// Requests that somebody else decided meanwhile, or that were withdrawn.
     pub gone: u32,
     /// Requests whose decision could not be written. The next run decides them again.
@@ -43,6 +45,7 @@ impl Counts {
             (Outcome::Failed, _) => &mut self.failed,
             (Outcome::Unknown, _) => &mut self.unknown,
             (Outcome::Stuck, _) => &mut self.stuck,
+            (Outcome::OverLimit, _) => &mut self.over_limit,
             (Outcome::Held | Outcome::NotAgreed, _) | (_, Verdict::Hold) => &mut self.held,
             (Outcome::Done | Outcome::DryRun, Verdict::Accept) => &mut self.accepted,
             (Outcome::Done | Outcome::DryRun, Verdict::Reset) => &mut self.reset,
@@ -65,6 +68,7 @@ impl Sum for Counts {
             rejected: a.rejected + b.rejected,
             reset: a.reset + b.reset,
             held: a.held + b.held,
+            over_limit: a.over_limit + b.over_limit,
             gone: a.gone + b.gone,
             failed: a.failed + b.failed,
             unknown: a.unknown + b.unknown,

@@ -8,6 +8,7 @@
 //! | `Gone` | count | requests that somebody else decided meanwhile, or that were withdrawn |
 //! | `Failed` | count | decisions that could not be written, or whose write got no response |
 //! | `Stuck` | count | requests that the Hub lists, although it answers that they do not exist |
+//! | `LimitsReached` | count | reviews in which a limit of the policy left requests pending |
 //! | `Calls`, `RateLimited` | count | calls to the Hub, and how many of them it answered with 429 |
 //! | `RateLimitRemaining` | count | calls that the Hub's rate limit leaves in its current window |
 //! | `OldestPendingAge` | seconds | the age of the oldest request that is still pending |
@@ -98,6 +99,8 @@ pub enum Metric {
     Failed,
     /// Requests that the Hub lists, although it answers that they do not exist.
     Stuck,
+    /// A review in which a limit of the policy left requests pending.
+    LimitsReached,
     /// Calls to the Hub.
     Calls,
     /// Calls that the Hub refused with 429.

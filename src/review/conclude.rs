@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Review;
 use super::apply::WriteAttempt;
+use super::brake::Withheld;
 use super::ledger::Concluded;
 use super::pages::ReadingEnded;
 use crate::hub::{MAX_BATCH, Problem, WriteResult};
@@ -68,7 +69,7 @@ impl Review<'_> {
         let Concluded { who, requested_at, decision, outcome, error, is_certain } = concluded;
         self.pages.reading.note_conclusion();
         let is_left = matches!(outcome, Outcome::Failed | Outcome::Stuck | Outcome::NotAgreed) || !is_certain;
-        if is_left || matches!(outcome, Outcome::Held | Outcome::DryRun) {
+        if is_left || matches!(outcome, Outcome::Held | Outcome::OverLimit | Outcome::DryRun) {
             self.report.counts.still_pending(requested_at, Utc::now());
         }
         if is_left {
@@ -93,6 +94,17 @@ impl Review<'_> {
         (self.report_step)(Step::Concluded { who: who.as_ref(), requested_at, decision: &decision, outcome });
     }
 
+    /// If the run has ended before the list was counted, its decisions are left for the next run. A dry run still reports them.
+    fn finish_counting(&mut self) {
+        if self.mode.is_dry() {
+            return self.end_counting();
+        }
+        for Withheld { decided, .. } in self.brake.end_counting() {
+            self.report.counts.still_pending(decided.requested_at, Utc::now());
+            self.is_incomplete = true;
+        }
+    }
+
     /// Concludes the requests that are still open, and makes the report.
     pub(super) fn finish(mut self, calls: u32) -> RepoReport {
         let ended = self.pages.ended.take();
@@ -102,6 +114,7 @@ impl Review<'_> {
         if let Some(ReadingEnded { why, is_wait: true }) = &ended {
             self.report.fail(why.clone());
         }
+        self.finish_counting();
         for concluded in self.ledger.finish(self.pages.reading.number, whole_since) {
             self.conclude(concluded);
         }
@@ -121,6 +134,7 @@ impl Review<'_> {
             }
         }
         let mut report = self.report;
+        report.limits_reached = self.brake.limits_reached();
         report.complete = report.error.is_none() && !self.is_incomplete;
         report.counts.calls = calls;
         report

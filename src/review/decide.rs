@@ -7,6 +7,7 @@ use chrono::Utc;
 use tokio::time::Instant;
 
 use super::Review;
+use super::brake::{Permission, Withheld};
 use super::decided::{Attempts, DecidedRequest, Identities, Key};
 use super::ledger::{Concluded, ListedAction};
 use super::pages::{PageInMemory, ReadingEnded};
@@ -34,6 +35,9 @@ impl Review<'_> {
             let Some(page) = self.pages.in_memory.front_mut() else { return };
             let Some(request) = page.requests.pop_front() else {
                 self.pages.in_memory.pop_front();
+                if self.brake.has_whole_list() {
+                    self.end_counting();
+                }
                 continue;
             };
             let PageInMemory { requested, is_late, reading, decide_until, .. } = *page;
@@ -44,8 +48,8 @@ impl Review<'_> {
                 return;
             }
             let is_old = requested.age_at(self.hub.now()) > TIME_TO_DECIDE || Instant::now() > decide_until;
-            // A dry run writes nothing, so it may decide from a page of any age.
-            if !self.mode.is_dry() && is_old {
+            // If nothing is written, a page may have any age.
+            if !self.mode.is_dry() && !self.brake.is_counting() && is_old {
                 self.late_because = Some(if is_late { SLOW_HUB } else { SLOW_POLICY });
                 self.ledger.require_reading(Instant::now());
                 self.pages.reading.shrink();
@@ -56,7 +60,7 @@ impl Review<'_> {
         }
     }
 
-    /// Decides one request, unless the ledger says otherwise. If the decision has to be written, it is queued. Otherwise the
+    /// Decides one request, unless the ledger says otherwise. If the decision has to be written, the brake says when. Otherwise the
     /// request is concluded.
     fn decide(&mut self, request: &AccessRequest, requested: Moment, reading: u32) {
         let key = self.ledger.key(request);
@@ -72,30 +76,85 @@ impl Review<'_> {
         let decision = self.policy.decide(request, self.repo, Utc::now());
         let (who, requested_at) = (request.who(), request.requested_at);
         self.pages.reading.note_progress();
-        match key {
-            Some(key) if decision.verdict != Verdict::Hold && self.is_to_be_written(request, &decision) => {
+        let Some(key) = key.filter(|_| decision.verdict != Verdict::Hold) else {
+            let outcome = match self.mode {
+                _ if decision.verdict == Verdict::Hold => Outcome::Held,
+                Mode::Agreed(_) => Outcome::NotAgreed,
+                _ => Outcome::DryRun,
+            };
+            if let Some(key) = key {
+                self.ledger.hold(key);
+            }
+            let error = None;
+            return self.conclude(Concluded {
+                who,
+                requested_at,
+                decision,
+                outcome,
+                error,
+                is_certain: true,
+            });
+        };
+        let entry = self.mode.entry(self.repo, request, &decision);
+        let (identities, page) = (Identities::of(request), requested);
+        let by_user = identities.request_id.is_none() || !self.hub.may_batch_by_request_id();
+        let decided =
+            DecidedRequest { key, identities, by_user, who, requested_at, decision, attempts, page };
+        self.carry_out_if_permitted(Withheld { decided, entry }, reading);
+    }
+
+    fn carry_out_if_permitted(&mut self, decision: Withheld, reading: u32) {
+        match self.brake.add(decision, self.mode.is_dry()) {
+            Permission::Write(decision) => self.carry_out(decision, reading),
+            Permission::Wait => {}
+            Permission::Leave(over) => {
+                over.into_iter().for_each(|over| self.leave(over.decided, Outcome::OverLimit));
+            }
+        }
+    }
+
+    /// Ends the counting of the list, and carries out the decisions that were withheld. If their page has become too old meanwhile,
+    /// the list is read again.
+    pub(super) fn end_counting(&mut self) {
+        let (reading, now) = (self.pages.reading.number, self.hub.now());
+        for decision in self.brake.end_counting() {
+            let DecidedRequest { key, page, .. } = decision.decided;
+            if !self.mode.is_dry() && page.age_at(now) > TIME_TO_DECIDE {
+                self.ledger.require_reading(Instant::now());
+                continue;
+            }
+            // The list may show two requests of a user.
+            if self.attempts_if_undecided(key, page, reading).is_some() {
+                self.carry_out_if_permitted(decision, reading);
+            }
+        }
+    }
+
+    /// Queues a decision if this mode writes it. Otherwise concludes the request.
+    fn carry_out(&mut self, Withheld { decided, entry }: Withheld, reading: u32) {
+        match (self.mode, entry) {
+            (Mode::Agreed(plan), entry) if !entry.is_some_and(|entry| plan.contains(entry)) => {
+                self.leave(decided, Outcome::NotAgreed);
+            }
+            (Mode::Plan(plan), Some(entry)) => {
+                plan.lock().unwrap_or_else(PoisonError::into_inner).add(entry);
+                self.leave(decided, Outcome::DryRun);
+            }
+            (Mode::Plan(_) | Mode::DryRun, _) => self.leave(decided, Outcome::DryRun),
+            (Mode::Apply | Mode::Agreed(_), _) => {
                 self.pages.reading.has_writes = true;
                 self.writes.unwritten += 1;
-                let (identities, page) = (Identities::of(request), requested);
-                let by_user = identities.request_id.is_none() || !self.hub.may_batch_by_request_id();
-                let decided =
-                    DecidedRequest { key, identities, by_user, who, requested_at, decision, attempts, page };
                 self.ledger.queue(&decided, reading);
                 self.writes.queue.push(decided);
             }
-            _ => {
-                let outcome = match self.mode {
-                    _ if decision.verdict == Verdict::Hold => Outcome::Held,
-                    Mode::Agreed(_) => Outcome::NotAgreed,
-                    _ => Outcome::DryRun,
-                };
-                if let Some(key) = key {
-                    self.ledger.hold(key);
-                }
-                let error = None;
-                self.conclude(Concluded { who, requested_at, decision, outcome, error, is_certain: true });
-            }
         }
+    }
+
+    /// Concludes a decided request that stays listed.
+    fn leave(&mut self, decided: DecidedRequest, outcome: Outcome) {
+        let DecidedRequest { key, who, requested_at, decision, .. } = decided;
+        self.ledger.hold(key);
+        self.conclude(Concluded { who, requested_at, decision, outcome, error: None, is_certain: true });
     }
 
     /// The earlier attempts to write a listed request, if it has to be decided now. Otherwise does what the ledger says.
@@ -118,27 +177,12 @@ impl Review<'_> {
         None
     }
 
-    /// Whether this mode writes a decision other than a hold.
-    fn is_to_be_written(&self, request: &AccessRequest, decision: &Decision) -> bool {
-        match self.mode {
-            Mode::Apply => true,
-            Mode::DryRun => false,
-            Mode::Plan(plan) => {
-                plan.lock().unwrap_or_else(PoisonError::into_inner).add(self.repo, request, decision);
-                false
-            }
-            Mode::Agreed(plan) => plan.contains(self.repo, request, decision),
-        }
-    }
-
     /// Holds a request whose decision is still queued, because the list shows another request of the same user. Only the next
     /// run can tell which of the two is valid.
-    fn hold_contradicted(&mut self, DecidedRequest { key, who, requested_at, .. }: DecidedRequest) {
+    fn hold_contradicted(&mut self, decided: DecidedRequest) {
         let grounds = Grounds::Unreadable("the Hub lists more than one request of this user");
         let decision = Decision::new(Verdict::Hold, grounds);
-        self.ledger.hold(key);
         self.writes.unwritten -= 1;
-        let (outcome, error) = (Outcome::Held, None);
-        self.conclude(Concluded { who, requested_at, decision, outcome, error, is_certain: true });
+        self.leave(DecidedRequest { decision, ..decided }, Outcome::Held);
     }
 }

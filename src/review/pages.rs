@@ -154,7 +154,23 @@ impl<'a> Review<'a> {
             let again = ledger.next_reading_from(reading.number, reading.began.unwrap_or(now), now);
             again.map(|from| writes.not_before.take().map_or(from, |not_before| from.max(not_before)))
         };
-        Some(reading.next(BetweenReadings { now, again_from, settles_at: ledger.settles_at() }))
+        let next = reading.next(BetweenReadings { now, again_from, settles_at: ledger.settles_at() });
+        if !matches!(next, Next::End(_)) || !self.brake.is_counting() {
+            return Some(next);
+        }
+        Some(self.next_after_counting(now).unwrap_or(next))
+    }
+
+    /// Ends the counting of a list of several pages. If any of the counted decisions has to be written, the list is read again,
+    /// because its pages are too old by now. That is so even if the end of the list is unproven: the writes shorten it.
+    fn next_after_counting(&mut self, now: Instant) -> Option<Next> {
+        if self.mode.is_dry() {
+            self.end_counting();
+            return None;
+        }
+        let has_writes = self.brake.has_writes();
+        self.brake.end_counting();
+        has_writes.then(|| self.pages.reading.again(now))
     }
 
     /// Ends the reading if the page can be requested only after the deadline, or only after a long wait without progress.
@@ -197,6 +213,7 @@ impl<'a> Review<'a> {
             requested: requested.monotonic(),
             took,
         });
+        self.brake.note_page(self.pages.reading.is_whole_list());
         if let Err(why) = read {
             self.pages.ended = Some(Failure::Other(why).into());
         }

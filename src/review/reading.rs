@@ -197,6 +197,11 @@ impl Reading {
         self.limit = (self.limit / 2).max(least).min(self.limit);
     }
 
+    /// Whether a single page has shown the whole list.
+    pub(super) fn is_whole_list(&self) -> bool {
+        self.pages == 1 && self.next.is_none() && self.unlinked.is_empty()
+    }
+
     /// Whether the link to a further page is known.
     pub(super) fn has_next(&self) -> bool {
         self.next.is_some()
@@ -257,7 +262,7 @@ impl Reading {
     }
 
     /// Begins another reading.
-    fn again(&mut self, from: Instant) -> Next {
+    pub(super) fn again(&mut self, from: Instant) -> Next {
         if self.idle >= MAX_IDLE_READINGS {
             return Next::End(Err("the Hub's list keeps changing; the next run looks again"));
         }

@@ -18,6 +18,7 @@ mod discovery;
 mod events;
 mod failures;
 mod large_responses;
+mod limits;
 mod long_lists;
 mod many_webhooks;
 mod metrics;

@@ -69,6 +69,7 @@ impl Run {
         let (mut decided, _) = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
         decided.sort_by_cached_key(DecidedRequest::sort_key);
         let report = Report::new(mode.is_dry(), swept.repos, swept.failed_searches, swept.unlisted);
+        let report = Report { paused: policy.is_paused(), ..report };
         Self { report, decided, gone: Vec::new(), unmatched: swept.unmatched }
     }
 
@@ -90,7 +91,7 @@ impl Run {
         let unread: HashSet<Repo> = unread.map(|report| report.repo.clone()).collect();
         let mut listed: HashMap<_, _> =
             self.decided.iter_mut().map(|request| (key(request), request)).collect();
-        let changes = planned.decided.into_iter().filter(|request| request.decision.verdict != Verdict::Hold);
+        let changes = planned.decided.into_iter().filter(|request| request.outcome == Outcome::DryRun);
         for request in changes {
             match listed.get_mut(&key(&request)) {
                 None => {

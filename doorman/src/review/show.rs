@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
 use hub_doorman::model::{Decision, Grounds, Outcome, Verdict};
+use hub_doorman::policy::Limits;
 use hub_doorman::report::{Counts, RepoReport, Report, SearchReport};
 use serde::Serialize;
 
@@ -17,6 +18,8 @@ use crate::users;
 pub struct Json<'a> {
     status: &'static str,
     dry_run: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    paused: bool,
     repos: Vec<JsonRepo<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     searches: &'a [SearchReport],
@@ -56,18 +59,18 @@ pub fn json(run: &Run) -> Json<'_> {
             });
         JsonRepo { report, decisions: decisions.collect() }
     });
-    let Report { status, dry_run, searches, .. } = &run.report;
-    Json { status, dry_run: *dry_run, repos: repos.collect(), searches }
+    let Report { status, dry_run, paused, searches, .. } = &run.report;
+    Json { status, dry_run: *dry_run, paused: *paused, repos: repos.collect(), searches }
 }
 
 /// Shows each request with its verdict and the reason for it.
 pub fn decisions(run: &Run, screen: &mut Screen) -> io::Result<()> {
     if !screen.is_terminal() {
-        return screen.table(&[], run.decided.iter().map(|request| row(request, false, true)));
+        return screen.table(&[], run.decided.iter().map(|request| planned_row(request, false, true)));
     }
     for report in run.report.repos.iter().filter(|report| report.counts.listed > 0) {
         screen.write_heading(&report.repo.to_string())?;
-        let rows: Vec<_> = run.of_repo(report).map(|request| row(request, true, false)).collect();
+        let rows: Vec<_> = run.of_repo(report).map(|request| planned_row(request, true, false)).collect();
         screen.table(&["user", "asked", "verdict", "rule", "why"], rows)?;
     }
     Ok(())
@@ -101,7 +104,7 @@ pub fn resets_and_rejections(run: &Run, screen: &mut Screen) -> io::Result<()> {
 pub fn outcomes(run: &Run, has_written_lines: bool, screen: &mut Screen) -> io::Result<()> {
     let is_terminal = screen.is_terminal();
     let needs_row = |request: &&DecidedRequest| match request.outcome {
-        Outcome::Held | Outcome::Done | Outcome::DryRun => !is_terminal,
+        Outcome::Held | Outcome::OverLimit | Outcome::Done | Outcome::DryRun => !is_terminal,
         Outcome::Gone | Outcome::Failed | Outcome::Unknown | Outcome::Stuck | Outcome::NotAgreed => true,
     };
     let decided = if has_written_lines { &[][..] } else { &run.decided };
@@ -141,9 +144,13 @@ fn outcome_row(request: &DecidedRequest, is_terminal: bool) -> Vec<Cell> {
 pub fn totals(run: &Run, screen: &mut Screen) -> io::Result<()> {
     for report in &run.report.repos {
         let mut totals: BTreeMap<_, usize> = BTreeMap::new();
-        for DecidedRequest { decision, .. } in run.of_repo(report) {
+        for DecidedRequest { decision, outcome, .. } in run.of_repo(report) {
             let is_held = decision.verdict == Verdict::Hold;
-            *totals.entry((!is_held, decision.verdict, decision.grounds.to_string())).or_default() += 1;
+            let mut grounds = decision.grounds.to_string();
+            if *outcome == Outcome::OverLimit {
+                grounds += &format!(", {}", outcome.as_str());
+            }
+            *totals.entry((!is_held, decision.verdict, grounds)).or_default() += 1;
         }
         let listed = match report.counts.listed {
             0 if report.error.is_some() => continue,
@@ -159,7 +166,27 @@ pub fn totals(run: &Run, screen: &mut Screen) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints each failure.
+/// Says in which repos a plan exceeds these limits of the policy, or leaves requests because of them.
+pub fn limits(run: &Run, limits: Limits, screen: &mut Screen) -> io::Result<()> {
+    for report in &run.report.repos {
+        for reached in &report.limits_reached {
+            writeln!(screen, "\n{}: {reached}", report.repo)?;
+        }
+        let Counts { accepted, rejected, .. } = report.counts;
+        for (number, limit, verdict) in
+            [(accepted, limits.accept, Verdict::Accept), (rejected, limits.reject, Verdict::Reject)]
+        {
+            if let Some(limit) = limit.filter(|limit| u64::from(number) > *limit) {
+                let (verdict, number) = (verdict.as_str(), grouped(number));
+                let limit = grouped(limit);
+                writeln!(screen, "\n{}: {number} to {verdict}, beyond the limit of {limit}", report.repo)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Prints each failure, and each limit that was reached.
 pub fn failures(run: &Run) {
     for search in &run.report.searches {
         if let Some(error) = &search.error {
@@ -170,12 +197,26 @@ pub fn failures(run: &Run) {
         if let Some(error) = &report.error {
             print_message(&format!("doorman: {}: {error}", report.repo));
         }
+        for reached in &report.limits_reached {
+            let hint = "`doorman review --beyond-limits` decides them";
+            print_message(&format!("doorman: {}: {reached}; {hint}", report.repo));
+        }
     }
     for pattern in &run.unmatched {
         print_message(&format!(
             "doorman: {pattern}: no gated repo found; is it misspelt, or hidden from HF_TOKEN?"
         ));
     }
+}
+
+/// The row of a request in a plan. It has no outcome yet, unless the request is over a limit.
+fn planned_row(request: &DecidedRequest, is_terminal: bool, with_repo: bool) -> Vec<Cell> {
+    let mut row = row(request, is_terminal, with_repo);
+    if request.outcome == Outcome::OverLimit {
+        row.pop();
+        row.push(Cell::plain(request.outcome.as_str()));
+    }
+    row
 }
 
 fn row(request: &DecidedRequest, is_terminal: bool, with_repo: bool) -> Vec<Cell> {
@@ -214,12 +255,26 @@ fn why(Decision { reason, grounds, .. }: &Decision) -> String {
 
 /// The counts of a repo. Counts of zero are left out.
 fn summary(counts: &Counts) -> String {
-    let Counts { listed, accepted, rejected, reset, held, gone, failed, unknown, stuck, calls, .. } = *counts;
+    let Counts {
+        listed,
+        accepted,
+        rejected,
+        reset,
+        held,
+        over_limit,
+        gone,
+        failed,
+        unknown,
+        stuck,
+        calls,
+        oldest_pending_s: _,
+    } = *counts;
     let parts = [
         (accepted, "accepted"),
         (rejected, "rejected"),
         (reset, "reset"),
         (held, "held"),
+        (over_limit, "over the limit"),
         (gone, "decided by others"),
         (failed, "failed"),
         (unknown, "unknown (no response)"),
