@@ -4,6 +4,7 @@ The metrics in HubDoorman come from log lines that the function wrote. Errors in
 Throttles are made up, because Lambda counts them without the function.
 """
 
+import json
 import time
 
 from alarm import Alarm, Metric, samples
@@ -11,7 +12,15 @@ from checks import expect
 from running import Function, Hub, failed, sample, webhook
 from template import Stack
 
-COVERED = {"RejectedWebhooks", "TokenRefused", "Errors", "OldestPending", "NoSweepFinished", "Throttles"}
+COVERED = {
+    "RejectedWebhooks",
+    "TokenRefused",
+    "LimitsReached",
+    "Errors",
+    "OldestPending",
+    "NoSweepFinished",
+    "Throttles",
+}
 BURST = 5
 WRONG_TOKEN = "hf_ThisOneTheHubDoesNotKnow"
 
@@ -41,6 +50,7 @@ def check():
             expect_quiet(name, alarm, quiet, "no fault")
         check_burst(hub, stack, alarms["RejectedWebhooks"])
         check_token(hub, stack, alarms["TokenRefused"], alarms["Errors"])
+        check_limit(hub, alarms["LimitsReached"])
         check_wait(hub, stack)
         check_sweeps(hub, alarms["NoSweepFinished"], quiet)
         check_throttles(stack, alarms["Throttles"], quiet)
@@ -78,6 +88,14 @@ def check_token(hub, stack, refused, errors):
     expect_raised("TokenRefused", refused, periods[:1], "a sweep whose token the Hub refuses")
     expect_quiet("Errors", errors, periods[:1], "one failed invocation")
     expect_raised("Errors", errors, periods, "failed invocations in two periods")
+
+
+def check_limit(hub, alarm):
+    for limit, expect_state in ((0, expect_raised), (1_000_000, expect_quiet)):
+        policy = json.dumps({"default": "accept", "limits": {"accept": limit}, "rules": []})
+        with Doorman(Stack(**hub.parameters(ApprovalPolicy=policy)), hub, DRY_RUN="true") as function:
+            period = function.period(sample("sweep"))
+        expect_state("LimitsReached", alarm, [period], f"a limit of {limit}")
 
 
 def check_wait(hub, stack):

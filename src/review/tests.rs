@@ -2,6 +2,7 @@
 
 use tokio::time::advance;
 
+use super::brake::{Permission, Withheld};
 use super::decided::{Attempts, DecidedRequest, Identities, Key, UnknownIdentities};
 use super::ledger::ListedAction;
 use super::pages::max_ahead;
@@ -9,6 +10,8 @@ use super::reading::{BetweenReadings, Next, NextPage, PageRead, Reading};
 use super::*;
 use crate::hub::{HubError, LIST_LAG, MAX_PAGE, Moment, Problem, WriteResult};
 use crate::model::{AccessRequest, Decision, Grounds, Identity, Outcome, User, Verdict};
+use crate::policy::Limits;
+use crate::report::LimitReached;
 
 fn page(next: Option<&str>) -> PageRead {
     PageRead {
@@ -300,4 +303,66 @@ fn identities_are_tried_one_after_the_other() {
 #[test]
 fn read_ahead_is_bounded_by_calls_and_pages() {
     assert_eq!([1, 2, 7, 8, 100].map(max_ahead), [250, 500, 1750, 2000, 2000]);
+}
+
+#[test]
+fn brake_counts_a_list_before_it_permits_a_write() {
+    use Verdict::{Accept, Reject, Reset};
+    // A long list of these verdicts: how many wait for the next reading, how many are left, and how many that reading writes.
+    let cases: [(&[Verdict], Limits, usize, usize, usize); 8] = [
+        (&[Accept; 3], Limits { accept: Some(3), reject: None }, 3, 0, 3),
+        (&[Accept; 3], Limits { accept: Some(2), reject: None }, 0, 3, 0),
+        (&[Accept; 3], Limits { accept: Some(0), reject: None }, 0, 3, 0),
+        (&[Accept; 3], Limits { accept: None, reject: Some(0) }, 0, 0, 3),
+        (&[Accept, Reject, Accept, Reject], Limits { accept: Some(1), reject: Some(2) }, 2, 2, 2),
+        (&[Accept, Reject, Accept, Reject], Limits { accept: Some(2), reject: Some(1) }, 2, 2, 2),
+        (&[Reset, Accept, Accept], Limits { accept: Some(1), reject: None }, 0, 2, 1),
+        (&[Reset, Reset], Limits { accept: Some(0), reject: Some(0) }, 0, 0, 2),
+    ];
+    for (verdicts, limits, waiting, left, written) in cases {
+        let mut brake = Brake::new(limits);
+        let mut over = 0;
+        for (number, verdict) in verdicts.iter().enumerate() {
+            match brake.add(withheld(number as u64, *verdict), false) {
+                Permission::Write(_) => panic!("nothing is written while the list is counted"),
+                Permission::Wait => {}
+                Permission::Leave(requests) => over += requests.len(),
+            }
+        }
+        assert_eq!(brake.has_writes(), written > 0, "{verdicts:?} {limits:?}");
+        assert_eq!((brake.end_counting().len(), over), (waiting, left), "{verdicts:?} {limits:?}");
+        let may_write = |(number, verdict): (usize, &Verdict)| {
+            matches!(brake.add(withheld(number as u64, *verdict), false), Permission::Write(_))
+        };
+        let permitted = verdicts.iter().enumerate().map(may_write).filter(|may| *may).count();
+        assert_eq!(permitted, written, "{verdicts:?} {limits:?}");
+    }
+}
+
+#[test]
+fn brake_admits_a_repeated_write_but_no_further_request() {
+    let mut brake = Brake::new(Limits { accept: Some(1), reject: None });
+    assert!(matches!(brake.add(withheld(1, Verdict::Accept), false), Permission::Wait));
+    assert!(matches!(brake.add(withheld(1, Verdict::Accept), false), Permission::Wait), "listed twice");
+    assert_eq!(brake.end_counting().len(), 1);
+    assert!(matches!(brake.add(withheld(1, Verdict::Accept), false), Permission::Write(_)));
+    assert!(matches!(brake.add(withheld(2, Verdict::Accept), false), Permission::Leave(_)));
+    assert!(matches!(brake.add(withheld(1, Verdict::Accept), false), Permission::Write(_)), "again");
+    let expected = LimitReached { verdict: Verdict::Accept, limit: 1, requests: 2, left: 1 };
+    assert_eq!(brake.limits_reached(), [expected]);
+}
+
+/// A decision about the request with this key.
+fn withheld(request: u64, verdict: Verdict) -> Withheld {
+    let decided = DecidedRequest {
+        key: Key { request, user: None },
+        identities: Identities { request_id: None, user: None },
+        by_user: false,
+        who: None,
+        requested_at: None,
+        decision: Decision::new(verdict, Grounds::NoRule),
+        attempts: Attempts::default(),
+        page: Moment::now(std::time::SystemTime::now()),
+    };
+    Withheld { decided, entry: None }
 }

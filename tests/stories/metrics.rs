@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Hub, Quota, Role};
 use crate::logs::Logs;
 use crate::support::{
-    HALF_A_MINUTE, ask, config_with, deliver, deliver_within, invoke, payload, request, send, staff,
+    HALF_A_MINUTE, POLICY, ask, config_with, deliver, deliver_within, invoke, payload, request, send, staff,
     stranger, sweep, sweep_within,
 };
 
@@ -57,6 +57,25 @@ fn last_counts(metrics: &Logs) -> Value {
     let map = values.as_object_mut().expect("an object");
     map.retain(|name, _| !name.ends_with("Duration") && !name.ends_with("Age"));
     values
+}
+
+/// The alarm `LimitsReached`.
+#[tokio::test]
+async fn reached_limit_is_counted_by_repo() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", ["ada", "bob"].map(staff));
+    ask(&hub, "acme/other", ["ada"].map(staff));
+    let policy = POLICY.replacen('{', r#"{"limits": {"accept": 1}, "#, 1);
+    let (doorman, metrics) = doorman(&hub, &[("APPROVAL_POLICY", &policy)]).await;
+    for _ in 0..2 {
+        deliver(&doorman, &payload("acme/model")).await;
+        assert_eq!(last(&metrics)["LimitsReached"], 1);
+        sweep(&doorman).await;
+        let values = last(&metrics);
+        assert_eq!((&values["LimitsReached"], &values["SweepFinished"]), (&json!(1), &json!(1)), "{values}");
+    }
+    deliver(&doorman, &payload("acme/other")).await;
+    assert!(last(&metrics)["LimitsReached"].is_null());
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod support;
 mod check;
 mod groups;
 mod jobs;
+mod limits;
 mod names;
 mod policies;
 mod requests;
