@@ -1,176 +1,229 @@
 //! Random policies, and a second implementation of their meaning without CEL and without the code under test.
 
+mod conditions;
+mod lists;
+
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use self::conditions::{Condition, Let, Scope, and};
+use self::lists::List;
 use crate::hub::Status;
 
-/// A condition of a rule. `is_true` is `None` if the condition cannot be evaluated for an entry.
-struct Condition {
-    cel: &'static str,
-    is_true: fn(&Entry) -> Option<bool>,
-}
-
-/// An entry of the list of pending requests, as the Hub sent it.
-pub struct Entry<'a> {
-    pub json: &'a Value,
-    /// `acme/model` or `datasets/acme/corpus`, in lower case.
-    pub repo: &'a str,
-}
-
-impl Entry<'_> {
-    fn text(&self, keys: &[&str]) -> Option<&str> {
-        keys.iter().try_fold(self.json, |value, key| value.get(key))?.as_str()
-    }
-
-    fn answer(&self, label: &str) -> Option<&str> {
-        self.text(&["fields", label])
-    }
-}
-
-const CONDITIONS: [Condition; 16] = [
-    Condition { cel: "true", is_true: |_| Some(true) },
-    Condition {
-        cel: "user.domain == 'ACME.com'",
-        is_true: |entry| Some(entry.text(&["user", "email"])?.to_ascii_lowercase().ends_with("@acme.com")),
-    },
-    Condition {
-        cel: "'epfl' in user.verified_orgs",
-        is_true: |entry| {
-            let orgs = entry.json.get("user")?.get("verifiedOrgNames")?.as_array()?;
-            Some(orgs.iter().filter_map(Value::as_str).any(|org| org.eq_ignore_ascii_case("epfl")))
-        },
-    },
-    Condition { cel: "user.pro", is_true: is_pro },
-    Condition {
-        cel: "user.name.startsWith('a')",
-        is_true: |entry| Some(entry.text(&["user", "user"])?.starts_with(['a', 'A'])),
-    },
-    Condition {
-        cel: "user.name.matches('^B.*1$')",
-        is_true: |entry| {
-            let name = entry.text(&["user", "user"])?;
-            Some(name.starts_with(['b', 'B']) && name.ends_with('1'))
-        },
-    },
-    Condition { cel: "repo.name == 'acme/Model'", is_true: |entry| Some(entry.repo == "acme/model") },
-    Condition {
-        cel: "user.name in ['A1', 'b2', 'B3']",
-        is_true: |entry| {
-            let name = entry.text(&["user", "user"])?.to_ascii_lowercase();
-            Some(["a1", "b2", "b3"].contains(&name.as_str()))
-        },
-    },
-    Condition {
-        cel: "'Affiliation' in fields && fields['Affiliation'] == 'EPFL'",
-        is_true: |entry| Some(entry.answer("Affiliation") == Some("EPFL")),
-    },
-    Condition { cel: "fields['Country'] == 'KP'", is_true: |entry| Some(entry.answer("Country")? == "KP") },
-    Condition {
-        cel: "'Country' in fields && fields['Country'] == 'KP'",
-        is_true: |entry| Some(entry.answer("Country") == Some("KP")),
-    },
-    Condition {
-        cel: "size(fields['Affiliation']) < 3",
-        is_true: |entry| Some(entry.answer("Affiliation")?.chars().count() < 3),
-    },
-    Condition {
-        cel: "!('Affiliation' in fields)",
-        is_true: |entry| Some(entry.answer("Affiliation").is_none()),
-    },
-    Condition {
-        cel: "user.pro || fields['Country'] == 'KP'",
-        is_true: |entry| cel_or(is_pro(entry), entry.answer("Country").map(|answer| answer == "KP")),
-    },
-    Condition {
-        cel: "user.pro ? size(fields['Affiliation']) < 3 : 'Country' in fields",
-        is_true: |entry| {
-            if is_pro(entry)? {
-                Some(entry.answer("Affiliation")?.chars().count() < 3)
-            } else {
-                Some(entry.answer("Country").is_some())
-            }
-        },
-    },
-    Condition { cel: "repo.type == 'dataset'", is_true: |entry| Some(entry.repo.starts_with("datasets/")) },
-];
-
-fn is_pro(entry: &Entry) -> Option<bool> {
-    entry.json.get("user")?.get("isPro")?.as_bool()
-}
-
-/// `||` as in CEL. If one side is true, the result is true, even if the other is unknown.
-fn cel_or(left: Option<bool>, right: Option<bool>) -> Option<bool> {
-    match (left, right) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (Some(false), Some(false)) => Some(false),
-        _ => None,
-    }
-}
+pub use self::conditions::Entry;
 
 /// The expected decision about a request: a new status and the reason for the user, or `None` for hold.
 pub type Expected = Option<(Status, Option<String>)>;
 
-/// The policy's text for the code under test, and its rules for the second implementation.
+/// The policy's text for the code under test, and its parts for the second implementation.
 #[derive(Debug)]
 pub struct Policy {
     pub text: String,
-    rules: Vec<(usize, &'static str, Option<String>)>,
-    default: &'static str,
+    /// The files beside the policy.
+    pub files: BTreeMap<String, Vec<u8>>,
+    lists: Vec<List>,
+    lets: Vec<Let>,
+    rules: Vec<Rule>,
+    default: (&'static str, Option<String>),
 }
+
+#[derive(Debug)]
+struct Rule {
+    then: &'static str,
+    condition: Condition,
+    unless: Option<Condition>,
+    reason: Option<String>,
+    /// A position in [`REPOS`].
+    repos: Option<usize>,
+}
+
+/// Patterns of repos, and what they cover.
+const REPOS: [(&[&str], fn(&str) -> bool); 7] = [
+    (&["acme/*"], |_| true),
+    (&["Acme/Model"], |repo| repo == "acme/model"),
+    (&["datasets/ACME/*"], |repo| repo.starts_with("datasets/acme/")),
+    (&["!acme/model", "acme/*"], |repo| repo != "acme/model"),
+    (&["datasets/acme/corpus", "acme/other"], |repo| ["datasets/acme/corpus", "acme/other"].contains(&repo)),
+    (&["other/*"], |_| false),
+    (&["acme/corpus"], |_| false),
+];
 
 /// The verdicts, the strictest first.
 const VERDICTS: [&str; 4] = ["reject", "reset", "hold", "accept"];
 
+/// Names for `let`, whose alphabetical order is not that in which they are drawn.
+const LETS: [&str; 4] = ["vetted", "agreed", "zone_9", "B"];
+
+impl Rule {
+    fn draw(random: &mut fastrand::Rng, scope: Scope, number: usize) -> Self {
+        let verdicts = ["accept", "accept", "accept", "hold", "reset", "reject"];
+        let then = verdicts[random.usize(..verdicts.len())];
+        let has_reason = matches!(then, "reject" | "reset") && random.bool();
+        let mut maybe = |one_in: u8| random.u8(..one_in) == 0;
+        let (has_unless, has_repos) = (maybe(3), maybe(4));
+        Self {
+            then,
+            condition: Condition::draw(random, scope, 2),
+            unless: has_unless.then(|| Condition::draw(random, scope, 1)),
+            reason: has_reason.then(|| format!("Rule {number}: \"no\"\tfor now.")),
+            repos: has_repos.then(|| random.usize(..REPOS.len())),
+        }
+    }
+
+    fn written(&self, scope: Scope, number: usize) -> Value {
+        let Self { then, condition, unless, reason, repos } = self;
+        let mut rule = json!({"name": format!("rule-{number}"), "then": then, "if": condition.cel(scope)});
+        let unless = unless.as_ref().map(|unless| json!(unless.cel(scope)));
+        let repos = repos.map(|number| json!(REPOS[number].0));
+        let optional =
+            [("unless", unless), ("reason", reason.as_ref().map(|reason| json!(reason))), ("repos", repos)];
+        optional
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .for_each(|(key, value)| rule[key] = value);
+        rule
+    }
+
+    /// Whether it applies to an entry, or `None` if it cannot be evaluated.
+    fn matches(&self, entry: &Entry, scope: Scope) -> Option<bool> {
+        if self.repos.is_some_and(|number| !(REPOS[number].1)(entry.repo)) {
+            return Some(false);
+        }
+        let is_excepted = match &self.unless {
+            Some(unless) => unless.is_true(entry, scope),
+            None => Some(false),
+        };
+        and(self.condition.is_true(entry, scope), is_excepted.map(|is_excepted| !is_excepted))
+    }
+}
+
 impl Policy {
     /// Draws a policy. On average, half of its rules accept.
     pub fn draw(random: &mut fastrand::Rng) -> Self {
-        let verdicts = ["accept", "accept", "accept", "hold", "reset", "reject"];
-        let mut rules = Vec::new();
-        for number in 0..random.usize(0..6) {
-            let verdict = verdicts[random.usize(..verdicts.len())];
-            let has_reason = matches!(verdict, "reject" | "reset") && random.bool();
-            rules.push((
-                random.usize(..CONDITIONS.len()),
-                verdict,
-                has_reason.then(|| format!("Rule {number}.")),
-            ));
+        let count = random.usize(0..4);
+        let lists: Vec<List> = (0..count).map(|number| List::draw(random, number)).collect();
+        let mut lets: Vec<Let> = Vec::new();
+        for name in &LETS[..random.usize(..=LETS.len())] {
+            let of = Let::draw(random, Scope { lists: &lists, lets: &lets }, name);
+            lets.push(of);
         }
+        let scope = Scope { lists: &lists, lets: &lets };
+        let count = random.usize(0..6);
+        let rules: Vec<Rule> = (0..count).map(|number| Rule::draw(random, scope, number)).collect();
         let default = ["hold", "hold", "accept", "reset", "reject"][random.usize(..5)];
-        let documents = rules.iter().enumerate().map(|(number, (condition, verdict, reason))| {
-            let mut rule =
-                json!({"name": format!("rule-{number}"), "then": verdict, "if": CONDITIONS[*condition].cel});
-            if let Some(reason) = reason {
-                rule["reason"] = json!(reason);
+        let has_reason = matches!(default, "reset" | "reject") && random.bool();
+        let default = (default, has_reason.then(|| "No rule matches.".to_owned()));
+        let files = lists.iter().filter_map(|list| list.file.clone());
+        let files = files.filter_map(|(file, content)| Some((file, content?))).collect();
+        let mut drawn = Self { text: String::new(), files, lists, lets, rules, default };
+        let written = drawn.written(random);
+        drawn.text = if random.bool() { Value::Object(written).to_string() } else { toml(random, &written) };
+        drawn
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope { lists: &self.lists, lets: &self.lets }
+    }
+
+    /// The policy as it is written. A part that has no entries is left out, except for the rules.
+    fn written(&self, random: &mut fastrand::Rng) -> Map<String, Value> {
+        let scope = self.scope();
+        let rules = self.rules.iter().enumerate().map(|(number, rule)| rule.written(scope, number));
+        let lists: Map<_, _> =
+            self.lists.iter().map(|list| (list.name.clone(), list.written.clone())).collect();
+        let lets: Map<_, _> = self.lets.iter().map(|of| (of.name.clone(), json!(of.cel(scope)))).collect();
+        let default = match &self.default {
+            (then, Some(reason)) => json!({"then": then, "reason": reason}),
+            (then, None) if random.bool() => json!({ "then": then }),
+            (then, None) => json!(then),
+        };
+        let mut written = Map::new();
+        written.insert("default".to_owned(), default);
+        written.insert("rules".to_owned(), rules.collect());
+        for (key, table) in [("lists", lists), ("let", lets)] {
+            if !table.is_empty() {
+                written.insert(key.to_owned(), Value::Object(table));
             }
-            rule
-        });
-        let text = json!({"rules": documents.collect::<Vec<_>>(), "default": default}).to_string();
-        Self { text, rules, default }
+        }
+        written
+    }
+
+    /// Reads a file beside the policy.
+    pub fn read_file(&self, name: &str) -> Result<Vec<u8>, String> {
+        self.files.get(name).cloned().ok_or_else(|| "there is no such file".to_owned())
     }
 
     /// The expected decision about an entry.
     pub fn expects(&self, entry: &Entry) -> Expected {
-        if entry.json["status"] != "pending" {
+        let is_readable = entry.email().is_none_or(|email| email.matches('@').count() == 1);
+        if entry.json["status"] != "pending" || !is_readable {
             return None;
         }
-        let mut matching = Vec::new();
-        for (condition, verdict, reason) in &self.rules {
-            if (CONDITIONS[*condition].is_true)(entry)? {
-                matching.push((*verdict, reason.clone()));
-            }
-        }
-        let strictest =
-            VERDICTS.iter().find_map(|strict| matching.iter().find(|(verdict, _)| verdict == strict));
-        let (verdict, reason) = strictest.cloned().unwrap_or((self.default, None));
+        let matching = self.rules.iter().filter_map(|rule| match rule.matches(entry, self.scope()) {
+            Some(true) => Some((rule.then, &rule.reason)),
+            Some(false) => None,
+            // An error accepts nobody, and hides no stricter verdict.
+            None => Some(("hold", &None)),
+        });
+        let strictness = |verdict: &str| VERDICTS.iter().position(|strict| *strict == verdict);
+        // Of several rules with the same verdict, the first one gives the reason.
+        let strictest = matching.min_by_key(|(verdict, _)| strictness(verdict));
+        let (verdict, reason) = strictest.unwrap_or((self.default.0, &self.default.1));
         let status = match verdict {
             "reject" => Status::Rejected,
             "reset" => Status::Reset,
             "accept" => Status::Accepted,
             _ => return None,
         };
-        Some((status, reason))
+        Some((status, reason.clone()))
+    }
+}
+
+/// The policy in TOML. Its rules are tables of their own or one list, and its lists and `let` are tables of their own or inline.
+fn toml(random: &mut fastrand::Rng, policy: &Map<String, Value>) -> String {
+    let (mut keys, mut tables) = (String::new(), String::new());
+    for (key, value) in policy {
+        match value {
+            Value::Array(rules) if key == "rules" && !rules.is_empty() && random.u8(..4) > 0 => {
+                for rule in rules {
+                    tables.push_str("\n[[rules]] # a rule\n");
+                    write_entries(random, &mut tables, rule);
+                }
+            }
+            Value::Object(_) if random.u8(..4) > 0 => {
+                let _ = writeln!(tables, "\n[{key}]");
+                write_entries(random, &mut tables, value);
+            }
+            _ => {
+                let _ = writeln!(keys, "{key} = {}", toml_value(random, value));
+            }
+        }
+    }
+    keys + &tables
+}
+
+fn write_entries(random: &mut fastrand::Rng, text: &mut String, table: &Value) {
+    for (key, value) in table.as_object().into_iter().flatten() {
+        let _ = writeln!(text, "{key} = {}", toml_value(random, value));
+    }
+}
+
+fn toml_value(random: &mut fastrand::Rng, value: &Value) -> String {
+    match value {
+        Value::String(text) if random.u8(..4) == 0 => format!("'''\n{text}'''"),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(|value| toml_value(random, value)).collect();
+            format!("[{}]", values.join(", "))
+        }
+        Value::Object(entries) => {
+            let entries: Vec<String> =
+                entries.iter().map(|(key, value)| format!("{key} = {}", toml_value(random, value))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        // Texts, numbers and booleans are written as in JSON.
+        other => other.to_string(),
     }
 }
 

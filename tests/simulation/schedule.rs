@@ -84,7 +84,10 @@ fn milliseconds(random: &mut fastrand::Rng, range: Range<u64>) -> Duration {
 /// A user with random properties, those that the rules read.
 pub fn person(random: &mut fastrand::Rng, number: usize) -> Person {
     let name = format!("{}{number}", one_of(random, &['a', 'b', 'A', 'B']));
-    let domain = one_of(random, &["acme.com", "Acme.COM", "example.org"]);
+    let domains =
+        ["acme.com", "acme.com", "Acme.COM", "example.org", "Example.ORG", "lab.acme.com", "evilacme.com"];
+    // Where the domain of an address with two `@` begins is not clear.
+    let domain = if random.u8(..50) == 0 { "x.org@acme.com" } else { one_of(random, &domains) };
     let mut person = Person::new(&name, &format!("{name}@{domain}"));
     person.email = person.email.filter(|_| random.u8(..10) > 0);
     person.pro = random.bool();
@@ -95,7 +98,11 @@ pub fn person(random: &mut fastrand::Rng, number: usize) -> Person {
         person = person.answer("Country", one_of(random, &["CH", "CH", "KP"]));
     }
     if random.bool() {
-        person = person.answer("Affiliation", one_of(random, &["", "x", "EPFL", "ACME"]));
+        person = person.answer("Affiliation", one_of(random, &["", "x", "EPFL", "ACME", "epfl", " EPFL "]));
+    }
+    if random.bool() {
+        person =
+            person.answer("Born", one_of(random, &["1990-02-28", "1990-02-28", "2990-02-28", "28.2.1990"]));
     }
     person
 }

@@ -124,7 +124,8 @@ impl Simulation {
             Hub::new(network.clone(), endpoint, keyring, concurrency)
         };
         let expected = Arc::clone(&self.schedule.policies[policy].1);
-        let policy = Policy::parse(&expected.text).expect("a policy");
+        let policy =
+            Policy::parse_with_files(&expected.text, &|name| expected.read_file(name)).expect("a policy");
         Process {
             hub,
             history: SweepHistory::default(),
