@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::kept;
 
 /// The four states of an access request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     Pending,
     Accepted,

@@ -27,6 +27,9 @@ pub struct Policy {
     lets: Vec<Let>,
     rules: Vec<Rule>,
     default: (&'static str, Option<String>),
+    /// The maximum number of requests that a run gives these statuses in one repo.
+    limits: BTreeMap<&'static str, usize>,
+    pub is_paused: bool,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,9 @@ const REPOS: [(&[&str], fn(&str) -> bool); 7] = [
 
 /// The verdicts, the strictest first.
 const VERDICTS: [&str; 4] = ["reject", "reset", "hold", "accept"];
+
+/// Whether policies have limits or are paused. Reviews do not act upon them yet.
+const DRAWS_LIMITS: bool = false;
 
 /// Names for `let`, whose alphabetical order is not that in which they are drawn.
 const LETS: [&str; 4] = ["vetted", "agreed", "zone_9", "B"];
@@ -117,7 +123,8 @@ impl Policy {
         let default = (default, has_reason.then(|| "No rule matches.".to_owned()));
         let files = lists.iter().filter_map(|list| list.file.clone());
         let files = files.filter_map(|(file, content)| Some((file, content?))).collect();
-        let mut drawn = Self { text: String::new(), files, lists, lets, rules, default };
+        let (limits, is_paused) = draw_limits(random);
+        let mut drawn = Self { text: String::new(), files, lists, lets, rules, default, limits, is_paused };
         let written = drawn.written(random);
         drawn.text = if random.bool() { Value::Object(written).to_string() } else { toml(random, &written) };
         drawn
@@ -142,7 +149,11 @@ impl Policy {
         let mut written = Map::new();
         written.insert("default".to_owned(), default);
         written.insert("rules".to_owned(), rules.collect());
-        for (key, table) in [("lists", lists), ("let", lets)] {
+        if self.is_paused || DRAWS_LIMITS && random.u8(..4) == 0 {
+            written.insert("paused".to_owned(), json!(self.is_paused));
+        }
+        let limits = self.limits.iter().map(|(verdict, limit)| ((*verdict).to_owned(), json!(limit)));
+        for (key, table) in [("lists", lists), ("let", lets), ("limits", limits.collect())] {
             if !table.is_empty() {
                 written.insert(key.to_owned(), Value::Object(table));
             }
@@ -153,6 +164,16 @@ impl Policy {
     /// Reads a file beside the policy.
     pub fn read_file(&self, name: &str) -> Result<Vec<u8>, String> {
         self.files.get(name).cloned().ok_or_else(|| "there is no such file".to_owned())
+    }
+
+    /// The maximum number of requests that a run gives this status in one repo. If there are more, it gives the status to none.
+    pub fn limit(&self, status: Status) -> Option<usize> {
+        let verdict = match status {
+            Status::Accepted => "accept",
+            Status::Rejected => "reject",
+            _ => return None,
+        };
+        self.limits.get(verdict).copied()
     }
 
     /// The expected decision about an entry.
@@ -179,6 +200,20 @@ impl Policy {
         };
         Some((status, reason.clone()))
     }
+}
+
+/// Draws limits, which are often reached, and whether the policy is paused.
+fn draw_limits(random: &mut fastrand::Rng) -> (BTreeMap<&'static str, usize>, bool) {
+    let mut limits = BTreeMap::new();
+    if !DRAWS_LIMITS {
+        return (limits, false);
+    }
+    for verdict in ["accept", "reject"] {
+        if random.u8(..4) == 0 {
+            limits.insert(verdict, [0, 1, 3, 10, 30, 200][random.usize(..6)]);
+        }
+    }
+    (limits, random.u8(..12) == 0)
 }
 
 /// The policy in TOML. Its rules are tables of their own or one list, and its lists and `let` are tables of their own or inline.

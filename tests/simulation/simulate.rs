@@ -275,7 +275,7 @@ impl Simulation {
         let mut world = lock(&self.world);
         let policy = Arc::clone(&self.schedule.policies[last].1);
         for name in &self.schedule.repos {
-            for (_, user) in world.undecided(name, &policy) {
+            for user in world.undecided(name, &policy) {
                 world.violation(format!("the request of {user} for {name} is left undecided"));
             }
         }

@@ -71,6 +71,8 @@ struct Run {
     faults: u32,
     /// Whether the rate limit was reached or near.
     limited: bool,
+    /// The requests that it has written with a status that may have a limit.
+    limited_writes: HashSet<(Key, Status)>,
     /// The requests that it has concluded, each with its timestamp.
     concluded: HashSet<(Key, String, Option<DateTime<Utc>>)>,
     /// The counts of the outcomes, by repo.
@@ -183,6 +185,7 @@ impl World {
             writes: HashMap::new(),
             faults: 0,
             limited: false,
+            limited_writes: HashSet::new(),
             concluded: HashSet::new(),
             counts: HashMap::new(),
             repeated: HashMap::new(),

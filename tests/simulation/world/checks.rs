@@ -50,6 +50,47 @@ impl World {
         at
     }
 
+    /// Checks that a run gives no more requests of a repo a status than the policy's limit.
+    pub(super) fn check_limit(&mut self, run: usize, key: &Key, status: Status) {
+        let of_run = &mut self.runs[run];
+        let Some(limit) = of_run.policy.limit(status) else { return };
+        of_run.limited_writes.insert((key.clone(), status));
+        let written = of_run.limited_writes.iter().filter(|((repo, _), of)| *repo == key.0 && *of == status);
+        let written = written.count();
+        if written > limit {
+            let status = status.as_str();
+            self.violation(format!(
+                "run {run} gives {written} requests of {} the status {status}, and the limit is {limit}",
+                key.0
+            ));
+        }
+    }
+
+    /// How many requests the pages of a run have listed that get this status.
+    fn listed_with(&self, run: usize, repo: &str, status: Status) -> usize {
+        let gets = |one: &Listed| matches!(&one.expected, Some((wanted, _)) if *wanted == status);
+        let of_repo = self.runs[run].listed.iter().filter(|((of, _), _)| of == repo);
+        of_repo.filter(|(_, all)| all.iter().any(gets)).count()
+    }
+
+    /// Whether the pages of a run have listed more requests that get this status than the policy's limit.
+    fn is_over_limit(&self, run: usize, repo: &str, status: Status) -> bool {
+        self.runs[run].policy.limit(status).is_some_and(|limit| self.listed_with(run, repo, status) > limit)
+    }
+
+    /// Checks that a run which nothing disturbed gives a status to none of the requests if they are more than the limit.
+    fn check_none_over_limit(&mut self, run: usize, repo: &str) {
+        for status in [Status::Accepted, Status::Rejected] {
+            let is_written = |((of, _), written): &(Key, Status)| of == repo && *written == status;
+            if self.is_over_limit(run, repo, status) && self.runs[run].limited_writes.iter().any(is_written) {
+                let (listed, status) = (self.listed_with(run, repo, status), status.as_str());
+                self.violation(format!(
+                    "run {run} gives some of {listed} requests of {repo} the status {status}, which is above the limit"
+                ));
+            }
+        }
+    }
+
     /// A run reports the outcome of a request.
     pub fn concluded(&mut self, run: usize, repo: &str, step: Step) {
         let Step::Concluded { who, requested_at, decision, outcome } = step else { return };
@@ -168,7 +209,11 @@ impl World {
             return;
         }
         if complete && !is_dry {
-            for (place, user) in self.undecided(repo, &Arc::clone(&self.runs[run].policy)) {
+            for (place, status, user) in self.to_decide(repo, &Arc::clone(&self.runs[run].policy)) {
+                // The limit counts what was listed to the run, so it may leave requests.
+                if self.is_over_limit(run, repo, status) {
+                    continue;
+                }
                 // The list may still show a request that an earlier run of this process has just written.
                 if self.was_just_written(run, &(repo.to_owned(), place)) {
                     continue;
@@ -186,6 +231,7 @@ impl World {
         if faults > 0 || limited || self.model.repo(repo).gating == Gating::Off {
             return;
         }
+        self.check_none_over_limit(run, repo);
         let of_run = &self.runs[run];
         let of_repo = of_run.listed.iter().filter(|((of, _), _)| of == repo).flat_map(|(_, all)| all);
         let to_write: Vec<&Listed> = of_repo.filter(|one| one.expected.is_some()).collect();
@@ -221,18 +267,29 @@ impl World {
         self.runs[run].limited
     }
 
-    /// The pending requests that this policy decides: their places and users.
-    pub fn undecided(&mut self, repo: &str, policy: &Policy) -> Vec<(usize, String)> {
+    /// The users of the pending requests that runs with this policy have to decide.
+    pub fn undecided(&mut self, repo: &str, policy: &Policy) -> Vec<String> {
+        let left = self.to_decide(repo, policy);
+        let count = |wanted: Status| left.iter().filter(|(_, status, _)| *status == wanted).count();
+        let is_over = |status: Status| policy.limit(status).is_some_and(|limit| count(status) > limit);
+        left.iter().filter(|(_, status, _)| !is_over(*status)).map(|(.., user)| user.clone()).collect()
+    }
+
+    /// The pending requests that this policy decides, whatever its limits: their places, new statuses and users.
+    fn to_decide(&mut self, repo: &str, policy: &Policy) -> Vec<(usize, Status, String)> {
+        if policy.is_paused {
+            return Vec::new();
+        }
         let name = repo;
         let repo = self.model.repo(repo);
         let requests = repo.requests.iter().enumerate();
         let pending = requests.filter(|(_, one)| one.status == Status::Pending && !one.withdrawn);
-        let is_left = |one| {
+        let decided = pending.filter_map(|(place, one)| {
             let json = &serde_json::to_value(repo.entry(one, Status::Pending)).expect("JSON");
             let is_named = json["user"]["_id"].is_string() || json["requestId"].is_string();
-            is_named && policy.expects(&Entry { json, repo: name }).is_some()
-        };
-        let left = pending.filter(|(_, one)| is_left(one));
-        left.map(|(place, one)| (place, one.person.name.clone())).collect()
+            let (status, _) = policy.expects(&Entry { json, repo: name }).filter(|_| is_named)?;
+            Some((place, status, one.person.name.clone()))
+        });
+        decided.collect()
     }
 }

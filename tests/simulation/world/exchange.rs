@@ -133,6 +133,9 @@ impl World {
         if self.runs[run].is_dry {
             self.violation(format!("run {run} is a dry run and writes {body}"));
         }
+        if self.runs[run].policy.is_paused {
+            self.violation(format!("run {run} has a paused policy and writes {body}"));
+        }
         let mut writes = Vec::new();
         for one in named {
             let identity = ["userId", "requestId", "user"]
@@ -142,6 +145,7 @@ impl World {
             let Some(place) = self.model.repo(repo).place(identity.0, &identity.1) else { continue };
             let key = (repo.to_owned(), place);
             let at = self.check_write(run, &key, &identity, &wanted);
+            self.check_limit(run, &key, status);
             let request = &self.model.repo(repo).requests[place];
             let (before, writes_before) = (request.status, request.writes);
             let by_person = self.decided_by_person.get(&key).filter(|_| before != status);
