@@ -138,7 +138,6 @@ impl AccessRequest {
 
 /// A repo and its access requests.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Repo {
     /// `model` or `dataset`.
     pub kind: &'static str,
@@ -154,9 +153,6 @@ pub struct Repo {
     /// Whether entries have a `requestId`. `huggingface_hub` 2.4.0 requires it; exchanges of 2026-10 do not have it. So tests
     /// try both.
     pub has_request_ids: bool,
-    /// Whether a request gets a new `requestId` when it is made again after a reset or a withdrawal. For the real Hub it is
-    /// unknown, so tests try both.
-    pub renews_request_ids: bool,
     /// The requests, the first one that was made first. The index is called place.
     pub requests: Vec<AccessRequest>,
     /// The places of the requests, by [`index_key`].
@@ -184,7 +180,6 @@ impl Repo {
             card: json!({}),
             hides_requesters: false,
             has_request_ids: true,
-            renews_request_ids: true,
             requests: Vec::new(),
             places: HashMap::new(),
             raw_page: None,
@@ -210,11 +205,10 @@ impl Repo {
             if !request.withdrawn && request.status != Status::Reset {
                 return;
             }
-            if self.renews_request_ids {
-                self.places.remove(&index_key("requestId", &request.id));
-                request.id = format!("{}-again", request.id);
-                self.places.insert(index_key("requestId", &request.id), place);
-            }
+            // It is unknown whether the real Hub gives the request a new id.
+            self.places.remove(&index_key("requestId", &request.id));
+            request.id = format!("{}-again", request.id);
+            self.places.insert(index_key("requestId", &request.id), place);
             (request.person, request.requested_at, request.withdrawn) = (person, requested_at, false);
             request.set(Status::Pending, None);
             return;

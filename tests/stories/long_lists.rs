@@ -111,6 +111,7 @@ async fn assert_every_request_is_decided_after_some_runs(cursor: Cursor, seed: u
         deliveries += 1;
         assert!(deliveries < 10, "after {} calls", hub.calls().len());
     }
+    assert!(!hub.model().fault_counts.is_empty());
     assert_each_request_has_its_status(&hub);
     assert_nobody_was_written_with_two_verdicts(&hub);
 }

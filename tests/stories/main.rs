@@ -34,7 +34,6 @@ mod sample_crowd;
 mod secrets;
 mod slow_policy;
 mod stand_in;
-mod stand_in_account;
 mod support;
 mod sweep_fairness;
 mod sweeps;
