@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::hub::{Fault, Gating, Hub, Quota, Role, Status};
+use crate::hub::{Fault, Gating, Hub, Role, Status};
 use crate::logs::Logs;
 use crate::support::{
     HALF_A_MINUTE, ask, doorman_with, error, hub_with, incomplete, invoke, names, searches_and_reviews,
@@ -48,31 +48,6 @@ async fn namespace_means_its_gated_models_and_datasets() {
             assert_eq!(hub.users(&repo, Status::Accepted).len(), usize::from(is_covered), "{repo}");
         }
     }
-}
-
-#[tokio::test]
-async fn long_list_of_repos_is_read_page_by_page() {
-    let hub = hub_with(25).await;
-    hub.model().max_page = 10;
-    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-    assert_eq!(
-        (names(&report).len(), searches_and_reviews(&hub).0),
-        (25, 4),
-        "three pages of models and one of datasets"
-    );
-}
-
-#[tokio::test]
-async fn named_repos_need_no_search() {
-    let hub = hub_with(3).await;
-    ask(&hub, "datasets/acme/corpus", [staff("ada")]);
-    let repos = "acme/model000 datasets/acme/corpus,acme/model000";
-    let report = sweep(&doorman_with(&hub, &[("REPOS", repos)])).await;
-    assert_eq!(names(&report), ["acme/model000", "acme/corpus"]);
-    assert_eq!(
-        (searches_and_reviews(&hub).0, hub.users("datasets/acme/corpus", Status::Accepted).len()),
-        (0, 1)
-    );
 }
 
 #[tokio::test]
@@ -159,14 +134,6 @@ async fn endless_search_ends_and_its_repos_are_reviewed_meanwhile() {
     let more = report["more_repos"].as_u64().expect("a number");
     assert_eq!((listed, more), (1000, 19_000), "20,000 repos, with the one that is named");
     assert!(error(&report["searches"][0]).contains("name the repos in REPOS"), "{}", report["searches"][0]);
-}
-
-#[tokio::test]
-async fn thousand_repos_of_a_search_are_all_reported() {
-    let hub = hub_with(1000).await;
-    hub.model().quota = Quota::new(2000, Duration::from_secs(300));
-    let report = sweep(&doorman_with(&hub, &[("REPOS", "acme/*")])).await;
-    assert_eq!((names(&report).len(), &report["more_repos"]), (1000, &Value::Null));
 }
 
 /// A search may list repos of others and entries without a name, or link to other lists.

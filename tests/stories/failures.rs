@@ -8,7 +8,7 @@ use hub_doorman::handler::Handler;
 use hub_doorman::report::metrics::Metrics;
 use serde_json::{Value, json};
 
-use crate::hub::{Fault, Hub, Role, Status};
+use crate::hub::{Fault, Hub, Status};
 use crate::support::{
     SECRET, ask, config_with, count, deliver, deliver_within, doorman, first_error, hub_with_six, payload,
     send, staff,
@@ -59,37 +59,6 @@ async fn lasting_failure_gets_a_202_and_the_next_run_succeeds() {
     };
     let stories = faults.iter().flat_map(|fault| ["/pending", "/batch"].map(|call| story(call, fault)));
     join_all(stories).await;
-}
-
-#[tokio::test]
-async fn hub_error_is_reported_with_code_message_and_id() {
-    let hub = hub_with_six().await;
-    let headers =
-        vec![("X-Error-Code", "SomethingOdd".to_owned()), ("X-Error-Message", "It is Tuesday".to_owned())];
-    hub.model().fault("/pending", Fault::Answer(409, headers, String::new()));
-    let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-    let expected = "GET /api/models/acme/model/user-access-request/pending: the Hub answered 409 SomethingOdd: \
-                    It is Tuesday (request id Root=1-00000001)";
-    assert_eq!(first_error(&report), expected);
-}
-
-#[tokio::test]
-async fn refused_token_error_says_what_to_do() {
-    for (role, expected) in
-        [(Role::Read, "give HF_TOKEN write access to the repo"), (Role::None, "does not see it")]
-    {
-        let hub = hub_with_six().await;
-        hub.model().repo("acme/model").role = role;
-        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-        assert_eq!(status, 202);
-        assert!(first_error(&report).contains(expected), "{report}");
-        assert_eq!(hub.calls().len(), 1);
-    }
-    let hub = hub_with_six().await;
-    hub.model().token = "another".to_owned();
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-    assert_eq!(status, 202);
-    assert!(first_error(&report).contains("put a valid token into HF_TOKEN"), "{report}");
 }
 
 /// A `Link` header may point to another server, repo or list. It is reported and not followed.

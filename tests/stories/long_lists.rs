@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::hub::{Cursor, Fault, Hub, Person, Status};
@@ -56,25 +55,20 @@ fn assert_nobody_was_written_with_two_verdicts(hub: &Hub) {
     }
 }
 
-async fn assert_every_request_is_decided(cursor: Cursor, lag: u64) {
-    let hub = hub_with(950, cursor, 100, Duration::from_millis(lag)).await;
-    hub.model().repo("acme/model").requests[3].anonymous = true;
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-    let numbers = &report["repos"][0];
-    assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");
-    let counts = ["listed", "accepted", "rejected", "held"].map(|name| numbers[name].as_u64());
-    assert_eq!(counts, [Some(950), Some(317), Some(316), Some(317)], "{report}");
-    assert_each_request_has_its_status(&hub);
-}
-
+/// With an offset cursor, a request that leaves the list shifts the next page. Each lag makes it happen at another moment.
 #[tokio::test]
-async fn key_cursor_reaches_every_page() {
-    assert_every_request_is_decided(Cursor::Key, 0).await;
-}
-
-#[tokio::test]
-async fn offset_cursor_reaches_every_page() {
-    assert_every_request_is_decided(Cursor::Offset, 0).await;
+async fn every_request_of_a_long_list_is_decided() {
+    let lags = [0, 1, 10, 30, 60, 100, 200, 300, 2000];
+    for (cursor, lag) in [(Cursor::Key, 0)].into_iter().chain(lags.map(|lag| (Cursor::Offset, lag))) {
+        let hub = hub_with(950, cursor, 100, Duration::from_millis(lag)).await;
+        hub.model().repo("acme/model").requests[3].anonymous = true;
+        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let numbers = &report["repos"][0];
+        assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");
+        let counts = ["listed", "accepted", "rejected", "held"].map(|name| numbers[name].as_u64());
+        assert_eq!(counts, [Some(950), Some(317), Some(316), Some(317)], "{report}");
+        assert_each_request_has_its_status(&hub);
+    }
 }
 
 #[tokio::test]
@@ -88,42 +82,22 @@ async fn list_lag_of_an_hour_is_reported_without_second_writes() {
     }
 }
 
-/// With an offset cursor, a request that leaves the list shifts the next page. Each lag makes it happen at another moment.
-#[tokio::test]
-async fn shifting_pages_skip_no_request() {
-    for lag in [1, 10, 30, 60, 100, 200, 300] {
-        assert_every_request_is_decided(Cursor::Offset, lag).await;
-    }
-}
-
-#[tokio::test]
-async fn list_lag_of_seconds_skips_no_request() {
-    assert_every_request_is_decided(Cursor::Offset, 2000).await;
-}
-
 /// Nearly every third call fails, in one of many ways.
-async fn assert_every_request_is_decided_after_some_runs(cursor: Cursor, seed: u64) {
-    let hub = hub_with(950, cursor, 100, Duration::from_secs(2)).await;
-    hub.model().flaky(0.3, seed);
-    let doorman = doorman(&hub);
-    let mut deliveries = 0;
-    while deliver(&doorman, &payload("acme/model")).await.0 != 200 {
-        deliveries += 1;
-        assert!(deliveries < 10, "after {} calls", hub.calls().len());
+#[tokio::test]
+async fn flaky_hub_completes_after_some_runs() {
+    for (cursor, seed) in [(Cursor::Key, 1), (Cursor::Offset, 2)] {
+        let hub = hub_with(950, cursor, 100, Duration::from_secs(2)).await;
+        hub.model().flaky(0.3, seed);
+        let doorman = doorman(&hub);
+        let mut deliveries = 0;
+        while deliver(&doorman, &payload("acme/model")).await.0 != 200 {
+            deliveries += 1;
+            assert!(deliveries < 10, "after {} calls", hub.calls().len());
+        }
+        assert!(!hub.model().fault_counts.is_empty());
+        assert_each_request_has_its_status(&hub);
+        assert_nobody_was_written_with_two_verdicts(&hub);
     }
-    assert!(!hub.model().fault_counts.is_empty());
-    assert_each_request_has_its_status(&hub);
-    assert_nobody_was_written_with_two_verdicts(&hub);
-}
-
-#[tokio::test]
-async fn key_cursor_on_a_flaky_hub_completes_after_some_runs() {
-    assert_every_request_is_decided_after_some_runs(Cursor::Key, 1).await;
-}
-
-#[tokio::test]
-async fn offset_cursor_on_a_flaky_hub_completes_after_some_runs() {
-    assert_every_request_is_decided_after_some_runs(Cursor::Offset, 2).await;
 }
 
 #[tokio::test]
@@ -156,22 +130,6 @@ async fn concurrency_bounds_the_calls_in_flight() {
         // With one call at a time, a page is written before the next one is read.
         assert!(concurrency > 1 || hub.calls()[1].starts_with("POST"));
     }
-}
-
-#[tokio::test]
-async fn several_reviews_share_the_concurrency() {
-    let hub = Hub::start().await;
-    let repos = ["a", "b", "c", "d"].map(|name| format!("acme/{name}"));
-    for repo in &repos {
-        ask(&hub, repo, (0..900).map(person));
-    }
-    hub.model().latency = Duration::from_millis(20);
-    let doorman = doorman_with(&hub, &[("CONCURRENCY", "3")]);
-    let payloads = repos.map(|repo| payload(&repo));
-    for (status, _) in join_all(payloads.iter().map(|payload| deliver(&doorman, payload))).await {
-        assert_eq!(status, 200);
-    }
-    assert!(hub.model().most_in_flight <= 3, "{}", hub.model().most_in_flight);
 }
 
 #[tokio::test]

@@ -87,14 +87,6 @@ async fn write_without_a_response_is_unknown_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn stalled_read_is_retried() {
-    let hub = hub_with_staff(5).await;
-    hub.model().fault("/pending", Fault::Stall);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-    assert_eq!((status, &report["repos"][0]["calls"]), (200, &json!(3)), "{report}");
-}
-
-#[tokio::test]
 async fn write_that_is_always_refused_ends_after_8_attempts() {
     for status in [429, 503] {
         let hub = Hub::start().await;

@@ -39,37 +39,6 @@ async fn each_request_gets_its_verdict() {
 }
 
 #[tokio::test]
-async fn dataset_and_model_of_the_same_name_are_apart() {
-    let hub = Hub::start().await;
-    ask(&hub, "datasets/acme/thing", [staff("ada")]);
-    ask(&hub, "acme/thing", [staff("bob")]);
-    let (status, report) = deliver(&doorman(&hub), &payload("datasets/acme/thing")).await;
-    assert_eq!((status, &report["repos"][0]["type"]), (200, &json!("dataset")));
-    assert_eq!(hub.users("datasets/acme/thing", Status::Accepted), ["ada"]);
-    assert_eq!(hub.users("acme/thing", Status::Pending), ["bob"]);
-}
-
-#[tokio::test]
-async fn five_hundred_requests_take_at_most_eight_calls() {
-    let hub = Hub::start().await;
-    hub.model().add("acme/model");
-    for number in 0..500 {
-        let name = format!("user{number}");
-        let person = if number % 2 == 0 { staff(&name) } else { stranger(&name) };
-        hub.model().repo("acme/model").ask(person);
-    }
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
-    assert_eq!(
-        (status, &report["repos"][0]["accepted"], &report["repos"][0]["held"]),
-        (200, &json!(250), &json!(250))
-    );
-    assert_eq!(hub.users("acme/model", Status::Accepted).len(), 250);
-    let calls = hub.calls();
-    assert!(calls.len() <= 8, "{calls:#?}");
-    assert_eq!(report["repos"][0]["calls"], calls.len());
-}
-
-#[tokio::test]
 async fn empty_list_costs_one_call() {
     let hub = Hub::start().await;
     hub.model().add("acme/model");
@@ -244,20 +213,6 @@ async fn event_that_needs_no_review_is_ignored() {
     assert_eq!(hub.calls(), [""; 0]);
 }
 
-#[tokio::test]
-async fn repos_of_a_namespace_are_covered() {
-    let hub = Hub::start().await;
-    let doorman = doorman_with(&hub, &[("REPOS", "acme/*\n datasets/lab/*")]);
-    for repo in ["acme/model", "datasets/acme/corpus", "datasets/lab/corpus"] {
-        ask(&hub, repo, [staff("ada")]);
-        assert_eq!(deliver(&doorman, &payload(repo)).await.0, 200);
-        assert_eq!(hub.users(repo, Status::Accepted), ["ada"], "{repo}");
-    }
-    ask(&hub, "lab/model", [staff("ada")]);
-    assert_eq!(deliver(&doorman, &payload("lab/model")).await.1["status"], "ignored");
-    assert_eq!(hub.users("lab/model", Status::Pending), ["ada"]);
-}
-
 /// A webhook only prompts a look, so events that the Hub may invent are welcome as well.
 #[tokio::test]
 async fn any_other_event_starts_a_review() {
@@ -297,27 +252,6 @@ async fn any_other_event_starts_a_review() {
 }
 
 #[tokio::test]
-async fn moved_repo_is_reviewed_under_its_new_name() {
-    let hub = Hub::start().await;
-    ask(&hub, "acme/new", [staff("ada")]);
-    let mut moved = payload("acme/old");
-    moved["event"] = json!({"action": "move", "scope": "repo"});
-    moved["movedTo"] = json!({"name": "acme/new", "owner": {"id": "id-owner"}});
-    let (status, report) = deliver(&doorman(&hub), &moved).await;
-    assert_eq!((status, &report["repos"][0]["repo"]), (200, &json!("acme/new")));
-    assert_eq!(hub.users("acme/new", Status::Accepted), ["ada"]);
-}
-
-/// Old models such as `gpt2` have no owner in their name.
-#[tokio::test]
-async fn model_without_a_namespace_is_reviewed() {
-    let hub = Hub::start().await;
-    ask(&hub, "gpt2", [staff("ada")]);
-    assert_eq!(deliver(&doorman(&hub), &payload("gpt2")).await.0, 200);
-    assert_eq!(hub.users("gpt2", Status::Accepted), ["ada"]);
-}
-
-#[tokio::test]
 async fn repo_that_is_no_longer_gated_is_ignored() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), staff("eve"), stranger("bob")]);
@@ -339,15 +273,6 @@ async fn gate_removed_during_a_run_keeps_earlier_outcomes() {
     let (status, report) = deliver(&doorman, &payload("acme/model")).await;
     let numbers = &report["repos"][0];
     assert_eq!((status, &numbers["accepted"], &numbers["failed"]), (202, &json!(2), &json!(1)), "{report}");
-}
-
-#[tokio::test]
-async fn requests_left_by_an_automatic_gate_are_decided() {
-    let hub = Hub::start().await;
-    ask(&hub, "acme/model", [staff("ada")]);
-    hub.model().repo("acme/model").gating = Gating::Auto;
-    assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
-    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
 }
 
 #[tokio::test]

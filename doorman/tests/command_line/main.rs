@@ -14,7 +14,6 @@ mod check;
 mod groups;
 mod jobs;
 mod limits;
-mod names;
 mod policies;
 mod requests;
 mod review;

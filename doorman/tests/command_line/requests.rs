@@ -257,17 +257,6 @@ async fn repeated_accept_succeeds_and_writes_once() {
     assert_eq!(hub.model().repo("acme/model").request("ada").writes, 1);
 }
 
-#[tokio::test]
-async fn accept_without_a_request_suggests_grant() {
-    let hub = Hub::start().await;
-    hub.model().add("acme/model");
-    hub.model().people.push(stranger("guest"));
-    let result = doorman(&hub, "accept acme/model guest").await;
-    let expected =
-        "guest\tnot changed\thas not asked for access here; `doorman grant` gives access without a request\n";
-    assert_eq!((result.status, &*result.out), (1, expected));
-}
-
 /// `reset` would let a rejected user ask again, so `revoke` reports the request and leaves it rejected.
 #[tokio::test]
 async fn revoke_does_not_change_a_rejected_request() {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::crowd;
 use crate::hub::{Fault, Gating, Hub, Role, Status};
-use crate::support::{ask, doorman_with, report_on, staff, stranger, sweep};
+use crate::support::{ask, doorman_with, hub_with, report_on, staff, stranger, sweep};
 use crate::{CommandResult, command, doorman, doorman_in, doorman_with_closed_stdout};
 
 /// The sample policy. Its rules read the answers that the crowd gives.
@@ -374,4 +374,13 @@ async fn log_goes_to_stderr() {
     doorman_in(&hub, &[("RUST_LOG", "inof")], &["plan", "acme/model"])
         .await
         .failed(2, &["RUST_LOG: `inof` is not a log level"]);
+}
+
+#[tokio::test]
+async fn plan_shows_a_repo_in_two_spellings_once() {
+    let hub = hub_with(1).await;
+    ask(&hub, "acme/model000", [staff("ada")]);
+    let plan = doorman(&hub, "plan --json ACME/Model000 acme/* Acme/MODEL000").await.json();
+    assert_eq!(plan["repos"].as_array().map(Vec::len), Some(1), "{plan}");
+    assert_eq!(report_on(&plan, "acme/model000")["decisions"][0]["user"], "ada", "{plan}");
 }
