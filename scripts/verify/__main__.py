@@ -30,7 +30,6 @@ logging.disable(logging.WARNING)
 
 import alarms
 import documents
-import events
 import metrics
 import policies
 import secrets_of_aws
@@ -47,7 +46,6 @@ PARTS = {
     "template": template_checks.check,
     "build": tools.build,
     "deploy": tools.deploy,
-    "events": events.check,
     "secrets": secrets_of_aws.check,
     "alarms": alarms.check,
     "metrics": metrics.check,

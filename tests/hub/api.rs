@@ -83,7 +83,7 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> HubResponse {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match (call.method.as_str(), segments.as_slice()) {
         (_, ["api", "whoami-v2" | "settings", ..]) if !signed_in => unauthorized(),
-        ("GET", ["api", "whoami-v2"]) => HubResponse::ok(&model.account.to_json()),
+        ("GET", ["api", "whoami-v2"]) => HubResponse::ok(&settings::who_am_i(&model.token_role)),
         (method, ["api", "settings", "webhooks", rest @ ..]) => {
             settings::webhooks(model, method, rest, &call.body).unwrap_or_else(|| no_such_call(call))
         }
@@ -124,7 +124,7 @@ fn route_repo(model: &mut Model, call: &Call, kind: &str, path: &[&str], signed_
     match (call.method.as_str(), rest) {
         ("GET", []) => HubResponse::ok(&repo_info(model.repo(&key))),
         _ if !signed_in => unauthorized(),
-        _ if role == Role::Read || !model.account.role.may_write(&key) => HubResponse::error(
+        _ if role == Role::Read || !model.token_role.may_write(&key) => HubResponse::error(
             403,
             None,
             "You have read access but not the required permissions for this operation",
@@ -193,7 +193,7 @@ fn list_collections(model: &Model, path: &str, query: &str) -> HubResponse {
 /// The access report, as an attachment (seen 2026-10).
 fn report(model: &Model, name: &str, signed_in: bool) -> HubResponse {
     match model.find(name) {
-        Some((key, repo)) if signed_in && repo.role == Role::Write && model.account.role.may_write(key) => {
+        Some((key, repo)) if signed_in && repo.role == Role::Write && model.token_role.may_write(key) => {
             let mut response = HubResponse::ok(&repo.report());
             let file = format!("user-access-report-{}.json", repo.name.replace('/', "-"));
             response.headers.push(("Content-Disposition", format!("attachment; filename=\"{file}\"")));

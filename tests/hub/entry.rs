@@ -69,7 +69,7 @@ impl Repo {
     }
 }
 
-/// The user who grants access. It is always this one, even if a test has changed the account.
+/// The user who grants access.
 fn granter() -> Value {
     json!({"fullname": "The Owner", "user": "owner"})
 }

@@ -32,8 +32,8 @@ pub use fault::Fault;
 pub use model::{Batch, Call, Cursor, Model};
 pub use quota::Quota;
 pub use repo::{AccessRequest, Gating, Person, Repo, Role, Status};
-pub use server::{Server, listen, read, respond};
-pub use settings::{Account, Collection, Scope, TokenRole, Webhook};
+pub use server::{Server, listen, respond};
+pub use settings::{Collection, Scope, TokenRole, Webhook};
 
 /// A running stand-in Hub. It stops when this is dropped.
 pub struct Hub {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::quota::Quota;
 use super::repo::{Person, Repo};
-use super::settings::{Account, Collection, Webhook};
+use super::settings::{Collection, TokenRole, Webhook};
 
 /// How this Hub takes a `batch`. The path is in the Hub's OpenAPI, but no public client uses it, and it is unknown whether it
 /// takes a `requestId`. So tests try each of these.
@@ -60,9 +60,8 @@ pub struct Model {
     pub repos: BTreeMap<String, Repo>,
     /// Users who have not requested access, so that it can be granted to them.
     pub people: Vec<Person>,
-    /// The account that the token belongs to.
-    pub account: Account,
-    /// The webhooks of that account, the oldest first.
+    pub token_role: TokenRole,
+    /// The webhooks of the account that the token belongs to, the oldest first.
     pub webhooks: Vec<Webhook>,
     /// The gating groups, and the collections without a gate.
     pub collections: Vec<Collection>,
@@ -117,7 +116,7 @@ impl Model {
             origin: String::new(),
             repos: BTreeMap::new(),
             people: Vec::new(),
-            account: Account::new(),
+            token_role: TokenRole::Write,
             webhooks: Vec::new(),
             collections: Vec::new(),
             batch: Batch::Any,

@@ -1,4 +1,4 @@
-//! The account of the token, its rights, its webhooks, and the collections.
+//! The rights of the token, the webhooks of its account, and the collections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,32 +8,15 @@ use serde_json::{Value, json};
 use super::api::HubResponse;
 use super::model::Model;
 
-/// The account that the token belongs to.
-#[derive(Clone, Debug)]
-pub struct Account {
-    pub name: String,
-    pub fullname: String,
-    /// The organizations of the account, each with its role there: `admin`, `write`, `contributor` or `read`.
-    pub orgs: Vec<(String, String)>,
-    /// The name of the token.
-    pub token_name: String,
-    pub role: TokenRole,
-}
-
 /// The rights of the token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum TokenRole {
     /// All rights of its owner.
     Write,
     /// Only reading.
     Read,
-    /// Only the listed permissions.
-    FineGrained {
-        reads_gated: bool,
-        /// The permissions that hold everywhere, such as `discussion.write`.
-        global: Vec<String>,
-        scoped: Vec<Scope>,
-    },
+    /// Only these permissions.
+    FineGrained(Vec<Scope>),
 }
 
 /// The permissions of a fine-grained token for one repo, or for all repos of one owner.
@@ -71,57 +54,25 @@ impl TokenRole {
         match self {
             Self::Write => true,
             Self::Read => false,
-            Self::FineGrained { scoped, .. } => {
-                scoped.iter().any(|scope| scope.covers(repo) && writes(scope))
-            }
+            Self::FineGrained(scopes) => scopes.iter().any(|scope| scope.covers(repo) && writes(scope)),
         }
     }
 }
 
-impl Account {
-    /// The owner of every repo, with a token that has all rights.
-    pub fn new() -> Self {
-        Self {
-            name: "owner".to_owned(),
-            fullname: "The Owner".to_owned(),
-            orgs: vec![("acme".to_owned(), "admin".to_owned())],
-            token_name: "doorman".to_owned(),
-            role: TokenRole::Write,
-        }
-    }
-
-    /// The response of `whoami-v2`.
-    pub fn to_json(&self) -> Value {
-        let org = |(name, role): &(String, String)| {
-            json!({
-                "type": "org", "id": format!("id-{name}"), "name": name, "fullname": name,
-                "avatarUrl": format!("/avatars/{name}.svg"), "roleInOrg": role,
-            })
-        };
-        let orgs: Vec<Value> = self.orgs.iter().map(org).collect();
-        let mut token = json!({
-            "displayName": self.token_name, "createdAt": "2026-01-01T00:00:00.000Z",
-            "role": match &self.role {
-                TokenRole::Write => "write",
-                TokenRole::Read => "read",
-                TokenRole::FineGrained { .. } => "fineGrained",
-            },
-        });
-        if let TokenRole::FineGrained { reads_gated, global, scoped } = &self.role {
-            let scope = |Scope { kind, name, permissions }: &Scope| {
-                let id = format!("id-{name}");
-                json!({"entity": {"_id": id, "type": kind, "name": name}, "permissions": permissions})
-            };
-            let scoped: Vec<Value> = scoped.iter().map(scope).collect();
-            token["fineGrained"] =
-                json!({"canReadGatedRepos": reads_gated, "global": global, "scoped": scoped});
-        }
-        json!({
-            "type": "user", "id": format!("id-{}", self.name), "name": self.name, "fullname": self.fullname,
-            "avatarUrl": format!("/avatars/{}.svg", self.name), "isPro": false, "orgs": orgs,
-            "auth": {"type": "access_token", "accessToken": token},
-        })
-    }
+/// The response of `whoami-v2`. The account is always this one; it owns every repo.
+pub fn who_am_i(role: &TokenRole) -> Value {
+    let role = match role {
+        TokenRole::Write => "write",
+        TokenRole::Read => "read",
+        TokenRole::FineGrained(_) => "fineGrained",
+    };
+    let token = json!({"displayName": "doorman", "createdAt": "2026-01-01T00:00:00.000Z", "role": role});
+    let acme = json!({"type": "org", "id": "id-acme", "name": "acme", "fullname": "acme",
+        "avatarUrl": "/avatars/acme.svg", "roleInOrg": "admin"});
+    json!({
+        "type": "user", "id": "id-owner", "name": "owner", "fullname": "The Owner", "avatarUrl": "/avatars/owner.svg",
+        "isPro": false, "orgs": [acme], "auth": {"type": "access_token", "accessToken": token},
+    })
 }
 
 /// A webhook of the account.

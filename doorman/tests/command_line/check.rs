@@ -209,7 +209,7 @@ async fn unknown_token_is_the_only_finding() {
 #[tokio::test]
 async fn read_token_fails_and_so_do_its_repos() {
     let hub = ready().await;
-    hub.model().account.role = TokenRole::Read;
+    hub.model().token_role = TokenRole::Read;
     let checked = check(&hub, &[]).await;
     assert_eq!(
         (checked.status, checked.wrong()),
@@ -223,20 +223,20 @@ async fn read_token_fails_and_so_do_its_repos() {
 async fn fine_grained_token_must_include_each_repo() {
     let hub = ready().await;
     hub.model().add("datasets/acme/corpus").card = hub_form();
-    let token = |scoped| TokenRole::FineGrained { reads_gated: true, global: Vec::new(), scoped };
     let repos = [("REPOS", "acme/model datasets/acme/corpus")];
 
-    hub.model().account.role = token(vec![Scope::new("org", "acme", &["repo.content.read", "repo.write"])]);
+    hub.model().token_role =
+        TokenRole::FineGrained(vec![Scope::new("org", "acme", &["repo.content.read", "repo.write"])]);
     let checked = check(&hub, &repos).await;
     assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
     checked.says("passed", "HF_TOKEN", &["a fine-grained token of owner", "at each repo"]);
 
-    hub.model().account.role = token(vec![Scope::new("model", "acme/model", &["repo.write"])]);
+    hub.model().token_role = TokenRole::FineGrained(vec![Scope::new("model", "acme/model", &["repo.write"])]);
     let checked = check(&hub, &repos).await;
     checked.only("failed", "datasets/acme/corpus", &["403", "write access"]);
     checked.says("passed", "acme/model", &["manual approval"]);
 
-    hub.model().account.role = token(vec![Scope::new("org", "acme", &["repo.content.read"])]);
+    hub.model().token_role = TokenRole::FineGrained(vec![Scope::new("org", "acme", &["repo.content.read"])]);
     let checked = check(&hub, &repos).await;
     assert_eq!(checked.wrong(), [("failed", "acme/model"), ("failed", "datasets/acme/corpus")]);
 }
@@ -281,7 +281,7 @@ async fn names_in_another_case_pass_in_the_hubs_spelling() {
     hub.model().add("datasets/acme/corpus").card = hub_form();
     let scope = |kind, name| Scope::new(kind, name, &["repo.write"]);
     let scoped = vec![scope("model", "Acme/Model"), scope("org", "ACME")];
-    hub.model().account.role = TokenRole::FineGrained { reads_gated: true, global: Vec::new(), scoped };
+    hub.model().token_role = TokenRole::FineGrained(scoped);
     let id = watch(&hub, &[("org", "aCME")]);
     let checked = check(&hub, &[("REPOS", "ACME/Model acme/MODEL Acme/* datasets/acme/Corpus")]).await;
     assert_eq!((checked.wrong(), checked.findings.len()), (Vec::new(), 7), "{:#?}", checked.findings);
