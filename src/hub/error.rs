@@ -54,8 +54,8 @@ pub enum Problem {
     /// The write was not sent, because its page would be too old by the time the Hub accepts another call. The review waits,
     /// reads the list again, and decides the request again.
     Postponed,
-    /// The write was not sent, because its page had become too old, or because no attempt is left for its request. The review
-    /// reads the list again, and then decides the request again or gives it up.
+    /// The write was not sent, because its page had become too old. The review reads the list again, and decides the request
+    /// again.
     Stale,
     /// The link to the next page leads to this place, which is another origin or another list.
     ForeignPage(String),

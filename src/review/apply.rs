@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::decided::{DecidedRequest, MAX_ATTEMPTS, MAX_STALLS, UnknownIdentities};
-use super::queue::{Group, MAX_FAILED_BATCHES};
+use super::decided::{DecidedRequest, Identities, MAX_ATTEMPTS, MAX_STALLS};
+use super::queue::{Group, Way};
 use crate::hub::{HubError, Moment, Problem, RepoCalls, SAMPLE_SIZE, StatusChange, WriteResult};
 use crate::model::Identity;
 
@@ -29,28 +29,19 @@ impl<'a> Applier<'a> {
     }
 
     /// Attempts to write a group: one result for each decision, in any order.
-    pub(super) async fn write(&self, Group { change, decided }: Group) -> Vec<WriteAttempt> {
-        let (decided, exhausted): (Vec<_>, Vec<_>) =
-            decided.into_iter().partition(|request| request.attempts.made < MAX_ATTEMPTS);
-        // The ledger gives these up when they are listed again.
-        let mut written = fail_each(exhausted, &HubError::new("POST", Problem::Stale));
-        let all = |condition: fn(&DecidedRequest) -> bool| decided.iter().all(condition);
-        let by_request_id =
-            self.calls.may_batch_by_request_id() && all(|request| request.identities.request_id.is_some());
-        if decided.len() > 1 && all(|request| request.attempts.failed_batches >= MAX_FAILED_BATCHES) {
-            written.extend(self.write_sample_first(decided, &change, None).await);
-            return written;
-        }
+    pub(super) async fn write(&self, Group { change, way, decided }: Group) -> Vec<WriteAttempt> {
+        let all =
+            |condition: fn(&Identities) -> bool| decided.iter().all(|request| condition(&request.identities));
+        let by_request_id = self.calls.may_batch_by_request_id() && all(|named| named.request_id.is_some());
         let can_batch = !self.no_batch.load(Ordering::Relaxed)
-            && all(|request| request.attempts.unknown == UnknownIdentities::default())
             && decided.len() > 1
-            && (by_request_id || all(|request| request.identities.user.is_some()));
-        written.extend(if can_batch {
-            self.write_batch(decided, &change, by_request_id).await
-        } else {
-            self.write_each(decided, &change).await
-        });
-        written
+            && (by_request_id || all(|named| named.user.is_some()));
+        match way {
+            Way::Alone => self.handle_each(decided, &change).await,
+            Way::OneByOne if decided.len() > 1 => self.write_sample_first(decided, &change, None).await,
+            Way::Batch if can_batch => self.write_batch(decided, &change, by_request_id).await,
+            Way::OneByOne | Way::Batch => self.write_each(decided, &change).await,
+        }
     }
 
     /// Writes a batch. If the Hub refuses it as such, its requests are written in another way at once.
@@ -103,14 +94,18 @@ impl<'a> Applier<'a> {
             Err(error) => error,
         };
         self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
-        if by_request_id && error.status() == Some(400) {
+        let (decided, exhausted): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(|request| request.attempts.made < MAX_ATTEMPTS);
+        let mut written = fail_each(exhausted, &error);
+        written.extend(if by_request_id && error.status() == Some(400) {
             self.calls.stop_batching_by_request_id();
-            return Box::pin(self.write(Group { change: change.clone(), decided })).await;
-        }
-        if error.is_batch_unknown() || decided.len() == 1 {
-            return join_all(decided.into_iter().map(|request| self.handle(request, change))).await;
-        }
-        self.write_sample_first(decided, change, Some(error)).await
+            Box::pin(self.write(Group { change: change.clone(), way: Way::Batch, decided })).await
+        } else if error.is_batch_unknown() || decided.len() <= 1 {
+            self.handle_each(decided, change).await
+        } else {
+            self.write_sample_first(decided, change, Some(error)).await
+        });
+        written
     }
 
     /// Writes a sample one by one. If one of these writes succeeds, the others are written too. The Hub may object to one
@@ -158,18 +153,19 @@ impl<'a> Applier<'a> {
         !self.no_batch.load(Ordering::Relaxed)
             && self.calls.may_batch_by_request_id()
             && request.identities.request_id.is_some()
-            && request.attempts.unknown == UnknownIdentities::default()
-            && request.attempts.made < MAX_ATTEMPTS
     }
 
-    /// Writes one request by `handle`.
+    /// Writes each request by `handle`.
+    async fn handle_each(&self, decided: Vec<DecidedRequest>, change: &StatusChange) -> Vec<WriteAttempt> {
+        join_all(decided.into_iter().map(|request| self.handle(request, change))).await
+    }
+
     async fn handle(&self, mut request: DecidedRequest, change: &StatusChange) -> WriteAttempt {
         let identity = request.identities.for_handle(request.attempts.unknown).cloned();
         let result = match &identity {
-            Some(identity) if request.attempts.made < MAX_ATTEMPTS => {
-                self.calls.handle(identity, change, Some(request.page)).await
-            }
-            _ => Err(HubError::new("POST", Problem::Stale)),
+            Some(identity) => self.calls.handle(identity, change, Some(request.page)).await,
+            // Not reached, because a request is decided only if the list names it.
+            None => Ok(WriteResult::NoSuchRequest),
         };
         if !matches!(&result, Err(error) if is_unsent(error)) {
             request.attempts.made += 1;

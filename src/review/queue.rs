@@ -10,11 +10,12 @@ use crate::model::Decision;
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) change: StatusChange,
+    pub(super) way: Way,
     pub(super) decided: Vec<DecidedRequest>,
 }
 
 /// After this many failures that a request in the batch may have caused, the requests of a batch are written one by one.
-pub(super) const MAX_FAILED_BATCHES: u8 = 3;
+const MAX_FAILED_BATCHES: u8 = 3;
 
 /// The decisions that wait for a call, first come, first served. A group is put together only when a call can be made. So it
 /// includes the decisions made meanwhile, and most calls are full.
@@ -36,12 +37,12 @@ struct Kind {
 
 /// How the requests of a group may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// In one batch.
     Batch,
     /// One by one, because batches of these requests have failed too often.
     OneByOne,
-    /// Each in a group of its own, because the Hub did not know an identity of these requests.
+    /// Each in a group of its own and by `handle`, because the Hub did not know an identity of these requests.
     Alone,
 }
 
@@ -83,11 +84,11 @@ impl Queue {
             ready.min_by_key(|(_, of_kind)| of_kind.waiting.front().map(|(arrival, _)| *arrival))?;
         let size = waiting.len().min(kind.size());
         let decided = waiting.drain(..size).map(|(_, decided)| decided).collect();
-        let change = kind.change.clone();
+        let (change, way) = (kind.change.clone(), kind.way);
         if waiting.is_empty() {
             self.kinds.swap_remove(place);
         }
-        Some(Group { change, decided })
+        Some(Group { change, way, decided })
     }
 
     pub(super) fn len(&self) -> usize {
