@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::hub::{Cursor, Fault, Hub, Person, Status};
@@ -130,6 +131,22 @@ async fn concurrency_bounds_the_calls_in_flight() {
         // With one call at a time, a page is written before the next one is read.
         assert!(concurrency > 1 || hub.calls()[1].starts_with("POST"));
     }
+}
+
+#[tokio::test]
+async fn several_reviews_share_the_concurrency() {
+    let hub = Hub::start().await;
+    let repos = ["a", "b", "c", "d"].map(|name| format!("acme/{name}"));
+    for repo in &repos {
+        ask(&hub, repo, (0..900).map(person));
+    }
+    hub.model().latency = Duration::from_millis(20);
+    let doorman = doorman_with(&hub, &[("CONCURRENCY", "3")]);
+    let payloads = repos.map(|repo| payload(&repo));
+    for (status, _) in join_all(payloads.iter().map(|payload| deliver(&doorman, payload))).await {
+        assert_eq!(status, 200);
+    }
+    assert!(hub.model().most_in_flight <= 3, "{}", hub.model().most_in_flight);
 }
 
 #[tokio::test]
