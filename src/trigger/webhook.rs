@@ -31,16 +31,6 @@ pub fn verify<'a>(secrets: &WebhookSecrets, shown: &[u8], body: &'a [u8]) -> Opt
 /// read, so an addition to the payload causes no error. Errors count towards the suspension of the webhook by the Hub. An unknown
 /// scope or action starts a review, because the Hub's documentation asks to read it as an update.
 pub fn parse(Verified(body): Verified) -> Result<Trigger, String> {
-    parse_payload(body)
-}
-
-/// Reads the payload of the webhook that has started a Hugging Face Job. The Hub puts it into the Job's environment. Anybody who can
-/// set that environment also has the token, so the payload needs no secret. The errors are those of [`parse`].
-pub fn parse_job_payload(payload: &str) -> Result<Trigger, String> {
-    parse_payload(payload.as_bytes())
-}
-
-fn parse_payload(body: &[u8]) -> Result<Trigger, String> {
     let payload: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|e| format!("the body is not a JSON object (line {}, column {})", e.line(), e.column()))?;
     let version = payload.get("webhook").map_or(&Value::Null, |webhook| &webhook["version"]);
@@ -56,6 +46,12 @@ fn parse_payload(body: &[u8]) -> Result<Trigger, String> {
         }
         read => read,
     }
+}
+
+/// Reads the payload of the webhook that has started a Hugging Face Job. The Hub puts it into the Job's environment. Anybody who can
+/// set that environment also has the token, so the payload needs no secret. The errors are those of [`parse`].
+pub fn parse_job_payload(payload: &str) -> Result<Trigger, String> {
+    parse(Verified(payload.as_bytes()))
 }
 
 fn read(payload: &Map<String, Value>) -> Result<Trigger, String> {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Hub, Status};
 use crate::logs::Logs;
 use crate::support::{
-    POLICY, SECRET, ask, deliver, deliver_within, doorman, doorman_with, payload, request, send, staff,
-    stranger,
+    POLICY, SECRET, ask, deliver, deliver_within, doorman, doorman_with, payload, request, review, send,
+    staff, stranger,
 };
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn failed_write_is_logged_as_failed() {
     ask(&hub, "acme/model", [staff("ada")]);
     hub.model().faults("POST", &Fault::Status(418), 2);
     let (logs, _guard) = Logs::capture();
-    let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (_, report) = review(&hub).await;
     assert_eq!(logs.lines("decided")[0]["outcome"], "failed");
     assert!(
         report["repos"][0]["oldest_pending_s"].as_u64() >= Some(3600),

@@ -11,12 +11,20 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
+use crate::binary;
 use crate::hub::{Hub, Status};
 use crate::support::{doorman_with, send, staff};
 
 fn event(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name);
-    serde_json::from_str(&std::fs::read_to_string(path).expect(name)).expect(name)
+    serde_json::from_str(&binary::event(name)).expect(name)
+}
+
+/// A sample event with another text at this place.
+fn changed_event(name: &str, place: &str, text: &str) -> Value {
+    let (parent, key) = place.rsplit_once('/').expect("a place");
+    let mut event = event(name);
+    event.pointer_mut(parent).expect("its parent")[key] = text.into();
+    event
 }
 
 /// The response to an event, with a Hub on which ada has requested the model and the dataset.
@@ -37,23 +45,23 @@ const BOTH: &[&str] = &["acme/gated-model", "datasets/acme/gated-corpus"];
 
 /// For each file the expected response, and the repos for which ada is then accepted.
 const EVENTS: [(&str, u16, Option<&str>, &[&str]); 17] = [
-    ("alb.json", 200, Some("reviewed"), MODEL),
-    ("base64-body.json", 200, Some("reviewed"), MODEL),
-    ("comment-added.json", 200, Some("reviewed"), MODEL),
-    ("dataset.json", 200, Some("reviewed"), DATASET),
-    ("discussion-opened.json", 200, Some("reviewed"), MODEL),
-    ("http-api.json", 200, Some("reviewed"), MODEL),
-    ("malformed-body.json", 400, None, &[]),
-    ("push-to-main.json", 200, Some("reviewed"), MODEL),
-    ("repo-deleted.json", 200, Some("ignored"), &[]),
-    ("repo-moved.json", 200, Some("reviewed"), MODEL),
-    ("rest-api.json", 200, Some("reviewed"), MODEL),
-    ("settings-changed.json", 200, Some("reviewed"), MODEL),
-    ("space.json", 200, Some("ignored"), &[]),
-    ("sweep-some.json", 200, Some("reviewed"), DATASET),
-    ("sweep.json", 200, Some("reviewed"), BOTH),
-    ("unknown-scope.json", 200, Some("reviewed"), MODEL),
-    ("wrong-secret.json", 401, None, &[]),
+    ("alb", 200, Some("reviewed"), MODEL),
+    ("base64-body", 200, Some("reviewed"), MODEL),
+    ("comment-added", 200, Some("reviewed"), MODEL),
+    ("dataset", 200, Some("reviewed"), DATASET),
+    ("discussion-opened", 200, Some("reviewed"), MODEL),
+    ("http-api", 200, Some("reviewed"), MODEL),
+    ("malformed-body", 400, None, &[]),
+    ("push-to-main", 200, Some("reviewed"), MODEL),
+    ("repo-deleted", 200, Some("ignored"), &[]),
+    ("repo-moved", 200, Some("reviewed"), MODEL),
+    ("rest-api", 200, Some("reviewed"), MODEL),
+    ("settings-changed", 200, Some("reviewed"), MODEL),
+    ("space", 200, Some("ignored"), &[]),
+    ("sweep-some", 200, Some("reviewed"), DATASET),
+    ("sweep", 200, Some("reviewed"), BOTH),
+    ("unknown-scope", 200, Some("reviewed"), MODEL),
+    ("wrong-secret", 401, None, &[]),
 ];
 
 #[tokio::test]
@@ -75,12 +83,12 @@ fn table_of_sample_events_is_complete() {
     let mut names: Vec<_> =
         files.map(|file| file.expect("a file").file_name().into_string().expect("UTF-8")).collect();
     names.sort();
-    assert_eq!(names, EVENTS.map(|(name, ..)| name));
+    assert_eq!(names, EVENTS.map(|(name, ..)| format!("{name}.json")));
 }
 
 #[tokio::test]
 async fn base64_body_is_read_in_every_shape_of_event() {
-    for name in ["discussion-opened.json", "http-api.json", "rest-api.json", "alb.json"] {
+    for name in ["discussion-opened", "http-api", "rest-api", "alb"] {
         let mut event = event(name);
         let body = event["body"].as_str().expect("a body").to_owned();
         event["body"] = json!(base64::engine::general_purpose::STANDARD.encode(body));
@@ -96,7 +104,7 @@ async fn base64_body_is_read_in_every_shape_of_event() {
 
 #[tokio::test]
 async fn load_balancer_may_send_multi_value_headers() {
-    let mut event = event("alb.json");
+    let mut event = event("alb");
     let headers = event["headers"].take();
     let fields = event.as_object_mut().expect("an object");
     fields.remove("headers");
@@ -125,30 +133,27 @@ async fn hub_and_doorman() -> (Hub, Arc<Handler>) {
 
 /// Events that `lambda_http` refuses or panics at: the sample, the place that is changed, and its new text.
 const NO_REQUESTS: [(&str, &str, &str); 5] = [
-    ("discussion-opened.json", "/rawQueryString", "a=<"),
-    ("discussion-opened.json", "/rawQueryString", "a b"),
-    ("discussion-opened.json", "/rawQueryString", "70 KB"),
-    ("discussion-opened.json", "/headers/user-agent", "a\u{1}b"),
-    ("base64-body.json", "/body", "!"),
+    ("discussion-opened", "/rawQueryString", "a=<"),
+    ("discussion-opened", "/rawQueryString", "a b"),
+    ("discussion-opened", "/rawQueryString", "70 KB"),
+    ("discussion-opened", "/headers/user-agent", "a\u{1}b"),
+    ("base64-body", "/body", "!"),
 ];
 
 /// The doorman does not read the host that a request was sent to.
 #[tokio::test]
 async fn malformed_host_name_is_ignored() {
     let hosts = [
-        ("discussion-opened.json", "/headers/host", "doorman.example:70000"),
-        ("http-api.json", "/headers/host", ":"),
-        ("rest-api.json", "/headers/Host", "0123456789.execute-api.{dns_suffix}"),
-        ("rest-api.json", "/requestContext/domainName", "["),
-        ("alb.json", "/headers/host", "a:b"),
+        ("discussion-opened", "/headers/host", "doorman.example:70000"),
+        ("http-api", "/headers/host", ":"),
+        ("rest-api", "/headers/Host", "0123456789.execute-api.{dns_suffix}"),
+        ("rest-api", "/requestContext/domainName", "["),
+        ("alb", "/headers/host", "a:b"),
     ];
     for (name, place, text) in hosts {
         let (_hub, doorman) = hub_and_doorman().await;
-        let (parent, key) = place.rsplit_once('/').expect("a place");
-        let mut event = event(name);
-        event.pointer_mut(parent).expect("its parent")[key] = text.into();
-        let answer =
-            invoke(&doorman, event.to_string().as_bytes()).await.expect("an event").expect("no failure");
+        let event = changed_event(name, place, text).to_string();
+        let answer = invoke(&doorman, event.as_bytes()).await.expect("an event").expect("no failure");
         assert_eq!(answer["statusCode"], 200, "{name} {place}: {answer}");
     }
 }
@@ -158,11 +163,8 @@ async fn event_that_is_no_http_request_gets_a_400() {
     let (hub, doorman) = hub_and_doorman().await;
     for (name, place, text) in NO_REQUESTS {
         let text = if text == "70 KB" { "x".repeat(70_000) } else { text.to_owned() };
-        let (parent, key) = place.rsplit_once('/').expect("a place");
-        let mut event = event(name);
-        event.pointer_mut(parent).expect("its parent")[key] = text.into();
-        let answer =
-            invoke(&doorman, event.to_string().as_bytes()).await.expect("an event").expect("no failure");
+        let event = changed_event(name, place, &text).to_string();
+        let answer = invoke(&doorman, event.as_bytes()).await.expect("an event").expect("no failure");
         assert_eq!(answer["statusCode"], 400, "{name} {place}: {answer}");
         let body = json!({"error": "this is not an HTTP request that can be read"}).to_string();
         assert_eq!(answer["body"], body, "{name} {place}");

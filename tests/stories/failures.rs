@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Hub, Status};
 use crate::support::{
     SECRET, ask, config_with, count, deliver, deliver_within, doorman, first_error, hub_with_six, payload,
-    send, staff,
+    review, review_within, send, staff,
 };
 
 /// No failure becomes a 5xx, because the Hub suspends webhooks that fail.
@@ -81,7 +81,7 @@ async fn next_page_of_another_origin_or_list_is_not_read() {
     ];
     for (origin, link) in places {
         hub.model().next_page = Some(link);
-        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let (status, report) = review(&hub).await;
         assert_eq!(status, 202);
         assert!(
             first_error(&report)
@@ -108,7 +108,7 @@ async fn redirect_is_not_followed() {
                     &format!("acme/model/user-access-request/{call}"),
                     Fault::Answer(status, to, String::new()),
                 );
-                let (answered, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+                let (answered, report) = review(&hub).await;
                 assert_eq!(answered, 202, "{status}");
                 let expected = format!(
                     "answered {status}: it redirects to {origin}/api/models/other/secret/user-access-request/{call}, which"
@@ -132,7 +132,7 @@ async fn pages_in_a_circle_are_not_read_forever() {
     hub.model().max_page = 2;
     hub.model().next_page =
         Some("/api/models/acme/model/user-access-request/pending?limit=1000&cursor=2".to_owned());
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!(status, 202);
     assert!(first_error(&report).contains("go in a circle"), "{report}");
     assert_eq!(report["repos"][0]["accepted"], 4, "the pages that were read are decided: {report}");
@@ -144,8 +144,7 @@ async fn silent_hub_is_given_up_before_the_deadline() {
         let hub = hub_with_six().await;
         hub.model().fault(call, Fault::Stall);
         let started = Instant::now();
-        let (status, report) =
-            deliver_within(&doorman(&hub), &payload("acme/model"), Duration::from_millis(1500)).await;
+        let (status, report) = review_within(&hub, Duration::from_millis(1500)).await;
         assert!(started.elapsed() < Duration::from_millis(1500), "{call}");
         assert_eq!((status, &report["repos"][0]["complete"]), (202, &json!(false)), "{call}");
         assert!(first_error(&report).contains("the time for this run was up"), "{report}");
@@ -158,7 +157,7 @@ async fn silent_hub_delays_a_webhook_by_20_s_at_most() {
     let hub = hub_with_six().await;
     hub.model().faults("/pending", &Fault::Stall, 100);
     let started = Instant::now();
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["calls"]), (202, &json!(3)), "{report}");
     assert!(started.elapsed() < Duration::from_secs(21));
 }
@@ -184,8 +183,7 @@ async fn webhook_that_the_hub_gave_up_makes_no_call() {
 #[tokio::test]
 async fn run_without_time_makes_no_call() {
     let hub = hub_with_six().await;
-    let (status, report) =
-        deliver_within(&doorman(&hub), &payload("acme/model"), Duration::from_millis(500)).await;
+    let (status, report) = review_within(&hub, Duration::from_millis(500)).await;
     assert_eq!((status, &report["repos"][0]["calls"]), (202, &json!(0)), "{report}");
     assert_eq!(hub.calls(), [""; 0]);
 }

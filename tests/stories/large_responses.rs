@@ -8,16 +8,14 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::hub::{Fault, Hub, Status};
-use crate::support::{
-    ask, deliver, deliver_within, doorman, error, first_error, hub_with_six, payload, staff,
-};
+use crate::support::{ask, error, first_error, hub_with_six, review, review_within, staff};
 
 const MB: usize = 1024 * 1024;
 
 /// Checks that the next run decides everybody once the Hub is well again.
 async fn assert_next_run_succeeds(hub: &Hub) {
     hub.model().heal();
-    assert_eq!(deliver(&doorman(hub), &payload("acme/model")).await.0, 200);
+    assert_eq!(review(hub).await.0, 200);
     assert_eq!(hub.users("acme/model", Status::Accepted).len(), 5);
     assert_eq!(hub.users("acme/model", Status::Pending), ["mallory"]);
 }
@@ -32,7 +30,7 @@ async fn endless_response_is_not_read_to_its_end() {
         let hub = hub_with_six().await;
         let endless = Fault::Endless { status: 200, promised, chunk: MB, pause };
         hub.model().faults(call, &endless, 100);
-        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let (status, report) = review(&hub).await;
         let numbers = &report["repos"][0];
         assert_eq!((status, &numbers["complete"]), (202, &json!(false)), "{call}: {report}");
         let limit = if call == "/batch" { 128 } else { 4096 };
@@ -55,7 +53,7 @@ async fn endless_error_response_is_known_by_its_status() {
     let hub = hub_with_six().await;
     let endless = Fault::Endless { status: 403, promised: None, chunk: MB, pause: Duration::ZERO };
     hub.model().fault("/pending", endless);
-    let (_, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (_, report) = review(&hub).await;
     assert!(first_error(&report).contains("the Hub answered 403; give HF_TOKEN write access"), "{report}");
     assert_next_run_succeeds(&hub).await;
 }
@@ -67,8 +65,7 @@ async fn trickling_response_is_given_up_before_the_deadline() {
         let trickle =
             Fault::Endless { status: 200, promised: None, chunk: 1, pause: Duration::from_millis(10) };
         hub.model().faults(call, &trickle, 100);
-        let (status, report) =
-            deliver_within(&doorman(&hub), &payload("acme/model"), Duration::from_millis(1500)).await;
+        let (status, report) = review_within(&hub, Duration::from_millis(1500)).await;
         assert_eq!((status, &report["repos"][0]["complete"]), (202, &json!(false)), "{call}");
         assert!(first_error(&report).contains("the time for this run was up"), "{report}");
         assert!(hub.model().streamed.load(Ordering::Relaxed) > 1, "it was streamed slowly");
@@ -82,8 +79,7 @@ async fn headers_of_a_megabyte_are_refused() {
         let hub = hub_with_six().await;
         let headers = vec![("Link", "x".repeat(MB))];
         hub.model().faults(call, &Fault::Answer(200, headers, "[]".to_owned()), 100);
-        let (status, report) =
-            deliver_within(&doorman(&hub), &payload("acme/model"), Duration::from_secs(2)).await;
+        let (status, report) = review_within(&hub, Duration::from_secs(2)).await;
         assert_eq!((status, &report["repos"][0]["complete"]), (202, &json!(false)), "{call}: {report}");
         assert!(first_error(&report).contains("message head is too large"), "{report}");
         assert_eq!(hub.users("acme/model", Status::Accepted), [""; 0]);
@@ -97,8 +93,7 @@ async fn deeply_nested_json_cannot_be_read() {
         let hub = hub_with_six().await;
         let is_list = call == "/pending" && body.starts_with('[') && body.ends_with(']');
         hub.model().faults(call, &Fault::Answer(200, Vec::new(), body), 10);
-        let (status, report) =
-            deliver_within(&doorman(&hub), &payload("acme/model"), Duration::from_secs(6)).await;
+        let (status, report) = review_within(&hub, Duration::from_secs(6)).await;
         // A list of one unreadable entry is held.
         assert_eq!(status, if is_list { 200 } else { 202 }, "{call}: {report}");
         assert_eq!(hub.users("acme/model", Status::Accepted), [""; 0], "{call}: {report}");
@@ -124,7 +119,7 @@ async fn deeply_nested_entry_is_held_and_stops_no_other() {
     let entries = entries.join(", ");
     let page = format!(r#"[{entries}, {{"user": {{"user": "user1", "email": "user1@acme.com"}}}}]"#);
     hub.model().repo("acme/model").raw_page = Some(page);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["held"]), (200, &json!(3)), "{report}");
     assert_eq!(hub.users("acme/model", Status::Accepted), ["user1"]);
 }
@@ -134,8 +129,7 @@ async fn page_of_too_many_entries_is_refused() {
     let hub = hub_with_six().await;
     let page = format!("[{}]", vec!["{}"; 20_000].join(","));
     hub.model().repo("acme/model").raw_page = Some(page);
-    let (status, report) =
-        deliver_within(&doorman(&hub), &payload("acme/model"), Duration::from_secs(2)).await;
+    let (status, report) = review_within(&hub, Duration::from_secs(2)).await;
     assert_eq!((status, &report["repos"][0]["listed"]), (202, &json!(0)), "{report}");
     assert!(first_error(&report).contains("it lists more than 2000 entries"), "{report}");
 }
@@ -146,7 +140,7 @@ async fn compressed_response_is_reported() {
     let gzip = Fault::Answer(200, vec![("Content-Encoding", "gzip".to_owned())], "\u{1f}\u{8b}".to_owned());
     hub.model().faults("/pending", &gzip, 100);
     let time = Duration::from_secs(2);
-    let (status, report) = deliver_within(&doorman(&hub), &payload("acme/model"), time).await;
+    let (status, report) = review_within(&hub, time).await;
     assert_eq!(status, 202);
     assert!(first_error(&report).contains("encoded as `gzip`, which was not requested"), "{report}");
 }
@@ -158,7 +152,7 @@ async fn too_large_page_is_requested_in_smaller_ones() {
     let long = "x".repeat(7 * MB / 20);
     ask(&hub, "acme/model", (0..12).map(|number| staff(&format!("long{number}")).answer("Purpose", &*long)));
     ask(&hub, "acme/model", (0..188).map(|number| staff(&format!("short{number}"))));
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(188)), "{report}");
     assert_eq!(report["repos"][0]["held"], 12, "an answer above 100 KB is held: {report}");
     let calls = hub.calls();
@@ -175,7 +169,7 @@ async fn too_large_entry_is_reported_and_earlier_ones_are_decided() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", (0..10).map(|number| staff(&format!("user{number}"))));
     ask(&hub, "acme/model", [staff("longest").answer("Purpose", "x".repeat(5 * MB))]);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["accepted"]), (202, &json!(10)), "{report}");
     assert!(first_error(&report).contains("larger than 4096 KB"), "{report}");
     assert_eq!(hub.users("acme/model", Status::Pending), ["longest"]);

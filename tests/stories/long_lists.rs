@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::hub::{Cursor, Fault, Hub, Person, Status};
 use crate::support::{
-    ask, count, deliver, deliver_within, doorman, doorman_with, first_error, hub_with_six, payload, staff,
-    stranger,
+    ask, count, deliver, deliver_within, doorman, doorman_with, first_error, hub_with_six, payload, review,
+    staff, stranger,
 };
 
 /// A person whom the policy holds, accepts or rejects, by the remainder of the number divided by three.
@@ -63,7 +63,7 @@ async fn every_request_of_a_long_list_is_decided() {
     for (cursor, lag) in [(Cursor::Key, 0)].into_iter().chain(lags.map(|lag| (Cursor::Offset, lag))) {
         let hub = hub_with(950, cursor, 100, Duration::from_millis(lag)).await;
         hub.model().repo("acme/model").requests[3].anonymous = true;
-        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let (status, report) = review(&hub).await;
         let numbers = &report["repos"][0];
         assert_eq!((status, &numbers["complete"]), (200, &json!(true)), "{report}");
         let counts = ["listed", "accepted", "rejected", "held"].map(|name| numbers[name].as_u64());
@@ -76,7 +76,7 @@ async fn every_request_of_a_long_list_is_decided() {
 async fn list_lag_of_an_hour_is_reported_without_second_writes() {
     for cursor in [Cursor::Key, Cursor::Offset] {
         let hub = hub_with(950, cursor, 100, Duration::from_secs(3600)).await;
-        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let (status, report) = review(&hub).await;
         let error = report["repos"][0]["error"].as_str().unwrap_or_default();
         assert!(status == 202 && error.contains("still lists the requests"), "{report}");
         assert_each_request_has_its_status(&hub);
@@ -110,7 +110,7 @@ async fn ten_thousand_requests_take_few_calls() {
         if number % 3 == 0 { person.answer("Country", "KP") } else { person }
     };
     ask(&hub, "acme/model", (0..10_000).map(person));
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     let numbers = &report["repos"][0];
     assert_eq!((status, &numbers["accepted"], &numbers["rejected"]), (200, &json!(6666), &json!(3334)));
     // Ten pages, a hundred batches, and one more reading to see that no request was skipped.
@@ -153,7 +153,7 @@ async fn several_reviews_share_the_concurrency() {
 async fn page_is_written_although_a_later_one_fails() {
     let hub = hub_with(60, Cursor::Key, 10, Duration::ZERO).await;
     hub.model().fault("cursor=20", Fault::Status(418));
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["listed"]), (202, &json!(20)));
     assert_eq!(hub.users("acme/model", Status::Accepted).len(), 7);
     let is_write = |call: &&String| call.starts_with("POST");
@@ -184,7 +184,7 @@ async fn next_page_is_read_while_the_first_is_written() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", (0..3000).map(|number| staff(&format!("user{number}"))));
     hub.model().latency = Duration::from_millis(20);
-    assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
+    assert_eq!(review(&hub).await.0, 200);
     let calls = hub.calls();
     let second_page = calls.iter().position(|call| call.contains("&cursor=")).expect("a second page");
     let written_before = calls[..second_page].iter().filter(|call| call.starts_with("POST ")).count();
@@ -203,7 +203,7 @@ async fn full_page_without_a_link_skips_no_request() {
             hub.model().repo("acme/model").ask_at(person, first + chrono::TimeDelta::seconds(number));
         }
         (hub.model().links_pages, hub.model().newest_first) = (false, newest_first);
-        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let (status, report) = review(&hub).await;
         assert_eq!((status, count(&report, "accepted"), count(&report, "held")), (200, 300, 900), "{report}");
     }
 }
@@ -219,7 +219,7 @@ async fn full_page_that_may_hide_requests_is_reported() {
     };
     let page: Vec<Value> = (0..1000).map(entry).collect();
     hub.model().repo("acme/model").raw_page = Some(json!(page).to_string());
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, count(&report, "held")), (202, 1000), "{report}");
     assert!(first_error(&report).contains("more requests may be listed behind it"), "{report}");
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::hub::{AccessRequest, Fault, Hub, Quota, Status};
 use crate::support::{
-    ask, count, deliver, deliver_within, doorman, first_error, hub_with_staff, payload, retry_after, staff,
-    stranger, writes,
+    ask, count, deliver, deliver_within, doorman, first_error, hub_with_staff, payload, retry_after, review,
+    review_within, staff, stranger, writes,
 };
 
 /// The response to the first write is lost in one of several ways. A person rejects Ada before a second write could be made.
@@ -61,7 +61,7 @@ async fn pages_that_are_always_late_decide_nobody() {
     ask(&hub, "acme/model", [staff("ada")]);
     hub.model().way_back = Duration::from_millis(1600);
     let time = Duration::from_secs(5);
-    let (status, report) = deliver_within(&doorman(&hub), &payload("acme/model"), time).await;
+    let (status, report) = review_within(&hub, time).await;
     assert_eq!((status, writes(&hub)), (202, 0), "{report}");
     assert!(first_error(&report).contains("too old to be decided from"), "{report}");
 }
@@ -167,7 +167,7 @@ async fn request_that_a_person_decided_first_is_gone() {
     // A person has just accepted her, and the list lags. So `handle` does not find the request.
     hub.model().lag = Duration::from_secs(1);
     hub.model().repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Accepted, None);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     let numbers = &report["repos"][0];
     assert_eq!((status, &numbers["gone"], &numbers["error"]), (200, &json!(1), &Value::Null));
     assert_eq!(hub.model().repo("acme/model").request("ada").writes, 1);
@@ -179,7 +179,7 @@ async fn lagging_list_leads_to_no_second_write() {
     hub.model().lag = Duration::from_secs(1);
     ask(&hub, "acme/model", [staff("ada"), staff("bob"), stranger("kim").answer("Country", "KP")]);
     for _ in 0..3 {
-        assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
+        assert_eq!(review(&hub).await.0, 200);
     }
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "bob"]);
     assert_eq!(hub.users("acme/model", Status::Rejected), ["kim"]);

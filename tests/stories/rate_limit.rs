@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::hub::{Batch, Fault, Hub, Quota, Status};
 use crate::support::{
-    ask, deliver, doorman, doorman_with, first_error, hub_with_staff, payload, retry_after, staff, sweep,
-    writes,
+    ask, deliver, doorman, doorman_with, first_error, hub_with_staff, payload, retry_after, review, staff,
+    sweep, writes,
 };
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -18,7 +18,7 @@ async fn run_waits_for_the_next_window() {
     let hub = hub_with_staff(3000).await;
     hub.model().max_page = 100;
     hub.model().quota = Quota::new(50, Duration::from_secs(5));
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(3000)), "{report}");
     assert!(hub.calls().len() > 60);
     assert!(hub.model().refused_by_quota <= 2, "{} 429s", hub.model().refused_by_quota);
@@ -151,6 +151,6 @@ async fn hub_without_limit_headers_is_not_limited() {
     let hub = hub_with_staff(1500).await;
     hub.model().tells_limits = false;
     hub.model().latency = Duration::from_millis(50);
-    assert_eq!(deliver(&doorman(&hub), &payload("acme/model")).await.0, 200);
+    assert_eq!(review(&hub).await.0, 200);
     assert!(hub.model().most_in_flight > 1);
 }

@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use crate::hub::{Batch, Hub, Status};
-use crate::support::{ask, bodies, count, deliver, doorman, doorman_with, payload, staff};
+use crate::support::{ask, bodies, count, deliver, doorman_with, payload, review, staff};
 
 #[tokio::test]
 async fn hidden_requester_is_held_if_a_rule_needs_the_user() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), staff("bob")]);
     hub.model().repo("acme/model").hides_requesters = true;
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["held"]), (200, &json!(2)));
     assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob"]);
 }
@@ -46,7 +46,7 @@ async fn user_listed_twice_with_different_data_is_held() {
         entry("id-bob", "bob@acme.com"),
     ]);
     hub.model().repo("acme/model").raw_page = Some(entries.to_string());
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, count(&report, "accepted"), count(&report, "held")), (200, 1, 1), "{report}");
     assert_eq!(hub.users("acme/model", Status::Accepted), ["bob"]);
 }
@@ -66,7 +66,7 @@ async fn unreadable_entry_is_held_and_stops_no_other() {
         {"user": {"_id": "id-old", "user": "old", "email": "old@acme.com"}, "status": "accepted"},
     ]);
     hub.model().repo("acme/model").raw_page = Some(entries.to_string());
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     let numbers = &report["repos"][0];
     assert_eq!(
         (status, &numbers["listed"], &numbers["held"], &numbers["accepted"]),

@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::hub::{Fault, Hub};
 use crate::logs::Logs;
 use crate::support::{
-    ask, deliver, deliver_within, doorman, doorman_with, first_error, hub_with_staff, payload, report_on,
-    retry_after, staff, sweep,
+    ask, doorman_with, first_error, hub_with_staff, report_on, retry_after, review, review_within, staff,
+    sweep,
 };
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn transient_failure_leads_to_exactly_one_write() {
         for fault in &faults {
             let hub = hub_with_staff(5).await;
             hub.model().faults(call, fault, 2);
-            let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+            let (status, report) = review(&hub).await;
             // Before a write is attempted again, the list is read again. It shows whether the write was carried out.
             let was_done = call == "/batch" && matches!(fault, Fault::DropAfter | Fault::Garbage);
             let (outcome, calls) = match (call, was_done) {
@@ -49,7 +49,7 @@ async fn final_failure_is_not_retried() {
         let hub = hub_with_staff(1).await;
         hub.model().repo("acme/model").has_request_ids = false;
         hub.model().faults("/handle", &Fault::Status(status), 10);
-        let (answered, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let (answered, report) = review(&hub).await;
         assert_eq!((answered, &report["repos"][0]["failed"]), (202, &json!(1)), "{status}: {report}");
         assert_eq!(hub.calls().len(), 2, "{status}");
     }
@@ -61,7 +61,7 @@ async fn write_with_a_lost_response_is_unknown() {
         let hub = hub_with_staff(1).await;
         hub.model().fault("/batch", fault.clone());
         let (logs, _guard) = Logs::capture();
-        let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+        let (status, report) = review(&hub).await;
         let numbers =
             (&report["repos"][0]["unknown"], &report["repos"][0]["complete"], &report["repos"][0]["calls"]);
         assert_eq!((status, numbers), (200, (&json!(1), &json!(true), &json!(3))), "{fault:?}: {report}");
@@ -77,7 +77,7 @@ async fn write_without_a_response_is_unknown_at_the_deadline() {
         hub.model().faults(call, &Fault::Stall, 10);
         let (logs, _guard) = Logs::capture();
         let time = Duration::from_millis(1800);
-        let (status, report) = deliver_within(&doorman(&hub), &payload("acme/model"), time).await;
+        let (status, report) = review_within(&hub, time).await;
         let numbers =
             (&report["repos"][0]["unknown"], &report["repos"][0]["failed"], &report["repos"][0]["complete"]);
         assert_eq!((status, numbers), (202, (&json!(number), &json!(0), &json!(false))), "{report}");

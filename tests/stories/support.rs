@@ -257,6 +257,16 @@ pub async fn deliver(doorman: &Handler, payload: &Value) -> (u16, Value) {
     send(doorman, request("POST", Some(SECRET), payload.to_string())).await
 }
 
+/// The status and the report of a new doorman for a webhook about `acme/model`.
+pub async fn review(hub: &Hub) -> (u16, Value) {
+    deliver(&doorman(hub), &payload("acme/model")).await
+}
+
+/// Like [`review`], if Lambda leaves this much time.
+pub async fn review_within(hub: &Hub, time: Duration) -> (u16, Value) {
+    deliver_within(&doorman(hub), &payload("acme/model"), time).await
+}
+
 /// The status and the body of the response to a webhook with the secret, if Lambda leaves this much time.
 pub async fn deliver_within(doorman: &Handler, payload: &Value, time: Duration) -> (u16, Value) {
     let webhook = request("POST", Some(SECRET), payload.to_string());

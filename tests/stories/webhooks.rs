@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::hub::{Fault, Gating, Hub, Status};
 use crate::support::{
-    SECRET, ask, deliver, doorman, doorman_with, payload, read, request, send, staff, stranger,
+    SECRET, ask, deliver, doorman, doorman_with, payload, read, request, review, send, staff, stranger,
 };
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn each_request_gets_its_verdict() {
             staff("eve").answer("Purpose", "research"),
         ],
     );
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
 
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "eve"]);
     assert_eq!(hub.users("acme/model", Status::Rejected), ["kim"]);
@@ -42,7 +42,7 @@ async fn each_request_gets_its_verdict() {
 async fn empty_list_costs_one_call() {
     let hub = Hub::start().await;
     hub.model().add("acme/model");
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!(
         (status, &report["status"], &report["repos"][0]["listed"]),
         (200, &json!("reviewed"), &json!(0))
@@ -256,7 +256,7 @@ async fn repo_that_is_no_longer_gated_is_ignored() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), staff("eve"), stranger("bob")]);
     hub.model().repo("acme/model").gating = Gating::Off;
-    let (status, body) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, body) = review(&hub).await;
     assert_eq!((status, body), (200, json!({"status": "ignored", "reason": "acme/model is not gated"})));
     assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob", "eve"]);
 }
@@ -296,7 +296,7 @@ async fn dry_run_reports_and_changes_nothing() {
 async fn every_call_names_this_project_and_its_version() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
-    deliver(&doorman(&hub), &payload("acme/model")).await;
+    review(&hub).await;
     let expected = format!("hub-doorman/{}", env!("CARGO_PKG_VERSION"));
     assert!(hub.model().calls.iter().all(|call| call.user_agent == expected));
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::hub::{Batch, Fault, Hub, Status};
 use crate::support::{
-    ask, bodies, count, deliver, doorman, doorman_with, first_error, hub_with_staff, payload, staff,
+    ask, bodies, count, deliver, doorman, doorman_with, first_error, hub_with_staff, payload, review, staff,
     stranger, sweep_within, writes,
 };
 
@@ -18,13 +18,13 @@ async fn request_is_written_by_its_id_or_else_by_its_user() {
     let both = || json!([{"requestId": "request-eve"}, {"requestId": "request-kim"}]);
     for (names, requests) in [(&["bob"][..], bob()), (&["eve", "kim"], both())] {
         ask(&hub, "acme/model", names.iter().map(|name| staff(name)));
-        deliver(&doorman(&hub), &payload("acme/model")).await;
+        review(&hub).await;
         let batches = bodies(&hub, "/batch");
         assert_eq!(batches.last(), Some(&json!({"status": "accepted", "requests": requests})));
     }
     hub.model().repo("acme/model").has_request_ids = false;
     ask(&hub, "acme/model", [staff("ada")]);
-    deliver(&doorman(&hub), &payload("acme/model")).await;
+    review(&hub).await;
     assert_eq!(bodies(&hub, "/handle"), [json!({"userId": "id-ada", "status": "accepted"})]);
     assert_eq!(hub.users("acme/model", Status::Accepted), ["ada", "bob", "eve", "kim"]);
 }
@@ -35,7 +35,7 @@ async fn user_without_an_id_is_written_by_name() {
     ask(&hub, "acme/model", [staff("ada")]);
     let entries = json!([{"user": {"user": "ada", "email": "ada@acme.com"}, "status": "pending"}]);
     hub.model().repo("acme/model").raw_page = Some(entries.to_string());
-    deliver(&doorman(&hub), &payload("acme/model")).await;
+    review(&hub).await;
     assert_eq!(bodies(&hub, "/handle"), [json!({"user": "ada", "status": "accepted"})]);
 }
 
@@ -94,7 +94,7 @@ async fn listed_request_that_is_gone_is_written_by_user_id() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada")]);
     hub.model().batch = Batch::DeniesRequestId;
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, count(&report, "accepted"), count(&report, "gone")), (200, 1, 0), "{report}");
     let batch = json!({"requests": [{"requestId": "request-ada"}], "status": "accepted"});
     assert_eq!(bodies(&hub, "/batch"), [batch]);
@@ -108,7 +108,7 @@ async fn request_that_is_gone_by_both_ids_is_stuck() {
     let body = json!({"error": "No access request found matching your criteria"}).to_string();
     hub.model().batch = Batch::DeniesRequestId;
     hub.model().faults("/handle", &Fault::Answer(404, Vec::new(), body), 10);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, count(&report, "stuck"), count(&report, "gone")), (202, 1, 0), "{report}");
     assert!(first_error(&report).contains("the request of `ada`"), "{report}");
     assert_eq!((report["repos"][0]["complete"].clone(), writes(&hub)), (json!(false), 2));
@@ -129,7 +129,7 @@ async fn refused_batch_is_written_one_by_one() {
     let hub = Hub::start().await;
     ask(&hub, "acme/model", [staff("ada"), staff("bob"), staff("eve")]);
     hub.model().faults("/batch", &Fault::Status(400), 2);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["accepted"]), (200, &json!(3)));
     assert_eq!(bodies(&hub, "/handle").len(), 3);
 }
@@ -142,7 +142,7 @@ async fn unknown_error_in_a_batch_is_reported() {
     let results =
         r#"[{"userId": "id-ada", "ok": true}, {"userId": "id-bob", "ok": false, "error": "full_moon"}]"#;
     hub.model().fault("/batch", Fault::Answer(200, Vec::new(), results.to_owned()));
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     let numbers = &report["repos"][0];
     assert_eq!((status, &numbers["accepted"], &numbers["failed"]), (202, &json!(1), &json!(1)), "{report}");
     assert_eq!(numbers["error"], "the Hub refused a decision of a batch: full_moon");
@@ -180,7 +180,7 @@ async fn batch_with_one_failing_request_accepts_the_others() {
 async fn refusal_of_every_write_costs_few_calls() {
     let hub = hub_with_staff(300).await;
     hub.model().faults("POST", &Fault::Status(400), 100);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     assert_eq!((status, &report["repos"][0]["failed"]), (202, &json!(300)));
     // A page; for each hundred a batch and three of its requests; and one to three batches by request id before the first refusal.
     assert!((1 + 3 * 4 + 1..=1 + 3 * 4 + 3).contains(&hub.calls().len()), "{:?}", hub.calls());
@@ -191,7 +191,7 @@ async fn refusal_of_every_write_costs_few_calls() {
 async fn refused_write_access_stops_all_writes() {
     let hub = hub_with_staff(2000).await;
     hub.model().faults("/batch", &Fault::Status(403), 20);
-    let (status, report) = deliver(&doorman(&hub), &payload("acme/model")).await;
+    let (status, report) = review(&hub).await;
     let numbers = &report["repos"][0];
     assert_eq!((status, &numbers["complete"], &numbers["accepted"]), (202, &json!(false), &json!(0)));
     assert_eq!(numbers["failed"], numbers["listed"]);

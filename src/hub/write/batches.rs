@@ -17,8 +17,6 @@ pub struct BatchWriter<'a> {
     calls: &'a RepoCalls<'a>,
     /// Set when this Hub has no `batch`.
     no_batch: AtomicBool,
-    /// Set when this Hub's `batch` has refused requests that are named by their ids.
-    no_batch_by_request_id: AtomicBool,
 }
 
 /// How many requests of a batch that was refused or has failed too often are written one by one before the others are.
@@ -28,7 +26,7 @@ impl<'a> BatchWriter<'a> {
     /// A writer that makes these calls.
     #[must_use]
     pub fn new(calls: &'a RepoCalls<'a>) -> Self {
-        Self { calls, no_batch: AtomicBool::new(false), no_batch_by_request_id: AtomicBool::new(false) }
+        Self { calls, no_batch: AtomicBool::new(false) }
     }
 
     /// Gives up to [`MAX_BATCH`](super::super::MAX_BATCH) requests the same new status: in one call, or one by one if the Hub
@@ -39,8 +37,8 @@ impl<'a> BatchWriter<'a> {
         change: &StatusChange,
     ) -> Vec<Result<WriteResult, HubError>> {
         let by_request_id = matches!(identities.first(), Some(Identity::RequestId(_)));
-        let refused_before = self.no_batch.load(Ordering::Relaxed)
-            || by_request_id && self.no_batch_by_request_id.load(Ordering::Relaxed);
+        let refused_before =
+            self.no_batch.load(Ordering::Relaxed) || by_request_id && !self.calls.may_batch_by_request_id();
         if identities.len() <= 1 || refused_before {
             return self.write_each(identities, change, false).await;
         }
@@ -60,7 +58,9 @@ impl<'a> BatchWriter<'a> {
             written.extend(fail_each(others, &error));
         } else {
             self.no_batch.fetch_or(error.is_batch_unknown(), Ordering::Relaxed);
-            self.no_batch_by_request_id.fetch_or(by_request_id, Ordering::Relaxed);
+            if by_request_id {
+                self.calls.stop_batching_by_request_id();
+            }
             written.extend(self.write_each(others, change, error.may_be_done).await);
         }
         written.rotate_right(middle);
