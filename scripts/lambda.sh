@@ -62,10 +62,8 @@ until_ready "cargo lambda watch" "$watch" bash -c "</dev/tcp/127.0.0.1/$port"
 
 say "curl, with a payload in the Hub's format"
 payload='{"event": {"action": "create", "scope": "discussion"}, "repo": {"type": "model", "name": "acme/gated-model"}}'
-post() { curl --silent --show-error --max-time 300 --write-out ' %{http_code}' --data "$payload" "$@" "$url"; }
-expect "with the secret" '"accepted":2' "$(post --header "X-Webhook-Secret: sample-webhook-secret")"
-expect "with another secret" ' 401' "$(post --header "X-Webhook-Secret: guess")"
-expect "without a secret" ' 401' "$(post)"
+response=$(curl --silent --show-error --max-time 300 --header "X-Webhook-Secret: sample-webhook-secret" --data "$payload" "$url")
+expect "with the secret" '"accepted":2' "$response"
 
 say "scripts/smoke.sh, with the right secret and with a wrong one"
 scripts/smoke.sh "$url" - <<<"sample-webhook-secret"

@@ -129,6 +129,10 @@ def check_start(hub, aws):
         _, response = function.invoke(sample("sweep"))
         is_reviewed = response.get("status") == "reviewed"
         expect(is_reviewed, "the function sweeps with a token under a key of a JSON object", response)
+        _, response = function.invoke(webhook("wrong"))
+        log = function.log()
+        is_read_again = response.get("statusCode") == 401 and log.count("was refused, and read again") == 1
+        expect(is_read_again, "the function reads the secret again after a wrong one was shown", log)
 
 
 def check_access(hub, aws):
