@@ -32,7 +32,7 @@ pub use fault::Fault;
 pub use model::{Batch, Call, Cursor, Model};
 pub use quota::Quota;
 pub use repo::{AccessRequest, Gating, Person, Repo, Role, Status};
-pub use server::{Server, listen, respond};
+pub use server::{Server, listen, read, respond};
 pub use settings::{Collection, Scope, TokenRole, Webhook};
 
 /// A running stand-in Hub. It stops when this is dropped.

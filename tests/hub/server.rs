@@ -99,7 +99,7 @@ async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Resu
 }
 
 /// Reads a call and its token.
-async fn read(request: Request<Incoming>) -> io::Result<(Call, Option<String>)> {
+pub async fn read(request: Request<Incoming>) -> io::Result<(Call, Option<String>)> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
