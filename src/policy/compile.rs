@@ -268,7 +268,8 @@ fn replace_lets(expression: &mut Expression, lets: &Lets, nested: usize, replace
         Expr::Call(call) => call.target.as_deref_mut().into_iter().chain(&mut call.args).for_each(replace),
         Expr::List(list) => list.elements.iter_mut().for_each(replace),
         Expr::Comprehension(c) => {
-            [&mut c.iter_range, &mut c.loop_step].into_iter().for_each(|part| replace(part));
+            replace(&mut c.iter_range);
+            replace(&mut c.loop_step);
         }
         Expr::Map(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => {}
     }

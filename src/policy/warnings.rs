@@ -218,7 +218,7 @@ fn add_slips(expression: &IdedExpr, lets_in: bool, lists: &Lists, texts: &mut Ve
             operands.for_each(|operand| add_slips(operand, lets_in, lists, texts));
         }
         Expr::List(list) => {
-            list.elements.iter().for_each(|element| add_slips(element, lets_in, lists, texts))
+            list.elements.iter().for_each(|element| add_slips(element, lets_in, lists, texts));
         }
         Expr::Comprehension(c) => {
             texts.extend(trust::of_macro(c).filter(|_| lets_in));
