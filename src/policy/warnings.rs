@@ -14,7 +14,7 @@ use super::check::constants::collect_variables;
 use super::compile::{Compiled, Lets};
 use super::document::DefaultVerdict;
 use super::lists::Lists;
-use crate::model::Verdict;
+use crate::model::{RepoPattern, Verdict};
 use weakness::Weakness;
 
 /// What is valid in a policy, but probably wrong.
@@ -90,6 +90,7 @@ fn of_rule(rule: &Rule, lets: &Lets, lists: &Lists) -> Vec<String> {
     if rule.then == Verdict::Accept {
         texts.extend(weak_accept(Weakness::of(&condition), rule.unless.is_some()).map(str::to_owned));
     }
+    texts.extend(rule.repos.iter().flatten().filter_map(bare_name));
     if matches!(rule.then, Verdict::Reject | Verdict::Reset) && rule.reason.is_none() {
         texts.push(format!(
             "the requesters do not learn why they are {}; add a `reason`",
@@ -110,6 +111,16 @@ fn of_rule(rule: &Rule, lets: &Lets, lists: &Lists) -> Vec<String> {
 /// Whether a condition is true of every request, as far as its form shows it.
 pub(super) fn is_always_true(condition: &Compiled, lets: &Lets) -> bool {
     Weakness::of(&condition.with_lets(lets)) == Weakness::Everybody
+}
+
+/// `repos = ["acme"]` names an old model without an owner, and no repo of `acme`.
+fn bare_name(pattern: &RepoPattern) -> Option<String> {
+    match pattern {
+        RepoPattern::One(repo) if repo.owner().is_none() => Some(format!(
+            "`{repo}` in `repos` names one repo without an owner; write `{repo}/*` for all repos of `{repo}`"
+        )),
+        _ => None,
+    }
 }
 
 fn weak_accept(weakness: Weakness, has_exception: bool) -> Option<&'static str> {

@@ -162,3 +162,19 @@ fn weak_exception_is_warned_of() {
     let cases = [("fields['Country'] == 'KP'", answers), ("!user.pro", ""), ("true", "always true")];
     check("accept", "unless", &cases);
 }
+
+#[test]
+fn repo_without_an_owner_is_warned_of() {
+    let warnings = |repo: &str| {
+        let rule = serde_json::json!({"name": "r", "then": "hold", "if": "user.pro", "repos": [repo]});
+        let policy = policy(&serde_json::json!({ "rules": [rule] }).to_string());
+        policy.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert!(
+        warnings("acme")
+            .starts_with("rule `r`: `acme` in `repos` names one repo without an owner; write `acme/*`")
+    );
+    for repo in ["acme/*", "acme/model", "datasets/acme/*"] {
+        assert_eq!(warnings(repo), "");
+    }
+}
