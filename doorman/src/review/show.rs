@@ -146,10 +146,10 @@ pub fn totals(run: &Run, screen: &mut Screen) -> io::Result<()> {
         let mut totals: BTreeMap<_, usize> = BTreeMap::new();
         for DecidedRequest { decision, outcome, .. } in run.of_repo(report) {
             let is_held = decision.verdict == Verdict::Hold;
-            let mut grounds = decision.grounds.to_string();
-            if *outcome == Outcome::OverLimit {
-                grounds += &format!(", {}", outcome.as_str());
-            }
+            let grounds = match outcome {
+                Outcome::OverLimit => format!("{}, {}", decision.grounds, outcome.as_str()),
+                _ => decision.grounds.to_string(),
+            };
             *totals.entry((!is_held, decision.verdict, grounds)).or_default() += 1;
         }
         let listed = match report.counts.listed {
