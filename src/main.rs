@@ -8,7 +8,7 @@ use hub_doorman::config::{Config, ConfigError, read_from};
 use hub_doorman::handler::{Handler, report_init_error};
 use hub_doorman::log;
 use hub_doorman::report::metrics::Metrics;
-use lambda_runtime::tracing::error;
+use lambda_runtime::tracing::{error, warn};
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,5 +35,8 @@ async fn main() -> Result<ExitCode, Error> {
 
 async fn start() -> Result<Handler, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name), &read_from(Path::new(".")))?;
+    for warning in config.policy.warnings().iter().filter(|warning| warning.is_unreadable_list) {
+        warn!(%warning, "a list of the policy cannot be read");
+    }
     Handler::new(config, Metrics::new(std::io::stdout())).await
 }

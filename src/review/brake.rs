@@ -43,7 +43,7 @@ pub(super) struct Withheld {
 #[derive(Debug)]
 pub(super) enum Permission {
     /// Write it now.
-    Write(Withheld),
+    Write(Box<Withheld>),
     /// Nothing yet.
     Wait,
     /// Leave these requests pending, because they are over a limit.
@@ -97,16 +97,16 @@ impl Brake {
             Verdict::Hold | Verdict::Reset => None,
         };
         match (&mut self.phase, allowance) {
-            (Phase::Writing, None) => Permission::Write(new),
+            (Phase::Writing, None) => Permission::Write(Box::new(new)),
             (Phase::Writing, Some(allowance)) => {
                 if allowance.admits(request) {
-                    Permission::Write(new)
+                    Permission::Write(Box::new(new))
                 } else {
                     allowance.over += 1;
                     Permission::Leave(vec![new])
                 }
             }
-            (Phase::Counting { .. }, None) if dry => Permission::Write(new),
+            (Phase::Counting { .. }, None) if dry => Permission::Write(Box::new(new)),
             (Phase::Counting { is_whole: false, has_dropped }, None) => {
                 *has_dropped = true;
                 Permission::Wait

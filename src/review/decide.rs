@@ -105,10 +105,12 @@ impl Review<'_> {
 
     fn carry_out_if_permitted(&mut self, decision: Withheld, reading: u32) {
         match self.brake.add(decision, self.mode.is_dry()) {
-            Permission::Write(decision) => self.carry_out(decision, reading),
+            Permission::Write(decision) => self.carry_out(*decision, reading),
             Permission::Wait => {}
             Permission::Leave(over) => {
-                over.into_iter().for_each(|over| self.leave(over.decided, Outcome::OverLimit));
+                for over in over {
+                    self.leave(over.decided, Outcome::OverLimit);
+                }
             }
         }
     }
