@@ -79,11 +79,8 @@ impl<'a> Applier<'a> {
                         request.note_unknown(by_request_id);
                     }
                 }
-                return decided
-                    .into_iter()
-                    .zip(handled)
-                    .map(|(request, handled)| (request, Ok(handled), ended))
-                    .collect();
+                let written = decided.into_iter().zip(handled);
+                return written.map(|(request, handled)| (request, Ok(handled), ended)).collect();
             }
             Err(error) if !error.is_batch_refused() => {
                 for request in &mut decided {

@@ -42,8 +42,10 @@ struct Rule {
     repos: Option<usize>,
 }
 
-/// Patterns of repos, and what they cover.
-const REPOS: [(&[&str], fn(&str) -> bool); 7] = [
+/// Patterns of repos, and whether they cover a repo.
+type Patterns = (&'static [&'static str], fn(&str) -> bool);
+
+const REPOS: [Patterns; 7] = [
     (&["acme/*"], |_| true),
     (&["Acme/Model"], |repo| repo == "acme/model"),
     (&["datasets/ACME/*"], |repo| repo.starts_with("datasets/acme/")),

@@ -209,7 +209,7 @@ impl World {
             return;
         }
         if complete && !is_dry {
-            for (place, status, user) in self.to_decide(repo, &Arc::clone(&self.runs[run].policy)) {
+            for (place, status, user) in self.left_to_decide(repo, &Arc::clone(&self.runs[run].policy)) {
                 // The limit counts what was listed to the run, so it may leave requests.
                 if self.is_over_limit(run, repo, status) {
                     continue;
@@ -269,14 +269,14 @@ impl World {
 
     /// The users of the pending requests that runs with this policy have to decide.
     pub fn undecided(&mut self, repo: &str, policy: &Policy) -> Vec<String> {
-        let left = self.to_decide(repo, policy);
+        let left = self.left_to_decide(repo, policy);
         let count = |wanted: Status| left.iter().filter(|(_, status, _)| *status == wanted).count();
         let is_over = |status: Status| policy.limit(status).is_some_and(|limit| count(status) > limit);
         left.iter().filter(|(_, status, _)| !is_over(*status)).map(|(.., user)| user.clone()).collect()
     }
 
     /// The pending requests that this policy decides, whatever its limits: their places, new statuses and users.
-    fn to_decide(&mut self, repo: &str, policy: &Policy) -> Vec<(usize, Status, String)> {
+    fn left_to_decide(&mut self, repo: &str, policy: &Policy) -> Vec<(usize, Status, String)> {
         if policy.is_paused {
             return Vec::new();
         }
