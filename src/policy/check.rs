@@ -179,7 +179,8 @@ impl Checker<'_> {
             _ if self.scope.lets.is_faulty(name) => return Err(FAULT_IN_LET.to_owned()),
             _ => {
                 let lets = self.scope.lets.names();
-                let variables = ["user", "fields", "repo", "requested_at", "now"].into_iter().chain(lets);
+                let variables = ["user", "fields", "repo", "requested_at", "now", "true", "false"];
+                let variables = variables.into_iter().chain(lets);
                 return Err(format!("there is no variable `{name}`{}", did_you_mean(name, variables)));
             }
         };
@@ -371,6 +372,9 @@ fn unknown_function(name: &str) -> String {
         "exists" | "all" | "exists_one" | "map" | "filter" => {
             format!("`{name}` has wrong arguments; write it like `user.orgs.{name}(org, org == 'acme')`")
         }
+        // The names in Python.
+        "len" => "there is no function `len`; did you mean `size`?".to_owned(),
+        "strip" => "there is no function `strip`; did you mean `trim`?".to_owned(),
         _ => format!("there is no function `{name}`{}", did_you_mean(name, FUNCTIONS)),
     }
 }

@@ -199,6 +199,11 @@ impl Compiled {
         expression
     }
 
+    /// The expression as the owner wrote it.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Evaluates a condition over the variables of one request. An error says why that is impossible, and contains nothing that
     /// the requester wrote.
     pub(super) fn is_true(&self, variables: &Context, failed: &FailedLets) -> Result<bool, String> {

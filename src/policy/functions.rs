@@ -89,7 +89,7 @@ pub(super) fn environment() -> Result<Env, DeclarationError> {
     env.add_overload(UNDER_LIST, UNDER_LIST, list_arguments(), |args| {
         let text = args.first().and_then(|text| text.downcast_ref::<CelString>());
         if !text.is_some_and(|text| lists::may_be_domain(text.inner())) {
-            return Err(ExecutionError::function_error("under", "the text is too long"));
+            return Err(ExecutionError::function_error("under", "the text is no domain"));
         }
         look_up(&args, |list, text| {
             list.entries.as_ref().map(|entries| entries.covers_domain(text, list.is_file))
@@ -168,7 +168,7 @@ fn under<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionE
     let [domain, others] = <[_; 2]>::try_from(args).map_err(|_| wrong_shape())?;
     let domain = domain.downcast_ref::<CelString>().ok_or_else(wrong_shape)?.inner();
     if !lists::may_be_domain(domain) {
-        return Err(ExecutionError::function_error("under", "the text is too long"));
+        return Err(ExecutionError::function_error("under", "the text is no domain"));
     }
     let is_under = |other: &(dyn Val + 'v)| {
         other.downcast_ref::<CelString>().is_some_and(|other| lists::is_under(domain, other.inner()))

@@ -250,9 +250,9 @@ pub(super) fn fault_in_file_name(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a text may be a domain, so that it makes sense to look for the domains above it.
+/// Whether a text may be a domain, so that it makes sense to look for the domains above it. An e-mail address is none.
 pub(super) fn may_be_domain(text: &str) -> bool {
-    text.len() <= MAX_DOMAIN
+    text.len() <= MAX_DOMAIN && !text.contains('@')
 }
 
 fn entry_at<'t>(text: &'t str, ends: &[u32], index: u32) -> &'t str {

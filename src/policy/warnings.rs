@@ -90,6 +90,15 @@ fn of_rule(rule: &Rule, lets: &Lets, lists: &Lists) -> Vec<String> {
     if rule.then == Verdict::Accept {
         texts.extend(weak_accept(Weakness::of(&condition), rule.unless.is_some()).map(str::to_owned));
     }
+    if is_never_true(&condition) {
+        texts.push("it never matches; mend its `if`, or remove the rule".to_owned());
+    }
+    if rule.expressions().any(|each| mixes_and_with_or(each.source())) {
+        texts.push(
+            "`&&` and `||` stand side by side, and `a || b && c` means `a || (b && c)`; write the brackets that you mean"
+                .to_owned(),
+        );
+    }
     texts.extend(rule.repos.iter().flatten().filter_map(bare_name));
     if matches!(rule.then, Verdict::Reject | Verdict::Reset) && rule.reason.is_none() {
         texts.push(format!(
@@ -111,6 +120,49 @@ fn of_rule(rule: &Rule, lets: &Lets, lists: &Lists) -> Vec<String> {
 /// Whether a condition is true of every request, as far as its form shows it.
 pub(super) fn is_always_true(condition: &Compiled, lets: &Lets) -> bool {
     Weakness::of(&condition.with_lets(lets)) == Weakness::Everybody
+}
+
+/// Whether a condition is true of no request, as far as its form shows it.
+fn is_never_true(condition: &IdedExpr) -> bool {
+    match &condition.expr {
+        Expr::Literal(LiteralValue::Boolean(is_true)) => !is_true.inner(),
+        Expr::Call(CallExpr { func_name, args, .. }) => match func_name.as_str() {
+            op::LOGICAL_AND => args.iter().any(is_never_true),
+            op::LOGICAL_OR => args.iter().all(is_never_true),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether `&&` and `||` stand in an expression without a bracket between them. The parser drops brackets, so this reads the source.
+fn mixes_and_with_or(source: &str) -> bool {
+    // Whether the present brackets contain `&&` and `||`.
+    let (mut has, mut outer) = ([false; 2], Vec::new());
+    let mut rest = source;
+    while let Some(c) = rest.chars().next() {
+        let mut length = c.len_utf8();
+        match c {
+            '\'' | '"' => {
+                let is_end = |(at, end): &(usize, char)| {
+                    *end == c && *at > 0 && !rest.get(..*at).is_some_and(|s| s.ends_with('\\'))
+                };
+                length = rest.char_indices().find(is_end).map_or(rest.len(), |(at, _)| at + 1);
+            }
+            '(' | '[' | '{' => outer.push(std::mem::take(&mut has)),
+            ')' | ']' | '}' => has = outer.pop().unwrap_or_default(),
+            ',' | '?' | ':' => has = [false; 2],
+            _ => {
+                has[0] |= rest.starts_with("&&");
+                has[1] |= rest.starts_with("||");
+                if has == [true; 2] {
+                    return true;
+                }
+            }
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 /// `repos = ["acme"]` names an old model without an owner, and no repo of `acme`.

@@ -34,7 +34,8 @@ async fn each_request_gets_its_verdict() {
     assert!((3600..3700).contains(&age), "{age}");
     let expected = json!({"status": "reviewed", "dry_run": false, "repos": [{
         "repo": "acme/model", "type": "model", "complete": true, "listed": 5, "accepted": 2, "rejected": 1, "reset": 1,
-        "held": 1, "gone": 0, "failed": 0, "unknown": 0, "stuck": 0, "calls": 4, "oldest_pending_s": age, "error": null}]});
+        "held": 1, "gone": 0, "failed": 0, "unknown": 0, "stuck": 0, "over_limit": 0, "calls": 4, "oldest_pending_s": age,
+        "error": null}]});
     assert_eq!(report, expected);
 }
 

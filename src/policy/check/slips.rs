@@ -16,6 +16,10 @@ pub(super) fn check(call: &CallExpr) -> Result<(), String> {
             check_number(a, function, b)?;
             check_number(b, function, a)
         }
+        op::GREATER | op::GREATER_EQUALS if is_variable(a, "now") && is_in_the_past(b) => {
+            Err(PAST.to_owned())
+        }
+        op::LESS | op::LESS_EQUALS if is_in_the_past(a) && is_variable(b, "now") => Err(PAST.to_owned()),
         op::LESS => check_number(a, function, b).and(check_number(b, op::GREATER, a)),
         op::LESS_EQUALS => check_number(a, function, b).and(check_number(b, op::GREATER_EQUALS, a)),
         op::GREATER => check_number(a, function, b).and(check_number(b, op::LESS, a)),
@@ -23,6 +27,23 @@ pub(super) fn check(call: &CallExpr) -> Result<(), String> {
         op::IN => check_literals(a, op::EQUALS, b).and(check_element(a, b)),
         "contains" | "startsWith" | "endsWith" | "under" => check_literals(a, function, b),
         _ => Ok(()),
+    }
+}
+
+const PAST: &str = "`requested_at` is always before `now`; to wait for some time, write \
+     `now - requested_at > duration('24h')`";
+
+fn is_variable(expression: &IdedExpr, variable: &str) -> bool {
+    matches!(&expression.expr, Expr::Ident(name) if name == variable)
+}
+
+/// Whether an expression is some time before `requested_at`.
+fn is_in_the_past(expression: &IdedExpr) -> bool {
+    match &expression.expr {
+        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::SUBSTRACT => {
+            args.first().is_some_and(|from| is_variable(from, "requested_at"))
+        }
+        _ => false,
     }
 }
 

@@ -110,12 +110,15 @@ fn domain_is_under_a_domain_and_its_subdomains() {
 }
 
 #[test]
-fn too_long_text_is_no_domain() {
+fn address_and_too_long_text_are_no_domains() {
     let mut long = ada();
     long.fields.insert("Site".to_owned(), "a.".repeat(127));
-    for (lists, condition) in
-        [("", "fields['Site'].under('a.org')"), ("l = ['a.org']", "fields['Site'].under(lists.l)")]
-    {
+    long.fields.insert("E-mail".to_owned(), "a@cs.a.org".to_owned());
+    for (lists, condition) in [
+        ("", "fields['E-mail'].under('a.org')"),
+        ("", "fields['Site'].under('a.org')"),
+        ("l = ['a.org']", "fields['Site'].under(lists.l)"),
+    ] {
         let decision = decide(&accepts_if(lists, condition).expect("a policy"), &long);
         assert_eq!(
             decision.grounds.to_string(),
