@@ -58,9 +58,6 @@ const REPOS: [Patterns; 7] = [
 /// The verdicts, the strictest first.
 const VERDICTS: [&str; 4] = ["reject", "reset", "hold", "accept"];
 
-/// Whether policies have limits or are paused. Reviews do not act upon them yet.
-const DRAWS_LIMITS: bool = false;
-
 /// Names for `let`, whose alphabetical order is not that in which they are drawn.
 const LETS: [&str; 4] = ["vetted", "agreed", "zone_9", "B"];
 
@@ -151,7 +148,7 @@ impl Policy {
         let mut written = Map::new();
         written.insert("default".to_owned(), default);
         written.insert("rules".to_owned(), rules.collect());
-        if self.is_paused || DRAWS_LIMITS && random.u8(..4) == 0 {
+        if self.is_paused || random.u8(..4) == 0 {
             written.insert("paused".to_owned(), json!(self.is_paused));
         }
         let limits = self.limits.iter().map(|(verdict, limit)| ((*verdict).to_owned(), json!(limit)));
@@ -207,9 +204,6 @@ impl Policy {
 /// Draws limits, which are often reached, and whether the policy is paused.
 fn draw_limits(random: &mut fastrand::Rng) -> (BTreeMap<&'static str, usize>, bool) {
     let mut limits = BTreeMap::new();
-    if !DRAWS_LIMITS {
-        return (limits, false);
-    }
     for verdict in ["accept", "reject"] {
         if random.u8(..4) == 0 {
             limits.insert(verdict, [0, 1, 3, 10, 30, 200][random.usize(..6)]);

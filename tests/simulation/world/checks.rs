@@ -138,6 +138,11 @@ impl World {
         }
         self.runs[run].outcomes.insert(key.clone(), outcome);
         let Some(status) = status else { return };
+        if outcome == Outcome::OverLimit && !self.is_over_limit(run, repo, status) {
+            self.violation(format!(
+                "run {run} leaves {key:?} because of a limit, and has not listed as many requests"
+            ));
+        }
         let of_run = &self.runs[run];
         let named = (key.clone(), identity.1.clone());
         // A write that left the request in doubt may reach the Hub after the list was read again.
