@@ -35,8 +35,10 @@ async fn main() -> Result<ExitCode, Error> {
 
 async fn start() -> Result<Handler, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name), &read_from(Path::new(".")))?;
-    for warning in config.policy.warnings().iter().filter(|warning| warning.is_unreadable_list) {
-        warn!(%warning, "a list of the policy cannot be read");
+    for (list, entries) in config.policy.lists() {
+        if let Err(error) = entries {
+            warn!(list, error, "a list of the policy cannot be read");
+        }
     }
     Handler::new(config, Metrics::new(std::io::stdout())).await
 }

@@ -50,7 +50,7 @@ pub use warnings::Warning;
 /// The maximum length of a policy, in bytes. The environment of a Lambda function holds less, but the command line reads files.
 const MAX_POLICY_LENGTH: usize = 256 * 1024;
 
-/// The fault of the first rule with which the costs of the rules exceed [`MAX_POLICY_COST`].
+/// The fault of the first rule at which the sum of the costs exceeds [`MAX_POLICY_COST`].
 const TOO_COSTLY: &str = "together with the rules before it, this rule could cost too much for a request with long answers; \
      nest fewer macros, or use smaller repetitions in patterns";
 
@@ -64,7 +64,8 @@ pub struct Policy {
     fingerprint: String,
     env: Arc<Env>,
     constants: Arc<Constants>,
-    warnings: Vec<Warning>,
+    /// The positions of the lists that expressions read.
+    lists_read: BTreeSet<usize>,
     /// The maximum cost of all rules together for one request.
     max_cost: u64,
     /// Whether a rule reads the folded copies of `fields` and `user`.
@@ -82,14 +83,14 @@ struct Rule {
 }
 
 impl Policy {
-    /// Reads and compiles a policy in TOML or JSON, or returns all faults in it, in the order of the text. If it has lists in files,
-    /// they cannot be read.
+    /// Reads and compiles a policy in TOML or JSON, or returns all its faults in the order of the text. If the policy has lists in
+    /// files, these lists cannot be read.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         Self::parse_with_files(text, &|_| Err("this policy is not in a folder with files".to_owned()))
     }
 
-    /// Like [`Policy::parse`], but `read_file` reads the files of its lists. If that fails, the policy is not at fault: the rules that
-    /// read the list hold requests, and [`Policy::warnings`] says why.
+    /// Like [`Policy::parse`], but `read_file` reads the files of the lists. An unreadable file is not a fault of the policy: the rules
+    /// that read the list hold requests, and [`Policy::warnings`] says why.
     pub fn parse_with_files(text: &str, read_file: ReadFile) -> Result<Self, Vec<String>> {
         if text.len() > MAX_POLICY_LENGTH {
             let length = text.len();
@@ -131,9 +132,9 @@ impl Policy {
             let (at, label) = (rule.condition.at, rule.label.clone());
             let Some(rule) = Rule::compile(rule, &mut compiler, faults) else { continue };
             let cost_before = max_cost;
-            for read in rule.lets() {
-                let cost = compiler.lets.compiled.get(read).map_or(0, |of| of.expression.max_cost);
-                max_cost = max_cost.saturating_add(if lets_read.insert(read) { cost } else { 0 });
+            for position in rule.lets() {
+                let cost = compiler.lets.compiled.get(position).map_or(0, |each| each.expression.max_cost);
+                max_cost = max_cost.saturating_add(if lets_read.insert(position) { cost } else { 0 });
             }
             max_cost = rule.expressions().map(|each| each.max_cost).fold(max_cost, u64::saturating_add);
             if cost_before <= MAX_POLICY_COST && max_cost > MAX_POLICY_COST {
@@ -143,10 +144,9 @@ impl Policy {
         }
         let Compiler { patterns, lets, lists_read, .. } = compiler;
         let fingerprint = fingerprint(root, &lists);
-        let of_lets = lets.compiled.iter().map(|of| &of.expression);
+        let of_lets = lets.compiled.iter().map(|each| &each.expression);
         let reads_folded =
             rules.iter().flat_map(Rule::expressions).chain(of_lets).any(|each| each.reads_folded);
-        let warnings = warnings::of(&rules, &default, &lets, &lets_read, &lists, &lists_read);
         let constants = Arc::new(Constants { patterns, lists });
         Ok(Self {
             rules,
@@ -157,7 +157,7 @@ impl Policy {
             fingerprint,
             env,
             constants,
-            warnings,
+            lists_read,
             max_cost,
             reads_folded,
         })
@@ -174,24 +174,24 @@ impl Policy {
         self.max_cost > meter::SLOW_POLICY_COST
     }
 
-    /// How many requests a run decides in one repo at most.
+    /// The maximum numbers of requests that a run accepts and rejects in one repo.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Lifts the limits, because a person has looked at the requests.
+    /// Removes the limits. A caller does this after a person has agreed to the decisions.
     pub fn lift_limits(&mut self) {
         self.limits = Limits::default();
     }
 
-    /// Whether the owner has paused the policy, so that nobody is decided.
+    /// Whether the owner has paused the policy, so that no decision is written.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.paused
     }
 
-    /// The lists of the policy: their names, and how many entries each one has, or why they cannot be read.
+    /// The lists of the policy: the name of each one, and how many entries it has or why it cannot be read.
     pub fn lists(&self) -> impl Iterator<Item = (&str, Result<usize, &str>)> {
         self.constants.lists.iter().map(|list| (&*list.name, list.count()))
     }
@@ -201,10 +201,10 @@ impl Policy {
         self.lets.names()
     }
 
-    /// What is valid in the policy, but probably not what the owner wants.
+    /// The parts of the policy that are valid, but probably not what the owner wants.
     #[must_use]
-    pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+    pub fn warnings(&self) -> Vec<Warning> {
+        warnings::of(self)
     }
 
     /// The names of the rules, in the order of the policy.
@@ -212,8 +212,8 @@ impl Policy {
         self.rules.iter().map(|rule| &*rule.name)
     }
 
-    /// The results of each rule that cases of a test should cover: that it matches, that it does not match, unless its `if` is always
-    /// true, and that its `unless` applies, if it has one.
+    /// The results of each rule that the cases of a test should cover. If the `if` of a rule is always true, "does not match" is left
+    /// out. If the rule has no `unless`, "excepted" is left out.
     pub fn results_to_cover(&self) -> impl Iterator<Item = (&str, Vec<RuleResult>)> {
         self.rules.iter().map(|rule| {
             let mut results = vec![RuleResult::Matches];
@@ -233,7 +233,7 @@ impl Policy {
 
     /// Decides one request. The same arguments always give the same decision.
     ///
-    /// A rule that cannot be evaluated counts as a rule with the verdict `hold`, so that an error accepts nobody, and hides no stricter
+    /// A rule that cannot be evaluated counts as a rule with the verdict `hold`. So an error accepts nobody, and hides no stricter
     /// verdict.
     #[must_use]
     pub fn decide(&self, request: &AccessRequest, repo: &Repo, now: DateTime<Utc>) -> Decision {
@@ -243,7 +243,7 @@ impl Policy {
         meter::with_limit(|| self.apply_rules(repo, &mut self.evaluation(request, repo, now)))
     }
 
-    /// What each rule does about a request, by the rule's name and in the order of the policy. [`Policy::decide`] decides by the same
+    /// The result of each rule for a request, with the rule's name and in the order of the policy. [`Policy::decide`] uses the same
     /// results.
     #[must_use]
     pub fn evaluate_rules(
@@ -316,18 +316,18 @@ impl Rule {
         self.repos.as_ref().is_none_or(|repos| repos.iter().any(|pattern| pattern.covers(repo)))
     }
 
-    /// Its `if`, and its `unless` if it has one.
+    /// The `if` of the rule, and its `unless` if it has one.
     fn expressions(&self) -> impl Iterator<Item = &Compiled> {
         std::iter::once(&self.condition).chain(&self.unless)
     }
 
-    /// The positions of those under `let` that it reads, directly or through others.
+    /// The positions of the expressions under `let` that the rule reads, directly or through others.
     fn lets(&self) -> impl Iterator<Item = usize> {
         self.expressions().flat_map(|expression| expression.lets.iter().copied())
     }
 }
 
-/// The fingerprint of a policy, which is made from its tree, so that white space and the format do not change it.
+/// The fingerprint of a policy. It is made from the tree, so white space and the format do not change it.
 fn fingerprint(root: &Node, lists: &Lists) -> String {
     let mut hash = Sha256::new_with_prefix(root.to_json().to_string());
     for list in lists.iter().filter(|list| list.is_file) {

@@ -63,7 +63,7 @@ pub(super) struct Findings {
     pub(super) literal_keys: BTreeSet<String>,
     /// The patterns that it uses, in order.
     pub(super) patterns: Vec<PatternUse>,
-    /// The positions of those under `let` that it reads.
+    /// The positions of the expressions under `let` that it reads.
     pub(super) lets: BTreeSet<usize>,
     /// The positions of the lists that it reads.
     pub(super) lists: BTreeSet<usize>,

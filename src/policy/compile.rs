@@ -23,7 +23,11 @@ use super::tree::Fault;
 /// parser needs.
 const MAX_LENGTH: usize = 4096;
 
-/// What compiling an expression needs, and what it adds to.
+/// The fault of a `let` that needs its own value.
+const DEPENDS_ON_ITSELF: &str =
+    "it depends on itself, directly or through another `let`; remove one of these references";
+
+/// The data that compiling an expression reads, and the data that it adds to.
 pub(super) struct Compiler<'a> {
     pub(super) env: &'a Arc<Env>,
     pub(super) lists: &'a Lists,
@@ -60,12 +64,12 @@ pub(super) struct Compiled {
     /// The attributes and labels that are literals in the expression. An explanation may show them. Any other key may be
     /// written by the requester.
     literal_keys: BTreeSet<String>,
-    /// The positions in [`Lets`] of those that the expression reads, and of those that these read.
+    /// The positions in [`Lets`] of the expressions that this one reads, directly or through others.
     pub(super) lets: BTreeSet<usize>,
     /// Whether the expression compares an answer, an id or a full name with a name, so that it reads [`FOLDED_FIELDS`] or
     /// [`FOLDED_USER`].
     pub(super) reads_folded: bool,
-    /// The maximum cost of one evaluation, in the units of [`meter`](super::meter), without those under `let`.
+    /// The maximum cost of one evaluation, in the units of [`meter`](super::meter), without the expressions under `let`.
     pub(super) max_cost: u64,
 }
 
@@ -92,7 +96,7 @@ impl Compiler<'_> {
             let Some((source, _)) = remaining.remove(name) else { return };
             let compiled = match ready {
                 Some(_) => self.compile_let(name, source),
-                None => Err("it depends on itself, directly or through another `let`".to_owned()),
+                None => Err(DEPENDS_ON_ITSELF.to_owned()),
             };
             match compiled {
                 Ok(compiled) => self.lets.compiled.push(compiled),
@@ -147,11 +151,11 @@ impl Compiler<'_> {
 
 impl Lets {
     pub(super) fn find(&self, name: &str) -> Option<&Let> {
-        self.compiled.iter().find(|of| of.name == name)
+        self.compiled.iter().find(|each| each.name == name)
     }
 
     pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.compiled.iter().position(|of| of.name == name)
+        self.compiled.iter().position(|each| each.name == name)
     }
 
     /// Whether there is a `let` of this name that has a fault.
@@ -160,11 +164,11 @@ impl Lets {
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.compiled.iter().map(|of| &*of.name).chain(self.faulty.iter().map(|name| &**name))
+        self.compiled.iter().map(|each| &*each.name).chain(self.faulty.iter().map(|name| &**name))
     }
 }
 
-/// Adds a fault, unless it is the consequence of a fault elsewhere.
+/// Adds a fault, unless it is only the consequence of a fault in a `let`.
 pub(super) fn add_fault(faults: &mut Vec<Fault>, at: usize, subject: &str, fault: &str) {
     if fault != check::FAULT_IN_LET {
         faults.push(Fault { at, text: format!("{subject}: {fault}") });
@@ -187,12 +191,12 @@ pub(super) fn parse(source: &str) -> Result<Expression, String> {
 }
 
 impl Compiled {
-    /// Parses the expression as the owner wrote it, again.
+    /// Parses the source again. The result is the expression as the owner wrote it.
     pub(super) fn parse_source(&self) -> Expression {
         PrattParser::new().parse(&self.source).unwrap_or_else(|_| self.rewritten.clone())
     }
 
-    /// The expression as the owner wrote it, in which each `let` is replaced by its expression.
+    /// The expression as the owner wrote it, but with each `let` replaced by its expression.
     pub(super) fn with_lets(&self, lets: &Lets) -> Expression {
         let (mut expression, mut replacements) = (self.parse_source(), MAX_REPLACEMENTS);
         replace_lets(&mut expression, lets, 0, &mut replacements);
@@ -204,8 +208,8 @@ impl Compiled {
         &self.source
     }
 
-    /// Evaluates a condition over the variables of one request. An error says why that is impossible, and contains nothing that
-    /// the requester wrote.
+    /// Evaluates a condition over the variables of one request. An error says why the evaluation failed, and contains nothing
+    /// that the requester wrote.
     pub(super) fn is_true(&self, variables: &Context, failed: &FailedLets) -> Result<bool, String> {
         match self.evaluate(variables, failed)? {
             Value::Bool(is_true) => Ok(is_true),
@@ -251,10 +255,10 @@ impl Compiled {
     }
 }
 
-/// How many times a `let` is replaced in one expression. A few that read each other could make an expression of any size.
+/// The maximum number of replacements in one expression. A few `let`s that read each other could make an expression of any size.
 const MAX_REPLACEMENTS: usize = 200;
 
-/// How deep those that are replaced may read each other. The result is visited recursively.
+/// How deep the replaced `let`s may read each other. The depth is bounded because the result is visited recursively.
 const MAX_NESTED_LETS: usize = 5;
 
 fn replace_lets(expression: &mut Expression, lets: &Lets, nested: usize, replacements: &mut usize) {

@@ -68,7 +68,8 @@ pub(super) struct DefaultVerdict {
     pub(super) reason: Option<Arc<str>>,
 }
 
-/// The maximum number of requests that a run decides in one repo with this verdict. If there are more, it decides none.
+/// The maximum numbers of requests that a run accepts and rejects in one repo. If more requests have one of these verdicts, the
+/// run decides none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The maximum number of requests to accept.
@@ -86,7 +87,7 @@ pub(super) struct WrittenList {
 
 #[derive(Debug)]
 pub(super) enum ListSource {
-    /// The entries stand in the document.
+    /// The entries are in the document.
     Entries(Vec<String>),
     /// Each line of a file is an entry, or each value in a column of a CSV file.
     File { file: String, column: Option<String> },
@@ -118,7 +119,7 @@ pub(super) struct WrittenRule {
     pub(super) repos: Option<Vec<RepoPattern>>,
 }
 
-/// Reads the keys of a policy. Faults are added to `faults`, and what has a fault is left out.
+/// Reads the keys of a policy, and adds their faults to `faults`. If there are faults, parts of the document may be missing.
 pub(super) fn read(root: &Node, faults: &mut Vec<Fault>) -> Document {
     let mut reader = Reader { faults };
     // Editors read the schema under `$schema`.
@@ -129,8 +130,8 @@ pub(super) fn read(root: &Node, faults: &mut Vec<Fault>) -> Document {
         reader.text("`$schema`: ", schema);
     }
     if get("rules").is_none() && matches!(root.value, Value::Table(_)) {
-        let example = "`rules` is missing; write `rules = []` if there are none";
-        reader.fault(root.at, "", example);
+        let fault = "`rules` is missing; if there are none, write `rules = []`";
+        reader.fault(root.at, "", fault);
     }
     Document {
         default: get("default")
@@ -231,7 +232,7 @@ impl Reader<'_> {
             if !is_identifier(name) {
                 self.fault(key.at, &subject, NO_IDENTIFIER);
             } else if RESERVED.contains(&name) {
-                self.fault(key.at, &subject, "this name has a meaning already; choose another one");
+                self.fault(key.at, &subject, "this name has a meaning already; choose another name");
             }
             let text = self.text(&subject, value)?.to_owned();
             Some(WrittenLet { name: name.to_owned(), expression: Source { at: value.at, text } })
@@ -312,7 +313,7 @@ impl Reader<'_> {
             self.fault(
                 node.at,
                 subject,
-                "it names no repo; name one, or remove it, so that the rule applies to all repos",
+                "it names no repo; if the rule applies to all repos, remove `repos`, or else name one",
             );
         }
         RepoPattern::parse_all(texts.iter().map(String::as_str), "`repos`").unwrap_or_else(|faults| {

@@ -1,4 +1,4 @@
-//! The evaluation of the rules for one request: what each rule does about it.
+//! The evaluation of the rules for one request, and the result of each rule.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::Rule;
 use super::compile::{Compiled, FailedLets, Lets};
 use crate::model::Repo;
 
-/// What a rule does about a request.
+/// The result of a rule for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleResult {
     /// The `if` is true, and the `unless` is not.
@@ -77,7 +77,7 @@ impl<'a> Evaluation<'a> {
             if std::mem::replace(done, true) || of.constant.is_some() {
                 continue;
             }
-            // If it fails, the variable is left out, so that reading it is an error.
+            // If the evaluation fails, the variable is not added. Then reading it is an error.
             match of.expression.evaluate(&self.variables, &self.failed) {
                 Ok(value) => self.variables.add_variable_from_value(of.name.as_str(), value),
                 Err(why) => drop(self.failed.insert(of.name.clone(), why)),

@@ -1,5 +1,5 @@
-//! The lists of a policy, such as the addresses of those who signed an agreement. A list may have a million entries, so they
-//! share one text, and a look-up costs the same in a list of any length.
+//! The lists of a policy, such as the addresses of the users who signed an agreement. A list may have a million entries, so its
+//! entries share one text, and a look-up costs the same in a list of any length.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use super::document::{ListSource, WrittenList};
 use super::readable::MAX_DOMAIN;
 
-/// Reads a file that lies beside the policy. The error says why that is impossible.
+/// Reads a file that lies beside the policy. The error says why the file cannot be read.
 pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
 
 /// All lists of a policy.
@@ -20,11 +20,11 @@ pub(super) struct List {
     pub(super) name: String,
     /// The entries, or why they cannot be read.
     pub(super) entries: Result<Entries, String>,
-    /// Whether the entries stand in a file.
+    /// Whether the entries are in a file.
     pub(super) is_file: bool,
 }
 
-/// The entries of a list. They are trimmed, and none is blank.
+/// The entries of a list. They are trimmed, and no entry is blank.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     /// All entries, one after the other.
@@ -40,7 +40,7 @@ pub(super) struct Entries {
     kinds: [(usize, usize); 3],
 }
 
-/// The kinds of entries, as far as their text shows it.
+/// The kinds of entries. The text of an entry shows its kind.
 const KINDS: [&str; 3] = ["an e-mail address", "a domain", "neither an address nor a domain"];
 
 impl Lists {
@@ -97,7 +97,7 @@ impl List {
             Ok(entries) => entries,
             Err(why) => {
                 return vec![format!(
-                    "{why}; the rules that read it hold every request that they decide about"
+                    "{why}; the rules that read it cannot be evaluated, so they hold requests"
                 )];
             }
         };
@@ -106,18 +106,18 @@ impl List {
         };
         let mut warnings = Vec::new();
         if entries.ends.is_empty() {
-            warnings.push("it has no entries, so nothing is in it".to_owned());
+            warnings.push("it has no entries, so no value is in it".to_owned());
         }
         if let Some((count, first)) = entries.repeated {
-            let more = if count == 1 { String::new() } else { format!("; {} more are repeated", count - 1) };
-            warnings.push(format!("{} is there twice{more}", entry_at(first)));
+            let all = if count == 1 { String::new() } else { format!("; {count} entries do so in total") };
+            warnings.push(format!("{} repeats an earlier one{all}", entry_at(first)));
         }
-        let of_most = entries.kinds.iter().map(|(count, _)| *count).max().unwrap_or_default();
+        let most = entries.kinds.iter().map(|(count, _)| *count).max().unwrap_or_default();
         for ((count, first), kind) in entries.kinds.iter().zip(KINDS) {
-            if *count > 0 && count * 4 < of_most {
-                let rest = KINDS.iter().zip(&entries.kinds).find(|(_, (count, _))| *count == of_most);
-                let rest = rest.map_or("", |(kind, _)| kind);
-                warnings.push(format!("{} is {kind}, but most entries are {rest}", entry_at(*first)));
+            if *count > 0 && count * 4 < most {
+                let usual = KINDS.iter().zip(&entries.kinds).find(|(_, (count, _))| *count == most);
+                let usual = usual.map_or("", |(kind, _)| kind);
+                warnings.push(format!("{} is {kind}, but the usual entry is {usual}", entry_at(*first)));
             }
         }
         warnings
@@ -136,7 +136,7 @@ impl Entries {
         let text = text.trim_start_matches('\u{feff}');
         if text.is_empty() {
             return Err(
-                "it is empty; write a comment into it, such as `# nobody yet`, if that is right".to_owned()
+                "it is empty; if that is right, write a comment into it, such as `# nobody yet`".to_owned()
             );
         }
         let mut entries = Self::default();
@@ -149,7 +149,7 @@ impl Entries {
         Ok(entries)
     }
 
-    /// Adds the values in a column. The delimiter is the one with which the header contains the column.
+    /// Adds the values in a column. The delimiter is the first one with which the header contains the column.
     fn add_column(&mut self, text: &str, column: &str) -> Result<(), String> {
         let reader = |delimiter| {
             let mut builder = csv::ReaderBuilder::new();
@@ -160,7 +160,7 @@ impl Entries {
             let index = reader.headers().ok()?.iter().position(|name| name == column.trim())?;
             Some((reader, index))
         });
-        // The first line is not shown: if the file has no header, it holds somebody's data.
+        // The first line is not shown. If the file has no header, this line contains somebody's data.
         let (mut reader, index) =
             with_column.ok_or_else(|| format!("its first line does not name a column `{column}`"))?;
         let mut record = csv::StringRecord::new();
@@ -211,8 +211,8 @@ impl Entries {
         !text.trim().is_empty() && self.table.find(hash(&self.hasher, text), is_equal).is_some()
     }
 
-    /// Whether a domain is an entry or below one. In a file, an entry without a dot does not count: it is a slip that would cover a
-    /// whole country.
+    /// Whether a domain is an entry or below one. In a file, an entry without a dot does not count. It is probably a slip, and
+    /// would cover a whole country.
     pub(super) fn covers_domain(&self, domain: &str, is_file: bool) -> bool {
         let ends = std::iter::once(0).chain(domain.match_indices('.').map(|(dot, _)| dot + 1));
         ends.filter_map(|start| domain.get(start..))
@@ -235,7 +235,7 @@ pub(super) fn is_under(domain: &str, other: &str) -> bool {
     })
 }
 
-/// The fault of a file's name that leads out of the folder of the policy. On any system the same names are faults.
+/// The fault of a file's name that leads out of the folder of the policy. The same names are faults on every system.
 pub(super) fn fault_in_file_name(name: &str) -> Option<&'static str> {
     let leads_out = |part: &str| part == "..";
     let is_absolute = name.starts_with(['/', '\\', '~']) || name.get(1..2) == Some(":");
@@ -243,14 +243,14 @@ pub(super) fn fault_in_file_name(name: &str) -> Option<&'static str> {
         Some("it is empty; name the file with the entries")
     } else if is_absolute || name.split(['/', '\\']).any(leads_out) {
         Some(
-            "a list's file lies in the folder of the policy or below it; write a path from there, such as `lists/signed.txt`",
+            "the file has to be in the folder of the policy or below it; write a path from there, such as `lists/signed.txt`",
         )
     } else {
         None
     }
 }
 
-/// Whether a text may be a domain, so that it makes sense to look for the domains above it. An e-mail address is none.
+/// Whether a text may be a domain. An e-mail address is not a domain. Only the domains above a domain are looked up.
 pub(super) fn may_be_domain(text: &str) -> bool {
     text.len() <= MAX_DOMAIN && !text.contains('@')
 }
@@ -265,7 +265,7 @@ fn hash(hasher: &RandomState, text: &str) -> u64 {
     hasher.hash_one(super::names::fold(text))
 }
 
-/// The line without a comment, which begins with `#` at the start of the line or behind white space.
+/// The line without its comment. A comment begins with `#` at the start of the line or after white space.
 fn without_comment(line: &str) -> &str {
     let is_comment = |(at, _): &(usize, &str)| {
         line.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with(char::is_whitespace))

@@ -1,4 +1,4 @@
-//! A policy as it is written, in TOML or JSON: the same tree for both, with the place of each key and value.
+//! A policy as it is written. TOML and JSON give the same tree, which has the place of each key and value.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use toml::de::{DeTable, DeValue};
 
-/// A value, and where it stands.
+/// A value, and its place in the text.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     /// The number of bytes before it in the text.
@@ -23,7 +23,7 @@ pub(super) enum Value {
     List(Vec<Node>),
     /// The entries, in the order of the text. A key may be repeated.
     Table(Vec<(Node, Node)>),
-    /// A value that no policy contains, such as a date. The text is what it is called.
+    /// A value that no policy may contain, such as a date. The text names its kind.
     Other(&'static str),
 }
 
@@ -101,7 +101,7 @@ fn node_of(value: &DeValue, at: usize) -> Node {
 /// How deep the values of a policy may be nested in JSON. A policy needs five levels.
 const MAX_DEPTH: usize = 8;
 
-/// The tree of a part of the text, which is nested so deep.
+/// Makes the tree of a part of the text. `depth` is the number of values around this part.
 fn json(text: &str, raw: &RawValue, depth: usize) -> Result<Node, Fault> {
     let raw = raw.get();
     let at = raw.as_ptr().addr() - text.as_ptr().addr();
@@ -157,7 +157,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 }
 
 impl Node {
-    /// The same tree as JSON without places. Keys are in alphabetical order.
+    /// The same tree as JSON, without places. The keys are in alphabetical order.
     pub(super) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Text(text) => text.as_str().into(),

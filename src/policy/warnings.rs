@@ -1,4 +1,4 @@
-//! Warnings about a valid policy: it probably does not do what its owner wants.
+//! Warnings about a valid policy that probably does not do what its owner wants.
 
 mod trust;
 mod weakness;
@@ -9,22 +9,21 @@ use std::fmt;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
-use super::Rule;
 use super::check::constants::collect_variables;
 use super::compile::{Compiled, Lets};
-use super::document::DefaultVerdict;
 use super::lists::Lists;
+use super::{Policy, Rule};
 use crate::model::{RepoPattern, Verdict};
 use weakness::Weakness;
 
-/// What is valid in a policy, but probably wrong.
+/// A part of a policy that is valid, but probably wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The part of the policy, such as ``rule `staff` ``.
     pub subject: String,
     /// What is probably wrong, and what to write instead.
     pub text: String,
-    /// Whether it is a list that cannot be read, so that the rules which read it cannot be evaluated.
+    /// Whether the part is a list that cannot be read. Then the rules that read the list cannot be evaluated.
     pub is_unreadable_list: bool,
 }
 
@@ -35,14 +34,9 @@ impl fmt::Display for Warning {
 }
 
 /// All warnings about a policy.
-pub(super) fn of(
-    rules: &[Rule],
-    default: &DefaultVerdict,
-    lets: &Lets,
-    lets_read: &BTreeSet<usize>,
-    lists: &Lists,
-    lists_read: &BTreeSet<usize>,
-) -> Vec<Warning> {
+pub(super) fn of(policy: &Policy) -> Vec<Warning> {
+    let Policy { rules, lets, default, lists_read, constants, .. } = policy;
+    let (lists, lets_read) = (&constants.lists, rules.iter().flat_map(Rule::lets).collect::<BTreeSet<_>>());
     let mut found = Vec::new();
     let mut warn = |subject: String, text: &str| {
         found.push(Warning { subject, text: text.to_owned(), is_unreadable_list: false });
@@ -50,7 +44,7 @@ pub(super) fn of(
     match default.then {
         Verdict::Accept => warn(
             "`default`".to_owned(),
-            "it accepts everybody whom no rule stops; write `default = \"hold\"`, and rules that accept",
+            "it accepts everybody whom no rule stops; write `default = \"hold\"`, and add rules that accept",
         ),
         Verdict::Reject | Verdict::Reset if default.reason.is_none() => warn(
             "`default`".to_owned(),
@@ -63,11 +57,11 @@ pub(super) fn of(
             warn(format!("rule `{}`", rule.name), &text);
         }
     }
-    for (position, of) in lets.compiled.iter().enumerate() {
+    for (position, each) in lets.compiled.iter().enumerate() {
         if !lets_read.contains(&position)
             && !lets.compiled.iter().any(|other| other.expression.lets.contains(&position))
         {
-            warn(format!("let `{}`", of.name), "no rule reads it; remove it, or use it in a rule");
+            warn(format!("let `{}`", each.name), "no rule reads it; remove it, or use it in a rule");
         }
     }
     for (position, list) in lists.iter().enumerate() {
@@ -91,11 +85,11 @@ fn of_rule(rule: &Rule, lets: &Lets, lists: &Lists) -> Vec<String> {
         texts.extend(weak_accept(Weakness::of(&condition), rule.unless.is_some()).map(str::to_owned));
     }
     if is_never_true(&condition) {
-        texts.push("it never matches; mend its `if`, or remove the rule".to_owned());
+        texts.push("it never matches; correct its `if`, or remove the rule".to_owned());
     }
     if rule.expressions().any(|each| mixes_and_with_or(each.source())) {
         texts.push(
-            "`&&` and `||` stand side by side, and `a || b && c` means `a || (b && c)`; write the brackets that you mean"
+            "`&&` and `||` are used without brackets, and `a || b && c` means `a || (b && c)`; write the brackets that you mean"
                 .to_owned(),
         );
     }
@@ -135,10 +129,10 @@ fn is_never_true(condition: &IdedExpr) -> bool {
     }
 }
 
-/// Whether `&&` and `||` stand in an expression without a bracket between them. The parser drops brackets, so this reads the source.
+/// Whether an expression uses `&&` and `||` without brackets between them. The parser drops brackets, so this reads the source.
 fn mixes_and_with_or(source: &str) -> bool {
-    // Whether the present brackets contain `&&` and `||`.
-    let (mut has, mut outer) = ([false; 2], Vec::new());
+    // Whether the innermost brackets contain `&&`, and whether they contain `||`.
+    let (mut found, mut outer) = ([false; 2], Vec::new());
     let mut rest = source;
     while let Some(c) = rest.chars().next() {
         let mut length = c.len_utf8();
@@ -149,13 +143,13 @@ fn mixes_and_with_or(source: &str) -> bool {
                 };
                 length = rest.char_indices().find(is_end).map_or(rest.len(), |(at, _)| at + 1);
             }
-            '(' | '[' | '{' => outer.push(std::mem::take(&mut has)),
-            ')' | ']' | '}' => has = outer.pop().unwrap_or_default(),
-            ',' | '?' | ':' => has = [false; 2],
+            '(' | '[' | '{' => outer.push(std::mem::take(&mut found)),
+            ')' | ']' | '}' => found = outer.pop().unwrap_or_default(),
+            ',' | '?' | ':' => found = [false; 2],
             _ => {
-                has[0] |= rest.starts_with("&&");
-                has[1] |= rest.starts_with("||");
-                if has == [true; 2] {
+                found[0] |= rest.starts_with("&&");
+                found[1] |= rest.starts_with("||");
+                if found == [true; 2] {
                     return true;
                 }
             }
@@ -179,40 +173,41 @@ fn weak_accept(weakness: Weakness, has_exception: bool) -> Option<&'static str> 
     match weakness {
         Weakness::None | Weakness::Length => None,
         Weakness::Presence => Some(
-            "it only tests whether a value is there, and any value will do; compare it with those that you want to accept",
+            "it only tests whether a value is there, so any value is enough; compare it with the values that you want to accept",
         ),
         Weakness::Empty => Some(
             "it is also true of an empty list: of a user without organizations, or of a request without answers; add \
              `size(…) > 0 && …`",
         ),
         Weakness::Negation => Some(
-            "it accepts everybody who is not excluded, also with a value that you did not think of; name in `if` whom you \
-             want to accept, and exclude the others with a rule that rejects or holds",
+            "it accepts everybody who is not excluded, even with a value that you did not expect; name in `if` the users to \
+             accept, and exclude the others with a rule that rejects or holds",
         ),
         Weakness::Everybody if has_exception => {
-            Some("it accepts everybody but its exceptions; name in `if` whom you want to accept")
+            Some("it accepts everybody but its exceptions; name in `if` the users to accept")
         }
-        Weakness::Everybody => Some("it accepts everybody; name in `if` whom you want to accept"),
+        Weakness::Everybody => Some("it accepts everybody; name in `if` the users to accept"),
     }
 }
 
-/// Why an `unless` is true of more people than the owner means. The `unless` of a rule that accepts may be true of anybody.
+/// Why an `unless` is true of more users than the owner means. A wide `unless` of a rule that accepts lets nobody in, so less is
+/// warned of.
 fn weak_unless(unless: &IdedExpr, then: Verdict) -> Option<&'static str> {
     let weakness = Weakness::of(unless);
     if weakness == Weakness::Everybody {
         return Some(
-            "its `unless` is always true, so the rule never matches; remove the rule, or name whom you except",
+            "its `unless` is always true, so the rule never matches; remove the rule, or name the users to except",
         );
     }
     if reads_answers_alone(unless) {
         return Some(
-            "its `unless` rests on answers alone, and a requester may answer anything; add something that the Hub knows, such as \
+            "its `unless` rests on answers alone, and a requester may answer anything; add a condition on data of the Hub, such as \
              `user.domain` or `user.verified_orgs`",
         );
     }
     match weakness {
         _ if then == Verdict::Accept => None,
-        Weakness::Negation => Some("its `unless` excepts everybody who is not named; name whom you except"),
+        Weakness::Negation => Some("its `unless` excepts everybody who is not named; name users to except"),
         Weakness::Empty => Some(
             "its `unless` is also true of an empty list: of a user without organizations, or of a request without answers; add \
              `size(…) > 0 && …`",
@@ -266,8 +261,8 @@ fn text(expression: &IdedExpr) -> Option<&str> {
     }
 }
 
-/// Adds what is probably wrong anywhere in an expression, which is no deeper nested than the check allows. `lets_in` says whether a
-/// requester gets in, or gets round a rule, if it is true.
+/// Adds a warning for each part of an expression that is probably wrong. `lets_in` says whether a true expression gives a requester
+/// access, or excepts them from a rule. The check has bounded the depth of the expression.
 fn add_slips(expression: &IdedExpr, lets_in: bool, lists: &Lists, texts: &mut Vec<String>) {
     match &expression.expr {
         Expr::Select(select) => add_slips(&select.operand, lets_in, lists, texts),
@@ -275,7 +270,7 @@ fn add_slips(expression: &IdedExpr, lets_in: bool, lists: &Lists, texts: &mut Ve
             texts.extend(open_end(call));
             texts.extend(number_as_text(call));
             texts.extend(trust::of_call(call, lists).filter(|_| lets_in));
-            // If a condition is negated, it keeps people out.
+            // A negated condition keeps requesters out.
             let lets_in = lets_in && call.func_name != op::LOGICAL_NOT;
             let operands = call.target.as_deref().into_iter().chain(&call.args);
             operands.for_each(|operand| add_slips(operand, lets_in, lists, texts));

@@ -1,5 +1,5 @@
-//! The brake: the limits of the policy for this run. If the list has more requests with a limited verdict than its limit, none of
-//! them is decided. So the list is counted before the first write. This is a pure state machine.
+//! The brake: the limits of the policy in this run. If more requests would be accepted than the limit allows, none of them is
+//! accepted. Rejections have a limit of their own. So the list is counted before the first write. This is a pure state machine.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ enum Phase {
     Counting {
         /// Whether the page in memory is the whole list. Then its decisions can be written as soon as they are counted.
         is_whole: bool,
-        /// Whether a decision was dropped that has to be written. Another reading makes it again.
+        /// Whether a decision that has to be written was dropped. Another reading makes it again.
         has_dropped: bool,
     },
     /// The list is counted.
@@ -44,26 +44,26 @@ pub(super) struct Withheld {
 pub(super) enum Permission {
     /// Write it now.
     Write(Box<Withheld>),
-    /// Nothing yet.
+    /// Do not write it yet.
     Wait,
     /// Leave these requests pending, because they are over a limit.
     Leave(Vec<Withheld>),
 }
 
-/// How many decisions of one verdict may be written.
+/// The number of decisions with one verdict that may be written.
 #[derive(Debug)]
 struct Allowance {
     limit: u64,
-    /// While the list is counted: the requests so far. After that: those that may be written.
+    /// Until the list is counted, the requests so far. After that, the requests whose decisions may be written.
     within: HashSet<u64>,
     /// The number of requests that are left because of the limit.
     over: u64,
-    /// Whether the list has more requests than the limit, so that none of them may be written.
+    /// Whether the list has more requests than the limit, so that no decision about them may be written.
     is_exceeded: bool,
 }
 
 impl Brake {
-    /// Without limits nothing has to be counted.
+    /// Makes the brake of a run. Without limits, nothing has to be counted.
     pub(super) fn new(Limits { accept, reject }: Limits) -> Self {
         let counting = Phase::Counting { is_whole: false, has_dropped: false };
         let phase = if accept.or(reject).is_some() { counting } else { Phase::Writing };
@@ -88,7 +88,7 @@ impl Brake {
         }
     }
 
-    /// Adds a decision that has to be written. If it has no limit and `dry` is true, it does not have to wait.
+    /// Adds a decision that has to be written. If its verdict has no limit and `dry` is true, it does not wait.
     pub(super) fn add(&mut self, new: Withheld, dry: bool) -> Permission {
         let (verdict, request) = (new.decided.decision.verdict, new.decided.key.request);
         let allowance = match verdict {
@@ -131,7 +131,7 @@ impl Brake {
         }
     }
 
-    /// Whether anything that was counted has to be written.
+    /// Whether a decision that was counted has to be written.
     pub(super) fn has_writes(&self) -> bool {
         !self.withheld.is_empty() || matches!(self.phase, Phase::Counting { has_dropped: true, .. })
     }
@@ -159,8 +159,8 @@ impl Brake {
 }
 
 impl Allowance {
-    /// Whether the decision about a request may be written, now that the list is counted. If requests came in since, the limit
-    /// still holds.
+    /// Whether the decision about a request may be written, now that the list is counted. The limit also holds for requests that
+    /// have arrived since.
     fn admits(&mut self, request: u64) -> bool {
         if self.is_exceeded {
             return false;

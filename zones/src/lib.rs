@@ -2,7 +2,7 @@
 //!
 //! The tables of the real `chrono-tz` have 29,000 addresses. The loader of a position-independent binary writes each of them before
 //! `main` runs. That took a quarter of the function's start, and 1.2 MB of its memory. The tables of `jiff` are plain bytes, which
-//! are read when a rule names a zone.
+//! are read only if a rule names a zone.
 
 use std::str::FromStr;
 
@@ -20,7 +20,7 @@ pub const UTC: Tz = Tz(jiff::tz::TimeZone::UTC);
 impl FromStr for Tz {
     type Err = jiff::Error;
 
-    /// Finds a zone by its name, such as `Europe/Paris`, whose case is ignored.
+    /// Finds a zone by its name, such as `Europe/Paris`. Case is ignored.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         TimeZoneDatabase::bundled().get(name).map(Self)
     }
@@ -44,7 +44,7 @@ impl TimeZone for Tz {
     }
 
     fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> TzOffset {
-        // `jiff` ends a day before chrono does.
+        // The last time that `jiff` knows is on 9999-12-30. Times of chrono may be later.
         let time = utc.and_utc().timestamp().clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
         let seconds = Timestamp::from_second(time).map_or(0, |time| self.0.to_offset(time).seconds());
         TzOffset(self.clone(), FixedOffset::east_opt(seconds).unwrap_or(chrono::Utc.fix()))

@@ -32,8 +32,8 @@ pub(super) struct Case {
 pub(super) struct Expected {
     pub(super) verdict: Verdict,
     pub(super) grounds: ExpectedGrounds,
-    /// This rule cannot be evaluated, because something is missing. It is not the same as [`ExpectedGrounds::Rule`]: with a misspelt
-    /// label, a rule that holds would still pass its case.
+    /// This rule cannot be evaluated, because a value is missing. [`ExpectedGrounds::Rule`] is different, so that a case of a rule
+    /// that holds does not pass if the rule has a misspelt label.
     pub(super) unknown: Option<String>,
     /// The `unless` of exactly these rules applies.
     pub(super) excepted: Option<BTreeSet<String>>,
@@ -159,8 +159,8 @@ impl<'de> Deserialize<'de> for NullOrText {
     }
 }
 
-/// Parses a file of cases. The error is the first fault: the path of the key, what is wrong, and the line and column. A case
-/// without a time of its own takes place at the time of the file, else `now`.
+/// Parses a file of cases. The error is the first fault: the path of the key, what is wrong, and the line and column. If a
+/// case has no time, the time of the file is used. If the file has none either, `now` is used.
 pub(super) fn parse(json: &str, now: DateTime<Utc>) -> Result<Vec<Case>, String> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let file: CasesFile = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -182,7 +182,7 @@ pub(super) fn parse(json: &str, now: DateTime<Utc>) -> Result<Vec<Case>, String>
         if names.insert(entry.name.0.clone()) {
             entry.into_case(repo.as_ref(), now)
         } else {
-            Err(format!("name: `{}` is the name of another case; give each its own", entry.name.0))
+            Err(format!("name: `{}` is the name of another case; give each case its own name", entry.name.0))
         }
         .map_err(|fault| format!("cases[{index}].{fault}"))
     };

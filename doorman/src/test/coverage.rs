@@ -24,7 +24,7 @@ impl RuleCoverage<'_> {
     }
 }
 
-/// Shows how the cases cover each rule. The result is whether they cover all rules.
+/// Shows how the cases cover each rule, and returns whether they cover all rules.
 pub(super) fn show(policy: &Policy, cases: &[Case], screen: &mut Screen) -> io::Result<bool> {
     let coverage = coverage(policy, cases);
     let rows = coverage.iter().map(|RuleCoverage { rule, cases }| {

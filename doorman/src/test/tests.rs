@@ -24,7 +24,7 @@ impl Files {
         Self(place)
     }
 
-    /// The output and the number of cases that failed, or the error without the directory.
+    /// Returns the output and the number of cases that failed, or the error without the directory.
     fn run(&self) -> Result<(String, usize), String> {
         let files = read_files(&self.0.join("policy.json"), &self.0.join("cases.json"));
         let (policy, cases) =
@@ -242,13 +242,13 @@ fn contradiction_in_a_case_is_a_fault() {
 }
 
 #[test]
-fn two_cases_of_one_name_are_a_fault() {
+fn repeated_name_of_a_case_is_a_fault() {
     let fault = fault(&file(r#"{"name": "a", "verdict": "hold"}, {"name": "a", "verdict": "hold"}"#));
-    assert_eq!(fault, "cases[1].name: `a` is the name of another case; give each its own");
+    assert_eq!(fault, "cases[1].name: `a` is the name of another case; give each case its own name");
 }
 
 #[test]
-fn file_that_is_not_of_cases_gets_an_example() {
+fn file_without_cases_gets_an_example() {
     for json in ["", "[]", "7", "{}"] {
         let fault = fault(json);
         assert!(fault.contains("; a file of cases looks like {"), "{json}: {fault}");

@@ -6,7 +6,7 @@ use super::origin::Origin;
 use super::types::Type::{self, Answers, List, Map, Text};
 use super::{Bound, Checked, Checker};
 
-/// How deep macros may be nested. The requester decides how long a list is, and nothing can interrupt an evaluation.
+/// How deep macros may be nested. The requester decides how long a list is, and no evaluation can be interrupted.
 const MAX_LOOPS: usize = 2;
 
 impl Checker<'_> {
@@ -28,7 +28,7 @@ impl Checker<'_> {
                 ));
             }
         }
-        let begun = self.check(&mut c.accu_init)?;
+        let initial = self.check(&mut c.accu_init)?;
         self.loops += 1;
         if self.loops > MAX_LOOPS {
             return Err(format!(
@@ -38,8 +38,8 @@ impl Checker<'_> {
         let outer = self.bound.len();
         let mut origin = range.origin;
         self.bind(&c.iter_var, each, origin, (origin == Origin::Rule).then(|| c.iter_range.clone()));
-        origin = origin.max(begun.origin);
-        self.bind(&c.accu_var, begun.ty, origin, None);
+        origin = origin.max(initial.origin);
+        self.bind(&c.accu_var, initial.ty, origin, None);
         let condition = self.check(&mut c.loop_cond)?;
         // The accumulator may start as an empty list. Then the step gives its type.
         let step = self.check(&mut c.loop_step)?;

@@ -9,7 +9,7 @@ use super::types::Type::{Bool, Name, Text};
 use super::{Checked, Checker, constants, slips};
 
 impl Checker<'_> {
-    /// Replaces a constant `let`, and a list of the document, by its value.
+    /// Replaces the name of a constant `let`, or of a list in the document, by its value.
     pub(super) fn insert_constant(&mut self, expression: &mut IdedExpr) -> Result<(), String> {
         if let Expr::Ident(name) = &expression.expr
             && self.find_bound(name).is_none()
@@ -30,7 +30,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// The list that an expression such as `lists.name` names, if it does.
+    /// The position and the name of the list that an expression such as `lists.name` names.
     fn find_list(&mut self, expression: &IdedExpr) -> Result<Option<(usize, String)>, String> {
         let name = match &expression.expr {
             Expr::Select(SelectExpr { operand, field, test: false }) if is_lists(operand) => field.as_str(),
@@ -54,7 +54,7 @@ impl Checker<'_> {
         Ok(Some((position, name.to_owned())))
     }
 
-    /// Checks and rewrites `text in lists.name` and `domain.under(lists.name)`, whose cost does not depend on the list.
+    /// Checks and rewrites `text in lists.name` and `domain.under(lists.name)`. The cost of both does not depend on the list.
     pub(super) fn look_up(&mut self, call: &mut CallExpr) -> Result<Option<Checked>, String> {
         let mut operands = call.target.as_deref_mut().into_iter().chain(&mut call.args);
         let (Some(searched), Some(list), None) = (operands.next(), operands.next(), operands.next()) else {

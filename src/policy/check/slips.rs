@@ -37,7 +37,7 @@ fn is_variable(expression: &IdedExpr, variable: &str) -> bool {
     matches!(&expression.expr, Expr::Ident(name) if name == variable)
 }
 
-/// Whether an expression is some time before `requested_at`.
+/// Whether an expression is a time before `requested_at`.
 fn is_in_the_past(expression: &IdedExpr) -> bool {
     match &expression.expr {
         Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::SUBSTRACT => {
@@ -59,7 +59,7 @@ fn check_element(text: &IdedExpr, list: &IdedExpr) -> Result<(), String> {
     }
 }
 
-/// Checks the literal texts that a value is compared with: one, or those of a list.
+/// Checks the literal texts that a value is compared with: one text, or the texts of a list.
 fn check_literals(value: &IdedExpr, function: &str, literals: &IdedExpr) -> Result<(), String> {
     match &literals.expr {
         Expr::Literal(LiteralValue::String(text)) => check_text(value, function, text.inner()),
@@ -108,7 +108,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn what(self) -> &'static str {
+    fn noun(self) -> &'static str {
         match self {
             Self::Domain => "a domain",
             Self::Address => "an e-mail address",
@@ -123,7 +123,7 @@ impl Kind {
 fn fault_in(kind: Kind, function: &str, text: &str) -> Option<String> {
     let is_whole = function == op::EQUALS;
     if is_whole && text.trim().is_empty() {
-        return Some("it is never empty; test with `has` whether it is there".to_owned());
+        return Some("it is never empty; to test whether it is there, use `has`".to_owned());
     }
     if kind == Kind::RepoType {
         let fits = |known: &str| match function {
@@ -135,7 +135,7 @@ fn fault_in(kind: Kind, function: &str, text: &str) -> Option<String> {
         return (!["model", "dataset"].into_iter().any(fits))
             .then(|| "it is 'model' or 'dataset'".to_owned());
     }
-    let what = kind.what();
+    let what = kind.noun();
     if text.contains(char::is_whitespace) {
         return Some(format!("{what} contains no white space"));
     }
@@ -237,7 +237,7 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
     ))
 }
 
-/// The text of `user.domain` or `user['domain']`, whose form is known.
+/// The path of an attribute: `user.domain` for both `user.domain` and `user['domain']`.
 fn path(expression: &IdedExpr) -> Option<String> {
     match &expression.expr {
         Expr::Select(select) if !select.test => match &select.operand.expr {

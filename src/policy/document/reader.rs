@@ -15,7 +15,8 @@ impl Reader<'_> {
         self.faults.push(Fault { at, text: format!("{subject}{text}") });
     }
 
-    /// The entries of a table, without those whose key is unknown or repeated. `subject` is where the table is, and begins faults.
+    /// The entries of a table, without those whose key is unknown or repeated. `subject` says where the table is, and
+    /// begins each fault.
     pub(super) fn entries<'n>(
         &mut self,
         subject: &str,
@@ -85,7 +86,7 @@ impl Reader<'_> {
         &[]
     }
 
-    /// The texts of a list. Only the first value that is no text is a fault, because the others are probably like it.
+    /// The texts of a list. Only the first value that is not text is a fault, because the others are probably like it.
     pub(super) fn texts(&mut self, subject: &str, node: &Node) -> Vec<String> {
         let list = self.list(subject, node);
         if let Some(other) = list.iter().find(|each| each.text().is_none()) {

@@ -108,7 +108,7 @@ fn policy_with_a_fault_is_refused() {
     let rule = |rest: &str| format!(r#"{{"rules": [{{"name": "r", {rest}}}]}}"#);
     let long = "x".repeat(201);
     let cases = [
-        (String::new(), "line 1, column 1: `rules` is missing; write `rules = []`"),
+        (String::new(), "line 1, column 1: `rules` is missing; if there are none, write `rules = []`"),
         ("accept".to_owned(), "line 1, column 7: this is not valid TOML: key with no value, expected `=`"),
         ("[]".to_owned(), "this is not valid TOML"),
         (r#"{"rules": [["a", "accept", "true", null]]}"#.to_owned(), "rule number 1: this is a list, but it has to be a table of keys and values"),

@@ -70,7 +70,8 @@ fn lists_and_lets_can_be_counted() {
     lists.sort_unstable();
     assert_eq!(lists, [("one", Ok(2)), ("three", Err(unreadable)), ("two", Ok(3))]);
     assert!(policy.let_names().eq(["vetted"]));
-    let warnings = policy.warnings().iter().filter(|warning| warning.is_unreadable_list);
+    let warnings = policy.warnings();
+    let warnings = warnings.iter().filter(|warning| warning.is_unreadable_list);
     let warnings: Vec<_> = warnings.map(ToString::to_string).collect();
     assert!(warnings.len() == 1 && warnings[0].contains(unreadable), "{warnings:?}");
 }
@@ -103,7 +104,7 @@ fn file_of_a_list_is_in_the_folder_of_the_policy_or_below() {
         let faults = policy(file).expect_err(file);
         assert!(
             faults.len() == 1
-                && faults[0].contains("list `a`: `file`: a list's file lies in the folder of the policy"),
+                && faults[0].contains("list `a`: `file`: the file has to be in the folder of the policy"),
             "{file}: {faults:?}"
         );
     }

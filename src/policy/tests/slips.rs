@@ -35,7 +35,7 @@ fn comparison_that_no_request_can_match_is_refused() {
         ("user.email in ['a@b@c.org']", "contains one `@`"),
         ("user.name == 'ada@acme.com'", "such a name contains only letters"),
         ("user.name == ' ada'", "such a name contains no white space"),
-        ("user.name == ''", "it is never empty; test with `has`"),
+        ("user.name == ''", "it is never empty; to test whether it is there, use `has`"),
         ("repo.type == 'models'", "`repo.type` is compared with 'models', but it is 'model' or 'dataset'"),
         ("repo.type in ['model', 'space']", "it is 'model' or 'dataset'"),
         ("repo.type.startsWith('Data')", "it is 'model' or 'dataset'"),
@@ -123,7 +123,7 @@ fn probable_slip_is_warned_of() {
         ("accept", "if = \"!('A' in fields) && user.pro\"", None),
         ("hold", "if = \"fields['Country'] != 'CH'\"", None),
         ("accept", "if = 'true'", Some("it accepts everybody; name in `if`")),
-        ("hold", "if = 'false && user.pro'", Some("it never matches; mend its `if`")),
+        ("hold", "if = 'false && user.pro'", Some("it never matches; correct its `if`")),
         ("hold", "if = 'user.pro'\nunless = 'false || user.pro'", None),
         (
             "hold",

@@ -20,7 +20,8 @@ fn warnings_of(then: &str, rule: &[(&str, &str)]) -> Vec<String> {
     });
     let document = serde_json::json!({"rules": [object], "lists": lists, "let": lets});
     let policy = policy(&document.to_string());
-    let of_rule = policy.warnings().iter().filter(|warning| warning.subject == "rule `r`");
+    let warnings = policy.warnings();
+    let of_rule = warnings.iter().filter(|warning| warning.subject == "rule `r`");
     of_rule.map(|warning| warning.text.clone()).collect()
 }
 

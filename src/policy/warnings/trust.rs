@@ -9,8 +9,8 @@ use super::text;
 /// The functions that compare a part of a text.
 const PARTIAL: [&str; 4] = ["startsWith", "endsWith", "contains", "matches"];
 
-/// Functions whose result is a part of a text, or a text that differs little.
-const CHANGES: [&str; 7] = ["lowerAscii", "upperAscii", "trim", "replace", "substring", "split", "string"];
+/// The functions whose result is a part of a text, or a slightly changed text.
+const EDITS: [&str; 7] = ["lowerAscii", "upperAscii", "trim", "replace", "substring", "split", "string"];
 
 /// Why a call in a condition that lets people in is true of more people than the owner means.
 pub(super) fn of_call(call: &CallExpr, lists: &Lists) -> Option<String> {
@@ -22,7 +22,7 @@ pub(super) fn of_call(call: &CallExpr, lists: &Lists) -> Option<String> {
         Some("user.domain" | "user.email") => match (function, text(other)) {
             ("startsWith", Some(start)) => Some(format!(
                 "`startsWith('{start}')` is also true of other domains, because it does not compare the end; compare the whole \
-                 with `==`, or write `user.domain.under(…)`"
+                 value with `==`, or write `user.domain.under(…)`"
             )),
             ("matches", Some(pattern)) => open_pattern(pattern),
             ("under", _) => top_level(other, lists),
@@ -50,7 +50,7 @@ pub(super) fn of_call(call: &CallExpr, lists: &Lists) -> Option<String> {
             _ => None,
         },
         _ if function == op::SUBSTRACT && is_year(value) => Some(
-            "years that are counted by the calendar year are one too many before the birthday; write `age(…)`".to_owned(),
+            "the difference of two calendar years is one too many before the birthday of this year; write `age(…)`".to_owned(),
         ),
         _ => None,
     }
@@ -67,7 +67,7 @@ fn is_year(value: &IdedExpr) -> bool {
     matches!(&value.expr, Expr::Call(call) if call.func_name == "getFullYear")
 }
 
-/// Endings that only institutions of a kind can have.
+/// The top-level domains that only certain institutions can have.
 const RESTRICTED: [&str; 4] = ["edu", "gov", "int", "mil"];
 
 /// Why `under` is true of more domains than the owner means: it names a whole top-level domain.
@@ -123,7 +123,7 @@ pub(super) fn of_macro(c: &ComprehensionExpr) -> Option<String> {
         matches!(call.args.as_slice(), [of, label] if is_fields(of) && is_variable(label))
     };
     (is_any && matches!(&c.iter_range.expr, Expr::List(_)) && calls.iter().any(reads_answer)).then(|| {
-        "one of the answers is enough for `exists`; write `all` if each of them is needed".to_owned()
+        "one of the answers is enough for `exists`; if each of them is needed, write `all`".to_owned()
     })
 }
 
@@ -138,7 +138,7 @@ fn collect_calls<'e>(expression: &'e IdedExpr, calls: &mut Vec<&'e CallExpr>) {
     }
 }
 
-/// The attribute that a text is or is made from, or `fields` for an answer.
+/// The attribute that a text is made from, or `fields` if it is made from an answer.
 pub(super) fn source(value: &IdedExpr) -> Option<&'static str> {
     match &value.expr {
         Expr::Select(select) => attribute(&select.operand, &select.field),
@@ -149,7 +149,7 @@ pub(super) fn source(value: &IdedExpr) -> Option<&'static str> {
             [of, _] => source(of).or_else(|| attribute(of, "")),
             _ => None,
         },
-        Expr::Call(call) if CHANGES.contains(&call.func_name.as_str()) => {
+        Expr::Call(call) if EDITS.contains(&call.func_name.as_str()) => {
             source(call.target.as_deref().or(call.args.first())?)
         }
         _ => None,
@@ -167,7 +167,7 @@ fn attribute(of: &IdedExpr, name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a text, or one in a list, has the form of an address.
+/// Whether a text, or an entry of a list, has the form of an address.
 fn has_address(expression: &IdedExpr, lists: &Lists) -> bool {
     match &expression.expr {
         Expr::List(list) => list.elements.iter().any(|element| has_address(element, lists)),
@@ -178,7 +178,7 @@ fn has_address(expression: &IdedExpr, lists: &Lists) -> bool {
     }
 }
 
-/// Why a pattern is true of more domains than the owner means: a dot, or one of its ends, is open.
+/// Why a pattern matches more domains than the owner means: a dot in it, or one of its ends, is open.
 fn open_pattern(pattern: &str) -> Option<String> {
     let has_open_dot = pattern.as_bytes().windows(3).any(|part| {
         matches!(part, [before, b'.', after] if before.is_ascii_alphanumeric() && after.is_ascii_alphanumeric())

@@ -1,4 +1,4 @@
-//! Conditions that are true of people whom the owner did not name.
+//! Conditions that are true of users whom the owner did not name.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue
 use super::super::check::constants::collect_variables;
 use super::{same, text};
 
-/// Why a condition may be true of people whom the owner did not name. The worst is last.
+/// Why a condition may be true of users whom the owner did not name. The worst is last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Weakness {
-    /// It names those of whom it is true.
+    /// The condition names the users of whom it is true.
     None,
     /// It reads only how long a text or a list is.
     Length,
@@ -45,7 +45,7 @@ impl Weakness {
             (op::EQUALS, [a, b]) if same(a, b) => Self::Everybody,
             (op::NOT_EQUALS, [a, b]) if is_blank(a) || is_blank(b) => Self::Presence,
             (op::NOT_EQUALS, _) => Self::Negation,
-            (op::IN, [_, fields]) if is_variable(fields) => Self::Presence,
+            (op::IN, [_, fields]) if is_fields_or_user(fields) => Self::Presence,
             (op::LOGICAL_NOT, [negated]) => Self::of_negation(negated),
             (op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS, [a, b])
                 if is_size(a) || is_size(b) =>
@@ -68,7 +68,7 @@ impl Weakness {
     fn of_macro(c: &ComprehensionExpr) -> Self {
         let Expr::Call(CallExpr { func_name, args, .. }) = &c.loop_step.expr else { return Self::None };
         match (func_name.as_str(), args.as_slice()) {
-            // `all` over what the request gives.
+            // `all` over data of the request.
             (op::LOGICAL_AND, _) if reads_request(&c.iter_range) => Self::Empty,
             (op::LOGICAL_AND | op::LOGICAL_OR, [_, condition]) => Self::of(condition),
             _ => Self::None,
@@ -92,7 +92,7 @@ fn compares(expression: &IdedExpr) -> bool {
     match &expression.expr {
         Expr::Call(CallExpr { func_name, args, .. }) => match func_name.as_str() {
             op::EQUALS => !args.iter().any(is_blank),
-            op::IN => !args.iter().any(is_variable),
+            op::IN => !args.iter().any(is_fields_or_user),
             op::LOGICAL_AND | op::LOGICAL_OR => args.iter().any(compares),
             "matches" | "contains" | "startsWith" | "endsWith" | "under" => true,
             _ => false,
@@ -122,11 +122,11 @@ fn is_size(expression: &IdedExpr) -> bool {
 }
 
 /// Whether an expression is the variable `fields` or `user`, so that `x in …` tests for presence.
-fn is_variable(expression: &IdedExpr) -> bool {
+fn is_fields_or_user(expression: &IdedExpr) -> bool {
     matches!(&expression.expr, Expr::Ident(name) if name == "fields" || name == "user")
 }
 
-/// Whether an expression reads what the requester or the Hub writes.
+/// Whether an expression reads data of the request.
 fn reads_request(expression: &IdedExpr) -> bool {
     let mut variables = BTreeSet::new();
     collect_variables(expression, &mut variables);
