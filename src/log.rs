@@ -2,7 +2,7 @@
 
 use json_subscriber::fmt::Layer;
 use lambda_runtime::tracing::subscriber;
-use lambda_runtime::tracing::subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
+use lambda_runtime::tracing::subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
 use lambda_runtime::tracing::subscriber::prelude::*;
 use lambda_runtime::tracing::subscriber::registry::LookupSpan;
@@ -10,8 +10,9 @@ use tracing::{Metadata, Subscriber};
 
 /// Starts the log with this value of `RUST_LOG`. If it is empty or invalid, the level is `info`.
 pub fn start<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(rust_log: &str, writer: W) {
-    let chosen = if check(rust_log).is_ok() { rust_log } else { "" };
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(chosen);
+    let chosen = Some(rust_log).filter(|text| !text.trim().is_empty() && check(text).is_ok());
+    let chosen = chosen.and_then(|text| text.parse::<Targets>().ok());
+    let filter = chosen.unwrap_or(Targets::new().with_default(LevelFilter::INFO));
     // Spans give each line its repo and delivery, so RUST_LOG must not remove them.
     let is_span = |metadata: &Metadata| metadata.is_span() && *metadata.level() <= LevelFilter::INFO;
     let filter = filter_fn(is_span).with_max_level_hint(LevelFilter::INFO).or(filter);
