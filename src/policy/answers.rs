@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cel::common::ast::operators as op;
-use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr};
 
+use super::check::constants::text;
 use super::{Policy, Rule};
 
 /// How a rule uses the answer to one question of the gate form.
@@ -157,13 +158,6 @@ fn label_in(expression: &IdedExpr) -> Option<(&str, bool)> {
 
 fn is_form(expression: &IdedExpr) -> bool {
     matches!(&expression.expr, Expr::Ident(name) if name == "fields")
-}
-
-fn text(expression: &IdedExpr) -> Option<&str> {
-    match &expression.expr {
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub(super) mod constants;
 pub(super) mod cost;
 mod macros;
 mod named;
-mod origin;
+pub(super) mod origin;
 mod slips;
 pub(super) mod types;
 
@@ -18,7 +18,6 @@ use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, SelectExpr};
 use cel::{Context, Env, Value};
 
-use super::compile::Lets;
 use super::functions::{AGE, MATCHES, MATCHES_NAME};
 use super::lists::Lists;
 use super::names;
@@ -45,14 +44,37 @@ pub(super) enum Wanted {
     Value,
 }
 
-/// What an expression may read beside the request.
+/// The data that an expression may read beside the request.
 pub(super) struct Scope<'a> {
     pub(super) env: &'a Arc<Env>,
     pub(super) lists: &'a Lists,
-    pub(super) lets: &'a Lets,
+    /// The expressions under `let`. The position of one in this list identifies it.
+    pub(super) lets: Vec<&'a CheckedLet>,
+    /// The names of those under `let` that have a fault.
+    pub(super) faulty_lets: &'a BTreeSet<String>,
     /// Whether the source has line breaks. Then no text in it may contain one. The crate's parser allows a text over several
     /// lines, but CEL does not, and most likely a quote is missing.
     pub(super) has_line_breaks: bool,
+}
+
+/// A checked expression under `let`.
+pub(super) struct CheckedLet {
+    pub(super) name: String,
+    pub(super) value: Checked,
+    /// The value as a literal, if it is constant. Then it is part of each expression that reads it.
+    pub(super) constant: Option<Expr>,
+}
+
+impl Scope<'_> {
+    /// The expression under `let` of this name, and its position.
+    fn find_let(&self, name: &str) -> Option<(usize, &CheckedLet)> {
+        self.lets.iter().copied().enumerate().find(|(_, each)| each.name == name)
+    }
+
+    /// The names of all expressions under `let`.
+    fn let_names(&self) -> impl Iterator<Item = &str> {
+        self.lets.iter().map(|each| &*each.name).chain(self.faulty_lets.iter().map(String::as_str))
+    }
 }
 
 /// The findings of the check of an expression.
@@ -162,11 +184,9 @@ impl Checker<'_> {
         if let Some(bound) = self.find_bound(name) {
             return Ok(bound.value.clone());
         }
-        if let Some(position) = self.scope.lets.position(name) {
+        if let Some((position, each)) = self.scope.find_let(name) {
             self.findings.lets.insert(position);
-        }
-        if let Some(of) = self.scope.lets.find(name) {
-            return Ok(of.value.clone());
+            return Ok(each.value.clone());
         }
         let ty = match name {
             "user" => User,
@@ -176,9 +196,9 @@ impl Checker<'_> {
             "lists" => {
                 return Err("`lists` is not a value; use one of the lists, such as `lists.name`".to_owned());
             }
-            _ if self.scope.lets.is_faulty(name) => return Err(FAULT_IN_LET.to_owned()),
+            _ if self.scope.faulty_lets.contains(name) => return Err(FAULT_IN_LET.to_owned()),
             _ => {
-                let lets = self.scope.lets.names();
+                let lets = self.scope.let_names();
                 let variables = ["user", "fields", "repo", "requested_at", "now", "true", "false"];
                 let variables = variables.into_iter().chain(lets);
                 return Err(format!("there is no variable `{name}`{}", did_you_mean(name, variables)));
@@ -297,9 +317,9 @@ impl Checker<'_> {
         }
         let ty = type_of_call(&name, call.target.is_some(), &operands)?;
         slips::check(call)?;
-        let origin_of = |name: &str| match (self.find_bound(name), self.scope.lets.find(name)) {
+        let origin_of = |name: &str| match (self.find_bound(name), self.scope.find_let(name)) {
             (Some(bound), _) => bound.value.origin,
-            (None, Some(of)) => of.value.origin,
+            (None, Some((_, each))) => each.value.origin,
             (None, None) => Origin::of_variable(name),
         };
         origin::check_argument(call, &origins, origin_of)?;

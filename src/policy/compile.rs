@@ -11,7 +11,8 @@ use cel::{Context, Env, ExecutionError, Value};
 
 use super::check::constants::{collect_variables, literal};
 use super::check::cost::{self, Size};
-use super::check::{self, Scope, Wanted};
+use super::check::origin::Origin;
+use super::check::{self, CheckedLet, Scope, Wanted};
 use super::document::{Source, WrittenLet};
 use super::functions::{FOLDED_FIELDS, FOLDED_USER, LISTS};
 use super::lists::Lists;
@@ -47,12 +48,9 @@ pub(super) struct Lets {
 
 /// An expression under `let`, which rules read by its name.
 pub(super) struct Let {
-    pub(super) name: String,
+    pub(super) checked: CheckedLet,
     pub(super) expression: Compiled,
-    pub(super) value: check::Checked,
     size: Size,
-    /// The value as a literal, if it is constant. Then it is part of each expression that reads it.
-    pub(super) constant: Option<Expr>,
 }
 
 /// A checked expression.
@@ -111,13 +109,10 @@ impl Compiler<'_> {
     fn compile_let(&mut self, name: &str, source: &Source) -> Result<Let, String> {
         let (expression, value, size) = self.compile(&source.text, Wanted::Value)?;
         let context = Context::with_env(Arc::clone(self.env));
-        let mut variables = BTreeSet::new();
-        collect_variables(&expression.rewritten, &mut variables);
-        let is_constant = variables.is_empty();
-        let constant =
-            is_constant.then(|| Value::resolve(&expression.rewritten, &context).ok().and_then(literal));
-        let constant = constant.flatten().map(|literal| literal.expr);
-        Ok(Let { name: name.to_owned(), expression, value, size, constant })
+        let is_constant = value.origin == Origin::Rule;
+        let constant = is_constant.then(|| Value::resolve(&expression.rewritten, &context));
+        let constant = constant.and_then(Result::ok).and_then(literal).map(|literal| literal.expr);
+        Ok(Let { checked: CheckedLet { name: name.to_owned(), value, constant }, expression, size })
     }
 
     /// Compiles an `if` or an `unless`.
@@ -129,7 +124,9 @@ impl Compiler<'_> {
     fn compile(&mut self, source: &str, wanted: Wanted) -> Result<(Compiled, check::Checked, Size), String> {
         let mut expression = parse(source)?;
         let has_line_breaks = source.contains(check::LINE_BREAKS);
-        let scope = Scope { env: self.env, lists: self.lists, lets: &self.lets, has_line_breaks };
+        let lets = self.lets.compiled.iter().map(|each| &each.checked).collect();
+        let faulty_lets = &self.lets.faulty;
+        let scope = Scope { env: self.env, lists: self.lists, lets, faulty_lets, has_line_breaks };
         let findings = check::check(&mut expression, &scope, wanted)?;
         let (env, patterns) = (self.env, &mut self.patterns);
         findings.patterns.into_iter().try_for_each(|pattern| pattern.compile(env, patterns))?;
@@ -151,20 +148,11 @@ impl Compiler<'_> {
 
 impl Lets {
     pub(super) fn find(&self, name: &str) -> Option<&Let> {
-        self.compiled.iter().find(|each| each.name == name)
-    }
-
-    pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.compiled.iter().position(|each| each.name == name)
-    }
-
-    /// Whether there is a `let` of this name that has a fault.
-    pub(super) fn is_faulty(&self, name: &str) -> bool {
-        self.faulty.contains(name)
+        self.compiled.iter().find(|each| each.checked.name == name)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.compiled.iter().map(|each| &*each.name).chain(self.faulty.iter().map(|name| &**name))
+        self.compiled.iter().map(|each| &*each.checked.name)
     }
 }
 

@@ -5,7 +5,6 @@ mod reader;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::lists::fault_in_file_name;
 use super::suggest::did_you_mean;
 use super::tree::{Fault, Node, Value};
 use crate::model::{RepoPattern, Verdict};
@@ -345,4 +344,19 @@ fn fault_in_reason(reason: &str, then: Verdict) -> Option<String> {
     let length = reason.encode_utf16().count();
     (length > MAX_REASON)
         .then(|| format!("it has {length} characters; shorten it to {MAX_REASON}, the maximum on the Hub"))
+}
+
+/// The fault of a file's name that leads out of the folder of the policy. The same names are faults on every system.
+fn fault_in_file_name(name: &str) -> Option<&'static str> {
+    let leads_out = |part: &str| part == "..";
+    let is_absolute = name.starts_with(['/', '\\', '~']) || name.get(1..2) == Some(":");
+    if name.trim().is_empty() {
+        Some("it is empty; name the file with the entries")
+    } else if is_absolute || name.split(['/', '\\']).any(leads_out) {
+        Some(
+            "the file has to be in the folder of the policy or below it; write a path from there, such as `lists/signed.txt`",
+        )
+    } else {
+        None
+    }
 }

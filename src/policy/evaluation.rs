@@ -74,13 +74,13 @@ impl<'a> Evaluation<'a> {
             else {
                 continue;
             };
-            if std::mem::replace(done, true) || of.constant.is_some() {
+            if std::mem::replace(done, true) || of.checked.constant.is_some() {
                 continue;
             }
             // If the evaluation fails, the variable is not added. Then reading it is an error.
             match of.expression.evaluate(&self.variables, &self.failed) {
-                Ok(value) => self.variables.add_variable_from_value(of.name.as_str(), value),
-                Err(why) => drop(self.failed.insert(of.name.clone(), why)),
+                Ok(value) => self.variables.add_variable_from_value(of.checked.name.as_str(), value),
+                Err(why) => drop(self.failed.insert(of.checked.name.clone(), why)),
             }
         }
         expression.is_true(&self.variables, &self.failed)

@@ -235,21 +235,6 @@ pub(super) fn is_under(domain: &str, other: &str) -> bool {
     })
 }
 
-/// The fault of a file's name that leads out of the folder of the policy. The same names are faults on every system.
-pub(super) fn fault_in_file_name(name: &str) -> Option<&'static str> {
-    let leads_out = |part: &str| part == "..";
-    let is_absolute = name.starts_with(['/', '\\', '~']) || name.get(1..2) == Some(":");
-    if name.trim().is_empty() {
-        Some("it is empty; name the file with the entries")
-    } else if is_absolute || name.split(['/', '\\']).any(leads_out) {
-        Some(
-            "the file has to be in the folder of the policy or below it; write a path from there, such as `lists/signed.txt`",
-        )
-    } else {
-        None
-    }
-}
-
 /// Whether a text may be a domain. An e-mail address is not a domain. Only the domains above a domain are looked up.
 pub(super) fn may_be_domain(text: &str) -> bool {
     text.len() <= MAX_DOMAIN && !text.contains('@')

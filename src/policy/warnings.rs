@@ -9,7 +9,7 @@ use std::fmt;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
-use super::check::constants::collect_variables;
+use super::check::constants::{collect_variables, text};
 use super::compile::{Compiled, Lets};
 use super::lists::Lists;
 use super::{Policy, Rule};
@@ -21,7 +21,7 @@ use weakness::Weakness;
 pub struct Warning {
     /// The part of the policy, such as ``rule `staff` ``.
     pub subject: String,
-    /// What is probably wrong, and what to write instead.
+    /// The text names the probable mistake, and says how to mend it.
     pub text: String,
     /// Whether the part is a list that cannot be read. Then the rules that read the list cannot be evaluated.
     pub is_unreadable_list: bool,
@@ -61,7 +61,7 @@ pub(super) fn of(policy: &Policy) -> Vec<Warning> {
         if !lets_read.contains(&position)
             && !lets.compiled.iter().any(|other| other.expression.lets.contains(&position))
         {
-            warn(format!("let `{}`", each.name), "no rule reads it; remove it, or use it in a rule");
+            warn(format!("let `{}`", each.checked.name), "no rule reads it; remove it, or use it in a rule");
         }
     }
     for (position, list) in lists.iter().enumerate() {
@@ -236,28 +236,15 @@ fn same(a: &IdedExpr, b: &IdedExpr) -> bool {
             a.field == b.field && a.test == b.test && same(&a.operand, &b.operand)
         }
         (Expr::Call(a), Expr::Call(b)) => {
-            let operands = |call: &CallExpr| {
-                call.target
-                    .iter()
-                    .map(|target| (**target).clone())
-                    .chain(call.args.clone())
-                    .collect::<Vec<_>>()
-            };
-            let (one, other) = (operands(a), operands(b));
             a.func_name == b.func_name
-                && one.len() == other.len()
-                && one.iter().zip(&other).all(|(one, other)| same(one, other))
+                && a.args.len() == b.args.len()
+                && a.target.is_some() == b.target.is_some()
+                && a.target.iter().zip(&b.target).all(|(one, other)| same(one, other))
+                && a.args.iter().zip(&b.args).all(|(one, other)| same(one, other))
         }
         (Expr::Ident(a), Expr::Ident(b)) => a == b,
         (Expr::Literal(a), Expr::Literal(b)) => a == b,
         _ => false,
-    }
-}
-
-fn text(expression: &IdedExpr) -> Option<&str> {
-    match &expression.expr {
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
-        _ => None,
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Withheld {
     pub(super) entry: Option<PlanEntry>,
 }
 
-/// What to do with a decision that has to be written.
+/// The answer of the brake to a decision that has to be written.
 #[derive(Debug)]
 pub(super) enum Permission {
     /// Write it now.

@@ -188,7 +188,7 @@ impl Policy {
             None => Some(("hold", &None)),
         });
         let strictness = |verdict: &str| VERDICTS.iter().position(|strict| *strict == verdict);
-        // Of several rules with the same verdict, the first one gives the reason.
+        // If several rules have the strictest verdict, the first of them gives the reason.
         let strictest = matching.min_by_key(|(verdict, _)| strictness(verdict));
         let (verdict, reason) = strictest.unwrap_or((self.default.0, &self.default.1));
         let status = match verdict {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::hub::{Cursor, Fault, Hub, Status};
 use crate::support::{
     POLICY, ask, count, deliver, deliver_within, doorman_with, first_error, hub_with_staff, payload,
-    report_on, staff, stranger, sweep, writes,
+    reject_ada_while_her_page_is_late, report_on, staff, stranger, sweep, writes,
 };
 
 /// A doorman whose policy has these members besides those of [`POLICY`].
@@ -193,15 +193,7 @@ async fn late_page_is_counted_but_not_written() {
     hub.model().way_back = Duration::from_millis(1600);
     let (doorman, payload) = (doorman_with_limits(&hub, &json!({"accept": 2})), payload("acme/model"));
     let review = deliver(&doorman, &payload);
-    let person = async {
-        while hub.calls().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        let mut model = hub.model();
-        model.way_back = Duration::ZERO;
-        model.repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Rejected, None);
-    };
-    let ((status, report), ()) = tokio::join!(review, person);
+    let ((status, report), ()) = tokio::join!(review, reject_ada_while_her_page_is_late(&hub));
     assert_eq!((status, statuses(&hub)), (200, [1, 1, 0, 0]), "{report}");
     assert_eq!(hub.model().repo("acme/model").request("ada").writes, 1);
 }

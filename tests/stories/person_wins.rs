@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::hub::{AccessRequest, Fault, Hub, Quota, Status};
 use crate::support::{
-    ask, count, deliver, deliver_within, doorman, first_error, hub_with_staff, payload, retry_after, review,
-    review_within, staff, stranger, writes,
+    ask, count, deliver, deliver_within, doorman, first_error, hub_with_staff, payload,
+    reject_ada_while_her_page_is_late, retry_after, review, review_within, staff, stranger, writes,
 };
 
 /// The response to the first write is lost in one of several ways. A person rejects Ada before a second write could be made.
@@ -43,15 +43,7 @@ async fn late_page_is_read_again() {
     hub.model().way_back = Duration::from_millis(1600);
     let (doorman, payload) = (doorman(&hub), payload("acme/model"));
     let review = deliver(&doorman, &payload);
-    let person = async {
-        while hub.calls().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        let mut model = hub.model();
-        model.way_back = Duration::ZERO;
-        model.repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Rejected, None);
-    };
-    let ((status, report), ()) = tokio::join!(review, person);
+    let ((status, report), ()) = tokio::join!(review, reject_ada_while_her_page_is_late(&hub));
     assert_eq!((status, writes(&hub), hub.calls().len()), (200, 0, 2), "{report}");
 }
 

@@ -15,7 +15,7 @@ use hub_doorman::report::metrics::Metrics;
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use serde_json::{Value, json};
 
-use crate::hub::{Fault, Hub, Person, kept};
+use crate::hub::{Fault, Hub, Person, Status, kept};
 
 pub const SECRET: &str = "sesame-that-must-never-be-seen";
 
@@ -271,4 +271,14 @@ pub async fn review_within(hub: &Hub, time: Duration) -> (u16, Value) {
 pub async fn deliver_within(doorman: &Handler, payload: &Value, time: Duration) -> (u16, Value) {
     let webhook = request("POST", Some(SECRET), payload.to_string());
     send(doorman, with_time_left(webhook, time)).await
+}
+
+/// A person rejects Ada while the page that lists her is on its way. Later pages are fast.
+pub async fn reject_ada_while_her_page_is_late(hub: &Hub) {
+    while hub.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let mut model = hub.model();
+    model.way_back = Duration::ZERO;
+    model.repo("acme/model").find_mut("user", "ada").expect("ada").set(Status::Rejected, None);
 }

@@ -45,7 +45,7 @@ pub fn check(file: Option<&Path>, findings: &mut Findings) -> Option<Policy> {
     policy
 }
 
-/// What the policy consists of.
+/// Counts the parts of a policy.
 fn contents(policy: &Policy) -> String {
     let mut parts = vec![count(policy.rule_names().count() as u64, "rule")];
     let lets = policy.let_names().count();

@@ -22,7 +22,7 @@ impl Checker<'_> {
             }
         };
         for name in std::iter::once(&c.iter_var).chain(&c.iter_var2) {
-            if name == "lists" || self.scope.lets.names().any(|other| other == name) {
+            if name == "lists" || self.scope.let_names().any(|other| other == name) {
                 return Err(format!(
                     "the variable of a macro is called `{name}`, like a part of the policy; give it another name"
                 ));

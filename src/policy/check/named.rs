@@ -6,17 +6,16 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr};
 use super::super::functions::{IN_LIST, IN_LIST_NAME, UNDER_LIST};
 use super::super::suggest::did_you_mean;
 use super::types::Type::{Bool, Name, Text};
-use super::{Checked, Checker, constants, slips};
+use super::{Checked, CheckedLet, Checker, constants, slips};
 
 impl Checker<'_> {
     /// Replaces the name of a constant `let`, or of a list in the document, by its value.
     pub(super) fn insert_constant(&mut self, expression: &mut IdedExpr) -> Result<(), String> {
         if let Expr::Ident(name) = &expression.expr
             && self.find_bound(name).is_none()
-            && let Some(of) = self.scope.lets.find(name)
-            && let Some(constant) = &of.constant
+            && let Some((position, CheckedLet { constant: Some(constant), .. })) = self.scope.find_let(name)
         {
-            self.findings.lets.extend(self.scope.lets.position(name));
+            self.findings.lets.insert(position);
             expression.expr = constant.clone();
         } else if let Some((position, name)) = self.find_list(expression)? {
             let list = self.scope.lists.get(position).filter(|list| !list.is_file);

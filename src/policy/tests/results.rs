@@ -1,4 +1,4 @@
-//! What each rule does about a request, and what a policy says about its lists and names.
+//! The result of each rule for a request, and the lists and names that a policy reports.
 
 use super::*;
 use crate::policy::RuleResult::{self, CannotBeEvaluated, DoesNotApply, DoesNotMatch, Excepted, Matches};

@@ -35,7 +35,7 @@ impl Entry<'_> {
     }
 }
 
-/// What a condition may read beside the request.
+/// The data that a condition may read beside the request.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     pub lists: &'a [List],

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-/// What the entries of a list are. A list in the policy is compared only with values of its kind, because others are refused.
+/// The kind of the entries of a list. A list in the policy is compared only with values of its kind, because others are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Name,
