@@ -9,6 +9,7 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr};
 
 use super::check::constants::text;
 use super::{Policy, Rule};
+use crate::model::Verdict;
 
 /// How a rule uses the answer to one question of the gate form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub struct AnswerUse {
     pub label: String,
     /// Whether the rule tests anywhere if there is such an answer. Then the rule is prepared for a form without the question.
     pub may_be_absent: bool,
+    /// The verdict of the rule.
+    pub then: Verdict,
+    /// Whether a request without this answer gets round the rule, because its `if` has `'Label' in fields && …`.
+    pub is_skipped_without: bool,
     /// Whether every evaluation needs the answer. In `&&`, `||`, `?:` or a macro, the result may not depend on it.
     pub is_always_read: bool,
     /// The literal texts that the answer is compared with, by `==`, `!=` or `in`.
@@ -42,6 +47,13 @@ impl Policy {
             // If there is an `unless`, the result may not depend on either of the two.
             search.is_conditional = number > 0 || expressions.len() > 1;
             search.visit(expression);
+        }
+        if let Some(condition) = expressions.first() {
+            let [mut tested, mut tested_for_absence] = [BTreeSet::new(), BTreeSet::new()];
+            collect_tests(condition, &mut tested, &mut tested_for_absence);
+            for label in tested.difference(&tested_for_absence) {
+                search.answer(label).is_skipped_without = true;
+            }
         }
         search.found.into_values().collect()
     }
@@ -124,10 +136,31 @@ impl<'a> Search<'a> {
         self.found.entry(label).or_insert_with(|| AnswerUse {
             rule: Arc::clone(&self.rule.name),
             label: label.to_owned(),
+            then: self.rule.then,
+            is_skipped_without: false,
             may_be_absent: false,
             is_always_read: false,
             compared_with: BTreeSet::new(),
         })
+    }
+}
+
+/// Adds the labels that stand in `'Label' in fields && …`, and those in `!('Label' in fields)`.
+fn collect_tests<'e>(
+    condition: &'e IdedExpr,
+    tested: &mut BTreeSet<&'e str>,
+    tested_for_absence: &mut BTreeSet<&'e str>,
+) {
+    let Expr::Call(CallExpr { func_name, args, .. }) = &condition.expr else { return };
+    let labels = args.iter().filter_map(|part| label_in(part).filter(|(_, is_test)| *is_test));
+    match func_name.as_str() {
+        op::LOGICAL_AND => tested.extend(labels.map(|(label, _)| label)),
+        op::LOGICAL_NOT => tested_for_absence.extend(labels.map(|(label, _)| label)),
+        op::LOGICAL_OR => {}
+        _ => return,
+    }
+    for part in args {
+        collect_tests(part, tested, tested_for_absence);
     }
 }
 
@@ -254,6 +287,25 @@ mod tests {
     fn answers_have_the_order_of_rules_and_then_of_labels() {
         let rules = ["fields.B == 'x' && 'A' in fields", "true", "fields.A == 'y' || fields.B in []"];
         assert_eq!(found(&rules), ["1 A?", "1 B x", "3 A y", "3 B"]);
+    }
+
+    #[test]
+    fn request_without_a_tested_answer_skips_the_rule() {
+        let cases = [
+            ("'A' in fields && fields['A'] == 'x'", true),
+            ("has(fields.A) && user.pro && fields.A == 'x'", true),
+            ("user.pro || 'A' in fields && fields.A == 'x'", true),
+            ("!('A' in fields) || 'A' in fields && fields.A == 'x'", false),
+            ("!(has(fields.A) && fields.A == 'x')", true),
+            ("fields.A == 'x'", false),
+            ("'A' in fields", false),
+            ("user.pro && !('A' in fields)", false),
+        ];
+        for (condition, expected) in cases {
+            let rule = serde_json::json!({"name": "r", "then": "hold", "if": condition});
+            let policy = Policy::parse(&serde_json::json!({"rules": [rule]}).to_string()).expect(condition);
+            assert_eq!(policy.answers()[0].is_skipped_without, expected, "{condition}");
+        }
     }
 
     #[test]

@@ -256,6 +256,7 @@ fn add_slips(expression: &IdedExpr, lets_in: bool, lists: &Lists, texts: &mut Ve
         Expr::Call(call) => {
             texts.extend(open_end(call));
             texts.extend(number_as_text(call));
+            texts.extend(minutes(call));
             texts.extend(trust::of_call(call, lists).filter(|_| lets_in));
             // A negated condition keeps requesters out.
             let lets_in = lets_in && call.func_name != op::LOGICAL_NOT;
@@ -290,6 +291,15 @@ fn open_end(call: &CallExpr) -> Option<String> {
             "`{function}('{end}')` is also true of other domains, such as {}; write `user.domain.under('{domain}')`",
             if function == "contains" { format!("`{domain}.example.org`") } else { format!("`evil{end}`") }
         )
+    })
+}
+
+/// `duration('3m')` may be meant as three months. No policy needs a wait of some minutes.
+fn minutes(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
+    let number = text(args.first()?)?.strip_suffix('m').filter(|_| func_name == "duration")?;
+    let is_short = number.parse::<u32>().is_ok_and(|number| number < 60);
+    is_short.then(|| {
+        format!("`duration('{number}m')` is {number} minutes; write a time of days in hours, such as `duration('72h')`")
     })
 }
 

@@ -6,6 +6,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use hub_doorman::hub::{Form, Question};
+use hub_doorman::model::Verdict;
 use hub_doorman::policy::{AnswerUse, nearest};
 
 use super::findings::Level;
@@ -15,7 +16,8 @@ const MAX_LISTED: usize = 5;
 
 /// The problems of a rule that uses an answer, for the forms of these repos.
 pub fn problems(used: &AnswerUse, forms: &[(String, &Form)]) -> Vec<(Level, String)> {
-    let AnswerUse { rule: _, label, may_be_absent, is_always_read: _, compared_with } = used;
+    let AnswerUse { label, then, may_be_absent, compared_with, .. } = used;
+    let lets_in = *then == Verdict::Accept;
     let (asking, not_asking): (Vec<_>, Vec<_>) =
         forms.iter().partition(|(_, form)| form.questions.contains_key(label));
     if asking.is_empty() {
@@ -40,8 +42,27 @@ pub fn problems(used: &AnswerUse, forms: &[(String, &Form)]) -> Vec<(Level, Stri
         );
         problems.push((Level::Warning, text));
     }
+    if used.is_skipped_without && !lets_in && optional.is_empty() && not_asking.is_empty() {
+        let text = format!(
+            "tests with `'{label}' in fields` for an answer that the form requires. A request can be sent without the form, and \
+             without this answer it gets round the rule; remove the test, and such a request is held"
+        );
+        problems.push((Level::Warning, text));
+    }
     let questions: Vec<&Question> = asking.iter().map(|(_, form)| &form.questions[label]).collect();
     problems.extend(compared_with.iter().filter_map(|answer| wrong_comparison(label, answer, &questions)));
+    let is_mixed_case = |text: &&String| text.bytes().any(|byte| byte.is_ascii_uppercase());
+    if !lets_in
+        && questions.contains(&&Question::Text)
+        && let Some(text) = compared_with.iter().find(is_mixed_case)
+    {
+        let folded = text.to_ascii_lowercase();
+        let text = format!(
+            "compares fields['{label}'] with '{text}', so '{folded}' gets round the rule; compare \
+             `fields['{label}'].lowerAscii()` with '{folded}'"
+        );
+        problems.push((Level::Warning, text));
+    }
     problems
 }
 

@@ -145,6 +145,12 @@ fn probable_slip_is_warned_of() {
         ("reset", "if = 'user.pro'", Some("do not learn why they are reset; add a `reason`")),
         ("hold", "if = \"fields['Age'] < '18'\"", Some("'18' is compared as text")),
         ("hold", "if = \"fields['Age'] < 'm'\"", None),
+        ("hold", "if = \"now - requested_at > duration('3m')\"", Some("is 3 minutes; write a time of days")),
+        (
+            "hold",
+            "if = \"now - requested_at > duration('90m') || requested_at + duration('3h') < now\"",
+            None,
+        ),
         (
             "hold",
             "if = 'user.pro'\nunless = \"fields['Code'] == 'x'\"",

@@ -19,17 +19,48 @@ fn problems_of(
         .collect();
     let forms: Vec<(String, &Form)> = forms.iter().map(|(repo, form)| (repo.clone(), form)).collect();
     let compared_with = compared_with.iter().map(|text| (*text).to_owned()).collect();
-    let is_always_read = !may_be_absent;
-    problems(
-        &AnswerUse {
-            rule: "r".into(),
-            label: label.to_owned(),
-            may_be_absent,
-            is_always_read,
-            compared_with,
-        },
-        &forms,
-    )
+    let mut used = answer_use(label);
+    (used.may_be_absent, used.is_always_read, used.compared_with) =
+        (may_be_absent, !may_be_absent, compared_with);
+    problems(&used, &forms)
+}
+
+/// A rule that accepts, and reads the answer to this question.
+fn answer_use(label: &str) -> AnswerUse {
+    AnswerUse {
+        rule: "r".into(),
+        label: label.to_owned(),
+        then: Verdict::Accept,
+        is_skipped_without: false,
+        may_be_absent: false,
+        is_always_read: true,
+        compared_with: BTreeSet::new(),
+    }
+}
+
+#[test]
+fn ways_round_a_rule_that_stops_are_warned_of() {
+    let label = "Institution".to_owned();
+    let required = Form { questions: [(label.clone(), Question::Text)].into(), ..Form::default() };
+    let optional =
+        Form { questions: required.questions.clone(), optional: [label].into(), ..Form::default() };
+    let none = Form::default();
+    let of = |used: &AnswerUse, forms: &[&Form]| {
+        let forms: Vec<_> = forms.iter().map(|form| ("acme/model".to_owned(), *form)).collect();
+        problems(used, &forms)
+    };
+    let stops = AnswerUse { then: Verdict::Hold, may_be_absent: true, ..answer_use("Institution") };
+    let skipped = AnswerUse { is_skipped_without: true, ..stops.clone() };
+    assert_one(&of(&skipped, &[&required]), Level::Warning, &["gets round the rule; remove the test"]);
+    assert_eq!(of(&skipped, &[&optional]), []);
+    assert_eq!(of(&skipped, &[&required, &none]), [], "one form does not ask it");
+    assert_eq!(of(&AnswerUse { then: Verdict::Accept, ..skipped }, &[&required]), []);
+
+    let compared = |with: &str| AnswerUse { compared_with: [with.to_owned()].into(), ..stops.clone() };
+    let expected = ["'initech' gets round the rule", "`fields['Institution'].lowerAscii()` with 'initech'"];
+    assert_one(&of(&compared("Initech"), &[&required]), Level::Warning, &expected);
+    assert_eq!(of(&compared("initech"), &[&required]), []);
+    assert_eq!(of(&AnswerUse { then: Verdict::Accept, ..compared("Initech") }, &[&required]), []);
 }
 
 fn select(options: &[&str]) -> Question {
@@ -89,13 +120,7 @@ fn optional_answer_that_is_not_tested_for_is_a_warning() {
         unread: Vec::new(),
     };
     let check = |may_be_absent| {
-        let used = AnswerUse {
-            rule: "r".into(),
-            label: "News".to_owned(),
-            may_be_absent,
-            is_always_read: !may_be_absent,
-            compared_with: BTreeSet::new(),
-        };
+        let used = AnswerUse { may_be_absent, is_always_read: !may_be_absent, ..answer_use("News") };
         problems(&used, &[("acme/0".to_owned(), &form)])
     };
     assert_one(
@@ -112,14 +137,7 @@ fn label_is_only_a_warning_if_a_form_is_unread() {
         unread: vec!["`extra_gated_fields` is neither a map nor a list of maps".to_owned()],
         ..Form::default()
     };
-    let used = AnswerUse {
-        rule: "r".into(),
-        label: "Country".to_owned(),
-        may_be_absent: false,
-        is_always_read: true,
-        compared_with: BTreeSet::new(),
-    };
-    let problems = problems(&used, &[("acme/0".to_owned(), &form)]);
+    let problems = problems(&answer_use("Country"), &[("acme/0".to_owned(), &form)]);
     assert_one(&problems, Level::Warning, &["which no form asks as far as the forms could be read"]);
 }
 
