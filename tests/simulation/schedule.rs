@@ -168,7 +168,10 @@ fn draw_excess(random: &mut fastrand::Rng, model: &mut Model, repos: &[String]) 
             }
         }
         2 | 3 => {
-            let (label, length) = ("Why".to_owned(), random.usize(1..30_000));
+            // The Hub of the simulation needs several times the memory of its largest page, and it is not what is measured.
+            let people: usize = repos.iter().map(|repo| model.repo(repo).requests.len()).sum();
+            let max_length = 30_000.min(12_000_000 / people.max(1));
+            let (label, length) = ("Why".to_owned(), random.usize(1..max_length.max(2)));
             for repo in repos {
                 for request in &mut model.repo(repo).requests {
                     let answer = "x".repeat(random.usize(..length)).into();
