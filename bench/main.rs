@@ -20,6 +20,7 @@ mod aws;
 mod hub;
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,7 +138,7 @@ fn repo() -> Repo {
 }
 
 async fn run_review() -> Value {
-    let policy = Policy::parse(POLICY).expect("a policy");
+    let policy = Arc::new(Policy::parse(POLICY).expect("a policy"));
     let endpoint = endpoint().parse().expect("a URL");
     let token = Source::Given(Secret::new(StandIn::TOKEN));
     let sources = Sources { token, webhook: None, webhook_previous: None };
@@ -146,8 +147,8 @@ async fn run_review() -> Value {
     let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);
     let begun = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
-    let mut log = |step: Step| log_decision(step, policy.fingerprint(), false);
-    let report = review(&repo(), &policy, &hub, Mode::Apply, deadline, &mut log).await;
+    let mut log = |step: Step| log_decision(step, &policy, false);
+    let report = review(&repo(), ready(Arc::clone(&policy)), &hub, Mode::Apply, deadline, &mut log).await;
     let seconds = begun.elapsed().as_secs_f64();
     json!({"seconds": seconds, "peak_mb": peak_mb(), "report": report})
 }

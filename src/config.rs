@@ -6,7 +6,7 @@
 //! | `HF_ENDPOINT` | the URL of the Hub; `https://huggingface.co` if unset |
 //! | `WEBHOOK_SECRET` | required: the secret that a webhook sends in `X-Webhook-Secret`, in ASCII, or an ARN |
 //! | `WEBHOOK_SECRET_PREVIOUS` | a secret that is also accepted, while the secret is rotated, or an ARN |
-//! | `APPROVAL_POLICY` | required: the policy, in JSON or TOML; see [`crate::policy`]; the files of its lists are read from the current directory, which on Lambda is that of the function's package |
+//! | `APPROVAL_POLICY` | required: the policy, in JSON or TOML; see [`crate::policy`]; or where it is kept: `file:policy.toml`, `hf://datasets/acme/doorman/policy.toml`, or an ARN; files are read from the current directory, which on Lambda is that of the function's package |
 //! | `REPOS` | the repos that are covered, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; `!acme/open` excludes one repo of a namespace; a sweep reviews exactly these repos; if unset or empty, every repo that the token can manage is covered, and there are no sweeps |
 //! | `DRY_RUN` | `true`: decide and report, but write nothing; `false` if unset |
 //! | `CONCURRENCY` | the maximum number of calls to the Hub in flight, 1 to 64; 8 if unset; lowered to one for each 16 MB of the function's memory |
@@ -30,8 +30,9 @@ use reqwest::Url;
 
 use crate::log;
 use crate::model::RepoPattern;
-use crate::policy::{Policy, ReadFile};
+use crate::policy::ReadFile;
 use crate::secrets::{Secret, Source, Sources, Stored};
+use crate::source::Place;
 
 /// The settings of the function.
 #[derive(Debug)]
@@ -40,8 +41,8 @@ pub struct Config {
     pub secrets: Sources,
     /// The URL of the Hub.
     pub endpoint: Url,
-    /// The policy that decides the requests.
-    pub policy: Policy,
+    /// The policy that decides the requests, or where it is kept.
+    pub policy: Place,
     /// The repos that are covered, or `None` for every repo that the token can manage.
     pub repos: Option<Vec<RepoPattern>>,
     /// Whether to decide and report, but write nothing.
@@ -143,10 +144,18 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
         self.note("HF_ENDPOINT", url.and_then(|url| endpoint(&url)))
     }
 
-    /// `APPROVAL_POLICY`, compiled. `read_file` reads the files of its lists.
-    pub fn policy(&self, read_file: ReadFile) -> Result<Policy, FaultNoted> {
-        let text = self.required("APPROVAL_POLICY", "the policy, as JSON");
-        self.note("APPROVAL_POLICY", text.and_then(|text| Policy::parse_with_files(&text, read_file)))
+    /// `APPROVAL_POLICY`: the policy, compiled, or where it is kept. `read_file` reads the files.
+    pub fn policy(&self, read_file: ReadFile) -> Result<Place, FaultNoted> {
+        let text = self.required(
+            "APPROVAL_POLICY",
+            "the policy as JSON, or where it is kept, such as `hf://datasets/acme/doorman/policy.toml`",
+        );
+        self.note("APPROVAL_POLICY", text.and_then(|text| self.place(&text, read_file)))
+    }
+
+    /// The place of a policy, as an argument of the command line names it. The text is not that of a variable.
+    pub fn place(&self, text: &str, read_file: ReadFile) -> Result<Place, Vec<String>> {
+        Place::parse(text, |name| self.get_non_empty(name).ok().flatten(), read_file)
     }
 
     /// `REPOS`, if it is set.

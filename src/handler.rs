@@ -2,6 +2,7 @@
 
 mod deadline;
 mod init_error;
+mod push;
 mod response;
 mod sweep;
 mod webhook;
@@ -10,11 +11,14 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use lambda_http::http::{StatusCode, header};
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, Body, IntoResponse, Request, RequestExt, Response, Service, TransformResponse};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use reqwest::Client;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -29,12 +33,17 @@ use crate::report::metrics::{Event, Metric, Metrics, Values};
 use crate::report::{RepoReport, Report, SearchReport, UnlistedRepos};
 use crate::review::review;
 use crate::secrets::Keyring;
+use crate::source::Source;
 use crate::sweep::SweepHistory;
 use crate::trigger::webhook::DELIVERY_HEADER;
 pub use init_error::report_init_error;
+use push::LastPush;
 
 /// The error for an unreadable HTTP request.
 const UNREADABLE_REQUEST: &str = "this is not an HTTP request that can be read";
+
+/// The policy of one event, which its reviews share.
+type PolicyOfEvent<'a> = Shared<BoxFuture<'a, Arc<Policy>>>;
 
 /// Answers the events of a process. It holds everything that outlives an event.
 #[derive(Debug)]
@@ -42,9 +51,10 @@ pub struct Handler {
     keyring: Arc<Keyring>,
     metrics: Metrics,
     repos: Option<Vec<RepoPattern>>,
-    policy: Policy,
+    policy: Source,
     hub: Hub,
     history: SweepHistory,
+    last_push: Mutex<LastPush>,
     dry_run: bool,
 }
 
@@ -67,9 +77,17 @@ impl Handler {
         let Config { secrets, endpoint, policy, repos, dry_run, concurrency } = config;
         let keyring = Arc::new(Keyring::read(secrets, http).await.map_err(ConfigError)?);
         let hub = Hub::new(transport, endpoint, Arc::clone(&keyring), concurrency);
-        // A paused policy decides nobody. Its decisions are only reported, as in a dry run.
-        let dry_run = dry_run || policy.is_paused();
-        Ok(Self { keyring, metrics, repos, policy, hub, history: SweepHistory::default(), dry_run })
+        let policy = Source::new(policy, http.clone());
+        Ok(Self {
+            keyring,
+            metrics,
+            repos,
+            policy,
+            hub,
+            history: SweepHistory::default(),
+            last_push: Mutex::default(),
+            dry_run,
+        })
     }
 
     /// Answers an event of the runtime. An HTTP event is always answered, even an unreadable one: anybody may send it, and a
@@ -115,20 +133,48 @@ impl Handler {
         self.repos.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.covers(repo)))
     }
 
-    /// The report of a run, which says whether the policy is paused.
-    fn report(&self, repos: Vec<RepoReport>, searches: Vec<SearchReport>, unlisted: UnlistedRepos) -> Report {
-        let paused = self.policy.is_paused();
+    /// The policy for one event. It is asked for when the first review begins.
+    fn policy(&self, deadline: Instant) -> PolicyOfEvent<'_> {
+        self.policy.current(&self.hub, deadline).boxed().shared()
+    }
+
+    /// The report of a run, which says whether the policy is paused or cannot be used.
+    fn report(
+        &self,
+        policy: &PolicyOfEvent<'_>,
+        repos: Vec<RepoReport>,
+        searches: Vec<SearchReport>,
+        unlisted: UnlistedRepos,
+    ) -> Report {
+        let policy = policy.peek();
+        let paused = policy.is_some_and(|policy| policy.is_paused());
         if paused {
             tracing::warn!("the policy is paused, so nobody is decided");
         }
-        Report { paused, ..Report::new(self.dry_run, repos, searches, unlisted) }
+        let policy_fault = policy.and_then(|policy| policy.why_unusable()).map(str::to_owned);
+        Report { paused, policy_fault, ..Report::new(self.is_dry(policy), repos, searches, unlisted) }
     }
 
-    async fn review(&self, repo: &Repo, deadline: Instant) -> RepoReport {
-        let Self { policy, hub, dry_run, .. } = self;
-        let mut log = |step: Step| log_decision(step, policy.fingerprint(), *dry_run);
-        review(repo, policy, hub, Mode::of(*dry_run), deadline, &mut log).await
+    /// Whether nothing is written. A paused policy decides nobody, and its decisions are only reported, as in a dry run.
+    fn is_dry(&self, policy: Option<&Arc<Policy>>) -> bool {
+        self.dry_run || policy.is_some_and(|policy| policy.is_paused())
     }
+
+    async fn review(&self, repo: &Repo, policy: &PolicyOfEvent<'_>, deadline: Instant) -> RepoReport {
+        let Self { hub, dry_run, .. } = self;
+        let mut log = |step: Step| {
+            if let Some(policy) = policy.peek() {
+                log_decision(step, policy, *dry_run);
+            }
+        };
+        review(repo, policy.clone(), hub, Mode::of(*dry_run), deadline, &mut log).await
+    }
+}
+
+/// Whether the policy of an event, or one of its lists, cannot be used.
+fn is_unusable(policy: &PolicyOfEvent<'_>) -> bool {
+    let has_unreadable_list = |policy: &Arc<Policy>| policy.lists().any(|(_, entries)| entries.is_err());
+    policy.peek().is_some_and(|policy| policy.why_unusable().is_some() || has_unreadable_list(policy))
 }
 
 /// Why an invocation fails. The caller of the function gets this error, Lambda's metric `Errors` counts it, and an alarm is

@@ -6,6 +6,7 @@
 mod account;
 mod call;
 mod error;
+mod files;
 mod limit;
 mod link;
 mod moment;
@@ -30,6 +31,7 @@ pub use account::{
 };
 use call::Calls;
 pub use error::{HubError, Problem};
+pub use files::{File, FileRead, Files, is_commit};
 pub use limit::LimitStatus;
 use limit::{Bucket, Budget};
 pub(crate) use link::first_page_from;

@@ -20,6 +20,7 @@
 //! |---|---|
 //! | [`handler`] | takes a Lambda event and returns a response: `handler/webhook.rs` for a webhook, `handler/sweep.rs` for other events |
 //! | [`config`] | reads every environment variable, and reports all faults at once |
+//! | [`source`] | keeps the policy, and reads it again from the Hub or from AWS: `source/reading.rs` reads it once |
 //! | [`sweep`] | reviews many repos in a fair order |
 //! | [`review`] | reviews one repo: reads the list, decides, and writes, until nothing is left to do |
 //! | [`plan`] | holds the decisions that a person has agreed to, and says whether a run writes |
@@ -70,5 +71,6 @@ mod properties;
 pub mod report;
 pub mod review;
 pub mod secrets;
+pub mod source;
 pub mod sweep;
 pub mod trigger;

@@ -8,7 +8,8 @@ use hub_doorman::config::{Config, ConfigError, read_from};
 use hub_doorman::handler::{Handler, report_init_error};
 use hub_doorman::log;
 use hub_doorman::report::metrics::Metrics;
-use lambda_runtime::tracing::{error, warn};
+use hub_doorman::source::{Place, log_unreadable_lists};
+use lambda_runtime::tracing::error;
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,10 +36,8 @@ async fn main() -> Result<ExitCode, Error> {
 
 async fn start() -> Result<Handler, ConfigError> {
     let config = Config::from_lookup(|name| std::env::var(name), &read_from(Path::new(".")))?;
-    for (list, entries) in config.policy.lists() {
-        if let Err(error) = entries {
-            warn!(list, error, "a list of the policy cannot be read");
-        }
+    if let Place::Given(policy) = &config.policy {
+        log_unreadable_lists(policy);
     }
     Handler::new(config, Metrics::new(std::io::stdout())).await
 }

@@ -14,6 +14,7 @@ mod lists;
 mod meter;
 mod names;
 mod patterns;
+mod place;
 mod readable;
 mod suggest;
 #[cfg(test)]
@@ -48,7 +49,7 @@ use variables::variables;
 pub use warnings::Warning;
 
 /// The maximum length of a policy, in bytes. The environment of a Lambda function holds less, but the command line reads files.
-const MAX_POLICY_LENGTH: usize = 256 * 1024;
+pub(crate) const MAX_POLICY_LENGTH: usize = 256 * 1024;
 
 /// The fault of the first rule at which the sum of the costs exceeds [`MAX_POLICY_COST`].
 const TOO_COSTLY: &str = "together with the rules before it, this rule could cost too much for a request with long answers; \
@@ -62,6 +63,10 @@ pub struct Policy {
     limits: Limits,
     paused: bool,
     fingerprint: String,
+    /// The commit from which the policy was read.
+    commit: Option<Arc<str>>,
+    /// Why the policy cannot be used. Then everybody is held.
+    unusable: Option<Arc<str>>,
     env: Arc<Env>,
     constants: Arc<Constants>,
     /// The positions of the lists that expressions read.
@@ -155,6 +160,8 @@ impl Policy {
             limits,
             paused,
             fingerprint,
+            commit: None,
+            unusable: None,
             env,
             constants,
             lists_read,
@@ -237,6 +244,9 @@ impl Policy {
     /// verdict.
     #[must_use]
     pub fn decide(&self, request: &AccessRequest, repo: &Repo, now: DateTime<Utc>) -> Decision {
+        if let Some(why) = &self.unusable {
+            return Decision::new(Verdict::Hold, Grounds::NoPolicy(Arc::clone(why)));
+        }
         if let Some(why) = readable::why_unreadable(request) {
             return Decision::new(Verdict::Hold, Grounds::Unreadable(why));
         }

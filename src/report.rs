@@ -24,6 +24,9 @@ pub struct Report {
     /// Whether nothing was written because the policy is paused.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// Why the policy cannot be used, so that everybody is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_fault: Option<String>,
     /// One report for each repo, up to 5,000.
     pub repos: Vec<RepoReport>,
     /// The searches for repos that failed.
@@ -141,7 +144,15 @@ impl Report {
         searches: Vec<SearchReport>,
         unlisted: UnlistedRepos,
     ) -> Self {
-        let mut report = Self { status: "reviewed", dry_run, paused: false, repos, searches, unlisted };
+        let mut report = Self {
+            status: "reviewed",
+            dry_run,
+            paused: false,
+            policy_fault: None,
+            repos,
+            searches,
+            unlisted,
+        };
         if !report.is_complete() {
             report.status = "deferred";
         }

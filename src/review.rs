@@ -58,6 +58,8 @@ mod reading;
 mod tests;
 
 use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -82,19 +84,21 @@ use queue::{Group, Queue};
 /// Reviews one repo before `deadline`: decides every pending request and writes the decisions. A dry run makes and reports
 /// the same decisions, and writes nothing. So does every run if the policy is paused. `report_step` is called for each step while
 /// the review goes on.
+///
+/// The policy may still be on its way. The first page is read meanwhile, and requests are decided when both are there.
 pub async fn review(
     repo: &Repo,
-    policy: &Policy,
+    policy: impl Future<Output = Arc<Policy>>,
     hub: &Hub,
     mode: Mode<'_>,
     deadline: Instant,
     report_step: &mut (dyn FnMut(Step<'_>) + Send),
 ) -> RepoReport {
-    let mode = if policy.is_paused() && !mode.is_dry() { Mode::DryRun } else { mode };
+    let mut policy = pin!(policy);
     let calls = hub.repo(repo, deadline);
     let applier = Applier::new(&calls);
     let ledger = Ledger::new(calls.take_recent_writes());
-    let mut review = Review::new(repo, policy, hub, mode, deadline, report_step, ledger);
+    let mut review = Review::new(repo, hub, mode, deadline, report_step, ledger);
     // If an earlier run has left a write in doubt, the list does not show its result before this time.
     let earliest = calls.reads_from().unwrap_or_else(Instant::now).min(deadline);
     let (mut page_call, mut write_calls) = (None, FuturesUnordered::new());
@@ -114,6 +118,7 @@ pub async fn review(
             // In this order: results make room for another call, and deciding keeps only the processor busy.
             biased;
             Some(results) = write_calls.next() => review.add_results(results),
+            policy = &mut policy, if review.policy.is_none() => review.set_policy(policy),
             Some(page) = OptionFuture::from(page_call.as_mut()) => {
                 page_call = None;
                 review.add_page(page);
@@ -130,7 +135,8 @@ pub async fn review(
 /// The state of a review. It makes no call itself.
 struct Review<'a> {
     repo: &'a Repo,
-    policy: &'a Policy,
+    /// The policy, once it is there.
+    policy: Option<Arc<Policy>>,
     hub: &'a Hub,
     mode: Mode<'a>,
     deadline: Instant,
@@ -161,7 +167,6 @@ struct Writes {
 impl<'a> Review<'a> {
     fn new(
         repo: &'a Repo,
-        policy: &'a Policy,
         hub: &'a Hub,
         mode: Mode<'a>,
         deadline: Instant,
@@ -170,7 +175,7 @@ impl<'a> Review<'a> {
     ) -> Self {
         Self {
             repo,
-            policy,
+            policy: None,
             hub,
             mode,
             deadline,
@@ -184,11 +189,24 @@ impl<'a> Review<'a> {
                 not_before: None,
                 back_off: MIN_BACK_OFF,
             },
-            brake: Brake::new(policy.limits()),
+            brake: Brake::default(),
             report: RepoReport::new(repo),
             is_incomplete: false,
             late_because: None,
         }
+    }
+
+    /// Takes the policy, by which the pages in memory can be decided now.
+    fn set_policy(&mut self, policy: Arc<Policy>) {
+        if policy.is_paused() && !self.mode.is_dry() {
+            self.mode = Mode::DryRun;
+        }
+        self.brake.set_limits(policy.limits());
+        let now = self.hub.now();
+        for page in &mut self.pages.in_memory {
+            page.prepare(&policy, now);
+        }
+        self.policy = Some(policy);
     }
 
     /// Takes the next group of decisions to write, if there is one. While requests are being decided, only full groups are
@@ -206,7 +224,7 @@ impl<'a> Review<'a> {
 
     /// Whether there is work for the processor.
     fn has_work(&self) -> bool {
-        !self.writes.results.is_empty() || !self.pages.in_memory.is_empty()
+        !self.writes.results.is_empty() || self.policy.is_some() && !self.pages.in_memory.is_empty()
     }
 
     /// Processes the results of one write, or decides requests for one time slice.

@@ -9,4 +9,5 @@ mod stored;
 pub use keyring::{Keyring, Source, Sources};
 pub(crate) use redact::redact;
 pub use secret::{Secret, WebhookSecrets};
+pub(crate) use stored::Failed;
 pub use stored::Stored;

@@ -253,9 +253,9 @@ pub struct Scope {
     /// Leave out this repo. Repeat the option for several
     #[arg(long, value_name = "REPO", value_parser = repos::parse_one)]
     pub exclude: Vec<Repo>,
-    /// Read the policy from this file instead of APPROVAL_POLICY
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
+    /// Read the policy from this place instead of APPROVAL_POLICY: a file, hf://datasets/OWNER/NAME/FILE, or an ARN
+    #[arg(long, value_name = "PLACE")]
+    pub policy: Option<String>,
 }
 
 /// Users of one repo.

@@ -43,7 +43,7 @@ pub async fn run(scope: &Scope, screen: &mut Screen) -> Result<ExitStatus, Box<d
 
 /// Checks the variables first. If they allow calls to the Hub, it checks the token, and then everything that the token can read.
 async fn check_all(scope: &Scope, findings: &mut Findings) {
-    let policy = policy::check(scope.policy.as_deref(), findings);
+    let place = policy::place(scope.policy.as_deref(), findings);
     let covered = findings.variable(Variables::repos);
     let patterns = match &*scope.repos {
         [] => covered.clone().flatten().unwrap_or_default(),
@@ -76,6 +76,10 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     }
     let patterns = distinct;
     let repos = repos::check(&hub, &patterns, findings).await;
+    let policy = match place {
+        Some(place) => policy::read(place, &hub, findings).await,
+        None => None,
+    };
     if let Some(policy) = &policy {
         policy::check_labels(policy, &repos, findings);
         // If the repos are those of an argument, a rule may be for others.

@@ -13,7 +13,8 @@ use hub_doorman::http;
 use hub_doorman::hub::{Connections, Hub};
 use hub_doorman::model::RepoPattern;
 use hub_doorman::policy::Policy;
-use hub_doorman::secrets::{Keyring, Source, Sources};
+use hub_doorman::secrets::{self, Keyring, Sources};
+use hub_doorman::source::{Place, Source};
 use reqwest::{Client, Url};
 use tokio::time::Instant;
 
@@ -87,27 +88,53 @@ pub fn is_dry_run() -> Result<bool, ConfigError> {
 pub struct Setup {
     /// The Hub.
     pub hub: Arc<Hub>,
-    /// The policy, from a file or from `APPROVAL_POLICY`.
-    pub policy: Policy,
+    /// The policy, from its place or from `APPROVAL_POLICY`.
+    pub policy: Arc<Policy>,
+    /// Where the policy is kept.
+    pub place: Place,
     /// `REPOS`.
     pub repos: Option<Vec<RepoPattern>>,
     /// `DRY_RUN`.
     pub dry_run: bool,
 }
 
-/// Reads the environment, and reports all its faults at once. If a policy file is given, `APPROVAL_POLICY` is ignored.
-pub async fn setup(policy_file: Option<&Path>) -> Result<Setup, Box<dyn Error>> {
+impl Setup {
+    /// Removes the limits of the policy, because a person has agreed to more.
+    pub fn lift_limits(&mut self) {
+        if let Some(policy) = Arc::get_mut(&mut self.policy) {
+            policy.lift_limits();
+        }
+    }
+}
+
+/// Reads the environment, and reports all its faults at once. If `policy` names a place, `APPROVAL_POLICY` is ignored.
+pub async fn setup(policy: Option<&str>) -> Result<Setup, Box<dyn Error>> {
     let variables = variables();
-    let policy = match policy_file {
-        Some(path) => Ok(read_policy(path)?),
+    let place = match policy {
+        Some(text) => Ok(place(text)?),
         None => variables.policy(&read_from(Path::new("."))),
     };
     let (token, endpoint, concurrency) = (variables.token(), variables.endpoint(), variables.concurrency());
     let (repos, dry_run) = (variables.repos(), variables.dry_run());
-    let (token, endpoint, concurrency, policy, repos, dry_run) =
-        variables.all(|| Ok((token?, endpoint?, concurrency?, policy?, repos?, dry_run?)))?;
+    let (token, endpoint, concurrency, place, repos, dry_run) =
+        variables.all(|| Ok((token?, endpoint?, concurrency?, place?, repos?, dry_run?)))?;
     let hub = connect(token, endpoint, concurrency).await?;
-    Ok(Setup { hub, policy, repos, dry_run })
+    let policy = read_place(place.clone(), &hub).await?;
+    Ok(Setup { hub, policy, place, repos, dry_run })
+}
+
+/// The place of a policy that an argument names: a file, or any place that `APPROVAL_POLICY` can name.
+pub fn place(text: &str) -> Result<Place, ConfigError> {
+    if !Place::is_remote(text) {
+        let path = Path::new(text.strip_prefix("file:").unwrap_or(text));
+        return read_policy(path).map(|policy| Place::Given(Arc::new(policy)));
+    }
+    variables().place(text, &read_from(Path::new("."))).map_err(ConfigError)
+}
+
+/// Reads the policy from its place.
+pub async fn read_place(place: Place, hub: &Hub) -> Result<Arc<Policy>, ConfigError> {
+    Source::new(place, http()?).read(hub, deadline()).await.map_err(ConfigError)
 }
 
 /// Reads a policy from a file, and its lists from files in the same folder. Each fault begins with the path.
@@ -126,7 +153,11 @@ pub fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Vec<String>>) 
 }
 
 /// Connects to the Hub at this endpoint. If the token is kept by AWS, it is read there first.
-pub async fn connect(token: Source, endpoint: Url, concurrency: usize) -> Result<Arc<Hub>, ConfigError> {
+pub async fn connect(
+    token: secrets::Source,
+    endpoint: Url,
+    concurrency: usize,
+) -> Result<Arc<Hub>, ConfigError> {
     let http = http()?;
     let sources = Sources { token, webhook: None, webhook_previous: None };
     let keyring = Keyring::read(sources, &http).await.map_err(ConfigError)?;

@@ -65,7 +65,7 @@ pub async fn review(
     warn_of_policy(&setup.policy, |warning| warning.is_unreadable_list);
     let limits = setup.policy.limits();
     if beyond_limits {
-        setup.policy.lift_limits();
+        setup.lift_limits();
     }
     let is_dry = setup.dry_run || setup.policy.is_paused();
     let trigger = if arguments.scope.repos.is_empty() { job_trigger()? } else { None };
@@ -124,6 +124,8 @@ fn repos_of_trigger(trigger: Option<Trigger>, setup: &Setup) -> Option<Result<Ve
     match trigger {
         None | Some(Trigger::Sweep(_) | Trigger::SweepAll) => None,
         Some(Trigger::Ignore(why)) => Some(Err(why.to_owned())),
+        // A push to the repo of the policy may change every decision.
+        Some(Trigger::Review(repo)) if setup.place.on_hub().is_some_and(|file| file.repo == repo) => None,
         Some(Trigger::Review(repo)) => {
             let covers_repo =
                 |patterns: &Vec<RepoPattern>| patterns.iter().any(|pattern| pattern.covers(&repo));

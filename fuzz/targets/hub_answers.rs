@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Debug;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use hub_doorman::plan::Mode;
 use hub_doorman::policy::Policy;
 use hub_doorman::review::review;
 use hub_doorman::secrets::Secret;
+use hub_doorman::source::Place;
 use hub_doorman_fuzz::hub::checked_path;
 use hub_doorman_fuzz::{ENDPOINT, KEYRING, TOKEN, block_on, config, report_uncaught_panic};
 use lambda_http::http;
@@ -32,11 +34,14 @@ fuzz_target!(|script: &[u8]| {
     report_uncaught_panic(|| block_on(call(script)));
 });
 
-static STAFF: LazyLock<Policy> = LazyLock::new(|| config().policy);
+static STAFF: LazyLock<Arc<Policy>> = LazyLock::new(|| match config().policy {
+    Place::Given(policy) => policy,
+    place => panic!("{place}"),
+});
 
-static EVERYBODY: LazyLock<Policy> = LazyLock::new(|| {
+static EVERYBODY: LazyLock<Arc<Policy>> = LazyLock::new(|| {
     let everybody = r#"{"rules": [{"name": "all", "then": "accept", "if": "true"}]}"#;
-    Policy::parse(everybody).expect("a policy")
+    Arc::new(Policy::parse(everybody).expect("a policy"))
 });
 
 async fn call(script: &[u8]) {
@@ -76,7 +81,7 @@ async fn call(script: &[u8]) {
         }
         _ => {
             let policy = if what == b"all" { &*EVERYBODY } else { &*STAFF };
-            let report = review(&repo, policy, &hub, Mode::Apply, deadline, &mut |_| ()).await;
+            let report = review(&repo, ready(Arc::clone(policy)), &hub, Mode::Apply, deadline, &mut |_| ()).await;
             let report = serde_json::to_string(&report).expect("JSON");
             assert!(!report.contains(TOKEN), "{report}");
         }

@@ -229,6 +229,7 @@ fn list_of_the_policy_is_read_through_the_file_reader() {
     let policy = r#"{"lists": {"staff": {"file": "staff.txt"}, "guests": {"file": "guests.txt"}},
         "rules": [{"name": "known", "then": "accept", "if": "user.name in lists.staff || user.name in lists.guests"}]}"#;
     let policy = read(&[("APPROVAL_POLICY", policy)]).expect("a configuration").policy;
+    let Place::Given(policy) = policy else { panic!("{policy}") };
     let lists: Vec<_> = policy.lists().collect();
     assert_eq!(
         lists,

@@ -6,12 +6,20 @@ use serde_json::json;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Handler, InvocationError, deadline, response};
+use super::{Handler, InvocationError, PolicyOfEvent, deadline, is_unusable, response};
 use crate::model::{Repo, RepoPattern};
+use crate::report::Report;
 use crate::report::metrics::{Event, Metric, Values};
 use crate::sweep::sweep;
 use crate::trigger::Trigger;
 use crate::trigger::schedule::{self, NotATrigger};
+
+/// A sweep that has ended.
+pub(super) struct Swept {
+    pub(super) report: Report,
+    /// Whether nothing is left undone, and each pattern has matched a repo.
+    pub(super) is_complete: bool,
+}
 
 impl Handler {
     /// Answers a schedule, or an order from a caller who may invoke the function.
@@ -58,15 +66,32 @@ impl Handler {
         request: &Request,
         event: &Event,
     ) -> Result<Response<Body>, InvocationError> {
-        let (begun, deadline) = (Instant::now(), deadline::of_sweep(request));
+        let deadline = deadline::of_sweep(request);
+        let swept = self.sweep(patterns, is_all, &self.policy(deadline), deadline, event).await;
+        match swept.report.token_refused() {
+            Some(error) => Err(InvocationError::TokenRefused(error.clone())),
+            None => Ok(response::json(StatusCode::OK, &swept.report.shortened())),
+        }
+    }
+
+    /// Sweeps the repos that these patterns match, and writes the log lines and the metrics.
+    pub(super) async fn sweep(
+        &self,
+        patterns: &[RepoPattern],
+        is_all: bool,
+        policy: &PolicyOfEvent<'_>,
+        deadline: Instant,
+        event: &Event,
+    ) -> Swept {
+        let begun = Instant::now();
         let review = |repo: Repo| {
             let span = tracing::info_span!("sweep", %repo);
             let review = async move {
-                let report = self.review(&repo, deadline).await;
+                let report = self.review(&repo, policy, deadline).await;
                 // A line for each repo with nothing to report would cost more than the rest of a sweep. The repos that were
                 // not reached share one line.
                 if !report.is_quiet() {
-                    report.log(self.dry_run);
+                    report.log(self.is_dry(policy.peek()));
                 }
                 report
             };
@@ -77,24 +102,21 @@ impl Handler {
         for pattern in &swept.unmatched {
             tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
         }
-        let report = self.report(swept.repos, swept.failed_searches, swept.unlisted);
+        let report = self.report(policy, swept.repos, swept.failed_searches, swept.unlisted);
         let counts = report.log_sweep(swept.search_calls);
-        let complete = report.is_complete() && swept.unmatched.is_empty();
-        let refused = report.token_refused();
+        let is_complete = report.is_complete() && swept.unmatched.is_empty();
         // In a sweep of only some repos, a 403 is about those repos, not about the token.
-        let is_refused = refused.is_some_and(|error| is_all || error.status() == Some(401));
+        let is_refused = report.token_refused().is_some_and(|error| is_all || error.status() == Some(401));
         // A complete sweep without a pending request proves that no request is waiting.
-        let oldest = counts.oldest_pending_s.or(complete.then_some(0));
-        let values = Values::of(&counts, complete, self.dry_run, self.hub.take_limit_status())
+        let oldest = counts.oldest_pending_s.or(is_complete.then_some(0));
+        let values = Values::of(&counts, is_complete, report.dry_run, self.hub.take_limit_status())
             .level(Metric::OldestPendingAge, oldest)
             .duration(Metric::SweepDuration, begun.elapsed())
-            .count(Metric::SweepFinished, (is_all && complete).into())
+            .count(Metric::SweepFinished, (is_all && is_complete).into())
             .count(Metric::LimitsReached, report.limits_reached())
+            .count(Metric::PolicyUnusable, is_unusable(policy).into())
             .count(Metric::TokenRefused, is_refused.into());
         self.metrics.write(event, &values);
-        match refused {
-            Some(error) => Err(InvocationError::TokenRefused(error.clone())),
-            None => Ok(response::json(StatusCode::OK, &report.shortened())),
-        }
+        Swept { report, is_complete }
     }
 }

@@ -5,7 +5,7 @@ use lambda_http::{Body, Request, Response};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Handler, deadline, response};
+use super::{Handler, deadline, is_unusable, response};
 use crate::hub::HubError;
 use crate::model::Repo;
 use crate::report::metrics::{Event, Metric, Values};
@@ -37,9 +37,15 @@ impl Handler {
         }
         match webhook::parse(verified) {
             Ok(Trigger::Review(repo)) => {
+                let push = webhook::push(verified);
                 event.repo = Some(repo.to_string());
                 let span = tracing::info_span!("webhook", %repo);
-                self.review_and_respond(&repo, &event, begun, deadline).instrument(span).await
+                match self.policy.place().on_hub().zip(push) {
+                    Some((file, push)) if file.repo == repo => {
+                        self.respond_to_push(file, &push, &event, deadline).instrument(span).await
+                    }
+                    _ => self.review_and_respond(&repo, &event, begun, deadline).instrument(span).await,
+                }
             }
             Ok(Trigger::Ignore(reason)) => response::ignored(reason),
             // `parse` never returns these for a webhook.
@@ -75,21 +81,24 @@ impl Handler {
         if !self.is_covered(repo) {
             return response::ignored(&format!("REPOS does not name {repo}"));
         }
-        let report = catch_panic(repo, self.review(repo, deadline)).await;
-        report.log(self.dry_run);
+        let policy = self.policy(deadline);
+        let report = catch_panic(repo, self.review(repo, &policy, deadline)).await;
+        let dry_run = self.is_dry(policy.peek());
+        report.log(dry_run);
         // A 403 is about this repo, not about the token.
         let is_refused = report.hub_error().is_some_and(|error| error.status() == Some(401));
-        let values = Values::of(&report.counts, report.complete, self.dry_run, self.hub.take_limit_status())
+        let values = Values::of(&report.counts, report.complete, dry_run, self.hub.take_limit_status())
             .level(Metric::OldestPendingAge, report.counts.oldest_pending_s)
             .duration(Metric::ReviewDuration, begun.elapsed())
             .count(Metric::LimitsReached, (!report.limits_reached.is_empty()).into())
+            .count(Metric::PolicyUnusable, is_unusable(&policy).into())
             .count(Metric::TokenRefused, is_refused.into());
         self.metrics.write(event, &values);
         let Counts { listed, held, over_limit, failed, .. } = report.counts;
         if report.hub_error().is_some_and(HubError::is_not_gated) && listed == held + over_limit + failed {
             return response::ignored(&format!("{repo} is not gated"));
         }
-        let report = self.report(vec![report], Vec::new(), UnlistedRepos::default());
+        let report = self.report(&policy, vec![report], Vec::new(), UnlistedRepos::default());
         let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
         response::json(status, &report)
     }

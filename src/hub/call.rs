@@ -60,13 +60,21 @@ pub(super) struct CallOptions {
     pub(super) timeout: Duration,
     /// The most bytes of the response.
     pub(super) max_bytes: usize,
+    /// The statuses that are read as a response, beside those of a success.
+    pub(super) also_accepts: &'static [u16],
     /// Whether repeating the call is harmless. If it is not, the call is not retried after a lost response.
     pub(super) is_repeatable: bool,
 }
 
 impl Default for CallOptions {
     fn default() -> Self {
-        Self { page: None, timeout: CALL_TIMEOUT, max_bytes: MAX_RESPONSE_BYTES, is_repeatable: true }
+        Self {
+            page: None,
+            timeout: CALL_TIMEOUT,
+            max_bytes: MAX_RESPONSE_BYTES,
+            also_accepts: &[],
+            is_repeatable: true,
+        }
     }
 }
 
@@ -126,7 +134,7 @@ impl<'a> Calls<'a> {
         loop {
             let limit = link::limit(&url).unwrap_or(MAX_PAGE);
             let get = || Request::new(Method::GET, url.clone());
-            let page = self.send(&call, &options, get, |response| {
+            let page = self.send(&call, &options, get, |response: HubResponse| {
                 let next = link::next_of_list(&response.headers, &url, &self.hub.keyring.secrets())?;
                 // The next page may have more entries again.
                 let enlarge =
@@ -157,7 +165,7 @@ impl<'a> Calls<'a> {
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, HubError> {
         let url = self.url(path)?;
-        let read = |response: &HubResponse| read(&response.body).map_err(Problem::Unreadable);
+        let read = |response: HubResponse| read(&response.body).map_err(Problem::Unreadable);
         self.send(&format!("GET {path}"), options, || Request::new(Method::GET, url.clone()), read).await
     }
 
@@ -178,7 +186,7 @@ impl<'a> Calls<'a> {
             *request.body_mut() = Some(body.clone().into());
             request
         };
-        let read = |response: &HubResponse| read(&response.body).map_err(Problem::Unreadable);
+        let read = |response: HubResponse| read(&response.body).map_err(Problem::Unreadable);
         self.send(&call, options, request, read).await
     }
 
@@ -196,7 +204,7 @@ impl<'a> Calls<'a> {
         call: &str,
         options: &CallOptions,
         request: impl Fn() -> Request,
-        read: impl Fn(&HubResponse) -> Result<T, Problem>,
+        read: impl Fn(HubResponse) -> Result<T, Problem>,
     ) -> Result<T, HubError> {
         let (attempts, may_be_done) = (AtomicU32::new(0), AtomicBool::new(false));
         let attempt = || async {
@@ -208,7 +216,7 @@ impl<'a> Calls<'a> {
             {
                 sent = Attempt::new(self, call, options, &token, timeout).send(request()).await;
             }
-            let read = |response| read(&response).map_err(|problem| HubError::new(call, problem));
+            let read = |response| read(response).map_err(|problem| HubError::new(call, problem));
             sent.and_then(read).map_err(|mut error| {
                 error.may_be_done |= may_be_done.fetch_or(error.may_be_done, Ordering::Relaxed);
                 error

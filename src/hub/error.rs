@@ -144,6 +144,12 @@ impl HubError {
         }
     }
 
+    /// Whether the call shows nothing but that the Hub cannot be reached now.
+    #[must_use]
+    pub(crate) fn is_outage(&self) -> bool {
+        self.is_transient() || matches!(self.problem, Problem::OutOfTime | Problem::RateLimited { .. })
+    }
+
     /// Whether the write may have been carried out, so that only a later reading of the list shows its result. This is so if no
     /// response came, or a response that does not say what the Hub did (408 and every 5xx).
     #[must_use]

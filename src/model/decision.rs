@@ -93,6 +93,8 @@ pub enum Grounds {
     },
     /// The request is unreadable for this reason, so no rule was evaluated.
     Unreadable(&'static str),
+    /// The policy cannot be used for this reason, so everybody is held.
+    NoPolicy(Arc<str>),
 }
 
 impl Grounds {
@@ -101,7 +103,7 @@ impl Grounds {
     pub fn rule(&self) -> Option<&str> {
         match self {
             Self::Rule(rule) | Self::Unknown { rule, .. } => Some(rule),
-            Self::NoRule | Self::Unreadable(_) => None,
+            Self::NoRule | Self::Unreadable(_) | Self::NoPolicy(_) => None,
         }
     }
 }
@@ -113,6 +115,7 @@ impl fmt::Display for Grounds {
             Self::NoRule => f.write_str("no rule matched"),
             Self::Unknown { rule, why } => write!(f, "rule `{rule}` could not be evaluated: {why}"),
             Self::Unreadable(why) => f.write_str(why),
+            Self::NoPolicy(why) => write!(f, "the policy cannot be used: {why}"),
         }
     }
 }

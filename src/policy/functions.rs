@@ -107,7 +107,7 @@ pub(super) fn environment() -> Result<Env, DeclarationError> {
 }
 
 /// The patterns and lists of a policy, which are read once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Constants {
     pub(super) patterns: Patterns,
     pub(super) lists: Lists,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Counts, LimitReached, RepoReport, Report, Work};
 use crate::model::{Decision, Identity, Outcome};
+use crate::policy::Policy;
 
 /// A step of a review, which is reported while the review goes on.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +50,8 @@ macro_rules! log_counts {
 }
 
 /// Logs the audit line of a decision. A request over a limit has none, because nothing is decided about it, and every run would log
-/// all of them again. `policy` is the fingerprint of the policy. The span around the line names the repo.
-pub fn log_decision(step: Step<'_>, policy: &str, dry_run: bool) {
+/// all of them again. The span around the line names the repo.
+pub fn log_decision(step: Step<'_>, policy: &Policy, dry_run: bool) {
     let Step::Concluded { who, decision, outcome, .. } = step else { return };
     if outcome == Outcome::OverLimit {
         return;
@@ -62,8 +63,9 @@ pub fn log_decision(step: Step<'_>, policy: &str, dry_run: bool) {
         rule = grounds.rule(),
         grounds = %decision.explanation(),
         reason = reason.as_deref(),
-        policy,
-        dry_run,
+        policy = policy.fingerprint(),
+        commit = policy.commit(),
+        dry_run = dry_run || policy.is_paused(),
         outcome = outcome.as_str(),
         "decided"
     );

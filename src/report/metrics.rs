@@ -9,6 +9,7 @@
 //! | `Failed` | count | decisions that could not be written, or whose write got no response |
 //! | `Stuck` | count | requests that the Hub lists, although it answers that they do not exist |
 //! | `LimitsReached` | count | reviews in which a limit of the policy left requests pending |
+//! | `PolicyUnusable` | count | events for which the policy, or one of its lists, could not be used |
 //! | `Calls`, `RateLimited` | count | calls to the Hub, and how many of them it answered with 429 |
 //! | `RateLimitRemaining` | count | calls that the Hub's rate limit leaves in its current window |
 //! | `OldestPendingAge` | seconds | the age of the oldest request that is still pending |
@@ -101,6 +102,8 @@ pub enum Metric {
     Stuck,
     /// A review in which a limit of the policy left requests pending.
     LimitsReached,
+    /// An event for which the policy, or one of its lists, could not be used.
+    PolicyUnusable,
     /// Calls to the Hub.
     Calls,
     /// Calls that the Hub refused with 429.

@@ -62,13 +62,21 @@ struct Allowance {
     is_exceeded: bool,
 }
 
+/// The brake before the limits are known.
+impl Default for Brake {
+    fn default() -> Self {
+        let phase = Phase::Counting { is_whole: false, has_dropped: false };
+        Self { accept: None, reject: None, phase, withheld: Vec::new() }
+    }
+}
+
 impl Brake {
-    /// Makes the brake of a run. Without limits, nothing has to be counted.
-    pub(super) fn new(Limits { accept, reject }: Limits) -> Self {
-        let counting = Phase::Counting { is_whole: false, has_dropped: false };
-        let phase = if accept.or(reject).is_some() { counting } else { Phase::Writing };
+    /// Sets the limits, before the first decision. Without limits, nothing has to be counted.
+    pub(super) fn set_limits(&mut self, Limits { accept, reject }: Limits) {
+        let counting = Phase::Counting { is_whole: self.has_whole_list(), has_dropped: false };
+        self.phase = if accept.or(reject).is_some() { counting } else { Phase::Writing };
         let allowance = |limit| Allowance { limit, within: HashSet::new(), over: 0, is_exceeded: false };
-        Self { accept: accept.map(allowance), reject: reject.map(allowance), phase, withheld: Vec::new() }
+        (self.accept, self.reject) = (accept.map(allowance), reject.map(allowance));
     }
 
     /// Whether the list is still being counted.

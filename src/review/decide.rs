@@ -14,6 +14,7 @@ use super::pages::{PageInMemory, ReadingEnded};
 use crate::hub::{MAX_PAGE_AGE, Moment};
 use crate::model::{AccessRequest, Decision, Grounds, Outcome, Verdict};
 use crate::plan::Mode;
+use crate::policy::Policy;
 
 /// How long requests are decided before the results of calls are processed again.
 const TIME_SLICE: Duration = Duration::from_micros(500);
@@ -30,6 +31,7 @@ impl Review<'_> {
     /// Decides requests for at most [`TIME_SLICE`]. If a page becomes too old before all of it is decided, the rest is read
     /// again.
     pub(super) fn decide_some(&mut self) {
+        let Some(policy) = self.policy.clone() else { return };
         let begun = Instant::now();
         while begun.elapsed() < TIME_SLICE {
             let Some(page) = self.pages.in_memory.front_mut() else { return };
@@ -56,13 +58,13 @@ impl Review<'_> {
                 self.pages.in_memory.pop_front();
                 continue;
             }
-            self.decide(&request, requested, reading);
+            self.decide(&request, &policy, requested, reading);
         }
     }
 
     /// Decides one request, unless the ledger says otherwise. If the decision has to be written, the brake says when. Otherwise the
     /// request is concluded.
-    fn decide(&mut self, request: &AccessRequest, requested: Moment, reading: u32) {
+    fn decide(&mut self, request: &AccessRequest, policy: &Policy, requested: Moment, reading: u32) {
         let key = self.ledger.key(request);
         let attempts = match key {
             Some(key) => match self.attempts_if_undecided(key, requested, reading) {
@@ -73,7 +75,7 @@ impl Review<'_> {
             None if reading > 1 => return,
             None => Attempts::default(),
         };
-        let decision = self.policy.decide(request, self.repo, Utc::now());
+        let decision = policy.decide(request, self.repo, Utc::now());
         let (who, requested_at) = (request.who(), request.requested_at);
         self.pages.reading.note_progress();
         let Some(key) = key.filter(|_| decision.verdict != Verdict::Hold) else {

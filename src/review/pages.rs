@@ -11,6 +11,7 @@ use super::decide::TIME_TO_DECIDE;
 use super::reading::{BetweenReadings, Next, NextPage, PageRead, Reading};
 use crate::hub::{HubError, MAX_BATCH, MAX_PAGE, Moment, Page, PagePermit, Problem, RepoCalls};
 use crate::model::AccessRequest;
+use crate::policy::Policy;
 use crate::report::Failure;
 use crate::report::audit::Step;
 
@@ -36,13 +37,24 @@ pub(super) struct Pages<'a> {
 /// The requests of a page that are not decided yet.
 pub(super) struct PageInMemory {
     pub(super) requested: Moment,
-    /// Whether it was too old to be decided when it arrived.
+    /// Whether it was too old to be decided when both it and the policy were there.
     pub(super) is_late: bool,
     /// The number of the reading that it belongs to.
     pub(super) reading: u32,
     /// Until when its requests are decided. The second half of the time until the deadline is for writing.
     pub(super) decide_until: Instant,
     pub(super) requests: VecDeque<AccessRequest>,
+}
+
+impl PageInMemory {
+    /// Prepares the page to be decided by this policy from `now` on.
+    pub(super) fn prepare(&mut self, policy: &Policy, now: Moment) {
+        self.is_late = self.requested.age_at(now) > TIME_TO_DECIDE;
+        if policy.may_be_slow() && !self.requests.is_empty() {
+            // A run may not have the time to decide all requests. So each run begins with another one.
+            self.requests.rotate_left(fastrand::usize(..self.requests.len()));
+        }
+    }
 }
 
 /// Why the list was not read to its end.
@@ -220,14 +232,12 @@ impl<'a> Review<'a> {
         self.ledger.forget_recent_writes(requested.monotonic());
         let now = Instant::now();
         let decide_until = now + self.deadline.saturating_duration_since(now) / 2;
-        let mut requests: VecDeque<AccessRequest> = requests.into();
-        if self.policy.may_be_slow() && !requests.is_empty() {
-            // A run may not have the time to decide all requests. So each run begins with another one.
-            requests.rotate_left(fastrand::usize(..requests.len()));
+        let (reading, requests) = (self.pages.reading.number, requests.into());
+        let mut page = PageInMemory { requested, is_late: false, reading, decide_until, requests };
+        if let Some(policy) = &self.policy {
+            page.prepare(policy, self.hub.now());
         }
-        let is_late = took > TIME_TO_DECIDE;
-        let reading = self.pages.reading.number;
-        self.pages.in_memory.push_back(PageInMemory { requested, is_late, reading, decide_until, requests });
+        self.pages.in_memory.push_back(page);
     }
 
     /// Releases the permits of the requests that are decided and written.

@@ -320,7 +320,8 @@ fn brake_counts_a_list_before_it_permits_a_write() {
         (&[Reset, Reset], Limits { accept: Some(0), reject: Some(0) }, 0, 0, 2),
     ];
     for (verdicts, limits, waiting, left, written) in cases {
-        let mut brake = Brake::new(limits);
+        let mut brake = Brake::default();
+        brake.set_limits(limits);
         let mut over = 0;
         for (number, verdict) in verdicts.iter().enumerate() {
             match brake.add(withheld(number as u64, *verdict), false) {
@@ -341,7 +342,8 @@ fn brake_counts_a_list_before_it_permits_a_write() {
 
 #[test]
 fn brake_admits_a_repeated_write_but_no_further_request() {
-    let mut brake = Brake::new(Limits { accept: Some(1), reject: None });
+    let mut brake = Brake::default();
+    brake.set_limits(Limits { accept: Some(1), reject: None });
     assert!(matches!(brake.add(withheld(1, Verdict::Accept), false), Permission::Wait));
     assert!(matches!(brake.add(withheld(1, Verdict::Accept), false), Permission::Wait), "listed twice");
     assert_eq!(brake.end_counting().len(), 1);

@@ -59,10 +59,11 @@ impl Service {
     }
 }
 
-/// A failed attempt. If it is transient, another attempt may succeed.
-struct Failed {
-    why: String,
-    is_transient: bool,
+/// A failed call.
+pub(crate) struct Failed {
+    pub(crate) why: String,
+    /// Whether another attempt may succeed.
+    pub(crate) is_transient: bool,
 }
 
 impl Stored {
@@ -119,11 +120,32 @@ impl Stored {
 
     /// Reads the secret, and retries transient errors until `deadline`. An error names the ARN and repeats AWS's message.
     pub async fn read(&self, http: &Client, deadline: Instant) -> Result<Secret, String> {
-        let read =
-            retry::retry(deadline, |failed: &Failed| failed.is_transient, || self.call(http, deadline));
-        let text = read.await.map_err(|Failed { why, .. }| why).and_then(|text| self.pick(&text));
+        let text = self.call_until(http, deadline).await;
+        let text = text.map_err(|Failed { why, .. }| why).and_then(|text| self.pick(&text));
         let secret = text.and_then(|text| Secret::for_header(&text));
         secret.map_err(|why| format!("{} cannot be used: {why}", self.arn))
+    }
+
+    /// Reads a text that is no secret, such as a policy. Without a key, it may be a JSON object.
+    pub(crate) async fn read_text(&self, http: &Client, deadline: Instant) -> Result<String, Failed> {
+        let text = self.call_until(http, deadline).await?;
+        match self.key {
+            None => Ok(text),
+            Some(_) => self.pick(&text).map_err(|why| Failed { why, is_transient: false }),
+        }
+    }
+
+    /// The ARN, with the key behind it.
+    pub(crate) fn place(&self) -> String {
+        match &self.key {
+            Some(key) => format!("{}#{key}", self.arn),
+            None => self.arn.clone(),
+        }
+    }
+
+    /// Calls AWS, and retries transient errors until `deadline`.
+    async fn call_until(&self, http: &Client, deadline: Instant) -> Result<String, Failed> {
+        retry::retry(deadline, |failed: &Failed| failed.is_transient, || self.call(http, deadline)).await
     }
 
     async fn call(&self, http: &Client, deadline: Instant) -> Result<String, Failed> {

@@ -48,6 +48,51 @@ pub fn parse(Verified(body): Verified) -> Result<Trigger, String> {
     }
 }
 
+/// The change of a repo that a webhook is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// The newest commit of the branch `main` (`repo.headSha`).
+    head: Option<String>,
+    /// The references that were changed (`updatedRefs`), such as `refs/heads/main`, each with its new commit.
+    refs: Option<Vec<(String, Option<String>)>>,
+}
+
+impl Push {
+    /// Whether the webhook does not say that it is about another branch.
+    #[must_use]
+    pub fn may_change(&self, branch: &str) -> bool {
+        self.refs.is_none() || self.updated(branch).is_some()
+    }
+
+    /// The newest commit of a branch, as far as the webhook says it.
+    #[must_use]
+    pub fn commit(&self, branch: &str) -> Option<&str> {
+        let head = self.head.as_deref().filter(|_| branch == "main");
+        self.updated(branch).and_then(|(_, commit)| commit.as_deref()).or(head)
+    }
+
+    fn updated(&self, branch: &str) -> Option<&(String, Option<String>)> {
+        let name = format!("refs/heads/{branch}");
+        self.refs.iter().flatten().find(|(updated, _)| *updated == name)
+    }
+}
+
+/// Reads which change of a repo a webhook is about. There is none if the webhook is about a discussion. Nothing in it is trusted: it
+/// only says whether the policy may have changed.
+#[must_use]
+pub fn push(Verified(body): Verified) -> Option<Push> {
+    let payload: Value = serde_json::from_slice(body).ok()?;
+    let scope = payload["event"]["scope"].as_str().or(payload["scope"].as_str()).unwrap_or_default();
+    if scope.starts_with("discussion") {
+        return None;
+    }
+    let refs = payload["updatedRefs"].as_array().map(|refs| {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        refs.iter().filter_map(|updated| Some((text(&updated["ref"])?, text(&updated["newSha"])))).collect()
+    });
+    Some(Push { head: payload["repo"]["headSha"].as_str().map(str::to_owned), refs })
+}
+
 /// Reads the payload of the webhook that has started a Hugging Face Job. The Hub puts it into the Job's environment. Anybody who can
 /// set that environment also has the token, so the payload needs no secret. The errors are those of [`parse`].
 pub fn parse_job_payload(payload: &str) -> Result<Trigger, String> {

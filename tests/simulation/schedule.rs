@@ -41,6 +41,8 @@ pub struct Event {
     pub time: Duration,
     pub stop: Option<Stop>,
     pub dry_run: bool,
+    /// How long it takes to read the policy.
+    pub policy_takes: Duration,
 }
 
 /// When a process is stopped during a run.
@@ -287,12 +289,14 @@ impl Schedule {
             _ => Duration::from_secs(299),
         };
         let repo = one_of(random, &self.repos);
+        let policy_takes = Duration::from_millis(one_of(random, &[0, 0, 0, 100, 1600, 8000])).min(time / 2);
         Event {
             at,
             repo: Some(repo).filter(|_| random.u8(..3) > 0),
             time,
             stop,
             dry_run: random.u8(..20) == 0,
+            policy_takes: if self.over_http { Duration::ZERO } else { policy_takes },
         }
     }
 

@@ -41,7 +41,7 @@ fn client() -> Client {
 struct Process {
     hub: Hub,
     history: SweepHistory,
-    policy: Policy,
+    policy: Arc<Policy>,
     /// The same policy with its second implementation.
     expected: Arc<policies::Policy>,
     network: Network,
@@ -129,7 +129,7 @@ impl Simulation {
         Process {
             hub,
             history: SweepHistory::default(),
-            policy,
+            policy: Arc::new(policy),
             expected,
             network,
             last_run: Cell::default(),
@@ -157,8 +157,11 @@ impl Simulation {
                 Step::Listed(_) => {}
                 Step::Concluded { .. } => lock(&self.world).concluded(run, &name, step),
             };
-            review(&repo, &process.policy, &process.hub, Mode::of(event.dry_run), deadline, &mut on_step)
-                .await
+            let policy = async {
+                sleep(event.policy_takes).await;
+                Arc::clone(&process.policy)
+            };
+            review(&repo, policy, &process.hub, Mode::of(event.dry_run), deadline, &mut on_step).await
         };
         let work = async {
             if let Some(name) = &event.repo {
@@ -284,7 +287,7 @@ impl Simulation {
     async fn sweep_until_complete(&self, process: &Process) {
         let time = Duration::from_secs(if self.schedule.over_http { 20 } else { 890 });
         let at = self.began.elapsed();
-        let event = Event { at, repo: None, time, stop: None, dry_run: false };
+        let event = Event { at, repo: None, time, stop: None, dry_run: false, policy_takes: Duration::ZERO };
         for _ in 0..MAX_SWEEPS {
             let (reports, searches_complete) = self.run(process, &event).await.unwrap_or_default();
             let mut world = lock(&self.world);

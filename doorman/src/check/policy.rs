@@ -1,12 +1,14 @@
 //! The check of the policy: its faults and warnings, its lists, and its rules against the repos and their forms.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::{env, fs};
 
 use hub_doorman::config::read_from;
-use hub_doorman::hub::{Form, RepoInfo};
+use hub_doorman::hub::{Form, Hub, RepoInfo};
 use hub_doorman::model::Repo;
 use hub_doorman::policy::Policy;
+use hub_doorman::source::Place;
 
 use super::findings::{Findings, Level};
 use super::form;
@@ -16,23 +18,44 @@ use crate::screen::{count, grouped};
 /// The most bytes of a policy that `template.yaml` allows.
 const MAX_POLICY_BYTES: usize = 3600;
 
-/// Reads the policy, and reports its faults and warnings.
-pub fn check(file: Option<&Path>, findings: &mut Findings) -> Option<Policy> {
-    let policy = match file {
+/// Finds out where the policy is kept. A policy that is given is reported, with its faults and warnings.
+pub fn place(argument: Option<&str>, findings: &mut Findings) -> Option<Place> {
+    let place = match argument {
         None => findings.variable(|variables| variables.policy(&read_from(Path::new(".")))),
-        Some(path) => findings.value_of(environment::read_policy(path)),
+        Some(text) => findings.value_of(environment::place(text)),
     };
-    if let Some(policy) = &policy {
-        let source = file.map_or("APPROVAL_POLICY".to_owned(), |path| path.display().to_string());
-        findings.add(Level::Passed, source, contents(policy));
-        for warning in policy.warnings() {
-            let level = if warning.is_unreadable_list { Level::Failed } else { Level::Warning };
-            findings.add(level, &*warning.subject, &*warning.text);
-        }
+    if let Some(Place::Given(policy)) = &place {
+        report(policy, argument.unwrap_or("APPROVAL_POLICY"), findings);
     }
-    let text = match file {
+    check_length(argument, findings);
+    place
+}
+
+/// The policy at this place. A policy that is kept on the Hub or by AWS is read, and reported with its faults and warnings.
+pub async fn read(place: Place, hub: &Hub, findings: &mut Findings) -> Option<Arc<Policy>> {
+    if let Place::Given(policy) = place {
+        return Some(policy);
+    }
+    let shown = place.to_string();
+    let policy = findings.value_of(environment::read_place(place, hub).await)?;
+    report(&policy, &shown, findings);
+    Some(policy)
+}
+
+fn report(policy: &Policy, place: &str, findings: &mut Findings) {
+    findings.add(Level::Passed, place, contents(policy));
+    for warning in policy.warnings() {
+        let level = if warning.is_unreadable_list { Level::Failed } else { Level::Warning };
+        findings.add(level, &*warning.subject, &*warning.text);
+    }
+}
+
+/// Warns of a policy that is too long for the Lambda function.
+fn check_length(argument: Option<&str>, findings: &mut Findings) {
+    let text = match argument {
         None => env::var("APPROVAL_POLICY").ok(),
-        Some(path) => fs::read_to_string(path).ok(),
+        Some(text) if Place::is_remote(text) => None,
+        Some(path) => fs::read_to_string(path.strip_prefix("file:").unwrap_or(path)).ok(),
     };
     let bytes = text.map_or(0, |text| text.trim().len());
     if bytes > MAX_POLICY_BYTES {
@@ -42,7 +65,6 @@ pub fn check(file: Option<&Path>, findings: &mut Findings) -> Option<Policy> {
         );
         findings.add(Level::Warning, "APPROVAL_POLICY", text);
     }
-    policy
 }
 
 /// Counts the parts of a policy.

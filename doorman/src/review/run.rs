@@ -1,7 +1,8 @@
 //! One run over the repos: a dry run for a plan, or a review that writes. It collects the decisions and shows progress.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::future::ready;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -61,7 +62,7 @@ impl Run {
                         decided.push(request);
                     }
                 };
-                review_repo(&repo, policy, hub, mode, deadline, &mut on_step).await
+                review_repo(&repo, ready(Arc::clone(policy)), hub, mode, deadline, &mut on_step).await
             }
         };
         let swept = sweep(hub, patterns, |_| true, &SweepHistory::default(), deadline, review).await;

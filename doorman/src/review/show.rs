@@ -249,7 +249,7 @@ fn why(Decision { reason, grounds, .. }: &Decision) -> String {
         Grounds::Rule(_) => reason.as_ref().map(|reason| format!("reason “{reason}”")).unwrap_or_default(),
         Grounds::NoRule => "no rule matched".to_owned(),
         Grounds::Unknown { why, .. } => why.clone(),
-        Grounds::Unreadable(why) => (*why).to_owned(),
+        Grounds::Unreadable(_) | Grounds::NoPolicy(_) => grounds.to_string(),
     }
 }
 

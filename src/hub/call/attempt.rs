@@ -17,7 +17,7 @@ use crate::secrets::{Secret, redact};
 
 /// A response of the Hub, read to its end.
 pub(in crate::hub) struct HubResponse {
-    status: StatusCode,
+    pub(in crate::hub) status: StatusCode,
     pub(in crate::hub) headers: HeaderMap,
     retry_after: Option<Duration>,
     pub(in crate::hub) body: Vec<u8>,
@@ -64,7 +64,7 @@ impl<'c> Attempt<'c> {
         let left = self.calls.deadline.saturating_duration_since(Instant::now());
         let exchange = self.exchange(request, &kind, &mut in_flight, requested);
         match timeout(self.timeout.min(left), exchange).await {
-            Ok(Ok(response)) if response.status.is_success() => Ok(response),
+            Ok(Ok(response)) if self.is_accepted(response.status) => Ok(response),
             Ok(Ok(response)) => Err(self.refusal(&response)),
             Ok(Err(problem)) => Err(self.error(problem)),
             Err(_) if left <= self.timeout => {
@@ -72,6 +72,10 @@ impl<'c> Attempt<'c> {
             }
             Err(_) => Err(self.error(Problem::TooSlow)),
         }
+    }
+
+    fn is_accepted(&self, status: StatusCode) -> bool {
+        status.is_success() || self.options.also_accepts.contains(&status.as_u16())
     }
 
     /// If a limit other than the rate limit has refused a call of this kind, waits as long as the Hub asked for.
@@ -132,9 +136,13 @@ impl<'c> Attempt<'c> {
     }
 
     fn add_headers(&self, request: &mut Request) -> Result<(), Problem> {
+        // The token is for the Hub alone. A large file is kept at another origin.
+        let is_for_hub = request.url().origin() == self.calls.hub.endpoint.origin();
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, bearer(self.token)?);
-        headers.insert(ACCEPT, JSON);
+        if is_for_hub {
+            headers.insert(AUTHORIZATION, bearer(self.token)?);
+        }
+        headers.entry(ACCEPT).or_insert(JSON);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Ok(())
     }
