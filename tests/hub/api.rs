@@ -1,25 +1,35 @@
 //! The Hub's HTTP API over the model: one call in, one response out. The calls about access requests are in `requests`,
-//! and those about accounts, webhooks and collections in `settings`.
+//! and those about accounts, webhooks and collections in `settings`,
+//! and those about files in `resolve` and `commit`.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
+use hyper::body::Bytes;
 use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::model::{Batch, Call, Model};
+use super::quota::Quota;
 use super::repo::{Gating, Repo, Role, Status};
+use super::resolve::{self, Wanted};
 use super::{requests, settings};
 
 /// A response of the Hub, before it is sent over HTTP.
 pub struct HubResponse {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
-    pub body: String,
+    pub body: Bytes,
 }
 
 impl HubResponse {
     pub fn ok(body: &Value) -> Self {
-        Self { status: 200, headers: Vec::new(), body: body.to_string() }
+        Self { status: 200, headers: Vec::new(), body: body.to_string().into() }
+    }
+
+    /// The body as a text.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
     }
 
     /// An error with the Hub's own headers and body: `X-Error-Message`, often no `X-Error-Code`, and `{"error": …}` (seen
@@ -27,7 +37,7 @@ impl HubResponse {
     pub fn error(status: u16, code: Option<&str>, message: &str) -> Self {
         let mut headers = vec![("X-Error-Message", message.to_owned())];
         headers.extend(code.map(|code| ("X-Error-Code", code.to_owned())));
-        Self { status, headers, body: json!({"error": message}).to_string() }
+        Self { status, headers, body: json!({"error": message}).to_string().into() }
     }
 
     /// The 400 for a value that the Hub refuses. This wording was seen in 2026-10 for a reason that is too long. The wording
@@ -36,7 +46,7 @@ impl HubResponse {
     pub fn invalid(fault: &str, place: &str) -> Self {
         let headers = vec![("X-Error-Message", format!("* {fault} * at {place}"))];
         let body = json!({"error": format!("✖ {fault}\n  → at {place}")});
-        Self { status: 400, headers, body: body.to_string() }
+        Self { status: 400, headers, body: body.to_string().into() }
     }
 }
 
@@ -51,27 +61,53 @@ const COLLECTIONS_PER_PAGE: usize = 10;
 
 /// Answers a call that came with this token.
 pub fn respond_to(model: &mut Model, call: &Call, token: Option<&str>) -> HubResponse {
+    if call.to_storage {
+        return resolve::stored(model, call);
+    }
     if token.is_some_and(|token| token != model.token) {
         return unauthorized();
     }
-    let (left, ends_in) = model.quota.count();
-    let seconds = ends_in.as_secs() + u64::from(ends_in.subsec_nanos() > 0);
-    let (calls, window) = (model.quota.calls, model.quota.window.as_secs());
-    let mut response = match left {
-        Some(_) => route(model, call, token.is_some()),
-        None => HubResponse::error(429, None, "We had to rate limit you"),
+    let wanted = Wanted::parse(call);
+    let bucket = if wanted.is_some() { "resolvers" } else { "api" };
+    let (left, ends_in) = model.quota_of(bucket).count();
+    let mut response = match (left, wanted) {
+        (Some(_), Some(wanted)) => wanted.respond(model, call, token.is_some()),
+        (Some(_), None) => route(model, call, token.is_some()),
+        (None, _) => HubResponse::error(429, None, "We had to rate limit you"),
     };
+    if response.status == 304 && !model.files.unchanged_counts {
+        model.quota_of(bucket).used -= 1;
+    }
+    let seconds = ends_in.as_secs() + u64::from(ends_in.subsec_nanos() > 0);
+    let Quota { calls, window, tells_when, .. } = *model.quota_of(bucket);
+    let window = window.as_secs();
     model.refused_by_quota += u32::from(left.is_none());
     if !model.tells_limits {
         return response;
     }
-    // "With every answer" (the Hub's documentation of its rate limits, 2025-09).
-    response.headers.push(("RateLimit", format!(r#""api";r={};t={seconds}"#, left.unwrap_or(0))));
-    response.headers.push(("RateLimit-Policy", format!(r#""fixed window";"api";q={calls};w={window}"#)));
-    if left.is_none() && model.quota.tells_when {
+    // "With every answer" (the Hub's documentation of its rate limits, 2025-09). `/resolve/` has a bucket of its own there. It is
+    // unknown which one `/api/resolve-cache/` counts in.
+    response.headers.push(("RateLimit", format!(r#""{bucket}";r={};t={seconds}"#, left.unwrap_or(0))));
+    response.headers.push(("RateLimit-Policy", format!(r#""fixed window";"{bucket}";q={calls};w={window}"#)));
+    if left.is_none() && tells_when {
         response.headers.push(("Retry-After", seconds.to_string()));
     }
     response
+}
+
+/// The repo with this name and its key, if the caller may know of it. A missing repo is a 404 with a token, and a 401 without (seen
+/// 2026-09). A private repo is missing for whoever may not see it.
+pub fn visible<'a>(
+    model: &'a Model,
+    name: &str,
+    signed_in: bool,
+) -> Result<(&'a str, &'a Repo), HubResponse> {
+    let is_visible = |repo: &Repo| repo.role != Role::None && (signed_in || !repo.private);
+    match model.find(name).filter(|(_, repo)| is_visible(repo)) {
+        Some(found) => Ok(found),
+        None if signed_in => Err(HubResponse::error(404, Some("RepoNotFound"), "Repository not found")),
+        None => Err(unauthorized()),
+    }
 }
 
 fn unauthorized() -> HubResponse {
@@ -116,9 +152,9 @@ fn route_repo(model: &mut Model, call: &Call, kind: &str, path: &[&str], signed_
     };
     let name = name.join("/");
     let name = if kind == "datasets" { format!("datasets/{name}") } else { name };
-    let visible = model.find(&name).filter(|(_, repo)| repo.role != Role::None);
-    let Some((key, role)) = visible.map(|(key, repo)| (key.to_owned(), repo.role)) else {
-        return HubResponse::error(404, Some("RepoNotFound"), "Repository not found");
+    let (key, role) = match visible(model, &name, signed_in) {
+        Ok((key, repo)) => (key.to_owned(), repo.role),
+        Err(refusal) => return refusal,
     };
     let body = &call.body;
     match (call.method.as_str(), rest) {
@@ -149,7 +185,7 @@ fn route_repo(model: &mut Model, call: &Call, kind: &str, path: &[&str], signed_
 
 /// The response to a call that this Hub does not have. It names the call, so that a test shows which one is missing.
 fn no_such_call(call: &Call) -> HubResponse {
-    HubResponse { status: 404, headers: Vec::new(), body: format!("Cannot {call}") }
+    HubResponse { status: 404, headers: Vec::new(), body: format!("Cannot {call}").into() }
 }
 
 fn url(origin: &str, path: &str, query: &str) -> Url {

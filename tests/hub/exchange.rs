@@ -59,7 +59,7 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
         }
         Some(Fault::Status(status)) => HubResponse::error(*status, None, "something went wrong on purpose"),
         Some(Fault::Answer(status, headers, body)) => {
-            HubResponse { status: *status, headers: headers.clone(), body: body.clone() }
+            HubResponse { status: *status, headers: headers.clone(), body: body.clone().into() }
         }
         Some(Fault::HalfDone(_)) => half(model, call, token),
         _ => api::respond_to(model, call, token),
@@ -69,7 +69,7 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
         Some(Fault::Stall) => return Reply::Silence,
         Some(Fault::Cut) => return Reply::Cut(numbered(response)),
         Some(&Fault::Lost(status)) => response = HubResponse::error(status, None, "lost on the way"),
-        Some(Fault::Garbage) => "<html>\u{fffd}".clone_into(&mut response.body),
+        Some(Fault::Garbage) => response.body = "<html>\u{fffd}".into(),
         Some(Fault::DecidedListed) => add_decided(model, call, &mut response),
         Some(Fault::Duplicates) => duplicate(&mut response),
         Some(Fault::OlderVersions) => add_older_versions(call, &mut response),
@@ -92,7 +92,7 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
 
 /// The entries of a page.
 fn entries(response: &HubResponse) -> Option<Vec<Value>> {
-    serde_json::from_str(&response.body).ok().filter(|_| response.status == 200)
+    serde_json::from_slice(&response.body).ok().filter(|_| response.status == 200)
 }
 
 fn add_decided(model: &mut Model, call: &Call, response: &mut HubResponse) {
@@ -109,12 +109,12 @@ fn add_decided(model: &mut Model, call: &Call, response: &mut HubResponse) {
         entries
             .extend(decided.map(|request| serde_json::to_value(repo.entry(request, status)).expect("JSON")));
     }
-    response.body = Value::from(entries).to_string();
+    response.body = Value::from(entries).to_string().into();
 }
 
 fn duplicate(response: &mut HubResponse) {
     if let Some(entries) = entries(response) {
-        response.body = Value::from([entries.clone(), entries].concat()).to_string();
+        response.body = Value::from([entries.clone(), entries].concat()).to_string().into();
     }
 }
 
@@ -127,7 +127,7 @@ fn add_older_versions(call: &Call, response: &mut HubResponse) {
         older["fields"] = Value::Null;
         entries.push(older);
     }
-    response.body = Value::from(entries).to_string();
+    response.body = Value::from(entries).to_string().into();
 }
 
 /// Writes the first half of a batch, and answers that the second half failed.
@@ -144,7 +144,7 @@ fn half(model: &mut Model, call: &Call, token: Option<&str>) -> HubResponse {
             item["error"] = Value::from("internal_error");
             item
         }));
-        response.body = Value::from(results).to_string();
+        response.body = Value::from(results).to_string().into();
     }
     response
 }

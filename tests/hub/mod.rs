@@ -12,14 +12,17 @@
 #![allow(clippy::expect_used)]
 
 mod api;
+mod dataset;
 mod entry;
 mod exchange;
 mod fault;
+mod files;
 pub mod kept;
 mod model;
 mod quota;
 mod repo;
 mod requests;
+mod resolve;
 mod server;
 mod settings;
 
@@ -27,8 +30,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use api::HubResponse;
+pub use dataset::{Dataset, changes};
 pub use exchange::{Reply, exchange};
 pub use fault::Fault;
+pub use files::{Blob, Changes, Commit, FileRules, Files};
 pub use model::{Batch, Call, Cursor, Model};
 pub use quota::Quota;
 pub use repo::{AccessRequest, Gating, Person, Repo, Role, Status};
@@ -39,16 +44,21 @@ pub use settings::{Collection, Scope, TokenRole, Webhook};
 pub struct Hub {
     model: Arc<Mutex<Model>>,
     address: SocketAddr,
-    _server: server::Server,
+    _servers: [server::Server; 2],
 }
 
 impl Hub {
     /// Starts an empty Hub, whose only token is [`Hub::TOKEN`].
     pub async fn start() -> Self {
         let model = Arc::new(Mutex::new(Model::new(Self::TOKEN)));
-        let (address, server) = server::start(Arc::clone(&model)).await;
-        model.lock().expect("no panic").origin = format!("http://{address}");
-        Self { model, address, _server: server }
+        let (address, server) = server::start(Arc::clone(&model), false).await;
+        let (storage, other_server) = server::start(Arc::clone(&model), true).await;
+        {
+            let mut model = model.lock().expect("no panic");
+            model.origin = format!("http://{address}");
+            model.files.storage = format!("http://{storage}");
+        }
+        Self { model, address, _servers: [server, other_server] }
     }
 
     /// The token of an account with write access to every repo.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fault::Fault;
+use super::files::{Changes, FileRules, MAIN};
 use super::quota::Quota;
 use super::repo::{Person, Repo};
 use super::settings::{Collection, TokenRole, Webhook};
@@ -43,6 +44,12 @@ pub struct Call {
     /// The path with the query.
     pub path: String,
     pub user_agent: String,
+    pub if_none_match: Option<String>,
+    /// It went to the storage of large files, which is another origin.
+    pub to_storage: bool,
+    /// It had an `Authorization` header.
+    pub authorized: bool,
+    /// The JSON of the body. A body of JSON lines is an array.
     pub body: Value,
 }
 
@@ -80,7 +87,11 @@ pub struct Model {
     pub newest_first: bool,
     /// Whether the list of repos obeys the parameter `gated`.
     pub filters_by_gate: bool,
+    /// The rate limit of the API.
     pub quota: Quota,
+    /// The rate limit of the bucket `resolvers`: 5,000 calls for a free account (the Hub's documentation).
+    pub resolvers: Quota,
+    pub files: FileRules,
     /// Whether a search for repos never ends: each page is full of made-up repos and has a link to the next.
     pub lists_repos_without_end: bool,
     /// Whether responses have the headers of the rate limit.
@@ -128,6 +139,8 @@ impl Model {
             newest_first: false,
             filters_by_gate: true,
             quota: Quota::new(1000, Duration::from_secs(300)),
+            resolvers: Quota::new(5000, Duration::from_secs(300)),
+            files: FileRules::new(),
             lists_repos_without_end: false,
             tells_limits: true,
             refused_by_quota: 0,
@@ -168,6 +181,16 @@ impl Model {
     pub fn repo(&mut self, repo: &str) -> &mut Repo {
         let key = self.find(repo).map(|(key, _)| key.to_owned());
         key.and_then(|key| self.repos.get_mut(&key)).unwrap_or_else(|| panic!("no repo {repo} here"))
+    }
+
+    /// Commits changes to `main`. Returns the id of the commit.
+    pub fn commit(&mut self, repo: &str, changes: Changes) -> String {
+        self.repo(repo).files.commit(MAIN, "a commit", changes)
+    }
+
+    /// The rate limit of a bucket, `api` or `resolvers`.
+    pub fn quota_of(&mut self, bucket: &str) -> &mut Quota {
+        if bucket == "resolvers" { &mut self.resolvers } else { &mut self.quota }
     }
 
     /// The next call whose `METHOD /path` contains `part` gets this fault.

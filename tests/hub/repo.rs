@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::files::Files;
 use super::kept;
 
 /// The four states of an access request.
@@ -157,6 +158,7 @@ pub struct Repo {
     pub requests: Vec<AccessRequest>,
     /// The places of the requests, by [`index_key`].
     places: HashMap<String, usize>,
+    pub files: Files,
     /// The body of every response for the pending list, if set.
     pub raw_page: Option<String>,
 }
@@ -182,6 +184,7 @@ impl Repo {
             has_request_ids: true,
             requests: Vec::new(),
             places: HashMap::new(),
+            files: Files::new(),
             raw_page: None,
         }
     }

@@ -34,7 +34,7 @@ pub fn list(
     let (origin, other_link) = (model.origin.clone(), model.next_page.clone());
     let repo = model.repo(key);
     if let (Some(page), Status::Pending) = (&repo.raw_page, status) {
-        return HubResponse { status: 200, headers: Vec::new(), body: page.clone() };
+        return HubResponse { status: 200, headers: Vec::new(), body: page.clone().into() };
     }
     let (from, skipped) = match cursor {
         Cursor::Key => (paging.cursor, 0),
@@ -56,7 +56,7 @@ pub fn list(
         Cursor::Offset => skipped + limit,
     });
     let body = serde_json::to_string(&page).expect("JSON");
-    let mut response = HubResponse { status: 200, headers: Vec::new(), body };
+    let mut response = HubResponse { status: 200, headers: Vec::new(), body: body.into() };
     if let Some(next) = next {
         response.headers.push(match other_link {
             Some(url) => ("Link", format!(r#"<{url}>; rel="next""#)),

@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -50,8 +51,9 @@ where
     (address, Server(tokio::spawn(serve)))
 }
 
-pub async fn start(model: Arc<Mutex<Model>>) -> (SocketAddr, Server) {
-    listen(move |request| serve(Arc::clone(&model), request)).await
+/// Serves the model as the Hub, or as the storage of large files.
+pub async fn start(model: Arc<Mutex<Model>>, to_storage: bool) -> (SocketAddr, Server) {
+    listen(move |request| serve(Arc::clone(&model), request, to_storage)).await
 }
 
 fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
@@ -81,8 +83,13 @@ impl Drop for InFlight {
 /// The body of a response. Some bodies have no end, and some break off.
 pub type AnyBody = BoxBody<Bytes, io::Error>;
 
-async fn serve(model: Arc<Mutex<Model>>, request: Request<Incoming>) -> io::Result<Response<AnyBody>> {
+async fn serve(
+    model: Arc<Mutex<Model>>,
+    request: Request<Incoming>,
+    to_storage: bool,
+) -> io::Result<Response<AnyBody>> {
     let (call, token) = read(request).await?;
+    let call = Call { to_storage, ..call };
     let _in_flight = InFlight::new(Arc::clone(&model));
     let latency = lock(&model).latency;
     if !latency.is_zero() {
@@ -107,10 +114,19 @@ pub async fn read(request: Request<Incoming>) -> io::Result<(Call, Option<String
         method: parts.method.to_string(),
         path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         user_agent: header("user-agent").unwrap_or_default().to_owned(),
-        body: serde_json::from_slice(&body).unwrap_or_default(),
+        if_none_match: header("if-none-match").map(str::to_owned),
+        to_storage: false,
+        authorized: parts.headers.contains_key("authorization"),
+        body: read_json(&body).unwrap_or_default(),
     };
     let token = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     Ok((call, token.map(str::to_owned)))
+}
+
+/// Reads a body of JSON, or of JSON lines.
+fn read_json(body: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(body)
+        .or_else(|_| serde_json::Deserializer::from_slice(body).into_iter::<Value>().collect())
 }
 
 /// Sends the reply. An error closes the connection.
@@ -121,7 +137,7 @@ pub async fn respond(reply: Reply) -> io::Result<Response<AnyBody>> {
             Ok(to_http(&response, body.boxed()))
         }
         Reply::Cut(response) => {
-            let half = Bytes::copy_from_slice(&response.body.as_bytes()[..response.body.len() / 2]);
+            let half = Bytes::copy_from_slice(&response.body[..response.body.len() / 2]);
             let parts = [Ok(Frame::data(half)), Err(io::Error::other("broken off"))];
             Ok(to_http(&response, StreamBody::new(stream::iter(parts)).boxed()))
         }
@@ -132,8 +148,10 @@ pub async fn respond(reply: Reply) -> io::Result<Response<AnyBody>> {
 }
 
 fn to_http(HubResponse { status, headers, .. }: &HubResponse, body: AnyBody) -> Response<AnyBody> {
-    let response =
-        Response::builder().status(*status).header("Content-Type", "application/json; charset=utf-8");
+    let mut response = Response::builder().status(*status);
+    if !headers.iter().any(|(name, _)| *name == "Content-Type") {
+        response = response.header("Content-Type", "application/json; charset=utf-8");
+    }
     let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, value));
     response.body(body).expect("a response")
 }

@@ -235,8 +235,8 @@ fn read(request: &Request) -> (Call, Option<String>) {
     let call = Call {
         method: request.method().to_string(),
         path,
-        user_agent: String::new(),
         body: serde_json::from_slice(body).unwrap_or_default(),
+        ..Call::default()
     };
     (call, token.and_then(|token| token.strip_prefix("Bearer ")).map(str::to_owned))
 }

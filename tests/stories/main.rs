@@ -34,6 +34,7 @@ mod sample_crowd;
 mod secrets;
 mod slow_policy;
 mod stand_in;
+mod stand_in_files;
 mod support;
 mod sweep_fairness;
 mod sweeps;

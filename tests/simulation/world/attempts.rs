@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Key, Page, World, repo_of};
-use crate::hub::{Call, HubResponse, Reply, Status};
+use crate::hub::{Call, Reply, Status};
 use crate::policies::Expected;
 
 /// The maximum age of a page when a write attempt begins, as docs/architecture.md states it.
@@ -226,13 +226,13 @@ fn ends(call: &Call, reply: Option<&Reply>) -> Vec<End> {
     let count = named(call).len();
     let all = |end| vec![end; count];
     let Some(Reply::Response(response)) = reply else { return all(End::Doubt) };
-    let HubResponse { status, body, .. } = response;
-    match status {
+    let body = response.text();
+    match response.status {
         200 if call.path.ends_with("/handle") => {
             all(if body.starts_with('{') { End::Answered } else { End::Doubt })
         }
         200 => {
-            let Ok(results) = serde_json::from_str::<Vec<Value>>(body) else { return all(End::Doubt) };
+            let Ok(results) = serde_json::from_str::<Vec<Value>>(&body) else { return all(End::Doubt) };
             if results.len() != count {
                 return all(End::Doubt);
             }

@@ -32,7 +32,7 @@ impl World {
         let of_run = &mut self.runs[run];
         of_run.faults += u32::from(fault.is_some());
         let succeeded =
-            |response: &HubResponse| response.status < 400 && response.body.starts_with(['[', '{']);
+            |response: &HubResponse| response.status < 400 && response.text().starts_with(['[', '{']);
         // After a page that is too large, the next attempt asks for another page.
         let is_over = matches!(&reply, Reply::Response(response) if succeeded(response))
             || matches!(reply, Reply::Endless(_));
@@ -50,7 +50,7 @@ impl World {
                 {
                     // A new page leads to new decisions, so the writes count from zero.
                     of_run.repeated.retain(|call, _| call.starts_with("GET"));
-                    let entries: Vec<Value> = serde_json::from_str(&response.body).unwrap_or_default();
+                    let entries: Vec<Value> = serde_json::from_slice(&response.body).unwrap_or_default();
                     self.list(run, number, &repo, &entries);
                 }
             } else {
