@@ -94,6 +94,13 @@ impl Source {
         }
     }
 
+    /// Whether the last read has shown which policy is the newest.
+    pub async fn is_confirmed(&self) -> bool {
+        let State { confirmed, last, .. } = &*self.state.lock().await;
+        let last = last.as_ref().map(|(asked, _)| *asked);
+        confirmed.zip(last).is_some_and(|(confirmed, asked)| confirmed.monotonic() >= asked.monotonic())
+    }
+
     /// Makes the next event ask for the policy at once, because a push has changed it.
     pub async fn expire(&self) {
         self.state.lock().await.last = None;

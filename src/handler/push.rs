@@ -50,22 +50,25 @@ impl Handler {
             // The files of the Hub may lag behind the webhook.
             policy = self.policy_after_push(deadline).await;
         }
+        // If the policy could not be read again, the sweep does what it can, and the schedule does the rest.
+        let is_confirmed = self.policy.is_confirmed().await;
         let commit = commit(&policy);
-        if is_other(commit) {
+        if is_confirmed && is_other(commit) {
             return response::ignored(
                 "a newer commit of the policy is in force, and its webhook starts the sweep",
             );
         }
         let now = self.hub.now();
         if let (Some((last, ended)), Some(commit)) = (&*last_push, commit)
+            && is_confirmed
             && last == commit
             && ended.age_at(now) < MIN_PERIOD
         {
             return response::ignored("all repos have just been swept by this commit of the policy");
         }
         let swept = self.sweep(repos, true, &policy, deadline, event).await;
-        *last_push = commit.map(|commit| (commit.to_owned(), self.hub.now()));
-        let status = if swept.is_complete { StatusCode::OK } else { StatusCode::ACCEPTED };
+        *last_push = commit.filter(|_| swept.is_complete).map(|commit| (commit.to_owned(), self.hub.now()));
+        let status = if swept.is_complete && is_confirmed { StatusCode::OK } else { StatusCode::ACCEPTED };
         response::json(status, &swept.report.shortened())
     }
 

@@ -26,6 +26,7 @@ mod names;
 #[cfg(target_os = "linux")]
 mod overload;
 mod person_wins;
+mod policy_on_hub;
 mod python_client;
 mod rate_limit;
 mod requesters;
