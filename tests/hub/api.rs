@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::model::{Batch, Call, Model};
 use super::quota::Quota;
 use super::repo::{Gating, Repo, Role, Status};
-use super::resolve::{self, Wanted};
-use super::{requests, settings};
+use super::resolve::{self, Wanted, decode, revision_not_found};
+use super::{commit, requests, settings};
 
 /// A response of the Hub, before it is sent over HTTP.
 pub struct HubResponse {
@@ -118,7 +118,7 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> HubResponse {
     let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match (call.method.as_str(), segments.as_slice()) {
-        (_, ["api", "whoami-v2" | "settings", ..]) if !signed_in => unauthorized(),
+        (_, ["api", "whoami-v2" | "settings" | "repos", ..]) if !signed_in => unauthorized(),
         ("GET", ["api", "whoami-v2"]) => HubResponse::ok(&settings::who_am_i(&model.token_role)),
         (method, ["api", "settings", "webhooks", rest @ ..]) => {
             settings::webhooks(model, method, rest, &call.body).unwrap_or_else(|| no_such_call(call))
@@ -127,6 +127,8 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> HubResponse {
             Ok(paging) => list_repos(model, kind, query, &paging, signed_in),
             Err(refusal) => refusal,
         },
+        ("POST", ["api", "repos", "create"]) => commit::create(model, &call.body),
+        ("DELETE", ["api", "repos", "delete"]) => commit::delete(model, &call.body),
         ("GET", ["api", "collections"]) => list_collections(model, path, query),
         ("GET", ["api", "collections", namespace, slug]) => {
             settings::collection(model, &format!("{namespace}/{slug}"))
@@ -146,7 +148,10 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> HubResponse {
 
 /// Answers a call below `/api/models` or `/api/datasets`.
 fn route_repo(model: &mut Model, call: &Call, kind: &str, path: &[&str], signed_in: bool) -> HubResponse {
-    let (name, rest) = match path.iter().position(|s| matches!(*s, "user-access-request" | "settings")) {
+    let is_call = |segment: &&str| {
+        matches!(*segment, "user-access-request" | "settings" | "revision" | "tree" | "preupload" | "commit")
+    };
+    let (name, rest) = match path.iter().position(is_call) {
         Some(end) => path.split_at(end),
         None => (path, &[][..]),
     };
@@ -157,27 +162,41 @@ fn route_repo(model: &mut Model, call: &Call, kind: &str, path: &[&str], signed_
         Err(refusal) => return refusal,
     };
     let body = &call.body;
+    let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
     match (call.method.as_str(), rest) {
-        ("GET", []) => HubResponse::ok(&repo_info(model.repo(&key))),
+        ("GET", []) => commit::info(repo_info(model.repo(&key)), model.repo(&key).files.head()),
+        ("GET", [what @ ("revision" | "tree"), revision, folder @ ..]) => {
+            let repo = model.repo(&key);
+            match repo.files.at(&decode(revision)) {
+                Some(commit) if *what == "tree" => commit::tree(commit, &decode(&folder.join("/")), query),
+                Some(commit) => commit::info(repo_info(repo), commit),
+                None => revision_not_found(&decode(revision)),
+            }
+        }
         _ if !signed_in => unauthorized(),
         _ if role == Role::Read || !model.token_role.may_write(&key) => HubResponse::error(
             403,
             None,
             "You have read access but not the required permissions for this operation",
         ),
-        ("PUT", ["settings"]) => set_gate(model.repo(&key), body),
-        ("GET", ["user-access-request", status]) => {
-            let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
-            match (Status::parse(status), paging(query)) {
-                (Some(status), Ok(paging)) => requests::list(model, &key, status, &paging, (path, query)),
-                (None, _) => no_such_call(call),
-                (_, Err(refusal)) => refusal,
-            }
-        }
+        ("PUT", ["settings"]) => set_settings(model.repo(&key), body),
+        ("GET", ["user-access-request", status]) => match (Status::parse(status), paging(query)) {
+            (Some(status), Ok(paging)) => requests::list(model, &key, status, &paging, (path, query)),
+            (None, _) => no_such_call(call),
+            (_, Err(refusal)) => refusal,
+        },
         ("POST", ["user-access-request", "handle"]) => requests::handle(model, &key, body),
         ("POST", ["user-access-request", "batch"]) if model.batch != Batch::Unknown => {
             requests::batch(model, &key, body)
         }
+        ("POST", ["preupload", revision]) => {
+            let limit = model.files.regular_limit;
+            match model.repo(&key).files.at(&decode(revision)) {
+                Some(commit) => commit::preupload(commit, body, limit),
+                None => revision_not_found(&decode(revision)),
+            }
+        }
+        ("POST", ["commit", revision]) => commit::commit(model, &key, &decode(revision), call, query),
         ("POST", ["user-access-request", "grant"]) => requests::grant(model, &key, body),
         _ => no_such_call(call),
     }
@@ -239,14 +258,19 @@ fn report(model: &Model, name: &str, signed_in: bool) -> HubResponse {
     }
 }
 
-fn set_gate(repo: &mut Repo, body: &Value) -> HubResponse {
+/// Sets the gate and who sees the repo. Keys that the body leaves out stay as they are.
+fn set_settings(repo: &mut Repo, body: &Value) -> HubResponse {
     repo.gating = match &body["gated"] {
+        Value::Null => repo.gating,
         Value::Bool(false) => Gating::Off,
         gated if gated == "auto" => Gating::Auto,
         gated if gated == "manual" => Gating::Manual,
         _ => return HubResponse::error(400, None, "Invalid value for gated"),
     };
-    HubResponse::ok(&json!({}))
+    let private = body["private"].as_bool();
+    repo.private = private.or(body["visibility"].as_str().map(|it| it == "private")).unwrap_or(repo.private);
+    // The real Hub echoes what was sent (reported by others, 2026-10).
+    HubResponse::ok(body)
 }
 
 fn gated(repo: &Repo) -> Value {

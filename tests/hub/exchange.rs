@@ -23,9 +23,12 @@ pub enum Reply {
     Silence,
 }
 
-/// A response whose body is blanks without an end.
+/// A response whose body is blanks, without an end if there is no `length`.
 pub struct Endless {
     pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    /// The length of the body, in bytes.
+    pub length: Option<u64>,
     /// The `Content-Length`, in bytes.
     pub promised: Option<u64>,
     /// The bytes of one chunk, and the pause before each.
@@ -55,11 +58,15 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
         Some(Fault::DropBefore) => return Reply::Closed,
         Some(&Fault::Endless { status, promised, chunk, pause }) => {
             let streamed = Arc::clone(&model.streamed);
-            return Reply::Endless(Endless { status, promised, chunk, pause, streamed });
+            let (headers, length) = (Vec::new(), None);
+            return Reply::Endless(Endless { status, headers, length, promised, chunk, pause, streamed });
         }
         Some(Fault::Status(status)) => HubResponse::error(*status, None, "something went wrong on purpose"),
         Some(Fault::Answer(status, headers, body)) => {
             HubResponse { status: *status, headers: headers.clone(), body: body.clone().into() }
+        }
+        Some(Fault::Redirect(to)) => {
+            HubResponse { status: 307, headers: vec![("Location", to.clone())], body: "".into() }
         }
         Some(Fault::HalfDone(_)) => half(model, call, token),
         _ => api::respond_to(model, call, token),
@@ -70,6 +77,21 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
         Some(Fault::Cut) => return Reply::Cut(numbered(response)),
         Some(&Fault::Lost(status)) => response = HubResponse::error(status, None, "lost on the way"),
         Some(Fault::Garbage) => response.body = "<html>\u{fffd}".into(),
+        Some(Fault::ThenCommit(repo, changes)) => {
+            model.commit(repo, changes.clone());
+        }
+        Some(&Fault::Blanks(bytes)) => {
+            let HubResponse { status, headers, .. } = numbered(response);
+            return Reply::Endless(Endless {
+                status,
+                headers,
+                length: Some(bytes),
+                promised: None,
+                chunk: 16 << 10,
+                pause: Duration::ZERO,
+                streamed: Arc::clone(&model.streamed),
+            });
+        }
         Some(Fault::DecidedListed) => add_decided(model, call, &mut response),
         Some(Fault::Duplicates) => duplicate(&mut response),
         Some(Fault::OlderVersions) => add_older_versions(call, &mut response),
@@ -83,7 +105,8 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
             | Fault::Endless { .. }
             | Fault::HalfDone(None)
             | Fault::Status(_)
-            | Fault::Answer(..),
+            | Fault::Answer(..)
+            | Fault::Redirect(_),
         )
         | None => {}
     }

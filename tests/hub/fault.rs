@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::files::Changes;
+
 /// A fault of the Hub or of the network. Except where "nothing is done" is said, the model carries out the call first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -29,6 +31,12 @@ pub enum Fault {
     OlderVersions,
     /// Only the first half of a batch is carried out. The response reports that the second half failed, or is this status.
     HalfDone(Option<u16>),
+    /// A redirect (307) to this URL or path. Two of them that lead to each other are a circle. Nothing is done.
+    Redirect(String),
+    /// After the call, these changes are committed to this repo. The response is that from before the commit.
+    ThenCommit(String, Changes),
+    /// The headers are those of the response, and the body is so many blanks. They are sent in small chunks.
+    Blanks(u64),
     /// The link to the next page of a list has another origin.
     NextElsewhere,
     /// The link to the next page of a list leads to this page.
@@ -54,6 +62,9 @@ impl Fault {
             Self::OlderVersions => "page with older versions of some requests".to_owned(),
             Self::HalfDone(None) => "half of a batch done, the other reported as failed".to_owned(),
             Self::HalfDone(Some(status)) => format!("half of a batch done, status {status}"),
+            Self::Redirect(_) => "redirect".to_owned(),
+            Self::ThenCommit(..) => "done, and a commit after it".to_owned(),
+            Self::Blanks(bytes) => format!("{bytes} blanks"),
             Self::NextElsewhere => "next page at another origin".to_owned(),
             Self::NextIsThis => "next page is this page".to_owned(),
             Self::Endless { .. } => "response without an end".to_owned(),

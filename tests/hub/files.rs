@@ -67,10 +67,15 @@ impl Files {
         files
     }
 
-    /// The commit of a revision: `main`, `refs/pr/1`, or the id of a commit.
+    /// The ref that a revision names: `main`, `refs/heads/main` or `refs/pr/1`.
+    pub fn named(&self, revision: &str) -> Option<&str> {
+        let mut names = self.refs.keys().map(String::as_str);
+        names.find(|name| *name == revision || name.strip_prefix("refs/heads/") == Some(revision))
+    }
+
+    /// The commit of a revision: a ref, or the id of a commit.
     pub fn at(&self, revision: &str) -> Option<&Commit> {
-        let named = [revision.to_owned(), format!("refs/heads/{revision}")];
-        let id = named.iter().find_map(|name| self.refs.get(name)).map_or(revision, String::as_str);
+        let id = self.named(revision).map_or(revision, |name| &self.refs[name]);
         self.commits.iter().find(|commit| commit.id == id)
     }
 

@@ -12,7 +12,9 @@
 #![allow(clippy::expect_used)]
 
 mod api;
+mod commit;
 mod dataset;
+mod delivery;
 mod entry;
 mod exchange;
 mod fault;
@@ -31,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use api::HubResponse;
 pub use dataset::{Dataset, changes};
+pub use delivery::{Delivery, UpdatedRef, push_payload};
 pub use exchange::{Reply, exchange};
 pub use fault::Fault;
 pub use files::{Blob, Changes, Commit, FileRules, Files};
@@ -56,7 +59,8 @@ impl Hub {
         {
             let mut model = model.lock().expect("no panic");
             model.origin = format!("http://{address}");
-            model.files.storage = format!("http://{storage}");
+            // Another host, too: `huggingface_hub` 1.33 takes another port of one host for the same origin.
+            model.files.storage = format!("http://localhost:{}", storage.port());
         }
         Self { model, address, _servers: [server, other_server] }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::delivery::Delivery;
 use super::fault::Fault;
 use super::files::{Changes, FileRules, MAIN};
 use super::quota::Quota;
@@ -70,6 +71,8 @@ pub struct Model {
     pub token_role: TokenRole,
     /// The webhooks of the account that the token belongs to, the oldest first.
     pub webhooks: Vec<Webhook>,
+    /// The deliveries of webhooks that are due.
+    pub deliveries: Vec<Delivery>,
     /// The gating groups, and the collections without a gate.
     pub collections: Vec<Collection>,
     pub batch: Batch,
@@ -111,7 +114,8 @@ pub struct Model {
     pub call_count: usize,
     /// How many bytes of endless responses were sent.
     pub streamed: Arc<AtomicUsize>,
-    faults: VecDeque<(String, Fault)>,
+    /// A part of the calls that have a fault, how many such calls come before, and the fault.
+    faults: VecDeque<(String, usize, Fault)>,
     /// The id of a user or a request, and the fault of every write that contains it.
     pub chokes_on: Option<(String, Fault)>,
     /// The share of calls with a fault, the random generator that draws them, and the faults to draw from.
@@ -129,6 +133,7 @@ impl Model {
             people: Vec::new(),
             token_role: TokenRole::Write,
             webhooks: Vec::new(),
+            deliveries: Vec::new(),
             collections: Vec::new(),
             batch: Batch::Any,
             lag: Duration::ZERO,
@@ -185,7 +190,7 @@ impl Model {
 
     /// Commits changes to `main`. Returns the id of the commit.
     pub fn commit(&mut self, repo: &str, changes: Changes) -> String {
-        self.repo(repo).files.commit(MAIN, "a commit", changes)
+        self.commit_to(repo, MAIN, "a commit", changes)
     }
 
     /// The rate limit of a bucket, `api` or `resolvers`.
@@ -195,7 +200,12 @@ impl Model {
 
     /// The next call whose `METHOD /path` contains `part` gets this fault.
     pub fn fault(&mut self, part: &str, fault: Fault) {
-        self.faults.push_back((part.to_owned(), fault));
+        self.fault_after(part, 0, fault);
+    }
+
+    /// After so many calls whose `METHOD /path` contains `part`, the next one gets this fault.
+    pub fn fault_after(&mut self, part: &str, calls: usize, fault: Fault) {
+        self.faults.push_back((part.to_owned(), calls, fault));
     }
 
     /// The next `times` calls whose `METHOD /path` contains `part` get this fault.
@@ -234,8 +244,8 @@ impl Model {
 
     fn draw_fault(&mut self, call: &Call) -> Option<Fault> {
         let text = call.to_string();
-        if let Some(place) = self.faults.iter().position(|(part, _)| text.contains(part)) {
-            return self.faults.remove(place).map(|(_, fault)| fault);
+        if let Some(fault) = self.due_fault(&text) {
+            return Some(fault);
         }
         if let Some((name, fault)) = &self.chokes_on
             && call.body.to_string().contains(name)
@@ -244,5 +254,18 @@ impl Model {
         }
         let (share, random, faults) = self.flaky.as_mut()?;
         if random.f32() >= *share { None } else { random.choice(&*faults).cloned() }
+    }
+
+    /// Takes the first fault that is due for a call. Faults that wait for calls count this one.
+    fn due_fault(&mut self, call: &str) -> Option<Fault> {
+        let mut due = None;
+        for (place, (part, calls, _)) in self.faults.iter_mut().enumerate() {
+            match calls.checked_sub(1) {
+                _ if !call.contains(part.as_str()) => {}
+                Some(left) => *calls = left,
+                None => due = due.or(Some(place)),
+            }
+        }
+        self.faults.remove(due?).map(|(.., fault)| fault)
     }
 }

@@ -189,6 +189,11 @@ impl Repo {
         }
     }
 
+    /// Its name in URLs: `acme/model` or `datasets/acme/corpus`.
+    pub fn key(&self) -> String {
+        if self.kind == "dataset" { format!("datasets/{}", self.name) } else { self.name.clone() }
+    }
+
     /// The user or organization that it belongs to.
     pub fn owner(&self) -> &str {
         self.name.split('/').next().unwrap_or_default()

@@ -156,17 +156,21 @@ fn to_http(HubResponse { status, headers, .. }: &HubResponse, body: AnyBody) -> 
     response.body(body).expect("a response")
 }
 
-/// A response whose body is blanks without an end.
-fn endless_response(Endless { status, promised, chunk, pause, streamed }: Endless) -> Response<AnyBody> {
-    let chunks = stream::unfold(streamed, move |streamed| async move {
+/// A response whose body is blanks.
+fn endless_response(endless: Endless) -> Response<AnyBody> {
+    let Endless { status, headers, length, promised, chunk, pause, streamed } = endless;
+    let left = length.unwrap_or(u64::MAX);
+    let chunks = stream::unfold((left, streamed), move |(left, streamed)| async move {
+        let chunk = chunk.min(usize::try_from(left).unwrap_or(usize::MAX));
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
         streamed.fetch_add(chunk, Ordering::Relaxed);
-        Some((Ok(Frame::data(vec![b' '; chunk].into())), streamed))
+        let next = (left - chunk as u64, streamed);
+        (chunk > 0).then(|| (Ok(Frame::data(vec![b' '; chunk].into())), next))
     });
-    let response = Response::builder().status(status);
-    let response =
-        promised.iter().fold(response, |response, length| response.header("Content-Length", *length));
-    response.body(StreamBody::new(chunks).boxed()).expect("a response")
+    let body = StreamBody::new(chunks).boxed();
+    let promised = promised.map(|length| ("Content-Length", length.to_string()));
+    let headers = headers.into_iter().chain(promised).collect();
+    to_http(&HubResponse { status, headers, body: Bytes::new() }, body)
 }

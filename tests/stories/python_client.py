@@ -1,10 +1,12 @@
 """Calls the Hub at HF_ENDPOINT through huggingface_hub, and fails at the first difference to the real Hub."""
 
 import inspect
+import tempfile
+from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 api = HfApi()
 HAS_REQUEST_IDS = "request_id" in inspect.signature(api.accept_access_request).parameters
@@ -99,5 +101,75 @@ api.delete_webhook(other.id)
 refused(404, api.get_webhook, other.id)
 refused(404, api.delete_webhook, other.id)
 assert api.list_webhooks() == [changed]
+
+
+files = {"repo_id": "acme/doorman", "repo_type": "dataset"}
+
+
+def upload(text, **options):
+    return api.upload_file(path_or_fileobj=text.encode(), path_in_repo="lists/policy.toml", **files, **options)
+
+
+def download(name="lists/policy.toml", **options):
+    with tempfile.TemporaryDirectory() as cache:
+        return Path(api.hf_hub_download(filename=name, cache_dir=cache, **files, **options)).read_text()
+
+
+def raises(error, call, *arguments, **options):
+    """Asserts that the call fails with this type of error."""
+    try:
+        call(*arguments, **options)
+    except error:
+        return
+    raise AssertionError(f"{call.__name__} {arguments} {options} did not fail")
+
+
+url = api.create_repo(**files, private=True)
+assert (url.repo_id, url.repo_type) == ("acme/doorman", "dataset"), url
+refused(409, api.create_repo, **files, message="You already created this dataset repo")
+assert api.create_repo(**files, exist_ok=True) == url
+first = upload("first")
+assert first.repo_url == url and len(first.oid) == 40, first
+info = api.dataset_info("acme/doorman")
+assert info.private and info.sha == first.oid and info.gated is False and info.last_modified, info
+assert [file.rfilename for file in info.siblings] == [".gitattributes", "lists/policy.toml"], info.siblings
+assert download() == "first"
+
+assert upload("first").oid == first.oid, "the client makes no commit if nothing changed"
+second = upload("second")
+assert second.oid != first.oid
+assert download() == download(revision=second.oid) == "second" and download(revision=first.oid) == "first"
+refused(412, upload, "third", parent_commit=first.oid, message="A commit has happened since")
+third = upload("third", parent_commit=second.oid)
+
+proposed = upload("proposed", create_pr=True)
+assert (proposed.pr_num, proposed.pr_revision) == (1, "refs/pr/1"), proposed
+assert download(revision="refs/pr/1") == "proposed" and download() == "third"
+assert api.dataset_info("acme/doorman", revision="refs/pr/1").sha == proposed.oid
+
+raises(EntryNotFoundError, download, "missing.toml")
+raises(RevisionNotFoundError, download, revision="0" * 40)
+refused(404, api.hf_hub_download, "acme/nowhere", "policy.toml", repo_type="dataset", code="RepoNotFound")
+refused(401, api.hf_hub_download, "acme/doorman", "lists/policy.toml", repo_type="dataset", token=False)
+
+listed = [(item.path, getattr(item, "size", None)) for item in api.list_repo_tree(**files)]
+assert listed == [(".gitattributes", 46), ("lists", None)], listed
+assert api.list_repo_files(**files) == [".gitattributes", "lists/policy.toml"]
+api.delete_file("lists/policy.toml", **files)
+raises(EntryNotFoundError, download)
+refused(404, api.delete_file, "lists/policy.toml", **files, code="EntryNotFound")
+
+api.update_repo_settings("acme/doorman", private=False, repo_type="dataset")
+upload("public")
+assert download() == download(token=False) == "public"
+
+# A regular file has at most 1,000 bytes on this Hub.
+with tempfile.TemporaryDirectory() as cache:
+    large = api.hf_hub_download("acme/large", "large.txt", repo_type="dataset", cache_dir=cache)
+    assert Path(large).read_text() == "x" * 2000
+
+api.delete_repo(**files)
+refused(404, api.dataset_info, "acme/doorman", code="RepoNotFound")
+raises(RepositoryNotFoundError, api.delete_repo, **files)
 
 print(f"huggingface_hub {huggingface_hub.__version__}: all as on the Hub")

@@ -53,9 +53,11 @@ async fn check_with_python_client(requirement: &str) {
                 repo.ask(staff(name).answer("Country", "CH"));
             }
         }
+        model.files.regular_limit = 1000;
         model.add("acme/open").gating = Gating::Off;
         model.add("acme/readonly").role = Role::Read;
     }
+    hub.dataset("acme/large").commit(&[("large.txt", "x".repeat(2000))]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories/python_client.py");
     let mut command = Command::new(python);
     command.arg(script).env("HF_ENDPOINT", hub.endpoint()).env("HF_TOKEN", Hub::TOKEN);
@@ -69,6 +71,7 @@ async fn check_with_python_client(requirement: &str) {
         assert_eq!(hub.users(repo, Status::Pending), ["eve", "kim"], "{repo}");
         assert_eq!(hub.model().repo(repo).request("bob").reason.as_deref(), Some("Not this time."));
     }
+    assert!(hub.model().files.authorized_storage_calls.is_empty());
     let webhooks = hub.model().webhooks.clone();
     let watched = [("model", "acme/model"), ("dataset", "acme/corpus")];
     let expected = Webhook {

@@ -1,8 +1,14 @@
 //! The files that the stand-in serves, where no other story would show a fault of it.
 
-use reqwest::header::HeaderMap;
+use std::sync::{Arc, Mutex};
 
-use crate::hub::Hub;
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Bytes;
+use reqwest::header::HeaderMap;
+use serde_json::json;
+
+use crate::hub::{Fault, Hub, Webhook, changes, listen, read};
 
 /// A call for a file with this token and these headers, without following redirects.
 async fn get(hub: &Hub, path: &str, token: Option<&str>, known: Option<&str>) -> (u16, HeaderMap, String) {
@@ -81,4 +87,58 @@ async fn storage_of_large_files_refuses_a_token() {
     assert!(hub.model().files.authorized_storage_calls.is_empty());
     assert_eq!(get(&hub, location, OWNER, None).await.0, 400);
     assert_eq!(hub.model().files.authorized_storage_calls.len(), 1);
+}
+
+#[tokio::test]
+async fn commit_between_two_reads_changes_the_second_one() {
+    let hub = Hub::start().await;
+    let dataset = hub.dataset("acme/doorman");
+    dataset.commit(&[("policy.toml", "old"), ("list.txt", "old")]);
+    let then_commit =
+        Fault::ThenCommit(dataset.key.clone(), changes(&[("policy.toml", "new"), ("list.txt", "new")]));
+    hub.model().fault_after("/policy.toml", 1, then_commit);
+    let policy = dataset.path("main", "policy.toml");
+    for expected in ["old", "old", "new"] {
+        assert_eq!(get(&hub, &policy, OWNER, None).await.2, expected);
+    }
+    let before = dataset.head().parent.expect("a parent");
+    assert_eq!(get(&hub, &dataset.path(&before, "list.txt"), OWNER, None).await.2, "old");
+}
+
+#[tokio::test]
+async fn commit_sends_the_webhooks_that_watch_its_repo() {
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&received);
+    let (address, _server) = listen(move |request| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let headers = request.headers().clone();
+            let (call, _) = read(request).await?;
+            shared.lock().expect("no panic").push((call, headers));
+            Ok(Response::builder().status(202).body(Full::<Bytes>::default()).expect("a response"))
+        }
+    })
+    .await;
+    let hub = Hub::start().await;
+    let dataset = hub.dataset("acme/doorman");
+    let old = dataset.head().id;
+    let url = format!("http://{address}/hook?stage=1");
+    let watching =
+        Webhook { secret: Some("the secret".to_owned()), ..Webhook::new(&url, &[("org", "ACME")]) };
+    let other = Webhook::new(&url, &[("model", "acme/doorman"), ("dataset", "acme/other")]);
+    let off = Webhook { disabled: json!(true), ..Webhook::new(&url, &[("dataset", "acme/doorman")]) };
+    let discussions = Webhook { domains: vec!["discussion".to_owned()], ..watching.clone() };
+    hub.model().webhooks = vec![watching, other, off, discussions];
+
+    let new = dataset.commit(&[("policy.toml", "x")]);
+    assert_eq!(hub.deliver().await, [202]);
+    assert!(hub.deliver().await.is_empty());
+    let [(call, headers)] = &received.lock().expect("no panic")[..] else { panic!("one delivery") };
+    assert_eq!(call.to_string(), "POST /hook?stage=1");
+    assert_eq!(headers["X-Webhook-Secret"], "the secret");
+    assert!(headers.contains_key("Webhook-Id"));
+    assert_eq!(call.body["event"], json!({"action": "update", "scope": "repo.content"}));
+    assert_eq!(call.body["repo"]["headSha"], json!(new));
+    let updated = json!([{"ref": "refs/heads/main", "oldSha": old, "newSha": new}]);
+    assert_eq!(call.body["updatedRefs"], updated);
 }
