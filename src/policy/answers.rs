@@ -42,12 +42,10 @@ impl Policy {
 
     fn answers_of(&self, rule: &Rule) -> Vec<AnswerUse> {
         let expressions: Vec<_> = rule.expressions().map(|each| each.with_lets(&self.lets)).collect();
-        let mut search = Search { rule, found: BTreeMap::new(), is_conditional: false };
-        for (number, expression) in expressions.iter().enumerate() {
-            // If there is an `unless`, the result may not depend on either of the two.
-            search.is_conditional = number > 0 || expressions.len() > 1;
-            search.visit(expression);
-        }
+        // If there is an `unless`, the result may not depend on either of the two.
+        let is_conditional = expressions.len() > 1;
+        let mut search = Search { rule, found: BTreeMap::new(), is_conditional };
+        expressions.iter().for_each(|expression| search.visit(expression));
         if let Some(condition) = expressions.first() {
             let [mut tested, mut tested_for_absence] = [BTreeSet::new(), BTreeSet::new()];
             collect_tests(condition, &mut tested, &mut tested_for_absence);
@@ -327,5 +325,9 @@ mod tests {
             let policy = Policy::parse(&serde_json::json!({"rules": [rule]}).to_string()).expect(condition);
             assert_eq!(policy.answers()[0].is_always_read, expected, "{condition}");
         }
+        let with_exception = r#"{"rules": [
+            {"name": "r", "then": "hold", "if": "fields.A == 'x'", "unless": "fields.B == 'y'"}]}"#;
+        let policy = Policy::parse(with_exception).expect("a policy");
+        assert!(policy.answers().len() == 2 && policy.answers().iter().all(|answer| !answer.is_always_read));
     }
 }

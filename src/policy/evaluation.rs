@@ -38,7 +38,7 @@ impl fmt::Display for RuleResult {
 /// The variables of one request, and the expressions under `let` that have been evaluated for it.
 pub(super) struct Evaluation<'a> {
     lets: &'a Lets,
-    /// Whether each `let` has been evaluated.
+    /// Whether each `let` has been evaluated, or need not be.
     done: Vec<bool>,
     failed: FailedLets,
     variables: Context<'a, 'a>,
@@ -46,7 +46,9 @@ pub(super) struct Evaluation<'a> {
 
 impl<'a> Evaluation<'a> {
     pub(super) fn new(lets: &'a Lets, variables: Context<'a, 'a>) -> Self {
-        Self { lets, done: vec![false; lets.compiled.len()], failed: FailedLets::new(), variables }
+        // Constants are part of the expressions that read them.
+        let done = lets.compiled.iter().map(|each| each.checked.constant.is_some()).collect();
+        Self { lets, done, failed: FailedLets::new(), variables }
     }
 
     /// Evaluates `if && !unless`. As in CEL, an error counts only if the result depends on it.
@@ -74,7 +76,7 @@ impl<'a> Evaluation<'a> {
             else {
                 continue;
             };
-            if std::mem::replace(done, true) || of.checked.constant.is_some() {
+            if std::mem::replace(done, true) {
                 continue;
             }
             // If the evaluation fails, the variable is not added. Then reading it is an error.

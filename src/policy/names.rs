@@ -174,7 +174,8 @@ pub(super) fn convert(
 fn read_folded_copy(expression: &mut IdedExpr, is_bound: &impl Fn(&str) -> bool) -> bool {
     let operand = match &mut expression.expr {
         Expr::Select(select) => Some(&mut *select.operand),
-        Expr::Call(call) if call.func_name == op::INDEX => call.args.first_mut(),
+        // The form is the first argument of an index and of a look-up by a name. No other function makes text of it.
+        Expr::Call(call) => call.args.first_mut(),
         _ => None,
     };
     let Some(Expr::Ident(variable)) = operand.map(|operand| &mut operand.expr) else { return false };
@@ -217,14 +218,47 @@ fn shape(from: &Type, to: &Type) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::super::compile::parse;
+    use super::{Cow, List, Map, Name, Text, convert, fold};
+
+    /// Macros convert such a text in each step, so the conversion has to be cheap.
+    #[test]
+    fn texts_of_a_request_are_converted_without_a_call() {
+        let list = |of| List(Box::new(of));
+        let map = |keys, values| Map(Box::new(keys), Box::new(values));
+        let cases = [
+            ("'Ada'", "'ada'", Text, Name),
+            ("fields['A']", "FIELDS['A']", Text, Name),
+            ("fields.A", "FIELDS.A", Text, Name),
+            ("user.fullname", "USER.fullname", Text, Name),
+            ("'A' + user.id + 'B'", "'a' + USER.id + 'b'", Text, Name),
+            ("user.pro ? 'A' : fields.A", "user.pro ? 'a' : FIELDS.A", Text, Name),
+            ("['A', user.id]", "['a', USER.id]", list(Text), list(Name)),
+            ("{'A': user.id}", "{'A': USER.id}", map(Text, Text), map(Text, Name)),
+        ];
+        for (written, expected, from, to) in cases {
+            let mut expression = parse(written).expect("an expression");
+            convert(&mut expression, &from, &to, &|_| false).expect("no fault");
+            let expected = format!("{:?}", parse(expected).expect("an expression"));
+            let expected =
+                expected.replace("FIELDS", super::FOLDED_FIELDS).replace("USER", super::FOLDED_USER);
+            assert_eq!(format!("{expression:?}"), expected, "{written}");
+        }
+        // A variable of a macro is not the one of the request.
+        let mut expression = parse("fields.A").expect("an expression");
+        convert(&mut expression, &Text, &Name, &|name| name == "fields").expect("no fault");
+        assert!(format!("{expression:?}").contains(super::FOLD));
+    }
 
     #[test]
     fn folding_changes_only_upper_case_ascii_letters() {
         for c in ('\0'..='\u{2ff}').chain(['\u{212a}', '\u{ff21}', '\u{10ffff}']) {
             for place in 0..20 {
                 let text = format!("{}{c}{}", "a".repeat(place), "é".repeat(7));
-                assert_eq!(fold(&text), text.to_ascii_lowercase(), "{text:?}");
+                let folded = fold(&text);
+                assert_eq!(folded, text.to_ascii_lowercase(), "{text:?}");
+                // A text without capitals is not copied.
+                assert_eq!(matches!(folded, Cow::Owned(_)), c.is_ascii_uppercase(), "{text:?}");
             }
         }
     }

@@ -109,10 +109,10 @@ fn find<'a>(expression: &'a IdedExpr, is_wanted: &impl Fn(&str) -> bool) -> Opti
     while let Some((operand, _)) = step(root) {
         root = operand;
     }
-    match &root.expr {
-        Expr::Ident(name) if is_wanted(name) => return Some(expression),
-        Expr::Ident(_) | Expr::Literal(_) => return None,
-        _ => {}
+    if let Expr::Ident(name) = &root.expr
+        && is_wanted(name)
+    {
+        return Some(expression);
     }
     match &expression.expr {
         Expr::Select(select) => find(&select.operand, is_wanted),

@@ -240,7 +240,7 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
 /// The path of an attribute: `user.domain` for both `user.domain` and `user['domain']`.
 fn path(expression: &IdedExpr) -> Option<String> {
     match &expression.expr {
-        Expr::Select(select) if !select.test => match &select.operand.expr {
+        Expr::Select(select) => match &select.operand.expr {
             Expr::Ident(variable) => Some(format!("{variable}.{}", select.field)),
             _ => None,
         },
