@@ -151,6 +151,11 @@ pub(in crate::policy) fn variable() -> IdedExpr {
 
 /// The message of an error in a constant. It may show values, because the owner wrote them.
 pub(in crate::policy) fn describe(error: &ExecutionError) -> String {
+    if let ExecutionError::UndeclaredReference(name) = error {
+        return format!(
+            "the value of `{name}` is too large to be part of a pattern; write the pattern into the rule"
+        );
+    }
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

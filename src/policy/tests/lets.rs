@@ -26,6 +26,7 @@ fn rule_reads_a_let_by_its_name() {
     let cases = [
         ("staff = \"user.domain.under('acme.com')\"", "staff && user.pro"),
         ("a = 'user.pro'\nb = 'a'\nc = 'a && b'", "c"),
+        ("_a = 'user.pro'", "_a"),
         // The order does not matter.
         ("c = 'a && b'\nb = 'a'\na = 'user.pro'", "c && b"),
         ("name = 'user.name'", "name == 'ADA'"),
@@ -40,6 +41,10 @@ fn rule_reads_a_let_by_its_name() {
         ("ends = \"['.edu', '.COM']\"", "ends.exists(e, user.domain.endsWith(e))"),
         ("domains = \"['epfl.ch', 'acme.com']\"", "user.domain.under(domains)"),
         ("patterns = \"['^a', '^b'].map(p, p + 'da$')\"", "patterns.exists(p, user.name.matches(p))"),
+        (
+            "short = 'true'\nof = '2u'\nto = '1.5'",
+            "user.name.matches(short && of > 1u && to > 1.0 ? '^a' : '^b')",
+        ),
         ("limit = '18 * 2'", "int(fields['Age']) == limit"),
         ("yes = 'true'", "yes"),
         ("start = \"timestamp('2026-11-01T00:00:00Z')\"", "requested_at > start"),
@@ -81,6 +86,7 @@ fn wrong_let_is_refused_once() {
         ("a = 'user'", "a.pro", &["let `a`: `user` is not a value"]),
         ("user = 'true'", "user", &["line 2, column 1: let `user`: this name has a meaning already"]),
         ("'a b' = 'true'", "true", &["let `a b`: a name consists of letters"]),
+        ("'1a' = 'true'", "true", &["let `1a`: a name consists of letters"]),
         ("a = true", "true", &["let `a`: this is `true` or `false`, but it has to be text in quotes"]),
         ("staff = 'user.pro'", "staf", &["there is no variable `staf`; did you mean `staff`?"]),
         ("a = 'user.pro'", "user.orgs.exists(a, a == 'x')", &["the variable of a macro is called `a`"]),
@@ -91,6 +97,7 @@ fn wrong_let_is_refused_once() {
         ),
         ("a = \"fields['Age']\"", "a == 36", &["`==` does not apply to text and an int"]),
         ("a = \"'@acme.com'\"", "user.domain == a", &["contains no `@`; write 'acme.com'"]),
+        ("december = '12'", "now.getMonth() == december", &["`getMonth` is from 0 to 11"]),
     ];
     for (lets, condition, expected) in cases {
         let faults = faults(&with_lets(lets, condition));
@@ -107,6 +114,18 @@ fn chain_of_lets_cannot_grow_without_a_bound() {
     assert!(constant[0].contains("could build more than 48 MB"), "{constant:?}");
     let read = faults(&with_lets(&format!("a0 = 'user.fullname'\n{lets}"), "a39 == user.fullname"));
     assert!(read[0].contains("could build more than 48 MB"), "{read:?}");
+}
+
+/// A longer text is not part of the expressions that read it, so it cannot be a pattern.
+#[test]
+fn constant_has_at_most_4096_bytes() {
+    let doubled = |length: usize| {
+        let half = "x".repeat(length / 2);
+        with_lets(&format!("half = \"'{half}'\"\nwhole = 'half + half'"), "user.name.matches(whole)")
+    };
+    assert_eq!(decided(&doubled(4096)), "hold: no rule matched");
+    let faults = faults(&doubled(4098));
+    assert!(faults[0].contains("the value of `whole` is too large to be part of a pattern"), "{faults:?}");
 }
 
 #[test]
@@ -181,9 +200,13 @@ fn default_may_have_a_reason() {
 
 #[test]
 fn limits_and_pause_are_read() {
-    let policy = policy("paused = true\nlimits = { accept = 200, reject = 0 }\nrules = []");
-    assert!(policy.is_paused());
-    assert_eq!((policy.limits().accept, policy.limits().reject), (Some(200), Some(0)));
+    let mut limited = policy("paused = true\nlimits = { accept = 200, reject = 0 }\nrules = []");
+    assert_eq!((limited.limits().accept, limited.limits().reject), (Some(200), Some(0)));
+    limited.lift_limits();
+    assert_eq!(limited.limits(), policy("rules = []").limits());
+    assert!(limited.is_paused() && !policy("rules = []").is_paused());
+    assert!(policy(r#"{"paused": true, "rules": []}"#).is_paused());
+    assert!(!policy(r#"{"paused": false, "rules": []}"#).is_paused());
     for (text, expected) in [
         ("limits = { accept = -1 }\nrules = []", "`limits`: `accept` has to be a whole number"),
         ("limits = { accept = 1.5 }\nrules = []", "`limits`: `accept` has to be a whole number"),
@@ -204,6 +227,12 @@ fn many_lets_that_read_each_other_are_checked_in_no_time() {
     let policy = policy(&with_lets(&lets, "a59"));
     assert_eq!(shown(&decide(&policy, &ada())), "accept: rule `r`");
     assert!(policy.answers().is_empty() && policy.warnings().is_empty());
+    // Five are replaced, and the answer is in the innermost one.
+    let chain: Vec<String> = (1..6).map(|n| format!("a{n} = 'a{}'", n - 1)).collect();
+    let lets = format!("a0 = \"fields['Country'] == 'CH'\"\n{}", chain.join("\n"));
+    for (name, answers) in [("a4", 1), ("a5", 0)] {
+        assert_eq!(self::policy(&with_lets(&lets, name)).answers().len(), answers, "{name}");
+    }
     let negated: Vec<String> = (1..60).map(|n| format!("a{n} = '{}a{}'", "!".repeat(190), n - 1)).collect();
     let lets = format!("a0 = 'user.pro'\n{}", negated.join("\n"));
     assert_eq!(decided(&with_lets(&lets, "a59")), "accept: rule `r`");
