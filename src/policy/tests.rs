@@ -137,6 +137,7 @@ fn expressions_see_the_request_the_repo_and_the_time() {
         ("now - requested_at > duration('72h')", "no"),
         ("requested_at < timestamp('2026-11-21T00:00:00Z')", "yes"),
         ("now.getFullYear() == 2026", "yes"),
+        ("age('2000-11-22') == 26", "yes"),
         ("{'CH': 'yes'}[fields['Country']] == 'yes'", "yes"),
         ("now.getHours('Europe/Zurich') == 13", "yes"),
         ("user.verified_orgs.filter(o, o == 'acme').size() == 1", "yes"),

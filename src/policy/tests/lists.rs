@@ -88,6 +88,7 @@ fn domain_is_under_a_domain_and_its_subdomains() {
         ("", "user.domain.under('ACME.com')", "yes"),
         ("", "user.domain.under('com')", "yes"),
         ("", "user.domain.under('b.acme.com')", "no"),
+        ("", "user.domain.under('epfl.com')", "no"),
         ("", "user.domain.under('x.lab.acme.com')", "no"),
         ("", "'LAB.example.org'.under('Example.ORG')", "yes"),
         ("", "user.domain.under(['epfl.ch', 'acme.com'])", "yes"),
@@ -220,6 +221,14 @@ fn doubtful_entries_are_warned_of_but_not_shown() {
             vec!["entry 5 is a domain, but the usual entry is an e-mail address"],
         ),
         ("['a@x.org', 'x.org']", vec![]),
+        ("['x.org', 'ada', 'bob', 'eve', 'zoe']", vec![]),
+        (
+            "['a.org', 'ada', 'bob', 'eve', 'zoe', 'b@x.org', 'joe']",
+            vec![
+                "entry 6 is an e-mail address, but the usual entry is neither an address nor a domain",
+                "entry 1 is a domain, but the usual entry is neither an address nor a domain",
+            ],
+        ),
     ];
     for (entries, expected) in cases {
         let policy = accepts_if(&format!("l = {entries}"), "'x' in lists.l").expect("a policy");

@@ -14,7 +14,7 @@ fn capital_ada() -> AccessRequest {
     request.user.orgs = Some(vec!["Ladies".to_owned(), "ACME".to_owned()]);
     request.user.verified_orgs = Some(vec!["EPFL".to_owned()]);
     request.fields.insert("GitHub".to_owned(), "aDa".to_owned());
-    request.fields.insert("ada".to_owned(), "Label".to_owned());
+    request.fields.insert("Ada".to_owned(), "Label".to_owned());
     request
 }
 
@@ -87,6 +87,8 @@ fn comparison_with_a_name_ignores_case() {
         "{user.name: true}.ADA && has({user.name: true}.ADA) && 'ADA' in {user.name: true}",
         "(user.pro ? {'Ada': 'x'} : {'Bob': 'x'})[user.name] == 'x'",
         "{'X': user.name} == {'X': 'Ada'} && {user.name: 'X'} == {'Ada': 'X'}",
+        "user.orgs.map(o, {'X': fields['GitHub']}) == user.orgs.map(o, {'X': user.name})",
+        "user.orgs.map(o, {fields['GitHub']: 1}) == user.orgs.map(o, {user.name: 1})",
         "{'X': ['Y']}.map(k, k)[0] == 'X' && {user.name: 1}.map(k, k) == ['Ada']",
         // Patterns.
         "user.name.matches('^ADA$') && user.name.matches('^[A-D]+$') && user.name.matches('^[[:upper:]]+$')",
@@ -112,6 +114,7 @@ fn texts_that_are_not_names_are_compared_exactly() {
         "fields['Country'] in {'ch': user.name}",
         "{user.name: fields['Country']}['ada'] == 'ch'",
         "{'x': user.name}.exists(k, k == 'X')",
+        "user.orgs.map(o, {'X': fields['GitHub']}) == user.orgs.map(o, {'x': user.name})",
         "user.orgs.map(o, fields['Country']).exists(c, c == 'ch')",
         "user.orgs.exists(o, fields['Country'] == 'ch' && o == 'ACME')",
         "string(size(user.name)) + 'A' == '3a'",
@@ -149,7 +152,7 @@ fn equal_names_in_one_map_are_refused_or_held() {
     let faults = Policy::parse(&serde_json::json!({ "rules": [rule] }).to_string()).expect_err("a fault");
     assert!(faults[0].contains("a map has the key `ada` twice, because names ignore case"), "{faults:?}");
     let mut request = capital_ada();
-    request.fields.insert("Ada".to_owned(), "x".to_owned());
+    request.fields.insert("ada".to_owned(), "x".to_owned());
     assert_eq!(answer("fields[user.name] == 'x'", &request), "`fields` cannot read a value of the request");
     assert_eq!(answer("user.name in fields", &request), "yes");
     let keys = "fields['GitHub']: 1, 'Ada': 2";
