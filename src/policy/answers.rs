@@ -45,7 +45,9 @@ impl Policy {
         // If there is an `unless`, the result may not depend on either of the two.
         let is_conditional = expressions.len() > 1;
         let mut search = Search { rule, found: BTreeMap::new(), is_conditional };
-        expressions.iter().for_each(|expression| search.visit(expression));
+        for expression in &expressions {
+            search.visit(expression);
+        }
         if let Some(condition) = expressions.first() {
             let [mut tested, mut tested_for_absence] = [BTreeSet::new(), BTreeSet::new()];
             collect_tests(condition, &mut tested, &mut tested_for_absence);

@@ -225,10 +225,11 @@ async fn policy_that_cannot_be_read_holds_everybody() {
 
 #[tokio::test]
 async fn newer_commit_with_faults_holds_everybody_at_once() {
+    let long = vec![b'#'; 300_000];
     let faulty: [(&str, &[u8]); 3] = [
         ("a fault", b"rules = [{ name = 'all', then = 'acept', if = 'user.pro' }]"),
         ("not UTF-8", b"default = 'hold' # \xff\nrules = []"),
-        ("too long", &[b'#'; 300_000]),
+        ("too long", &long),
     ];
     for (name, content) in faulty {
         let hub = hub_with_list("ada bob").await;
@@ -258,13 +259,13 @@ async fn list_that_cannot_be_read_holds_by_its_rules_only() {
     let other =
         "[[rules]]\nname = 'kim'\nthen = 'reset'\nif = \"user.name == 'kim'\"\nreason = 'Ask again.'\n";
     let vanish = |hub: &Hub| drop(gate(hub).delete("lists/signed.csv"));
-    let stall = |hub: &Hub| hub.model().faults("lists/signed.csv", &Fault::Status(500), 8);
+    let fail = |hub: &Hub| hub.model().faults("lists/signed.csv", &Fault::Status(500), 8);
     let huge = |hub: &Hub| {
         let endless = Fault::Endless { status: 200, promised: None, chunk: 1 << 20, pause: Duration::ZERO };
         hub.model().faults("lists/signed.csv", &endless, 8);
     };
-    let breaks: [(&str, &dyn Fn(&Hub), bool); 3] =
-        [("it vanished", &vanish, false), ("500", &stall, true), ("no end", &huge, false)];
+    let breaks: [(_, fn(&Hub), _); 3] =
+        [("it vanished", vanish, false), ("500", fail, true), ("no end", huge, false)];
     for (name, break_list, heals) in breaks {
         let hub = hub_with_list("ada").await;
         gate(&hub).commit(&[("policy.toml", format!("{SIGNED}{other}"))]);
