@@ -69,7 +69,7 @@ pub fn respond_to(model: &mut Model, call: &Call, token: Option<&str>) -> HubRes
     }
     let wanted = Wanted::parse(call);
     let bucket = if wanted.is_some() { "resolvers" } else { "api" };
-    let (left, ends_in) = model.quota_of(bucket).count();
+    let (mut left, ends_in) = model.quota_of(bucket).count();
     let mut response = match (left, wanted) {
         (Some(_), Some(wanted)) => wanted.respond(model, call, token.is_some()),
         (Some(_), None) => route(model, call, token.is_some()),
@@ -77,6 +77,7 @@ pub fn respond_to(model: &mut Model, call: &Call, token: Option<&str>) -> HubRes
     };
     if response.status == 304 && !model.files.unchanged_counts {
         model.quota_of(bucket).used -= 1;
+        left = left.map(|left| left + 1);
     }
     let seconds = ends_in.as_secs() + u64::from(ends_in.subsec_nanos() > 0);
     let Quota { calls, window, tells_when, .. } = *model.quota_of(bucket);

@@ -142,3 +142,36 @@ async fn commit_sends_the_webhooks_that_watch_its_repo() {
     let updated = json!([{"ref": "refs/heads/main", "oldSha": old, "newSha": new}]);
     assert_eq!(call.body["updatedRefs"], updated);
 }
+
+/// Later stories try both positions of each switch, so a switch without effect would go unnoticed.
+#[tokio::test]
+async fn each_switch_of_the_files_changes_one_thing() {
+    let hub = Hub::start().await;
+    let dataset = hub.dataset("acme/doorman");
+    dataset.commit(&[("policy.toml", "x")]);
+    let path = dataset.path("main", "policy.toml");
+    let etag = get(&hub, &path, OWNER, None).await.1["ETag"].to_str().expect("a text").to_owned();
+    let unchanged = || get(&hub, &path, OWNER, Some(&etag));
+
+    assert!(unchanged().await.1.contains_key("X-Repo-Commit"));
+    hub.model().files.unchanged_names_commit = false;
+    assert!(!unchanged().await.1.contains_key("X-Repo-Commit"));
+
+    let used = hub.model().resolvers.used;
+    unchanged().await;
+    assert_eq!(hub.model().resolvers.used, used + 1);
+    hub.model().files.unchanged_counts = false;
+    let (status, headers, _) = unchanged().await;
+    assert_eq!((status, hub.model().resolvers.used), (304, used + 1));
+    assert!(headers["RateLimit"].to_str().expect("a text").contains(&format!("r={};", 5000 - used - 1)));
+    assert_eq!(hub.model().quota.used, 0);
+
+    hub.model().files.weakens_etags = true;
+    let weak = get(&hub, &path, OWNER, None).await.1["ETag"].clone();
+    assert_eq!(weak, format!("W/{etag}"));
+    assert_eq!(get(&hub, &path, OWNER, weak.to_str().ok()).await.0, 304);
+
+    hub.model().files.redirects_private = true;
+    assert_eq!(get(&hub, &path, OWNER, None).await.0, 307);
+    assert_eq!(get(&hub, &path, None, None).await.0, 401);
+}
