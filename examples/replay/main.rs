@@ -5,6 +5,7 @@
 //! cargo run --example replay -- events/alb.json …            some of them
 //! cargo run --example replay -- --policy FILE                with another policy
 //! cargo run --example replay -- --json                       output as JSON
+//! cargo run --example replay -- --push                       a policy on the Hub: a push to its list decides
 //! ```
 #![allow(clippy::print_stderr)]
 
@@ -13,6 +14,7 @@ mod hub;
 #[path = "../../tests/logs/mod.rs"]
 mod logs;
 mod people;
+mod push;
 mod screen;
 
 use std::env::VarError;
@@ -42,6 +44,7 @@ struct Arguments {
     events: Vec<PathBuf>,
     policy: PathBuf,
     json: bool,
+    push: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -62,7 +65,10 @@ async fn main() -> ExitCode {
 }
 
 async fn replay() -> Result<(), Box<dyn Error>> {
-    let Arguments { events, policy, json } = arguments()?;
+    let Arguments { events, policy, json, push } = arguments()?;
+    if push {
+        return push::play().await;
+    }
     let folder = policy.parent().map(Path::to_owned).unwrap_or_default();
     let policy = read(&policy)?;
     let hub = Hub::start().await;
@@ -114,14 +120,18 @@ async fn replay() -> Result<(), Box<dyn Error>> {
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut arguments =
-        Arguments { events: Vec::new(), policy: here.join("examples/policy.json"), json: false };
+        Arguments { events: Vec::new(), policy: here.join("examples/policy.json"), json: false, push: false };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         match argument.as_str() {
             "--json" => arguments.json = true,
+            "--push" => arguments.push = true,
             "--policy" => arguments.policy = given.next().ok_or("--policy takes the path of a file")?.into(),
             option if option.starts_with('-') => {
-                return Err(format!("there is no option {option}; there are --policy FILE and --json").into());
+                return Err(format!(
+                    "there is no option {option}; there are --policy FILE, --json and --push"
+                )
+                .into());
             }
             event => arguments.events.push(event.into()),
         }

@@ -16,6 +16,7 @@ COVERED = {
     "RejectedWebhooks",
     "TokenRefused",
     "LimitsReached",
+    "PolicyUnusable",
     "Errors",
     "OldestPending",
     "NoSweepFinished",
@@ -51,6 +52,7 @@ def check():
         check_burst(hub, stack, alarms["RejectedWebhooks"])
         check_token(hub, stack, alarms["TokenRefused"], alarms["Errors"])
         check_limit(hub, alarms["LimitsReached"])
+        check_policy(hub, alarms["PolicyUnusable"])
         check_wait(hub, stack)
         check_sweeps(hub, alarms["NoSweepFinished"], quiet)
         check_throttles(stack, alarms["Throttles"], quiet)
@@ -96,6 +98,13 @@ def check_limit(hub, alarm):
         with Doorman(Stack(**hub.parameters(ApprovalPolicy=policy)), hub, DRY_RUN="true") as function:
             period = function.period(sample("sweep"))
         expect_state("LimitsReached", alarm, [period], f"a limit of {limit}")
+
+
+def check_policy(hub, alarm):
+    place = "hf://datasets/acme/missing/policy.toml"
+    with Doorman(Stack(**hub.parameters(ApprovalPolicy=place)), hub, DRY_RUN="true") as function:
+        period = function.period(sample("sweep"))
+    expect_raised("PolicyUnusable", alarm, [period], "a policy in a dataset that does not exist")
 
 
 def check_wait(hub, stack):
