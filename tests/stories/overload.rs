@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::process::Child;
 
 use crate::binary::{RuntimeApi, event, start_unread};
 use crate::hub::{Fault, Hub, Quota, Status};
@@ -22,10 +23,15 @@ async fn invoke(hub: &Hub, event: String, variables: &[(&str, &str)]) -> (Value,
     if let Some(body) = response["body"].as_str() {
         response = serde_json::from_str(body).expect("a report");
     }
+    (response, peak_kb(&process))
+}
+
+/// The peak of the resident memory of a process, in KB.
+fn peak_kb(process: &Child) -> usize {
     let status = format!("/proc/{}/status", process.id().expect("it runs"));
     let status = std::fs::read_to_string(status).expect("Linux");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
-    (response, peak.trim_end_matches(" kB").trim().parse().expect("a number"))
+    peak.trim_end_matches(" kB").trim().parse().expect("a number")
 }
 
 /// The report of a sweep, which has to stay within the bound of memory.
@@ -131,4 +137,35 @@ async fn slow_pattern_holds_its_requests_in_time() {
     let (report, peak) = invoke(&hub, event("discussion-opened"), &[("APPROVAL_POLICY", &policy)]).await;
     assert_eq!((count(&report, "held"), count(&report, "accepted")), (10, 0), "{report}");
     assert!(peak < MAX_RESIDENT_KB, "{peak} KB");
+}
+
+/// The policy is read, and read again after a change of its list, while the old list is still in memory.
+#[tokio::test]
+async fn policy_with_a_large_list_fits_into_memory() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    let line = |number: u32| format!("person{number}@university{}.example.edu\n", number % 9973);
+    let list: String = (0..100_000).map(line).collect();
+    let policy = "lists = { signed = { file = 'signed.txt' } }
+        rules = [{ name = 'signed', then = 'accept', if = 'user.email in lists.signed' }]";
+    let dataset = hub.dataset("acme/gate");
+    dataset.commit(&[("policy.toml", policy), ("signed.txt", &list)]);
+    let mut api = RuntimeApi::start([event("sweep")]).await;
+    let place = ("APPROVAL_POLICY", "hf://datasets/acme/gate/policy.toml");
+    let process = start_unread(&hub, &api, &[place, ("REPOS", "acme/model")]);
+    let (_, report) = api.next_post().await;
+    assert_eq!((count(&report, "held"), &report["policy_fault"]), (1, &Value::Null), "{report}");
+
+    let commit = dataset.commit(&[("signed.txt", list + "ada@acme.com\n")]);
+    let payload = json!({
+        "event": {"action": "update", "scope": "repo.content"}, "webhook": {"id": "w", "version": 3},
+        "repo": {"type": "dataset", "name": "acme/gate", "headSha": commit},
+    });
+    let mut push: Value = serde_json::from_str(&event("push-to-main")).expect("JSON");
+    push["body"] = payload.to_string().into();
+    api.hand_over(push.to_string());
+    api.next_post().await;
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"]);
+    let peak = peak_kb(&process);
+    assert!(peak < 100 * 1024, "{peak} KB");
 }
