@@ -207,6 +207,7 @@ async fn dry_run_shows_the_limit() {
         let (status, report) = deliver(&doorman, &payload("acme/model")).await;
         assert_eq!((status, hub.calls().len()), (200, 3), "{report}");
         assert_eq!((count(&report, "accepted"), count(&report, "over_limit")), (accepted, 270 - accepted));
+        assert_eq!((count(&report, "rejected"), count(&report, "reset")), (15, 9), "{report}");
         assert_eq!(limits_reached(&report).is_null(), accepted > 0, "{report}");
     }
 }

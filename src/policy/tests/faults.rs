@@ -1,6 +1,7 @@
 //! Policies that are refused at start-up, and their faults.
 
 use super::{Policy, ada, decide, policy};
+use crate::policy::suggest::did_you_mean;
 
 /// Expressions, and a part of the fault.
 const FAULTY_EXPRESSIONS: &[(&str, &str)] = &[
@@ -188,6 +189,15 @@ fn all_faults_are_reported_at_once() {
         "line 6, column 20: `default`",
     ];
     assert_eq!(about, expected, "{faults:?}");
+}
+
+#[test]
+fn message_lists_at_most_eight_candidates() {
+    let words = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let listed = "; choose from `a`, `b`, `c`, `d`, `e`, `f`, `g`, `h`";
+    assert_eq!(did_you_mean("zzz", words.into_iter().take(8)), listed);
+    assert_eq!(did_you_mean("zzz", words), format!("{listed} and others"));
+    assert_eq!(did_you_mean("zzz", []), "");
 }
 
 #[test]

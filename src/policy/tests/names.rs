@@ -92,6 +92,7 @@ fn comparison_with_a_name_ignores_case() {
         "{'X': ['Y']}.map(k, k)[0] == 'X' && {user.name: 1}.map(k, k) == ['Ada']",
         // Patterns.
         "user.name.matches('^ADA$') && user.name.matches('^[A-D]+$') && user.name.matches('^[[:upper:]]+$')",
+        "!user.name.matches('[[:digit:]]')",
         "user.name.matches(r'^\\p{Lu}+$') && user.name.matches(r'^[\\p{Lu}]+$') && user.name.matches(r'^[^\\P{Lu}]+$')",
         "user.name.matches('^A(?-i:D)A$') && matches(user.name, 'ADA') && user.name.matches(r'\\x41\\bDA|\\x44')",
         "!user.name.matches('^[^A]') && !user.name.matches('^[[:^upper:]]') && !user.name.matches(r'^\\P{Lu}')",

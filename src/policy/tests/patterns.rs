@@ -110,6 +110,12 @@ fn patterns_have_the_meaning_of_cel_go() {
         (r"^\p{Greek}+$", "αβ", true),
         (r"^\pL$", "é", true),
         ("^[à-ü]$", "é", true),
+        // Case matters.
+        ("^CH$", "CH", true),
+        ("^CH$", "ch", false),
+        ("^[C][H-J]$", "CH", true),
+        ("^[[:upper:]]$", "C", true),
+        (r"^\p{Lu}[\p{Lu}]$", "CH", true),
         // Lines.
         ("^b$", "a\nb", false),
         ("(?m)^b$", "a\nb", true),

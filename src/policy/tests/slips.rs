@@ -135,6 +135,8 @@ fn probable_slip_is_warned_of() {
         ("hold", "if = \"fields['Country'] != 'CH'\"", None),
         ("accept", "if = 'true'", Some("it accepts everybody; name in `if`")),
         ("hold", "if = 'false && user.pro'", Some("it never matches; correct its `if`")),
+        ("hold", "if = '(false && user.pro) || false'", Some("it never matches; correct its `if`")),
+        ("hold", "if = 'user.pro ? user.pro || has(user.email) : user.pro && has(user.email)'", None),
         ("hold", "if = 'user.pro'\nunless = 'false || user.pro'", None),
         (
             "hold",
@@ -197,5 +199,7 @@ fn policy_as_a_whole_is_warned_of() {
         let warnings: Vec<String> = policy.warnings().iter().map(ToString::to_string).collect();
         assert!(warnings.len() == 1 && warnings[0].starts_with(expected), "{text}: {warnings:?}");
     }
-    assert!(Policy::parse("rules = []").expect("a policy").warnings().is_empty());
+    for text in ["rules = []", "default = { then = 'reject', reason = 'No.' }\nrules = []"] {
+        assert!(Policy::parse(text).expect("a policy").warnings().is_empty());
+    }
 }

@@ -50,6 +50,8 @@ fn weak_accept_is_warned_of() {
         ("true", "it accepts everybody"),
         ("user.pro || !user.pro", "it accepts everybody"),
         ("user.name == user.name", "it accepts everybody"),
+        ("fields['A'] == fields['A']", "it accepts everybody"),
+        ("fields['A'] == fields['B']", ""),
         ("user.pro || true && true", "it accepts everybody"),
         ("fields['Country'] != 'KP'", NEGATION),
         ("!(fields['Country'] in ['KP', 'SY'])", NEGATION),
