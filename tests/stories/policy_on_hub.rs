@@ -398,3 +398,34 @@ async fn policy_in_the_variable_is_not_changed_by_a_push() {
     let (_, answer) = push(&process, &hub, &[]).await;
     assert_eq!(answer["reason"], "REPOS does not name datasets/acme/gate");
 }
+
+#[tokio::test]
+async fn commit_while_the_policy_is_read_is_not_mixed_in() {
+    let hub = hub_with_list("ada").await;
+    hub.model().way_back = Duration::from_millis(300);
+    let process = Process::start(&hub, PLACE).await;
+    let push = async {
+        while !hub.calls().iter().any(|call| call.contains("/resolve/main/")) {
+            tokio::task::yield_now().await;
+        }
+        gate(&hub).commit(&[("lists/signed.csv", &csv("ada bob kim"))]);
+    };
+    let (report, ()) = tokio::join!(process.review(), push);
+    assert_eq!(report_on(&report, "acme/model")["accepted"], 1, "{report}");
+    process.wait(10);
+    assert_eq!(process.accepts().await, 2);
+}
+
+#[tokio::test]
+async fn policy_that_does_not_come_leaves_time_to_decide() {
+    let hub = hub_with_list("ada").await;
+    let process = Process::start(&hub, PLACE).await;
+    assert_eq!(process.accepts().await, 1);
+    ask(&hub, "acme/other", [stranger("ada")]);
+    hub.model().faults("main/policy.toml", &Fault::Stall, 100);
+    process.wait(10);
+    let webhook = payload("acme/other");
+    let (status, report) = deliver_within(&process.doorman, &webhook, Duration::from_secs(8)).await;
+    assert_eq!((status, &report["policy_fault"]), (200, &Value::Null), "{report}");
+    assert_eq!(hub.users("acme/other", Status::Accepted), ["ada"], "the last policy is used");
+}
