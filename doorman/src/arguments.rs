@@ -2,6 +2,7 @@
 // The doc comments are shown on a terminal, which does not hide backticks.
 #![allow(clippy::doc_markdown)]
 
+mod backtest;
 mod values;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
 
 use crate::{repos, users};
+pub use backtest::BacktestArguments;
 
 /// Decide access requests to gated repos on the Hugging Face Hub.
 ///
@@ -80,6 +82,7 @@ Examples:
         #[arg(long)]
         beyond_limits: bool,
     },
+    Backtest(BacktestArguments),
     /// Show the requests on a list of a repo, with their answers
     ///
     /// In a pipe it writes one line for each request, with tabs between the cells: user, full name, e-mail address, time of the

@@ -52,15 +52,29 @@ pub async fn read_list(
     status: Status,
     search: Option<&str>,
 ) -> Result<(Vec<ListEntry>, bool), HubError> {
-    let ListPage { people: mut entries, mut next, mut may_go_on } = calls.list(status, search, None).await?;
-    let mut visited = HashSet::new();
-    // If the links form a circle, the list ends at the first page that was read before.
-    while let Some(link) = next.take_if(|link| visited.insert(link.clone())) {
-        let page = calls.list(status, search, Some(link)).await?;
-        entries.extend(page.people);
-        (next, may_go_on) = (page.next, page.may_go_on);
-    }
+    let mut entries = Vec::new();
+    let may_go_on = read_pages(calls, status, search, |page| entries.extend(page)).await?;
     Ok((entries, may_go_on))
+}
+
+/// Reads one of the lists of a repo to its end, and gives each page to `on_page`. The result is whether the list may go on, as that
+/// of [`read_list`].
+pub async fn read_pages(
+    calls: &RepoCalls<'_>,
+    status: Status,
+    search: Option<&str>,
+    mut on_page: impl FnMut(Vec<ListEntry>),
+) -> Result<bool, HubError> {
+    let (mut link, mut visited) = (None, HashSet::new());
+    loop {
+        let ListPage { people, next, may_go_on } = calls.list(status, search, link).await?;
+        on_page(people);
+        // If the links form a circle, the list ends at the first page that was read before.
+        link = next.filter(|next| visited.insert(next.clone()));
+        if link.is_none() {
+            return Ok(may_go_on);
+        }
+    }
 }
 
 /// A request in JSON and CSV.

@@ -1,6 +1,7 @@
 //! The command line `doorman`: for a person, a cron job, or a Hugging Face Job.
 
 mod arguments;
+mod backtest;
 mod check;
 mod decide;
 mod environment;
@@ -51,6 +52,7 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
         Command::Review { arguments, yes, beyond_limits } => {
             review::review(&arguments, yes, beyond_limits, screen).await?
         }
+        Command::Backtest(arguments) => backtest::run(&arguments, screen).await?,
         Command::List { repo, status, search, format } => {
             list::run(&repo, status.into(), search.as_deref(), &format, screen).await?
         }

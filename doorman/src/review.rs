@@ -2,7 +2,7 @@
 //! do.
 
 mod run;
-mod show;
+pub mod show;
 
 use std::error::Error;
 use std::io::Write;
@@ -17,7 +17,7 @@ use hub_doorman::trigger::Trigger;
 use hub_doorman::trigger::webhook::parse_job_payload;
 use serde_json::json;
 
-use crate::arguments::ReviewArguments;
+use crate::arguments::{ReviewArguments, Scope};
 use crate::environment::{BYTE_ORDER_MARK, Setup, setup};
 use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Screen, add_times_to_messages, grouped, print_message};
@@ -27,7 +27,7 @@ use run::{DecidedRequest, Run};
 /// Shows what would be decided, and changes nothing.
 pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     let setup = setup(arguments.scope.policy.as_deref()).await?;
-    let patterns = patterns(arguments, &setup)?;
+    let patterns = patterns(&arguments.scope, &setup)?;
     let run = Run::start(&setup, &patterns, Mode::DryRun, &mut |_| {}).await;
     if arguments.json {
         screen.json(&show::json(&run))?;
@@ -40,7 +40,7 @@ pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<Ex
             }
         }
     }
-    show::failures(&run);
+    show::failures(&run.report, &run.unmatched);
     warn_of_policy(&setup.policy, |_| true);
     if run.report.paused {
         print_message("The policy is paused, so `doorman review` decides nobody.");
@@ -73,7 +73,7 @@ pub async fn review(
     let patterns = match repos_of_trigger(trigger, &setup) {
         Some(Ok(patterns)) => patterns,
         Some(Err(why)) => return report_nothing_to_do(&why, arguments, screen),
-        None => patterns(arguments, &setup)?,
+        None => patterns(&arguments.scope, &setup)?,
     };
     let mut has_written_lines = false;
     let run = if screen.is_interactive() && !yes && !is_dry {
@@ -105,7 +105,7 @@ pub async fn review(
             screen.write_note("DRY_RUN is true, so nothing was changed.")?;
         }
     }
-    show::failures(&run);
+    show::failures(&run.report, &run.unmatched);
     if run.report.paused {
         print_message("The policy is paused, so nothing was changed.");
     }
@@ -113,7 +113,7 @@ pub async fn review(
 }
 
 /// Prints the warnings about the policy that `is_shown` selects.
-fn warn_of_policy(policy: &Policy, is_shown: impl Fn(&Warning) -> bool) {
+pub fn warn_of_policy(policy: &Policy, is_shown: impl Fn(&Warning) -> bool) {
     for warning in policy.warnings().iter().filter(|warning| is_shown(warning)) {
         print_message(&format!("doorman: {warning}"));
     }
@@ -191,9 +191,9 @@ fn report_nothing_to_do(
     Ok(ExitStatus::Complete)
 }
 
-/// The repos to review: those of the command line, else those of `REPOS`.
-fn patterns(arguments: &ReviewArguments, setup: &Setup) -> Result<Vec<RepoPattern>, UsageError> {
-    let patterns = match (&*arguments.scope.repos, &setup.repos) {
+/// The repos of a command: those of the command line, else those of `REPOS`.
+pub fn patterns(scope: &Scope, setup: &Setup) -> Result<Vec<RepoPattern>, UsageError> {
+    let patterns = match (&*scope.repos, &setup.repos) {
         ([], None) => {
             let text = "no repos are named; name them, or set REPOS, for example to `acme/model` or `acme/*`";
             return Err(UsageError(text.to_owned()));
@@ -201,7 +201,7 @@ fn patterns(arguments: &ReviewArguments, setup: &Setup) -> Result<Vec<RepoPatter
         ([], Some(repos)) => repos.clone(),
         (named, _) => named.to_vec(),
     };
-    Ok(repos::without(patterns, &arguments.scope.exclude))
+    Ok(repos::without(patterns, &scope.exclude))
 }
 
 /// The trigger, if a webhook has started this process as a Hugging Face Job.

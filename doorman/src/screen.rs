@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
@@ -14,6 +15,7 @@ use comfy_table::{
     Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets,
 };
 use console::{Term, truncate_str};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::exit::UsageError;
@@ -69,6 +71,10 @@ impl Cell {
 
     pub fn plain(text: impl AsRef<str>) -> Self {
         Self::new(text, Look::Plain)
+    }
+
+    pub fn with_look(self, look: Look) -> Self {
+        Self { look, ..self }
     }
 }
 
@@ -238,6 +244,14 @@ impl Write for Screen {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// A progress bar of unknown length, which is visible only on a terminal.
+pub fn spinner(message: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.set_message(message);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 /// Whether each message begins with the time.

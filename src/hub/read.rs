@@ -47,9 +47,11 @@ pub struct Page {
 pub struct ListEntry {
     /// The request.
     pub request: AccessRequest,
-    /// When it was accepted, rejected or reset.
+    /// When it was accepted, rejected or reset, in the years 1 to 9999. If the Hub does not say it in the documented form, it is
+    /// unknown.
     pub reviewed_at: Option<DateTime<Utc>>,
-    /// The name of the user who granted the access without a request.
+    /// The name of the user who gave access. The Hub documents it for access without a request. It is unknown whether the Hub also
+    /// names who accepted a request.
     pub granted_by: Option<String>,
 }
 
@@ -145,15 +147,41 @@ impl<'a> RepoCalls<'a> {
 fn read_list_entry(entry: &RawValue, status: Status) -> Option<ListEntry> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Review {
-        #[serde(default)]
-        reviewed_at: Value,
+    struct Review<'a> {
+        #[serde(borrow)]
+        reviewed_at: Option<&'a RawValue>,
         #[serde(default)]
         granted_by: Value,
     }
     let request = request::read(entry, status)?;
     let Review { reviewed_at, granted_by } = serde_json::from_str(entry.get()).unwrap_or_default();
-    let reviewed_at = reviewed_at.as_str().and_then(|time| time.parse().ok());
+    let reviewed_at = reviewed_at.and_then(request::timestamp);
     let granted_by = granted_by["user"].as_str().map(str::to_owned);
     Some(ListEntry { request, reviewed_at, granted_by })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_of_the_review_is_read_if_it_is_documented() {
+        let cases = [
+            (r#""2026-10-02T08:00:00.000Z""#, Some("2026-10-02T08:00:00Z")),
+            (r#""2026-10-02T10:00:00+02:00""#, Some("2026-10-02T08:00:00Z")),
+            ("null", None),
+            ("1790928000", None),
+            (r#""yesterday""#, None),
+            (r#""+262142-12-31T23:59:59Z""#, None),
+            (r#""-0001-01-01T00:00:00Z""#, None),
+        ];
+        for (text, expected) in cases {
+            let entry =
+                format!(r#"{{"requestId": "r1", "reviewedAt": {text}, "grantedBy": {{"user": "bob"}}}}"#);
+            let entry: &RawValue = serde_json::from_str(&entry).expect("JSON");
+            let read = read_list_entry(entry, Status::Accepted).expect("an entry");
+            assert_eq!(read.reviewed_at, expected.map(|time| time.parse().expect("a time")), "{text}");
+            assert_eq!(read.granted_by.as_deref(), Some("bob"), "{text}");
+        }
+    }
 }

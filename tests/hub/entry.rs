@@ -45,7 +45,7 @@ impl Repo {
             timestamp: time(request.requested_at),
             fields: person.fields.as_ref(),
             reviewed_at: request.reviewed_at.map(time),
-            granted_by: (request.granted || status == Status::Accepted).then(granter),
+            granted_by: (request.granted || status == Status::Accepted).then(|| granter(request)),
         }
     }
 
@@ -61,7 +61,7 @@ impl Repo {
                 row["reviewedAt"] = json!(at);
             }
             if request.granted {
-                row["grantedBy"] = granter();
+                row["grantedBy"] = granter(request);
             }
             row
         };
@@ -69,9 +69,10 @@ impl Repo {
     }
 }
 
-/// The user who grants access.
-fn granter() -> Value {
-    json!({"fullname": "The Owner", "user": "owner"})
+/// The user who gave access. It is unknown whether the real Hub names one if there was a request.
+fn granter(request: &AccessRequest) -> Value {
+    let name = request.reviewed_by;
+    json!({"fullname": format!("{name} the Granter"), "user": name})
 }
 
 /// An entry of a list.

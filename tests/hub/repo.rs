@@ -105,6 +105,8 @@ pub struct AccessRequest {
     pub status: Status,
     pub requested_at: DateTime<Utc>,
     pub reviewed_at: Option<DateTime<Utc>>,
+    /// The name of the user who decided it last.
+    pub reviewed_by: &'static str,
     /// Access was granted without a request.
     pub granted: bool,
     /// Listed without a user and without a `requestId`.
@@ -231,6 +233,7 @@ impl Repo {
             status: Status::Pending,
             requested_at,
             reviewed_at: None,
+            reviewed_by: "owner",
             granted: false,
             anonymous: false,
             reason: None,

@@ -1,5 +1,6 @@
 //! Parsers of single values, with the limits of the Hub.
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use reqwest::Url;
 
 /// Reads the reason of a decision: at most 200 UTF-16 code units, as the Hub counts.
@@ -19,6 +20,16 @@ pub fn search(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads a day, which begins at midnight in UTC, or a time of RFC 3339.
+pub fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+    let day = text.parse().map(midnight);
+    let time = || DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+    day.or_else(|_| time()).map_err(|_| {
+        "it is neither a day such as `2026-10-01` nor a time such as `2026-10-01T08:00:00Z`".to_owned()
+    })
+}
+
 /// Reads the id of a webhook.
 pub fn webhook_id(text: &str) -> Result<String, String> {
     let is_id = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric());
@@ -36,5 +47,27 @@ pub fn webhook_url(text: &str) -> Result<Url, String> {
         }
         "https" => Ok(url),
         _ => Err("it is not https, so the secret would be sent unencrypted".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn day_or_time_is_read_in_utc() {
+        let cases = [
+            ("2026-10-01", Some("2026-10-01T00:00:00Z")),
+            ("2026-10-01T08:00:00Z", Some("2026-10-01T08:00:00Z")),
+            ("2026-10-01T08:00:00+02:00", Some("2026-10-01T06:00:00Z")),
+            ("2026-02-29", None),
+            ("2026-10-01T08:00:00", None),
+            ("yesterday", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.map(|time| time.parse().expect("a time"));
+            assert_eq!(since(text).ok(), expected, "{text}");
+        }
     }
 }

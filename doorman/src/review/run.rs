@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hub_doorman::model::{Decision, Identity, Outcome, Repo, RepoPattern, Verdict};
@@ -16,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::environment::{Setup, deadline};
 use crate::exit::ExitStatus;
+use crate::screen::spinner;
 
 /// A request with its decision and outcome.
 pub struct DecidedRequest {
@@ -46,7 +46,8 @@ impl Run {
         on_outcome: &mut (dyn FnMut(&DecidedRequest) + Send),
     ) -> Self {
         let Setup { hub, policy, .. } = setup;
-        let (deadline, bar, decided) = (deadline(), progress_bar(), Mutex::new((Vec::new(), on_outcome)));
+        let (deadline, bar, decided) =
+            (deadline(), spinner("reading requests"), Mutex::new((Vec::new(), on_outcome)));
         let review = |repo: Repo| {
             let (bar, decided) = (&bar, &decided);
             async move {
@@ -126,14 +127,6 @@ impl DecidedRequest {
         let is_held = *verdict == Verdict::Hold;
         (self.repo.clone(), !is_held, *verdict, grounds.to_string(), self.requested_at)
     }
-}
-
-/// A progress bar, which is visible only on a terminal.
-fn progress_bar() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    bar.set_message("reading requests");
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }
 
 /// Adds newly listed requests to the length of the bar.

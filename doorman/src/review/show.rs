@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
-use hub_doorman::model::{Decision, Grounds, Outcome, Verdict};
+use hub_doorman::model::{Decision, Grounds, Outcome, RepoPattern, Verdict};
 use hub_doorman::policy::Limits;
 use hub_doorman::report::{Counts, RepoReport, Report, SearchReport};
 use serde::Serialize;
@@ -186,14 +186,14 @@ pub fn limits(run: &Run, limits: Limits, screen: &mut Screen) -> io::Result<()> 
     Ok(())
 }
 
-/// Prints each failure, and each limit that was reached.
-pub fn failures(run: &Run) {
-    for search in &run.report.searches {
+/// Prints each failure, each limit that was reached, and each pattern that matches no gated repo.
+pub fn failures(report: &Report, unmatched: &[RepoPattern]) {
+    for search in &report.searches {
         if let Some(error) = &search.error {
             print_message(&format!("doorman: {search}: {error}"));
         }
     }
-    for report in &run.report.repos {
+    for report in &report.repos {
         if let Some(error) = &report.error {
             print_message(&format!("doorman: {}: {error}", report.repo));
         }
@@ -202,7 +202,7 @@ pub fn failures(run: &Run) {
             print_message(&format!("doorman: {}: {reached}; {hint}", report.repo));
         }
     }
-    for pattern in &run.unmatched {
+    for pattern in unmatched {
         print_message(&format!(
             "doorman: {pattern}: no gated repo found; is it misspelt, or hidden from HF_TOKEN?"
         ));
@@ -244,7 +244,7 @@ fn verdict_cell(verdict: Verdict) -> Cell {
 }
 
 /// The text of the column "why", beside the name of the rule.
-fn why(Decision { reason, grounds, .. }: &Decision) -> String {
+pub fn why(Decision { reason, grounds, .. }: &Decision) -> String {
     match grounds {
         Grounds::Rule(_) => reason.as_ref().map(|reason| format!("reason “{reason}”")).unwrap_or_default(),
         Grounds::NoRule => "no rule matched".to_owned(),

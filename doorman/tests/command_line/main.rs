@@ -10,6 +10,7 @@ mod hub;
 #[path = "../../../tests/stories/support.rs"]
 mod support;
 
+mod backtest;
 mod check;
 mod groups;
 mod jobs;

@@ -35,9 +35,10 @@ impl Drop for TempFile {
     }
 }
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "plan",
     "review",
+    "backtest",
     "list",
     "accept",
     "reject",

@@ -188,7 +188,7 @@ fn org_names(orgs: &RawValue) -> Option<Vec<String>> {
 }
 
 /// A time in the years 1 to 9999, which CEL supports. In these years, adding to a time cannot overflow.
-fn timestamp(value: &RawValue) -> Option<DateTime<Utc>> {
+pub(super) fn timestamp(value: &RawValue) -> Option<DateTime<Utc>> {
     let time: DateTime<Utc> = parse::<String>(value)?.parse().ok()?;
     (1..=9999).contains(&time.year()).then_some(time)
 }
