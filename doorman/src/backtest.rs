@@ -1,5 +1,5 @@
-//! `backtest`: the policy decides requests that persons have decided before, as of the time of each decision. It shows how often the
-//! policy agrees with the persons, and where it differs. It changes nothing.
+//! `backtest`: the policy decides requests that people have decided before, as of the time of each decision. It shows how often the
+//! policy would decide in the same way, and where it differs. It changes nothing.
 
 mod comparison;
 mod selection;
@@ -27,7 +27,7 @@ use crate::screen::{Screen, spinner};
 use comparison::{Comparison, PastDecision, Redecided};
 use selection::{LeftOutCounts, Selection};
 
-/// Compares the policy with the decisions of persons, and shows the result.
+/// Compares the policy with the decisions of people, and shows the result.
 pub async fn run(arguments: &BacktestArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     let BacktestArguments { scope, since, by_others, json } = arguments;
     let setup = setup(scope.policy.as_deref()).await?;

@@ -26,6 +26,11 @@ TABLES = {
         r"^acme/gated-model$\s+USER ",
         r"50 pending requests$.*^Nothing was changed; `doorman review` .*\.$",
     ),
+    ("backtest",): (
+        r"^acme/automatic-model: 31 decided requests$\s+STATUS +REQUESTS ",
+        r"^ +\d+ +would be decided otherwise$.*^Nothing was changed\.$",
+    ),
+    ("backtest", REPOS[0]): (r"^rejected, the policy would accept: 2$\s+USER +DECIDED +RULE +WHY$", r"^In all$"),
     ("check",): (r"^ passed +APPROVAL_POLICY +4 rules$", r"^\d+ passed, \d+ warnings, 0 failed$"),
     ("webhook", "list"): (r"^0{10}\d+  enabled, secret, https:", r"^    org acme$"),
     ("list", REPOS[0]): (r"^\S+  20\d\d-\d\d-\d\d.*^    Affiliation: ", r"^    Country: .*^50 pending requests$"),

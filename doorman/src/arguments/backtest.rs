@@ -5,10 +5,10 @@ use clap::Args;
 
 use super::{Scope, values};
 
-/// Show how the policy would have decided the requests that persons have decided
+/// Show how the policy would have decided the requests that people have decided
 ///
 /// It reads the lists of accepted, rejected and reset requests, and changes nothing. The policy decides each request as of the time
-/// at which the person decided it. All other data, such as the organizations of a user and the lists of the policy, is as of today.
+/// at which a person decided it. All other data, such as the organizations of a user and the lists of the policy, is as of today.
 ///
 /// On a terminal it shows a table for each repo, and then the requests that the policy would decide otherwise, with the rule: first
 /// those that it would accept although a person did not, last those that it would hold. In a pipe it writes one line for each of

@@ -1,4 +1,4 @@
-//! What persons have decided, beside what the policy would decide. Pure, without I/O.
+//! What people have decided, beside what the policy would decide. Pure, without I/O.
 
 use std::cmp::Reverse;
 use std::iter::Sum;

@@ -3,7 +3,7 @@
 use std::io;
 
 use chrono::{DateTime, Utc};
-use hub_doorman::model::{Name, Repo, RepoType, Verdict};
+use hub_doorman::model::{Repo, RepoType, Verdict};
 use hub_doorman::policy::Policy;
 use hub_doorman::report::SearchReport;
 use serde::Serialize;
@@ -123,9 +123,6 @@ pub fn tables_and_differences(
     if compared.len() > 1 {
         show_table("all repos", sum, screen)?;
     }
-    let by_account = results().map(|(_, result)| result.by_account).sum();
-    let left_out = results().map(|(_, result)| result.left_out).sum();
-    show_remarks(by_account, left_out, &selection.account, screen)?;
     let differences: Vec<_> = compared
         .iter()
         .flat_map(|(repo, result)| result.comparison.differences.iter().map(|request| (*repo, request)))
@@ -135,7 +132,9 @@ pub fn tables_and_differences(
             differences.iter().copied().filter(|(_, request)| request.kind() == kind).collect();
         show_kind(kind, &of_kind, compared.len() > 1, screen)?;
     }
-    if compared.is_empty() { Ok(()) } else { show_summary(sum, screen) }
+    let by_account = results().map(|(_, result)| result.by_account).sum();
+    let left_out = results().map(|(_, result)| result.left_out).sum();
+    show_summary(sum, by_account, left_out, selection, screen)
 }
 
 /// Shows the table of a repo. In a pipe each of its lines is a note.
@@ -178,34 +177,6 @@ fn number(table: Table, (past, verdict): (PastDecision, Verdict)) -> Cell {
     Cell::number(number).with_look(look)
 }
 
-/// Says how many requests the account of the token accepted, and how many are left out.
-fn show_remarks(
-    accepted_by_account: u64,
-    left_out: LeftOutCounts,
-    account: &Name,
-    screen: &mut Screen,
-) -> io::Result<()> {
-    if accepted_by_account > 0 {
-        let number = grouped(accepted_by_account);
-        screen.write_note(&format!(
-            "\n{number} got access from {account}, the account of HF_TOKEN; --by-others leaves them out"
-        ))?;
-    }
-    let LeftOutCounts { earlier, granted, by_account, undated } = left_out;
-    let reasons = [
-        (earlier, "decided earlier".to_owned()),
-        (granted, "got access without a request".to_owned()),
-        (by_account, format!("got access from {account}, the account of HF_TOKEN")),
-        (undated, "without the time of the decision".to_owned()),
-    ];
-    let reasons = reasons.into_iter().filter(|(number, _)| *number > 0);
-    let reasons: Vec<String> = reasons.map(|(number, why)| format!("{} {why}", grouped(number))).collect();
-    if reasons.is_empty() {
-        return Ok(());
-    }
-    screen.write_note(&format!("\nLeft out: {}", reasons.join(", ")))
-}
-
 /// Shows the differences of a kind. A terminal shows at most [`MAX_SHOWN`] of them.
 fn show_kind(
     (past, verdict): (PastDecision, Verdict),
@@ -219,14 +190,13 @@ fn show_kind(
     }
     let (status, number) = (past.status().as_str(), grouped(requests.len() as u64));
     screen.write_heading(&format!("{status}, the policy would {}: {number}", verdict.as_str()))?;
+    let rows = requests.iter().take(MAX_SHOWN).map(|(repo, request)| {
+        let mut row = row(request, true);
+        row.splice(1..1, with_repo.then(|| Cell::plain(repo.to_string())));
+        row
+    });
     let header = ["user", "repo", "decided", "rule", "why"];
-    let mut header = header.to_vec();
-    let mut rows: Vec<_> =
-        requests.iter().take(MAX_SHOWN).map(|(repo, request)| row(repo, request, true)).collect();
-    if !with_repo {
-        header.remove(1);
-        rows.iter_mut().for_each(|row| drop(row.remove(1)));
-    }
+    let header = header.into_iter().filter(|column| with_repo || *column != "repo").collect::<Vec<_>>();
     screen.table(&header, rows)?;
     match requests.len().saturating_sub(MAX_SHOWN) {
         0 => Ok(()),
@@ -238,32 +208,60 @@ fn show_kind(
 
 /// The row of a difference in a pipe.
 fn piped_row(repo: &Repo, request: &Redecided) -> Vec<Cell> {
-    let mut row = row(repo, request, false);
+    let mut row = row(request, false);
     let (past, verdict) = request.kind();
-    row.swap(0, 1);
-    row.splice(3..3, [past.status().as_str(), verdict.as_str()].map(Cell::plain));
+    row.splice(2..2, [past.status().as_str(), verdict.as_str()].map(Cell::plain));
+    row.insert(0, Cell::plain(repo.to_string()));
     row
 }
 
-/// The user of a difference, the repo, the time of the decision, and the rule of the policy.
-fn row(repo: &Repo, request: &Redecided, is_terminal: bool) -> Vec<Cell> {
+/// The user of a difference, the time of the decision, and the rule of the policy.
+fn row(request: &Redecided, is_terminal: bool) -> Vec<Cell> {
     let Redecided { who, reviewed_at, decision, .. } = request;
     vec![
         Cell::plain(who.as_ref().map(users::name).unwrap_or_default()),
-        Cell::plain(repo.to_string()),
         Cell::new(time(Some(*reviewed_at), is_terminal), Look::Faint),
         Cell::plain(decision.grounds.rule().unwrap_or_default()),
         Cell::plain(why(decision)),
     ]
 }
 
-fn show_summary(sum: Table, screen: &mut Screen) -> io::Result<()> {
+/// Shows how many requests the policy would decide in the same way, how many the account of the token accepted, and how many are left
+/// out.
+fn show_summary(
+    sum: Table,
+    accepted_by_account: u64,
+    left_out: LeftOutCounts,
+    Selection { account, .. }: &Selection,
+    screen: &mut Screen,
+) -> io::Result<()> {
     let (agreed, held) = (sum.agreed(), sum.held());
-    let differing = grouped(sum.total() - agreed - held);
-    let (agreed, held) = (grouped(agreed), grouped(held));
-    screen.write_note(&format!(
-        "\nThe policy would decide {agreed} as the persons did, hold {held}, and decide {differing} otherwise. Nothing was changed."
-    ))
+    let LeftOutCounts { earlier, granted, by_account, undated } = left_out;
+    let lines = [
+        (agreed, "would be decided in the same way".to_owned()),
+        (held, "would be held".to_owned()),
+        (sum.total() - agreed - held, "would be decided otherwise".to_owned()),
+        (
+            accepted_by_account,
+            format!("accepted by {account}, the account of HF_TOKEN; --by-others leaves them out"),
+        ),
+        (earlier, "left out: decided earlier".to_owned()),
+        (granted, "left out: access without a request".to_owned()),
+        (by_account, format!("left out: accepted by {account}, the account of HF_TOKEN")),
+        (undated, "left out: the time of the decision is missing".to_owned()),
+    ];
+    let lines: Vec<_> = lines.into_iter().filter(|(number, _)| *number > 0).collect();
+    if !screen.is_terminal() {
+        return lines
+            .iter()
+            .try_for_each(|(number, text)| screen.write_note(&format!("{} {text}", grouped(*number))));
+    }
+    if !lines.is_empty() {
+        screen.write_heading("In all")?;
+        let rows = lines.into_iter().map(|(number, text)| vec![Cell::number(number), Cell::plain(text)]);
+        screen.table(&["", ""], rows)?;
+    }
+    screen.write_note("\nNothing was changed.")
 }
 
 /// Prints each list that may be longer than the Hub has shown.

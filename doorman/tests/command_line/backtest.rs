@@ -1,4 +1,4 @@
-//! `backtest` over people whom persons have decided.
+//! `backtest` over requests that people have decided.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn vague(name: &str) -> Person {
     staff(name).answer("Purpose", "Work")
 }
 
-/// A person named `reviewer` decided this person on 2 October 2026.
+/// The request of this person was decided by a user named `reviewer` on 2 October 2026.
 fn decide(hub: &Hub, repo: &str, status: Status, person: Person) {
     decide_at(hub, repo, status, person, "2026-10-02T08:00:00Z");
 }
@@ -39,7 +39,7 @@ fn decide_at(hub: &Hub, repo: &str, status: Status, person: Person, reviewed_at:
     (request.reviewed_at, request.reviewed_by) = (Some(time(reviewed_at)), "reviewer");
 }
 
-/// Three people whom a person decided, and whom the sample policy decides otherwise, and one about whom it agrees.
+/// A Hub with four decided requests. The sample policy decides three of them otherwise.
 async fn hub_with_four() -> Hub {
     let hub = Hub::start().await;
     decide(&hub, "acme/model", Status::Accepted, stranger("eve"));
@@ -54,7 +54,7 @@ fn users(differences: &Value) -> Vec<&str> {
     differences.map(|difference| difference["user"].as_str().expect("a user")).collect()
 }
 
-/// The numbers of people, counted by hand: 1,200 accepted, 500 rejected and 300 reset ones, each for one of the policy's verdicts.
+/// The requests are counted by hand: 1,200 accepted, 500 rejected and 300 reset ones, each for one of the policy's verdicts.
 #[tokio::test]
 async fn table_of_2000_agrees_with_a_count_by_hand() {
     type Make = fn(&str) -> Person;
@@ -127,7 +127,7 @@ async fn differences_are_rows_and_the_table_is_a_note() {
         acme/model: of 2 accepted, the policy would accept 0, hold 1, reset 0, reject 1\n\
         acme/model: of 1 rejected, the policy would accept 1, hold 0, reset 0, reject 0\n\
         acme/model: of 1 reset, the policy would accept 0, hold 0, reset 1, reject 0\n\
-        The policy would decide 1 as the persons did, hold 1, and decide 2 otherwise. Nothing was changed.\n";
+        1 would be decided in the same way\n1 would be held\n2 would be decided otherwise\n";
     assert_eq!(result.err, expected);
 }
 
@@ -230,13 +230,13 @@ async fn access_by_the_tokens_account_can_be_left_out() {
     // The Hub names nobody for a rejected request.
     hub.model().repo("acme/model").find_mut("user", "ada").expect("a request").reviewed_by = "owner";
     let result = doorman(&hub, "backtest acme/model").await;
-    let note = "2 got access from owner, the account of HF_TOKEN; --by-others leaves them out\n";
+    let note = "2 accepted by owner, the account of HF_TOKEN; --by-others leaves them out\n";
     assert!(result.err.contains(note), "{}", result.err);
     assert_eq!(result.out.lines().count(), 3);
 
     let result = doorman(&hub, "backtest acme/model --by-others").await;
     assert!(
-        result.err.contains("Left out: 2 got access from owner, the account of HF_TOKEN\n"),
+        result.err.contains("2 left out: accepted by owner, the account of HF_TOKEN\n"),
         "{}",
         result.err
     );
@@ -270,7 +270,7 @@ async fn grants_and_undated_decisions_are_counted_and_left_out() {
     doorman(&hub, "grant acme/model guest").await.out();
     hub.model().repo("acme/model").find_mut("user", "ada").expect("a request").reviewed_at = None;
     let result = doorman(&hub, "backtest acme/model").await;
-    let note = "Left out: 1 got access without a request, 1 without the time of the decision\n";
+    let note = "1 left out: access without a request\n1 left out: the time of the decision is missing\n";
     assert!(result.err.contains(note), "{}", result.err);
     assert!(!result.out.contains("guest") && !result.out.contains("ada"), "{}", result.out);
     let report = doorman(&hub, "backtest acme/model --json").await.json();
