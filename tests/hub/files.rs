@@ -52,6 +52,8 @@ pub struct Commit {
 /// The commits of a repo, and the refs that point to them.
 #[derive(Clone, Debug)]
 pub struct Files {
+    /// The name of the repo, so that no commit has the id of one of another repo.
+    repo: String,
     /// The oldest commit first.
     pub commits: Vec<Commit>,
     /// The commit of each ref: `refs/heads/main`, and `refs/pr/1` for a pull request.
@@ -60,8 +62,8 @@ pub struct Files {
 
 impl Files {
     /// The files of a new repo. The Hub makes the first commit, which has a `.gitattributes` (seen 2026-04).
-    pub fn new() -> Self {
-        let mut files = Self { commits: Vec::new(), refs: BTreeMap::new() };
+    pub fn new(repo: &str) -> Self {
+        let mut files = Self { repo: repo.to_owned(), commits: Vec::new(), refs: BTreeMap::new() };
         let attributes = Bytes::from_static(b"*.parquet filter=lfs diff=lfs merge=lfs -text\n");
         files.commit(MAIN, "initial commit", vec![(".gitattributes".to_owned(), Some(attributes))]);
         files
@@ -96,8 +98,8 @@ impl Files {
             };
         }
         // The same commits have the same ids in every run of a test.
-        let mut hash =
-            Sha1::new().chain_update(format!("{parent:?} {name} {summary} {}", self.commits.len()));
+        let (repo, number) = (&self.repo, self.commits.len());
+        let mut hash = Sha1::new().chain_update(format!("{repo} {number} {parent:?} {name} {summary}"));
         for (path, blob) in &files {
             hash.update(format!("\n{path} {}", blob.id));
         }

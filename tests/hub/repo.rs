@@ -186,7 +186,7 @@ impl Repo {
             has_request_ids: true,
             requests: Vec::new(),
             places: HashMap::new(),
-            files: Files::new(),
+            files: Files::new(&format!("{kind} {name}")),
             raw_page: None,
         }
     }
