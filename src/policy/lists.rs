@@ -164,7 +164,7 @@ impl Entries {
         let (mut reader, index) =
             with_column.ok_or_else(|| format!("its first line does not name a column `{column}`"))?;
         let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(|error| csv_fault(&error))? {
+        while reader.read_record(&mut record).map_err(|_| "it is not CSV")? {
             let line = record.position().map_or(0, csv::Position::line);
             self.add(record.get(index).unwrap_or_default(), usize::try_from(line).unwrap_or(usize::MAX));
         }
@@ -257,12 +257,6 @@ fn without_comment(line: &str) -> &str {
     };
     let comment = line.match_indices('#').find(is_comment);
     comment.and_then(|(at, _)| line.get(..at)).unwrap_or(line)
-}
-
-/// The place of a fault in a CSV file. The message of the library may show values.
-fn csv_fault(error: &csv::Error) -> String {
-    let line = error.position().map_or(0, csv::Position::line);
-    format!("line {line} is not CSV in UTF-8")
 }
 
 #[cfg(test)]

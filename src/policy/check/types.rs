@@ -178,18 +178,12 @@ fn type_of_new_text(name: &str, operands: &[Type]) -> Option<Type> {
     match (name, operands) {
         ("lowerAscii" | "upperAscii" | "trim", [text @ (Text | Name)])
         | ("substring", [text @ (Text | Name), Int] | [text @ (Text | Name), Int, Int]) => Some(text.clone()),
-        ("split", [text, separator] | [text, separator, Int]) if text.is_text() && separator.is_text() => {
+        ("split", [text, separator] | [text, separator, Int]) if text.is_text() => {
             Some(List(Box::new(text.join(separator)?)))
         }
-        ("join", [List(element)]) if element.fits(&Text) => element.join(&Text),
-        ("join", [List(element), separator]) if element.fits(&Text) && separator.is_text() => {
-            element.join(separator)
-        }
-        ("replace", [text, from, to] | [text, from, to, Int])
-            if text.is_text() && from.is_text() && to.is_text() =>
-        {
-            text.join(from)?.join(to)
-        }
+        ("join", [List(element)]) => element.join(&Text),
+        ("join", [List(element), separator]) if separator.is_text() => element.join(separator),
+        ("replace", [text, from, to] | [text, from, to, Int]) if text.is_text() => text.join(from)?.join(to),
         ("indexOf", [text, part] | [text, part, Int]) if text.is_text() && part.is_text() => Some(Int),
         _ => None,
     }

@@ -174,6 +174,7 @@ fn list_of_a_file_stands_only_in_look_ups() {
             "there is no list `coleagues`; did you mean `colleagues`?",
         ),
         (in_file, "user.name in lists", "`lists` is not a value; use one of the lists"),
+        (in_file, "lists == 'l'", "`lists` is not a value; use one of the lists"),
         (in_file, "['x'].exists(lists, lists == 'x')", "the variable of a macro is called `lists`"),
         (
             "l = ['@acme.com']",

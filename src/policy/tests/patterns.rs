@@ -116,6 +116,8 @@ fn patterns_have_the_meaning_of_cel_go() {
         ("^[C][H-J]$", "CH", true),
         ("^[[:upper:]]$", "C", true),
         (r"^\p{Lu}[\p{Lu}]$", "CH", true),
+        (r"^\p{Lu}$", "c", false),
+        (r"^[\p{Lu}]$", "c", false),
         // Lines.
         ("^b$", "a\nb", false),
         ("(?m)^b$", "a\nb", true),
