@@ -14,7 +14,7 @@ use hub_doorman::hub::{Connections, Hub};
 use hub_doorman::model::RepoPattern;
 use hub_doorman::policy::Policy;
 use hub_doorman::secrets::{self, Keyring, Sources};
-use hub_doorman::source::{Place, Source};
+use hub_doorman::source::{HubFile, Place, Source};
 use reqwest::{Client, Url};
 use tokio::time::Instant;
 
@@ -90,8 +90,8 @@ pub struct Setup {
     pub hub: Arc<Hub>,
     /// The policy, from its place or from `APPROVAL_POLICY`.
     pub policy: Arc<Policy>,
-    /// Where the policy is kept.
-    pub place: Place,
+    /// The file on the Hub that has the policy, if it is kept there.
+    pub policy_file: Option<HubFile>,
     /// `REPOS`.
     pub repos: Option<Vec<RepoPattern>>,
     /// `DRY_RUN`.
@@ -119,8 +119,9 @@ pub async fn setup(policy: Option<&str>) -> Result<Setup, Box<dyn Error>> {
     let (token, endpoint, concurrency, place, repos, dry_run) =
         variables.all(|| Ok((token?, endpoint?, concurrency?, place?, repos?, dry_run?)))?;
     let hub = connect(token, endpoint, concurrency).await?;
-    let policy = read_place(place.clone(), &hub).await?;
-    Ok(Setup { hub, policy, place, repos, dry_run })
+    let policy_file = place.on_hub().cloned();
+    let policy = read_place(place, &hub).await?;
+    Ok(Setup { hub, policy, policy_file, repos, dry_run })
 }
 
 /// The place of a policy that an argument names: a file, or any place that `APPROVAL_POLICY` can name.

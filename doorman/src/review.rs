@@ -125,7 +125,9 @@ fn repos_of_trigger(trigger: Option<Trigger>, setup: &Setup) -> Option<Result<Ve
         None | Some(Trigger::Sweep(_) | Trigger::SweepAll) => None,
         Some(Trigger::Ignore(why)) => Some(Err(why.to_owned())),
         // A push to the repo of the policy may change every decision.
-        Some(Trigger::Review(repo)) if setup.place.on_hub().is_some_and(|file| file.repo == repo) => None,
+        Some(Trigger::Review(repo)) if setup.policy_file.as_ref().is_some_and(|file| file.repo == repo) => {
+            None
+        }
         Some(Trigger::Review(repo)) => {
             let covers_repo =
                 |patterns: &Vec<RepoPattern>| patterns.iter().any(|pattern| pattern.covers(&repo));
