@@ -70,7 +70,7 @@ pub async fn check(hub: &Hub, variables: &[(&str, &str)]) -> CheckResult {
 /// A Hub with a correct setup: acme/model is gated, its form has the fields of the policy, and a webhook watches it.
 pub async fn ready() -> Hub {
     let hub = Hub::start().await;
-    hub.model().add("acme/model").card = form(&json!({"Country": "country", "Purpose": {"type": "text"}}));
+    hub.model().add("acme/model").card = hub_form();
     watch(&hub, &[("org", "acme")]);
     hub
 }
@@ -242,7 +242,8 @@ async fn fine_grained_token_must_include_each_repo() {
 }
 
 pub fn hub_form() -> Value {
-    form(&json!({"Country": "country", "Purpose": "text"}))
+    let optional = |kind: &str| json!({"type": kind, "optional": true});
+    form(&json!({"Country": optional("country"), "Purpose": optional("text")}))
 }
 
 #[tokio::test]

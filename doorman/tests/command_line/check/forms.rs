@@ -87,6 +87,7 @@ async fn answer_in_another_format_is_a_warning() {
 #[tokio::test]
 async fn question_of_only_some_forms_is_a_warning() {
     let hub = ready().await;
+    hub.model().repo("acme/model").card = form(&json!({"Country": "country"}));
     hub.model().add("acme/bare");
     let repos = ("REPOS", "acme/model acme/bare");
     let checked = check(&hub, &[repos, ("APPROVAL_POLICY", &policy("fields['Country'] == 'CH'"))]).await;
@@ -131,6 +132,7 @@ async fn policy_file_is_checked_instead_of_the_variable() {
 #[tokio::test]
 async fn labels_are_compared_with_the_forms_of_the_repos_of_the_rule() {
     let hub = ready().await;
+    hub.model().repo("acme/model").card = form(&json!({"Country": "country"}));
     hub.model().add("acme/bare");
     let rule = |repos: Value| {
         json!({"rules": [
