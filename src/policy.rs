@@ -17,6 +17,7 @@ mod patterns;
 mod place;
 mod readable;
 mod suggest;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -44,6 +45,7 @@ pub use lists::ReadFile;
 use lists::{Entries, Lists};
 use patterns::Patterns;
 pub use suggest::nearest;
+pub use summary::RuleSummary;
 use tree::{Fault, Node};
 use variables::variables;
 pub use warnings::Warning;

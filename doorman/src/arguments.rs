@@ -3,6 +3,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod backtest;
+mod policy;
 mod values;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
 
 use crate::{repos, users};
 pub use backtest::BacktestArguments;
+pub use policy::PolicyCommand;
 
 /// Decide access requests to gated repos on the Hugging Face Hub.
 ///
@@ -209,14 +211,15 @@ Examples:
         #[arg(long)]
         coverage: bool,
     },
-    /// Get help with writing a policy
+    /// See, compare and write policies
     #[command(
         subcommand,
         after_help = "\
-Example:
+Examples:
+  doorman policy show
   doorman policy schema > policy.schema.json"
     )]
-    Policy(Policy),
+    Policy(PolicyCommand),
     /// Manage the webhooks of the token's owner
     ///
     /// Webhooks make a deployed doorman review a repo at once. If DRY_RUN is true, nothing is changed.
@@ -291,20 +294,6 @@ pub struct Format {
     /// Write CSV. Text that a spreadsheet would read as a formula gets a leading '
     #[arg(long)]
     pub csv: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Policy {
-    /// Write the JSON Schema of policies, for editors that check and complete TOML and JSON
-    #[command(after_help = "\
-Example:
-  doorman policy schema > policy.schema.json
-
-Name the file in the first line of a policy in TOML:
-  #:schema policy.schema.json
-or at the beginning of a policy in JSON:
-  {\"$schema\": \"policy.schema.json\", …")]
-    Schema,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@ mod exit;
 mod export;
 mod groups;
 mod list;
+mod policy;
 mod repos;
 mod review;
 mod screen;
@@ -26,13 +27,10 @@ use hub_doorman::config::ConfigError;
 use hub_doorman::log;
 use hub_doorman::model::Status;
 
-use arguments::{Arguments, Command, Policy};
+use arguments::{Arguments, Command, PolicyCommand};
 use decide::Action;
 use exit::{ExitStatus, UsageError};
 use screen::{Screen, print_message};
-
-/// The JSON Schema of policies.
-const POLICY_SCHEMA: &str = include_str!("policy.schema.json");
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -73,10 +71,7 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
         Command::Export { repo, format } => export::run(&repo, format.csv, screen).await?,
         Command::Check(arguments) => check::run(&arguments, screen).await?,
         Command::Test { policy, cases, coverage } => test::run(&policy, &cases, coverage, screen)?,
-        Command::Policy(Policy::Schema) => {
-            screen.write_all(POLICY_SCHEMA.as_bytes())?;
-            ExitStatus::Complete
-        }
+        Command::Policy(command) => policy::run(&command, screen).await?,
         Command::Webhook(command) => webhook::run(&command, screen).await?,
         Command::Completions { shell } => write_completions(shell, screen)?,
     };
@@ -89,7 +84,10 @@ fn start_log(command: &Command) -> Result<(), ConfigError> {
     // `check` reports a fault of `RUST_LOG` itself. The others make no calls to log.
     let ignores_faults = matches!(
         command,
-        Command::Check(_) | Command::Test { .. } | Command::Policy(_) | Command::Completions { .. }
+        Command::Check(_)
+            | Command::Test { .. }
+            | Command::Policy(PolicyCommand::Schema)
+            | Command::Completions { .. }
     );
     let variables = environment::variables();
     let rust_log = variables.log();

@@ -233,7 +233,7 @@ fn row(request: &DecidedRequest, is_terminal: bool, with_repo: bool) -> Vec<Cell
     row
 }
 
-fn verdict_cell(verdict: Verdict) -> Cell {
+pub fn verdict_cell(verdict: Verdict) -> Cell {
     let look = match verdict {
         Verdict::Accept => Look::Good,
         Verdict::Hold => Look::Faint,

@@ -16,6 +16,7 @@ mod groups;
 mod jobs;
 mod limits;
 mod policies;
+mod policy;
 mod requests;
 mod review;
 mod webhook;

@@ -56,6 +56,8 @@ const COMMANDS: [&str; 16] = [
 
 const WEBHOOK_COMMANDS: [&str; 5] = ["list", "create", "enable", "disable", "delete"];
 
+const POLICY_COMMANDS: [&str; 2] = ["show", "schema"];
+
 /// Runs `doorman` without a token and without a policy, and asserts that it makes no call.
 async fn run_without_token(arguments: &[&str]) -> CommandResult {
     let hub = Hub::start().await;
@@ -198,7 +200,7 @@ async fn faulty_policy_and_faulty_cases_are_named() {
 async fn completions_name_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = run_without_token(&["completions", shell]).await.out();
-        for command in COMMANDS.iter().chain(&WEBHOOK_COMMANDS) {
+        for command in COMMANDS.iter().chain(&WEBHOOK_COMMANDS).chain(&POLICY_COMMANDS) {
             assert!(script.contains(command), "the completions of {shell} lack `{command}`");
         }
     }
@@ -211,8 +213,10 @@ async fn help_has_usage_and_an_example_of_every_command() {
     assert!(all.contains("Examples:\n  doorman check"), "{all}");
     let webhook = run_without_token(&["webhook", "--help"]).await.out();
     let commands = COMMANDS.map(|command| (&all, command, command.to_owned()));
+    let policy = run_without_token(&["policy", "--help"]).await.out();
+    let of_policy = POLICY_COMMANDS.map(|command| (&policy, command, format!("policy {command}")));
     let of_webhook = WEBHOOK_COMMANDS.map(|command| (&webhook, command, format!("webhook {command}")));
-    for (list, name, command) in commands.into_iter().chain(of_webhook) {
+    for (list, name, command) in commands.into_iter().chain(of_webhook).chain(of_policy) {
         assert!(list.contains(&format!("\n  {name} ")), "`{name}` is not in: {list}");
         let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = run_without_token(&arguments).await.out();
