@@ -14,7 +14,7 @@ use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
 
 use crate::{repos, users};
 pub use backtest::BacktestArguments;
-pub use policy::PolicyCommand;
+pub use policy::{DiffArguments, PolicyCommand};
 
 /// Decide access requests to gated repos on the Hugging Face Hub.
 ///

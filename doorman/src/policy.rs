@@ -1,5 +1,6 @@
 //! `policy`: shows and writes policies.
 
+mod diff;
 mod show;
 
 use std::env;
@@ -24,6 +25,7 @@ const SCHEMA: &str = include_str!("policy.schema.json");
 /// Carries out one of the commands.
 pub async fn run(command: &PolicyCommand, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     match command {
+        PolicyCommand::Diff(arguments) => diff::run(arguments, screen).await,
         PolicyCommand::Show { place, json } => show::run(place.as_deref(), *json, screen).await,
         PolicyCommand::Schema => {
             screen.write_all(SCHEMA.as_bytes())?;

@@ -1,6 +1,9 @@
 //! The arguments of `policy`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use hub_doorman::model::RepoPattern;
+
+use crate::repos;
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
@@ -20,6 +23,7 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    Diff(DiffArguments),
     /// Write the JSON Schema of policies, for editors that check and complete TOML and JSON
     #[command(after_help = "\
 Example:
@@ -30,4 +34,30 @@ Name the file in the first line of a policy in TOML:
 or at the beginning of a policy in JSON:
   {\"$schema\": \"policy.schema.json\", …")]
     Schema,
+}
+
+/// Show which pending requests two policies decide differently
+///
+/// It reads the pending requests once and changes nothing. A request is shown if it gets another verdict, or another reason that the
+/// Hub shows the requester. In a pipe it writes one line for each of these requests, with tabs between the cells: repo, user, time of
+/// the request, verdict of A, verdict of B, why in A, why in B.
+///
+/// A and B are places of policies: a file, hf://datasets/OWNER/NAME/FILE, or an ARN. A revision behind NAME is an older policy:
+/// hf://datasets/acme/doorman@COMMIT/policy.toml.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorman policy diff hf://datasets/acme/doorman/policy.toml policy.toml
+  doorman policy diff old.toml new.toml 'acme/*' | awk -F'\\t' '$5 == \"reject\" {print $2}'")]
+pub struct DiffArguments {
+    /// Policy to compare with, such as the one in force
+    pub a: String,
+    /// Other policy, such as a new one
+    pub b: String,
+    /// Repos to read instead of those of REPOS
+    #[arg(value_name = "REPO", value_parser = repos::parse)]
+    pub repos: Vec<RepoPattern>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
