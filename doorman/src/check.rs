@@ -1,7 +1,7 @@
 //! `check`: finds everything that is wrong before a deployment, and changes nothing.
 
 mod findings;
-mod form;
+pub mod form;
 mod policy;
 mod repos;
 mod webhooks;

@@ -1,6 +1,7 @@
 //! `policy`: shows and writes policies.
 
 mod diff;
+mod init;
 mod show;
 
 use std::env;
@@ -25,6 +26,7 @@ const SCHEMA: &str = include_str!("policy.schema.json");
 /// Carries out one of the commands.
 pub async fn run(command: &PolicyCommand, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     match command {
+        PolicyCommand::Init { repo, print } => init::run(repo, *print, screen).await,
         PolicyCommand::Diff(arguments) => diff::run(arguments, screen).await,
         PolicyCommand::Show { place, json } => show::run(place.as_deref(), *json, screen).await,
         PolicyCommand::Schema => {

@@ -19,8 +19,8 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::exit::UsageError;
-pub use text::{clean, count, grouped, rfc3339, time};
-use text::{for_spreadsheet, is_control};
+use text::for_spreadsheet;
+pub use text::{clean, count, grouped, is_control, rfc3339, time};
 
 /// The most characters of the first column that are kept on one line on a narrow terminal.
 const MAX_UNBROKEN_NAME: u16 = 24;

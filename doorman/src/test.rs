@@ -17,7 +17,8 @@ use hub_doorman::policy::{Policy, RuleResult};
 use crate::environment::{read, read_policy};
 use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Screen, clean, count};
-use cases::{Case, Expected, ExpectedGrounds, ExpectedReason};
+pub use cases::{Case, parse as parse_cases};
+use cases::{Expected, ExpectedGrounds, ExpectedReason};
 
 /// Decides all cases of a file, and writes each difference. If `with_coverage` is set, it also writes how the cases cover the rules,
 /// and a rule that is not covered is a failure.
@@ -48,7 +49,7 @@ fn read_files(policy: &Path, cases: &Path) -> Result<(Policy, Vec<Case>), UsageE
 }
 
 /// Writes each case whose decision is not as expected, and gives their number.
-fn decide_all(policy: &Policy, cases: &[Case], out: &mut impl Write) -> io::Result<usize> {
+pub fn decide_all(policy: &Policy, cases: &[Case], out: &mut impl Write) -> io::Result<usize> {
     let mut unused: Vec<&str> = policy.rule_names().collect();
     let mut failed = 0;
     for Case { name, repo, now, request, expected } in cases {

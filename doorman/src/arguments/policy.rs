@@ -1,12 +1,28 @@
 //! The arguments of `policy`.
 
 use clap::{Args, Subcommand};
-use hub_doorman::model::RepoPattern;
+use hub_doorman::model::{Repo, RepoPattern};
 
 use crate::repos;
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
+    /// Write a first policy for a repo, with a rule for each question of its form, and cases that test it
+    ///
+    /// It reads the form and writes policy.toml and policy.cases.json to the current directory. A file that is there is not
+    /// overwritten. The policy accepts nobody until you add rules that accept.
+    #[command(after_help = "\
+Examples:
+  doorman policy init acme/model
+  doorman policy init --print datasets/acme/corpus | less")]
+    Init {
+        /// Repo: `acme/model`, `datasets/acme/corpus`, or the URL of a page of it
+        #[arg(value_parser = repos::parse_one)]
+        repo: Repo,
+        /// Write the policy to the standard output instead
+        #[arg(long)]
+        print: bool,
+    },
     /// Show the policy that is in force: its place and commit, its rules, and how many entries its lists have
     ///
     /// In a pipe it writes one line for each part, with tabs between the cells. The first cell says what the part is: place, commit,

@@ -19,30 +19,30 @@ const EXAMPLE: &str = r#"; a file of cases looks like {"repo": "acme/model", "ca
 
 /// A request and the expected decision.
 #[derive(Debug)]
-pub(super) struct Case {
-    pub(super) name: String,
-    pub(super) repo: Repo,
-    pub(super) now: DateTime<Utc>,
-    pub(super) request: AccessRequest,
-    pub(super) expected: Expected,
+pub struct Case {
+    pub name: String,
+    pub repo: Repo,
+    pub now: DateTime<Utc>,
+    pub request: AccessRequest,
+    pub expected: Expected,
 }
 
 /// The parts of a decision that a case expects.
 #[derive(Debug)]
-pub(super) struct Expected {
-    pub(super) verdict: Verdict,
-    pub(super) grounds: ExpectedGrounds,
+pub struct Expected {
+    pub verdict: Verdict,
+    pub grounds: ExpectedGrounds,
     /// This rule cannot be evaluated, because a value is missing. [`ExpectedGrounds::Rule`] is different, so that a case of a rule
     /// that holds does not pass if the rule has a misspelt label.
-    pub(super) unknown: Option<String>,
+    pub unknown: Option<String>,
     /// The `unless` of exactly these rules applies.
-    pub(super) excepted: Option<BTreeSet<String>>,
-    pub(super) reason: ExpectedReason,
+    pub excepted: Option<BTreeSet<String>>,
+    pub reason: ExpectedReason,
 }
 
 /// The grounds that a case expects.
 #[derive(Debug)]
-pub(super) enum ExpectedGrounds {
+pub enum ExpectedGrounds {
     Any,
     NoRule,
     /// This rule matches.
@@ -51,7 +51,7 @@ pub(super) enum ExpectedGrounds {
 
 /// The reason that a case expects.
 #[derive(Debug)]
-pub(super) enum ExpectedReason {
+pub enum ExpectedReason {
     Any,
     None,
     Reason(String),
@@ -161,7 +161,7 @@ impl<'de> Deserialize<'de> for NullOrText {
 
 /// Parses a file of cases. The error is the first fault: the path of the key, what is wrong, and the line and column. If a
 /// case has no time, the time of the file is used. If the file has none either, `now` is used.
-pub(super) fn parse(json: &str, now: DateTime<Utc>) -> Result<Vec<Case>, String> {
+pub fn parse(json: &str, now: DateTime<Utc>) -> Result<Vec<Case>, String> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let file: CasesFile = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let hint = match error.path().to_string() {
