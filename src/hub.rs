@@ -5,6 +5,7 @@
 
 mod account;
 mod call;
+mod commits;
 mod error;
 mod files;
 mod limit;
@@ -30,6 +31,7 @@ pub use account::{
     WebhookState, WhoAmI,
 };
 use call::Calls;
+pub use commits::{Commits, Head, NewFile, UploadMode};
 pub use error::{HubError, Problem};
 pub use files::{File, FileRead, Files, is_commit};
 pub use limit::LimitStatus;

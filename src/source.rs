@@ -20,6 +20,7 @@ use crate::policy::Policy;
 use crate::secrets::redact;
 pub use place::{HubFile, Place};
 use reading::{Known, Unusable};
+pub use reading::{MAX_BYTES_OF_LISTS, MAX_LIST_BYTES};
 
 /// The minimum time between two reads of the policy, unless a push has changed it.
 const MIN_PERIOD: Duration = Duration::from_secs(10);

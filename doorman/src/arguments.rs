@@ -14,7 +14,7 @@ use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
 
 use crate::{repos, users};
 pub use backtest::BacktestArguments;
-pub use policy::{DiffArguments, PolicyCommand};
+pub use policy::{DiffArguments, PolicyCommand, PushArguments};
 
 /// Decide access requests to gated repos on the Hugging Face Hub.
 ///
@@ -312,6 +312,8 @@ Examples:
         json: bool,
     },
     /// Create a webhook that watches the repos of REPOS, with the secret of WEBHOOK_SECRET
+    ///
+    /// If APPROVAL_POLICY is on the Hub, the webhook watches its repo, too, so that a push to it decides at once.
     #[command(after_help = "\
 Example:
   REPOS='acme/*' WEBHOOK_SECRET=\"$(cat secret)\" doorman webhook create --url https://….on.aws/")]

@@ -133,6 +133,12 @@ pub fn place(text: &str) -> Result<Place, ConfigError> {
     variables().place(text, &read_from(Path::new("."))).map_err(ConfigError)
 }
 
+/// The file on the Hub in which `APPROVAL_POLICY` keeps the policy, if it names one.
+pub fn policy_on_hub() -> Option<HubFile> {
+    let text = env::var("APPROVAL_POLICY").ok().filter(|text| Place::is_remote(text))?;
+    place(&text).ok()?.on_hub().cloned()
+}
+
 /// Reads the policy from its place.
 pub async fn read_place(place: Place, hub: &Hub) -> Result<Arc<Policy>, ConfigError> {
     Source::new(place, http()?).read(hub, deadline()).await.map_err(ConfigError)

@@ -2,6 +2,7 @@
 
 mod diff;
 mod init;
+mod push;
 mod show;
 
 use std::env;
@@ -28,6 +29,7 @@ pub async fn run(command: &PolicyCommand, screen: &mut Screen) -> Result<ExitSta
     match command {
         PolicyCommand::Init { repo, print } => init::run(repo, *print, screen).await,
         PolicyCommand::Diff(arguments) => diff::run(arguments, screen).await,
+        PolicyCommand::Push(arguments) => push::run(arguments, screen).await,
         PolicyCommand::Show { place, json } => show::run(place.as_deref(), *json, screen).await,
         PolicyCommand::Schema => {
             screen.write_all(SCHEMA.as_bytes())?;

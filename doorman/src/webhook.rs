@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use hub_doorman::config::ConfigError;
-use hub_doorman::hub::{Connections, Hub, HubError, Watched, Webhook, WhoAmI};
-use hub_doorman::model::RepoPattern;
+use hub_doorman::hub::{Connections, Hub, HubError, Watched, Webhook, WebhookState, WhoAmI};
+use hub_doorman::model::{Repo, RepoPattern};
 use hub_doorman::secrets::{Keyring, Sources};
 use reqwest::Url;
 
@@ -73,7 +73,7 @@ async fn change(ids: &[String], change: Change, screen: &mut Screen) -> Result<E
     Ok(status)
 }
 
-/// Creates a webhook that watches the repos of `REPOS`.
+/// Creates a webhook that watches the repos of `REPOS`, and the repo that keeps the policy.
 async fn create(url: &Url) -> Result<Webhook, Box<dyn Error>> {
     let variables = environment::variables();
     let (token, endpoint, concurrency) = (variables.token(), variables.endpoint(), variables.concurrency());
@@ -100,7 +100,9 @@ async fn create(url: &Url) -> Result<Webhook, Box<dyn Error>> {
     }
     let owner = account.who_am_i().await?;
     let mut watched: Vec<Watched> = Vec::new();
-    for target in repos.iter().map(|pattern| watch(pattern, &owner)) {
+    let of_policy = environment::policy_on_hub().map(|file| RepoPattern::One(file.repo));
+    let is_new = |pattern: &&RepoPattern| !repos.iter().any(|other| other.overlaps(pattern));
+    for target in repos.iter().chain(of_policy.iter().filter(is_new)).map(|pattern| watch(pattern, &owner)) {
         if !watched.contains(&target) {
             watched.push(target);
         }
@@ -122,6 +124,16 @@ fn watch(pattern: &RepoPattern, owner: &WhoAmI) -> Watched {
         RepoPattern::Namespace { owner: namespace, .. } => ("org", namespace.as_str()),
     };
     Watched { kind: kind.to_owned(), name: name.into() }
+}
+
+/// Whether one of the webhooks is delivered for each push to a repo.
+pub fn is_watched(webhooks: &[Webhook], repo: &Repo) -> bool {
+    let pattern = RepoPattern::One(repo.clone());
+    webhooks.iter().any(|webhook| {
+        webhook.state == WebhookState::Enabled
+            && webhook.domains.iter().any(|domain| domain == "repo")
+            && webhook.watched.iter().any(|watched| watched.covers(&pattern))
+    })
 }
 
 /// The error of a creation, with a hint if the webhook may exist.

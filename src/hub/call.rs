@@ -177,12 +177,25 @@ impl<'a> Calls<'a> {
         options: &CallOptions,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, HubError> {
+        let body = serde_json::to_vec(body).map_err(|error| {
+            HubError::new(&format!("POST {path}"), Problem::Unreadable(wire::describe(&error)))
+        })?;
+        self.post_bytes(path, &JSON, body, options, read).await
+    }
+
+    /// Calls `POST` with this path and a body of this type, and reads the body of the response.
+    pub(super) async fn post_bytes<T>(
+        &self,
+        path: &str,
+        content_type: &HeaderValue,
+        body: Vec<u8>,
+        options: &CallOptions,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, HubError> {
         let (url, call) = (self.url(path)?, format!("POST {path}"));
-        let body = serde_json::to_vec(body)
-            .map_err(|error| HubError::new(&call, Problem::Unreadable(wire::describe(&error))))?;
         let request = || {
             let mut request = Request::new(Method::POST, url.clone());
-            request.headers_mut().insert(CONTENT_TYPE, JSON);
+            request.headers_mut().insert(CONTENT_TYPE, content_type.clone());
             *request.body_mut() = Some(body.clone().into());
             request
         };

@@ -84,7 +84,7 @@ fn read(path: &str, read_file: ReadFile) -> Result<Policy, Vec<String>> {
 }
 
 /// The path of a file in the folder of `path`.
-pub(super) fn beside(path: &str, file: &str) -> String {
+fn beside(path: &str, file: &str) -> String {
     match path.rsplit_once('/') {
         Some((folder, _)) => format!("{folder}/{file}"),
         None => file.to_owned(),
@@ -116,6 +116,12 @@ impl HubFile {
         }
         let repo = Repo::new(repo_type, &format!("{owner}/{name}")).map_err(|fault| fault.to_string())?;
         Ok(Self { repo, revision, path: path.to_owned() })
+    }
+
+    /// The path in the repo of a file beside the policy.
+    #[must_use]
+    pub fn path_of(&self, file: &str) -> String {
+        beside(&self.path, file)
     }
 
     /// Whether the revision is a commit, so that no push changes the policy.

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use reqwest::Client;
 use tokio::time::Instant;
 
-use super::place::{HubFile, Place, beside};
+use super::place::{HubFile, Place};
 use crate::hub::{File, FileRead, Files, Hub, HubError};
 use crate::policy::{MAX_POLICY_LENGTH, Policy};
 use crate::secrets::{Failed, Stored};
 
 /// The most bytes of a list in a file. A regular file of the Hub has no more.
-const MAX_LIST_BYTES: usize = 10 * 1024 * 1024;
+pub const MAX_LIST_BYTES: usize = 10 * 1024 * 1024;
 
 /// The most bytes of all lists in files together. The function has 128 MB, and a list needs less than three times its bytes while it is
 /// read.
-const MAX_BYTES_OF_LISTS: usize = 2 * MAX_LIST_BYTES;
+pub const MAX_BYTES_OF_LISTS: usize = 2 * MAX_LIST_BYTES;
 
 /// A policy that was read, with what the next read needs to know.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ async fn read_lists(
 ) -> HashMap<String, Result<Vec<u8>, HubError>> {
     let (mut lists, mut left) = (HashMap::new(), MAX_BYTES_OF_LISTS);
     for name in Policy::files_of_lists(document) {
-        let path = beside(&policy.path, &name);
+        let path = policy.path_of(&name);
         let content = match files.read(&policy.repo, commit, &path, None, left.min(MAX_LIST_BYTES)).await {
             Ok(FileRead::New(File { content, .. })) => Ok(content),
             Ok(FileRead::Unchanged { .. }) => Ok(Vec::new()),

@@ -1,8 +1,11 @@
 //! The arguments of `policy`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use hub_doorman::model::{Repo, RepoPattern};
 
+use super::values;
 use crate::repos;
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +43,7 @@ Examples:
         json: bool,
     },
     Diff(DiffArguments),
+    Push(PushArguments),
     /// Write the JSON Schema of policies, for editors that check and complete TOML and JSON
     #[command(after_help = "\
 Example:
@@ -76,4 +80,32 @@ pub struct DiffArguments {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Commit a policy and its lists to a private repo on the Hub
+///
+/// It first checks the policy, and tests it with the cases beside it: those of policy.cases.json for policy.toml. If the policy has a
+/// fault, a list that cannot be read, or a case that fails, nothing is pushed. The policy and the files of its lists become one commit.
+/// If somebody else has pushed meanwhile, nothing is overwritten. If DRY_RUN is true, nothing is pushed.
+///
+/// It writes one line, with tabs between the cells in a pipe: pushed or unchanged; the place; the commit.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  doorman policy push --create policy.toml hf://datasets/acme/doorman/policy.toml
+  APPROVAL_POLICY=hf://datasets/acme/doorman/policy.toml doorman policy push policy.toml")]
+pub struct PushArguments {
+    /// File with the policy
+    pub policy: PathBuf,
+    /// Place on the Hub, hf://datasets/OWNER/NAME/FILE, instead of that of APPROVAL_POLICY
+    pub place: Option<String>,
+    /// File with the cases, instead of the one beside the policy
+    #[arg(long, value_name = "FILE")]
+    pub cases: Option<PathBuf>,
+    /// Create the repo if there is none. It is private
+    #[arg(long)]
+    pub create: bool,
+    /// Message of the commit
+    #[arg(long, short, value_name = "TEXT", value_parser = values::message)]
+    pub message: Option<String>,
 }

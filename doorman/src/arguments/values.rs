@@ -12,6 +12,14 @@ pub fn reason(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads the message of a commit.
+pub fn message(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; write a message, or leave --message out".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Reads the beginning of a name: at most 250 characters.
 pub fn search(text: &str) -> Result<String, String> {
     match text.chars().count() {

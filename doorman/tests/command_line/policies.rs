@@ -56,7 +56,7 @@ const COMMANDS: [&str; 16] = [
 
 const WEBHOOK_COMMANDS: [&str; 5] = ["list", "create", "enable", "disable", "delete"];
 
-const POLICY_COMMANDS: [&str; 4] = ["init", "show", "diff", "schema"];
+const POLICY_COMMANDS: [&str; 5] = ["init", "show", "diff", "push", "schema"];
 
 /// Runs `doorman` without a token and without a policy, and asserts that it makes no call.
 async fn run_without_token(arguments: &[&str]) -> CommandResult {

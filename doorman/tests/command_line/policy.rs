@@ -2,6 +2,7 @@
 
 mod diff;
 mod init;
+mod push;
 mod show;
 
 use std::fs;

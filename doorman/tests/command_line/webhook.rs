@@ -55,6 +55,19 @@ async fn create_watches_repos_and_sets_the_secret() {
 }
 
 #[tokio::test]
+async fn create_watches_the_repo_of_the_policy() {
+    let hub = Hub::start().await;
+    let expected = [("acme/model", "model acme/model, dataset acme/doorman"), ("acme/*", "org acme")];
+    for (repos, watched) in expected {
+        let place = "hf://datasets/acme/doorman/policy.toml";
+        let variables = [("REPOS", repos), ("WEBHOOK_SECRET", SECRET), ("APPROVAL_POLICY", place)];
+        let created = doorman_in(&hub, &variables, &["webhook", "create", "--url", URL]).await.out();
+        assert!(created.ends_with(&format!("\t{watched}\n")), "{created}");
+        hub.model().webhooks.clear();
+    }
+}
+
+#[tokio::test]
 async fn list_does_not_show_secrets() {
     let hub = Hub::start().await;
     assert_eq!(doorman(&hub, "webhook list").await.out(), "");

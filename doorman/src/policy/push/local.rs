@@ -1,0 +1,110 @@
+//! The files of a policy on this machine, before they are pushed.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use chrono::Utc;
+use hub_doorman::config::{ConfigError, read_from};
+use hub_doorman::hub::NewFile;
+use hub_doorman::policy::Policy;
+use hub_doorman::source::{HubFile, MAX_BYTES_OF_LISTS, MAX_LIST_BYTES};
+
+use crate::environment::{BYTE_ORDER_MARK, read};
+use crate::exit::UsageError;
+use crate::screen::{grouped, print_message};
+use crate::test::{decide_all, parse_cases};
+
+/// A policy without faults, whose lists can all be read, and the files that it consists of.
+pub struct LocalPolicy {
+    path: PathBuf,
+    policy: Policy,
+    /// The policy as it is in its file.
+    text: String,
+    /// The name of each list's file in the policy, and its content.
+    lists: Vec<(String, Vec<u8>)>,
+}
+
+impl LocalPolicy {
+    /// Reads a policy and its lists, and prints its warnings. All faults are reported at once.
+    pub fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let shown = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| ConfigError(vec![format!("{shown}: cannot be read: {error}")]))?;
+        let (read_list, lists) = (read_from(path.parent().unwrap_or(path)), RefCell::new(Vec::new()));
+        // Two lists may be columns of one file.
+        let read_once = |name: &str| {
+            let content = read_list(name)?;
+            let mut lists = lists.borrow_mut();
+            if !lists.iter().any(|(known, _)| known == name) {
+                lists.push((name.to_owned(), content.clone()));
+            }
+            Ok(content)
+        };
+        let policy = Policy::parse_with_files(text.trim_start_matches(BYTE_ORDER_MARK), &read_once);
+        let policy = policy.map_err(|faults| {
+            ConfigError(faults.into_iter().map(|fault| format!("{shown}: {fault}")).collect())
+        })?;
+        let local = Self { path: path.to_owned(), policy, text, lists: lists.into_inner() };
+        let mut faults = local.too_large();
+        for warning in local.policy.warnings() {
+            if warning.is_unreadable_list {
+                faults.push(warning.to_string());
+            } else {
+                print_message(&format!("doorman: {warning}"));
+            }
+        }
+        if faults.is_empty() { Ok(local) } else { Err(UsageError(faults.join("\n")).into()) }
+    }
+
+    /// The lists that are too large for the function.
+    fn too_large(&self) -> Vec<String> {
+        let mib = |bytes: usize| grouped((bytes / (1024 * 1024)) as u64);
+        let too_large = self.lists.iter().filter(|(_, content)| content.len() > MAX_LIST_BYTES);
+        let mut faults: Vec<String> = too_large
+            .map(|(name, _)| {
+                format!(
+                    "{name}: it has more than {} MiB, so the function cannot read it",
+                    mib(MAX_LIST_BYTES)
+                )
+            })
+            .collect();
+        let all: usize = self.lists.iter().map(|(_, content)| content.len()).sum();
+        if all > MAX_BYTES_OF_LISTS {
+            let max = mib(MAX_BYTES_OF_LISTS);
+            faults.push(format!(
+                "the lists have more than {max} MiB together, so the function cannot read all of them"
+            ));
+        }
+        faults
+    }
+
+    /// Whether the policy passes the cases of this file, else of the file beside it. If there is no such file, it passes.
+    pub fn passes_cases(&self, file: Option<&Path>) -> Result<bool, Box<dyn Error>> {
+        let beside = self.path.with_extension("cases.json");
+        let path = file.unwrap_or(&beside);
+        let is_missing = || fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        if file.is_none() && is_missing() {
+            print_message(&format!(
+                "doorman: the policy is not tested, because there is no {}",
+                path.display()
+            ));
+            return Ok(true);
+        }
+        let cases = read(path, |json| parse_cases(json, Utc::now()).map_err(|fault| vec![fault]));
+        let cases = cases.map_err(ConfigError)?;
+        let mut out = Vec::new();
+        let failed = decide_all(&self.policy, &cases, &mut out)?;
+        print_message(String::from_utf8_lossy(&out).trim_end());
+        Ok(failed == 0)
+    }
+
+    /// The files to write, if the policy is kept there.
+    pub fn files(self, place: &HubFile) -> Vec<NewFile> {
+        let policy = NewFile { path: place.path.clone(), content: self.text.into_bytes() };
+        let list = |(name, content): (String, Vec<u8>)| NewFile { path: place.path_of(&name), content };
+        [policy].into_iter().chain(self.lists.into_iter().map(list)).collect()
+    }
+}
