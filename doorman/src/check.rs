@@ -3,6 +3,7 @@
 mod findings;
 pub mod form;
 mod policy;
+mod policy_repo;
 mod repos;
 mod webhooks;
 
@@ -10,8 +11,9 @@ use std::env;
 use std::error::Error;
 
 use hub_doorman::config::Variables;
-use hub_doorman::hub::Account;
+use hub_doorman::hub::{Account, WhoAmI};
 use hub_doorman::model::{Repo, RepoPattern};
+use hub_doorman::source::Place;
 
 use crate::arguments::Scope;
 use crate::environment::{self, deadline};
@@ -65,9 +67,7 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     let hub = environment::connect(token, endpoint, concurrency).await;
     let Some(hub) = findings.value_of(hub) else { return };
     let account = hub.account(deadline());
-    if !check_token(&account, findings).await {
-        return;
-    }
+    let Some(owner) = check_token(&account, findings).await else { return };
     let mut distinct: Vec<RepoPattern> = Vec::new();
     for pattern in without(patterns, &scope.exclude) {
         if !distinct.contains(&pattern) {
@@ -76,6 +76,7 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     }
     let patterns = distinct;
     let repos = repos::check(&hub, &patterns, findings).await;
+    let policy_file = place.as_ref().and_then(Place::on_hub).cloned();
     let policy = match place {
         Some(place) => policy::read(place, &hub, findings).await,
         None => None,
@@ -87,10 +88,13 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
             policy::check_repos(policy, &repos, findings);
         }
     }
+    if let Some(file) = &policy_file {
+        policy_repo::check(&account, file, &owner, findings).await;
+    }
     let reviewed: Vec<Repo> = repos.into_iter().map(|(repo, _)| repo).collect();
     let covered = covered.flatten();
     check_groups(&account, &reviewed, covered.as_ref().unwrap_or(&patterns), findings).await;
-    webhooks::check(&account, &patterns, findings).await;
+    webhooks::check(&account, &patterns, policy_file.as_ref(), findings).await;
 }
 
 /// A missing secret is a warning, because a command line without webhooks needs none.
@@ -108,13 +112,13 @@ fn check_secret(findings: &mut Findings) {
     }
 }
 
-/// Checks the role of the token. The result is whether the Hub accepts the token, so that the other checks make sense.
-async fn check_token(account: &Account<'_>, findings: &mut Findings) -> bool {
+/// Checks the role of the token, and gives its owner. If the Hub does not accept the token, the other checks make no sense.
+async fn check_token(account: &Account<'_>, findings: &mut Findings) -> Option<WhoAmI> {
     let owner = match account.who_am_i().await {
         Ok(owner) => owner,
         Err(error) => {
             findings.add(Level::Failed, "HF_TOKEN", error.to_string());
-            return false;
+            return None;
         }
     };
     let name = &owner.name;
@@ -133,7 +137,7 @@ async fn check_token(account: &Account<'_>, findings: &mut Findings) -> bool {
         None => (Level::Passed, format!("a token of {name}")),
     };
     findings.add(level, "HF_TOKEN", text);
-    true
+    Some(owner)
 }
 
 async fn check_groups(

@@ -32,6 +32,8 @@ pub struct WhoAmI {
 pub struct RepoInfo {
     /// The name of the repo as the Hub writes it.
     pub name: String,
+    /// Whether only its owners see the repo. If the Hub does not say so, the repo counts as public.
+    pub is_private: bool,
     /// How access to the repo is decided.
     pub gating: GatingMode,
     /// The form of the gate.
@@ -83,7 +85,7 @@ impl Account<'_> {
             };
             let form = Form::read(&value["cardData"]["extra_gated_fields"]);
             let name = value["id"].as_str().unwrap_or_else(|| repo.name()).to_owned();
-            Ok(RepoInfo { name, gating, form })
+            Ok(RepoInfo { name, is_private: value["private"] == true, gating, form })
         })
         .await
     }

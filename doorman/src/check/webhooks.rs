@@ -2,11 +2,18 @@
 
 use hub_doorman::hub::{Account, Webhook, WebhookState};
 use hub_doorman::model::RepoPattern;
+use hub_doorman::source::HubFile;
 
 use super::findings::{Findings, Level};
+use crate::webhook::is_watched;
 
-/// Checks the webhooks that concern the repos, and whether each pattern is watched.
-pub async fn check(account: &Account<'_>, patterns: &[RepoPattern], findings: &mut Findings) {
+/// Checks the webhooks that concern the repos or the policy's repo, and whether each of them is watched.
+pub async fn check(
+    account: &Account<'_>,
+    patterns: &[RepoPattern],
+    policy: Option<&HubFile>,
+    findings: &mut Findings,
+) {
     let webhooks = match account.webhooks().await {
         Ok(webhooks) => webhooks,
         Err(error) => return findings.add(Level::Warning, "webhooks", error.to_string()),
@@ -14,18 +21,24 @@ pub async fn check(account: &Account<'_>, patterns: &[RepoPattern], findings: &m
     let concerns = |webhook: &Webhook, pattern: &RepoPattern| {
         webhook.watched.iter().any(|watched| watched.concerns(pattern))
     };
-    for webhook in webhooks.iter().filter(|webhook| patterns.iter().any(|pattern| concerns(webhook, pattern)))
-    {
+    let of_policy = policy.map(|file| RepoPattern::One(file.repo.clone()));
+    let concerns_any =
+        |webhook: &&Webhook| patterns.iter().chain(&of_policy).any(|pattern| concerns(webhook, pattern));
+    for webhook in webhooks.iter().filter(concerns_any) {
         let (level, text) = check_one(webhook);
         findings.add(level, format!("webhook {}", webhook.id), text);
     }
-    let is_watched = |pattern: &&RepoPattern| {
+    let is_watched_whole = |pattern: &&RepoPattern| {
         let mut enabled = webhooks.iter().filter(|webhook| webhook.state == WebhookState::Enabled);
         enabled.any(|webhook| webhook.watched.iter().any(|watched| watched.covers(pattern)))
     };
-    for pattern in patterns.iter().filter(|pattern| !is_watched(pattern)) {
+    for pattern in patterns.iter().filter(|pattern| !is_watched_whole(pattern)) {
         let text = "no webhook of the token's owner watches all of it, so only sweeps review it; create one with `doorman webhook create`";
         findings.add(Level::Warning, pattern.to_string(), text);
+    }
+    if let Some(file) = policy.filter(|file| !file.is_pinned() && !is_watched(&webhooks, &file.repo)) {
+        let text = "no webhook of the token's owner watches it, so a push waits for the next event or sweep; create one with `doorman webhook create`";
+        findings.add(Level::Warning, file.repo.to_string(), text);
     }
 }
 
