@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Verifies the function with AWS's tools: SAM, cfn-lint, the emulator of Lambda's runtime, moto in place of Secrets Manager and SSM,
 # and CloudWatch's rules for metrics and alarms. The script also verifies the schema of policies, and the command line on a terminal. It
-# needs cargo, curl and Python with pip, on Linux and x86_64. It makes no calls to other machines, except to install the tools.
+# needs cargo, curl, Node and Python with pip, on Linux and x86_64. It makes no calls to other machines, except to install the tools.
 #
 #     scripts/verify.sh              runs all parts
 #     scripts/verify.sh alarms …     runs some parts; their names are in scripts/verify/__main__.py
@@ -24,6 +24,11 @@ if [ "$(cat "$tools/versions" 2>/dev/null)" != "$versions $schema" ]; then
     "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps "$schema"
     echo "$versions $schema" >"$tools/versions"
 fi
+
+# The Hub's own client, for the recipes. Its dependencies contradict those of SAM.
+client="$target/hub-client"
+[ -x "$client/bin/hf" ] || python3 -m venv "$client"
+"$client/bin/pip" install --quiet --disable-pip-version-check huggingface_hub==2.4.0
 
 export PATH="$tools/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 CARGO_TARGET_DIR="$target"
 # The stand-in Hub and the command line.

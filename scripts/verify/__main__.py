@@ -32,6 +32,7 @@ import alarms
 import documents
 import metrics
 import policies
+import recipes
 import secrets_of_aws
 import smoke
 import template_checks
@@ -51,12 +52,13 @@ PARTS = {
     "metrics": metrics.check,
     "documents": documents.check,
     "policies": policies.check,
+    "recipes": recipes.check,
     "terminal": terminal.check,
     "smoke": smoke.check,
 }
 
 # These parts do not need the function that `build` makes.
-INDEPENDENT = {"lint", "template", "policies", "terminal", "smoke"}
+INDEPENDENT = {"lint", "template", "policies", "recipes", "terminal", "smoke"}
 
 
 def main(chosen):

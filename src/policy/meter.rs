@@ -61,11 +61,7 @@ pub(super) fn count_steps(c: &mut ComprehensionExpr, units: u64) {
         {
             args.get_mut(1).into_iter().for_each(|condition| spend_before(condition, spend.clone()));
         }
-        // `filter`, `exists_one`, and `map` with a condition.
-        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::CONDITIONAL => {
-            args.first_mut().into_iter().for_each(|condition| spend_before(condition, spend.clone()));
-        }
-        // `map` without a condition.
+        // `map`, `filter` and `exists_one`.
         _ => {
             let (step, result) =
                 (std::mem::take(&mut c.loop_step), expression(Expr::Ident(c.accu_var.clone())));

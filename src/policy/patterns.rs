@@ -222,7 +222,9 @@ fn control_character(control: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_KEPT_CACHE, MAX_KEPT_CACHES, MAX_SEARCHED, Ordering, Patterns};
+    use super::{
+        MAX_EASY_CACHE, MAX_EASY_CACHES, MAX_KEPT_CACHE, MAX_KEPT_CACHES, MAX_SEARCHED, Ordering, Patterns,
+    };
 
     #[test]
     fn kept_caches_stay_within_their_limits() {
@@ -245,9 +247,50 @@ mod tests {
                 let sizes: Vec<usize> = caches.collect();
                 let sum: usize = sizes.iter().sum();
                 assert_eq!(sum, patterns.kept_caches.load(Ordering::Relaxed));
-                assert!(sum <= MAX_KEPT_CACHES && sizes.iter().all(|size| *size <= MAX_KEPT_CACHE));
+                assert!(
+                    (1..=MAX_KEPT_CACHES).contains(&sum) && sizes.iter().all(|size| *size <= MAX_KEPT_CACHE)
+                );
             }
         }
+    }
+
+    #[test]
+    fn pattern_with_few_states_is_easy_and_cheap() {
+        let letters = |last, length| -> String { ('a'..=last).cycle().take(length).collect() };
+        let cases = [
+            ("a{180}".to_owned(), true),
+            // Too much memory.
+            ("a{190}".to_owned(), false),
+            (format!("^{}", letters('z', 130)), true),
+            // Too many transitions.
+            (format!("^{}", letters('z', 160)), false),
+            // As many transitions as possible.
+            (format!("^{}", letters('w', 157)), true),
+            (format!("^{}", letters('w', 158)), false),
+        ];
+        for (pattern, is_easy) in cases {
+            let mut patterns = Patterns::default();
+            patterns.add(&pattern, false).expect("a pattern");
+            let cost = patterns.cost_per_byte(Some(&pattern), false);
+            let states = patterns.exact[&pattern].automaton.get_nfa().states().len() as u64;
+            assert_eq!(cost, if is_easy { 2 } else { 500 + 5 * states }, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn caches_of_easy_patterns_stay_within_their_limit() {
+        let mut patterns = Patterns::default();
+        let letters: String = ('a'..='x').cycle().take(140).collect();
+        for (one, other) in ('a'..='x').flat_map(|one| ('a'..='j').map(move |other| (one, other))) {
+            patterns.add(&format!("^{letters}{one}{other}"), false).expect("a pattern");
+        }
+        let sizes = patterns.exact.values().filter(|pattern| pattern.is_easy).map(|pattern| {
+            let cache = pattern.cache.lock().expect("no panic");
+            cache.as_ref().map_or(0, |cache| cache.memory_usage())
+        });
+        let sum: usize = sizes.sum();
+        assert_eq!(sum, patterns.easy_caches);
+        assert!((MAX_EASY_CACHES - MAX_EASY_CACHE..=MAX_EASY_CACHES).contains(&sum), "{sum}");
     }
 
     #[test]

@@ -133,6 +133,18 @@ fn size_and_cost_of_an_expression_are_bounded() {
     }
 }
 
+/// The cost of a look-up does not depend on the list, nor that of an easy pattern on the other patterns.
+#[test]
+fn costs_of_other_lists_and_patterns_do_not_count() {
+    let listed = "user.orgs.exists(o, o in lists.l || o in lists.l || o in lists.l)";
+    let hard = "user.name.matches('[ab]*a[ab]{12}c')";
+    let easy = "fields.exists(l, fields[l].matches('x'))";
+    let rules =
+        [listed, hard, easy].map(|rule| serde_json::json!({"name": rule, "then": "hold", "if": rule}));
+    let document = serde_json::json!({"lists": {"l": ["x"]}, "rules": rules});
+    assert!(!policy(&document.to_string()).may_be_slow());
+}
+
 #[test]
 fn rule_that_could_cost_too_much_is_refused() {
     for rule in [
