@@ -1,6 +1,5 @@
-//! The Hub's HTTP API over the model: one call in, one response out. The calls about access requests are in `requests`,
-//! and those about accounts, webhooks and collections in `settings`,
-//! and those about files in `resolve` and `commit`.
+//! The Hub's HTTP API over the model: one call in, one response out. The calls about access requests are in `requests` and
+//! `requester`, those about accounts, webhooks and collections in `settings`, and those about files in `resolve` and `commit`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -13,7 +12,7 @@ use super::model::{Batch, Call, Model};
 use super::quota::Quota;
 use super::repo::{Gating, Repo, Role, Status};
 use super::resolve::{self, Wanted, decode, revision_not_found};
-use super::{commit, requests, settings};
+use super::{commit, requester, requests, settings};
 
 /// A response of the Hub, before it is sent over HTTP.
 pub struct HubResponse {
@@ -64,13 +63,12 @@ pub fn respond_to(model: &mut Model, call: &Call, token: Option<&str>) -> HubRes
     if call.to_storage {
         return resolve::stored(model, call);
     }
-    if token.is_some_and(|token| token != model.token) {
-        return unauthorized();
-    }
+    let is_known = token.is_none_or(|token| token == model.token);
     let wanted = Wanted::parse(call);
     let bucket = if wanted.is_some() { "resolvers" } else { "api" };
     let (mut left, ends_in) = model.quota_of(bucket).count();
     let mut response = match (left, wanted) {
+        _ if !is_known => unauthorized(),
         (Some(_), Some(wanted)) => wanted.respond(model, call, token.is_some()),
         (Some(_), None) => route(model, call, token.is_some()),
         (None, _) => HubResponse::error(429, None, "We had to rate limit you"),
@@ -111,7 +109,7 @@ pub fn visible<'a>(
     }
 }
 
-fn unauthorized() -> HubResponse {
+pub fn unauthorized() -> HubResponse {
     HubResponse::error(401, None, "Invalid username or password.")
 }
 
@@ -131,8 +129,9 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> HubResponse {
         ("POST", ["api", "repos", "create"]) => commit::create(model, &call.body),
         ("DELETE", ["api", "repos", "delete"]) => commit::delete(model, &call.body),
         ("GET", ["api", "collections"]) => list_collections(model, path, query),
-        ("GET", ["api", "collections", namespace, slug]) => {
-            settings::collection(model, &format!("{namespace}/{slug}"))
+        (method, ["api", "collections", rest @ ..]) => {
+            settings::collections(model, method, rest, &call.body, signed_in)
+                .unwrap_or_else(|| no_such_call(call))
         }
         ("GET", ["datasets", namespace, name, "user-access-report"]) => {
             report(model, &format!("datasets/{namespace}/{name}"), signed_in)
@@ -140,6 +139,8 @@ fn route(model: &mut Model, call: &Call, signed_in: bool) -> HubResponse {
         ("GET", [namespace, name, "user-access-report"]) => {
             report(model, &format!("{namespace}/{name}"), signed_in)
         }
+        ("POST", [.., "ask-access"]) if !signed_in => unauthorized(),
+        ("POST", [repo @ .., "ask-access"]) => requester::ask(model, &repo.join("/"), &call.body),
         (_, ["api", kind @ ("models" | "datasets"), rest @ ..]) => {
             route_repo(model, call, kind, rest, signed_in)
         }
@@ -175,6 +176,7 @@ fn route_repo(model: &mut Model, call: &Call, kind: &str, path: &[&str], signed_
             }
         }
         _ if !signed_in => unauthorized(),
+        ("POST", ["user-access-request", "cancel"]) => requester::withdraw(model, &key),
         _ if role == Role::Read || !model.token_role.may_write(&key) => HubResponse::error(
             403,
             None,
@@ -238,7 +240,8 @@ fn paging(query: &str) -> Result<Paging, HubResponse> {
 }
 
 fn list_collections(model: &Model, path: &str, query: &str) -> HubResponse {
-    let all = settings::collections_with(model, &param(query, "item").unwrap_or_default());
+    let all =
+        settings::collections_with(model, param(query, "item").as_deref(), param(query, "owner").as_deref());
     let begin = paging(query).map_or(0, |paging| paging.cursor).min(all.len());
     let end = (begin + COLLECTIONS_PER_PAGE).min(all.len());
     let mut response = HubResponse::ok(&all[begin..end].into());

@@ -6,7 +6,7 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use super::api::{HubResponse, param, visible};
-use super::files::{Changes, Commit};
+use super::files::{Changes, Commit, MAIN};
 use super::model::{Call, Model};
 use super::repo::{Gating, Role};
 use super::resolve::{entry_not_found, revision_not_found};
@@ -137,7 +137,13 @@ pub fn commit(model: &mut Model, key: &str, revision: &str, call: &Call, query: 
         // It is unknown what the real Hub answers.
         None => return HubResponse::error(400, None, "Commits can only be made on top of a branch"),
     };
+    let has_card = name == MAIN && changes.iter().any(|(path, _)| path == "README.md");
     let id = model.commit_to(key, &name, &summary, changes);
+    if has_card {
+        let repo = model.repo(key);
+        repo.card =
+            repo.files.head().files.get("README.md").map_or_else(|| json!({}), |card| metadata(&card.bytes));
+    }
     let url = format!("{}/{key}", model.origin);
     let mut body = json!({
         "success": true, "commitOid": id, "commitUrl": format!("{url}/commit/{id}"), "hookOutput": "",
@@ -146,6 +152,16 @@ pub fn commit(model: &mut Model, key: &str, revision: &str, call: &Call, query: 
         body["pullRequestUrl"] = json!(format!("{url}/discussions/{number}"));
     }
     HubResponse::ok(&body)
+}
+
+/// The metadata of a card: the lines `key: value` between two `---`. Only values are modelled that are JSON as well as YAML.
+fn metadata(card: &[u8]) -> Value {
+    let card = String::from_utf8_lossy(card);
+    let block = card.strip_prefix("---\n").and_then(|rest| rest.split("\n---").next()).unwrap_or_default();
+    let pairs = block.lines().filter_map(|line| line.split_once(": "));
+    pairs
+        .filter_map(|(key, value)| Some((key.to_owned(), serde_json::from_str::<Value>(value).ok()?)))
+        .collect()
 }
 
 /// Reads the lines of a commit: its summary and its changes.

@@ -9,14 +9,12 @@ use serde_json::{Value, json};
 use super::repo::{AccessRequest, Repo, Status};
 
 impl Repo {
-    /// Whether the search `q` finds a request: by the beginning of the user name or of the full name, in any case. Hub's
-    /// OpenAPI (2026-08) names more fields, but only a prefix of the user name was seen to match (2026-10). A hidden requester
-    /// is not found.
+    /// Whether the search `q` finds a request: by the beginning of the user name, in any case. Hub's OpenAPI (2026-08) names more
+    /// fields, but only a prefix of the user name was seen to match (2026-10). A hidden requester is not found.
     pub fn finds(&self, request: &AccessRequest, text: &str) -> bool {
         let (person, text) = (&request.person, text.to_lowercase());
-        let begins = |name: &str| name.to_lowercase().starts_with(&text);
         let hidden = self.hides_requesters || request.anonymous;
-        text.is_empty() || !hidden && (begins(&person.name) || begins(&person.fullname))
+        text.is_empty() || !hidden && person.name.to_lowercase().starts_with(&text)
     }
 
     /// The entry of a request in the list of this status. `user` is left out where the repo hides its requesters, and `email`
@@ -65,7 +63,7 @@ impl Repo {
             }
             row
         };
-        self.requests.iter().map(row).collect()
+        self.requests.iter().filter(|request| !request.withdrawn).map(row).collect()
     }
 }
 

@@ -23,6 +23,7 @@ pub mod kept;
 mod model;
 mod quota;
 mod repo;
+mod requester;
 mod requests;
 mod resolve;
 mod server;

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::files::{Changes, FileRules, MAIN};
 use super::quota::Quota;
 use super::repo::{Person, Repo};
-use super::settings::{Collection, TokenRole, Webhook};
+use super::settings::{self, Collection, TokenRole, Webhook};
 
 /// How this Hub takes a `batch`. The path is in the Hub's OpenAPI, but no public client uses it, and it is unknown whether it
 /// takes a `requestId`. So tests try each of these.
@@ -186,6 +186,16 @@ impl Model {
     pub fn repo(&mut self, repo: &str) -> &mut Repo {
         let key = self.find(repo).map(|(key, _)| key.to_owned());
         key.and_then(|key| self.repos.get_mut(&key)).unwrap_or_else(|| panic!("no repo {repo} here"))
+    }
+
+    /// Finds a user by `userId`, or by `user` in any case: one of `people`, or the account of the token.
+    pub fn person(&self, key: &str, value: &str) -> Option<Person> {
+        let is_named = |person: &&Person| match key {
+            "userId" => person.id == value,
+            _ => person.name.eq_ignore_ascii_case(value),
+        };
+        let known = self.people.iter().find(is_named).cloned();
+        known.or_else(|| Some(settings::account()).filter(|account| is_named(&account)))
     }
 
     /// Commits changes to `main`. Returns the id of the commit.

@@ -219,7 +219,8 @@ impl Repo {
             self.places.remove(&index_key("requestId", &request.id));
             request.id = format!("{}-again", request.id);
             self.places.insert(index_key("requestId", &request.id), place);
-            (request.person, request.requested_at, request.withdrawn) = (person, requested_at, false);
+            (request.person, request.requested_at) = (person, requested_at);
+            (request.withdrawn, request.granted) = (false, false);
             request.set(Status::Pending, None);
             return;
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::api::{HubResponse, Paging, link, param};
 use super::model::{Batch, Cursor, Model};
-use super::repo::{AccessRequest, Gating, Person, Repo, Status};
+use super::repo::{AccessRequest, Gating, Repo, Status};
 
 fn not_gated(repo: &Repo) -> HubResponse {
     HubResponse::error(400, Some("RepoNotGated"), &format!("{} {} is not gated", repo.kind, repo.name))
@@ -106,9 +106,8 @@ fn named<'a>(model: &'a mut Model, key: &str, body: &Value) -> Result<&'a mut Ac
         return Err(Missing::Identity);
     };
     let is_known = match name {
-        "userId" => model.people.iter().any(|person| person.id == value),
-        "user" => model.people.iter().any(|person| person.name.eq_ignore_ascii_case(value)),
-        _ => true,
+        "requestId" => true,
+        key => model.person(key, value).is_some(),
     };
     let missing = if is_known { Missing::Request } else { Missing::User };
     model.repo(key).find_mut(name, value).ok_or(missing)
@@ -197,11 +196,7 @@ pub fn grant(model: &mut Model, key: &str, body: &Value) -> HubResponse {
         request.set(Status::Accepted, None);
         return HubResponse::ok(&json!({}));
     }
-    let is_named = |person: &&Person| match name {
-        "userId" => person.id == value,
-        _ => person.name.eq_ignore_ascii_case(value),
-    };
-    let Some(person) = model.people.iter().find(is_named).cloned() else {
+    let Some(person) = model.person(name, value) else {
         return HubResponse::error(404, None, "User not found");
     };
     let id = person.id.clone();

@@ -17,33 +17,41 @@ pub struct Wanted {
     revision: String,
     path: String,
     /// The call came by the redirect of a small file.
-    cached: bool,
+    is_cached: bool,
+    /// The call is a `/raw/`, which has neither a redirect nor a 304 (reported by others).
+    is_raw: bool,
 }
 
 impl Wanted {
     /// Reads the path of a call, if it is one about a file: `/datasets/{repo}/resolve/{revision}/{path}`, the same without
-    /// `datasets/` for a model, and `/api/resolve-cache/…`.
+    /// `datasets/` for a model, the same with `raw`, and `/api/resolve-cache/…`.
     pub fn parse(call: &Call) -> Option<Self> {
         let path = call.path.split('?').next()?;
         let segments: Vec<String> = path.split('/').skip(1).map(decode).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let (repo, revision, path, cached) = match segments.as_slice() {
+        let (repo, revision, path, is_cached, is_raw) = match segments.as_slice() {
             ["api", "resolve-cache", "datasets", namespace, name, commit, path @ ..] => {
-                (format!("datasets/{namespace}/{name}"), commit, path, true)
+                (format!("datasets/{namespace}/{name}"), commit, path, true, false)
             }
             ["api", "resolve-cache", "models", namespace, name, commit, path @ ..] => {
-                (format!("{namespace}/{name}"), commit, path, true)
+                (format!("{namespace}/{name}"), commit, path, true, false)
             }
-            ["datasets", namespace, name, "resolve", revision, path @ ..] => {
-                (format!("datasets/{namespace}/{name}"), revision, path, false)
+            ["datasets", namespace, name, how @ ("resolve" | "raw"), revision, path @ ..] => {
+                (format!("datasets/{namespace}/{name}"), revision, path, false, *how == "raw")
             }
-            [namespace, name, "resolve", revision, path @ ..] => {
-                (format!("{namespace}/{name}"), revision, path, false)
+            [namespace, name, how @ ("resolve" | "raw"), revision, path @ ..] => {
+                (format!("{namespace}/{name}"), revision, path, false, *how == "raw")
             }
             _ => return None,
         };
         let is_read = matches!(call.method.as_str(), "GET" | "HEAD");
-        is_read.then(|| Self { repo, revision: (*revision).to_owned(), path: path.join("/"), cached })
+        is_read.then(|| Self {
+            repo,
+            revision: (*revision).to_owned(),
+            path: path.join("/"),
+            is_cached,
+            is_raw,
+        })
     }
 
     /// Answers the call.
@@ -82,11 +90,11 @@ impl Wanted {
         let mark = if rules.weakens_etags { "W/" } else { "" };
         let etag = ("ETag", format!(r#"{mark}"{}""#, blob.id));
         // "A 304 is sent on a resolve call" (a maintainer, huggingface.js#1713, 2025-08), to a public repo without a redirect.
-        if call.if_none_match.as_deref().is_some_and(|known| is_known(known, &blob.id)) {
+        if !self.is_raw && call.if_none_match.as_deref().is_some_and(|known| is_known(known, &blob.id)) {
             return HubResponse { status: 304, headers: vec![etag], body: "".into() };
         }
         let is_public = !repo.private && repo.gating == Gating::Off;
-        if !self.cached && (is_public || rules.redirects_private) {
+        if !self.is_cached && !self.is_raw && (is_public || rules.redirects_private) {
             return self.redirect_to_cache(call, repo, commit, blob);
         }
         let file = self.path.rsplit('/').next().unwrap_or_default();
@@ -119,7 +127,8 @@ impl Wanted {
     }
 }
 
-fn redirect(status: u16, to: &str, mut headers: Vec<(&'static str, String)>) -> HubResponse {
+/// A redirect to this URL or path.
+pub fn redirect(status: u16, to: &str, mut headers: Vec<(&'static str, String)>) -> HubResponse {
     headers.push(("Location", to.to_owned()));
     headers.push(("Content-Type", "text/plain; charset=utf-8".to_owned()));
     HubResponse { status, headers, body: format!("Redirecting to {to}").into() }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::api::HubResponse;
+use super::api::{HubResponse, unauthorized};
 use super::model::Model;
+use super::repo::Person;
 
 /// The rights of the token.
 #[derive(Clone, Debug)]
@@ -59,7 +60,12 @@ impl TokenRole {
     }
 }
 
-/// The response of `whoami-v2`. The account is always this one; it owns every repo.
+/// The account that the token belongs to. It owns every repo.
+pub fn account() -> Person {
+    Person { fullname: "The Owner".to_owned(), ..Person::new("owner", "owner@example.org") }
+}
+
+/// The response of `whoami-v2`.
 pub fn who_am_i(role: &TokenRole) -> Value {
     let role = match role {
         TokenRole::Write => "write",
@@ -69,8 +75,9 @@ pub fn who_am_i(role: &TokenRole) -> Value {
     let token = json!({"displayName": "doorman", "createdAt": "2026-01-01T00:00:00.000Z", "role": role});
     let acme = json!({"type": "org", "id": "id-acme", "name": "acme", "fullname": "acme",
         "avatarUrl": "/avatars/acme.svg", "roleInOrg": "admin"});
+    let account = account();
     json!({
-        "type": "user", "id": "id-owner", "name": "owner", "fullname": "The Owner", "avatarUrl": "/avatars/owner.svg",
+        "type": "user", "id": account.id, "name": account.name, "fullname": account.fullname, "avatarUrl": "/avatars/owner.svg",
         "isPro": false, "orgs": [acme], "auth": {"type": "access_token", "accessToken": token},
     })
 }
@@ -127,6 +134,7 @@ impl Webhook {
 #[derive(Clone, Debug)]
 pub struct Collection {
     pub slug: String,
+    pub title: String,
     /// The JSON of the key `gating`, if there is one.
     pub gating: Option<Value>,
     /// The items, each with its type: `("model", "acme/model")`.
@@ -138,15 +146,19 @@ impl Collection {
     pub fn gating_group(slug: &str, items: &[(&str, &str)]) -> Self {
         let items = items.iter().map(|&(kind, name)| (kind.to_owned(), name.to_owned())).collect();
         let gating = json!({"mode": "manual", "notifications": {"mode": "bulk"}});
-        Self { slug: slug.to_owned(), gating: Some(gating), items }
+        Self { slug: slug.to_owned(), title: slug.to_owned(), gating: Some(gating), items }
+    }
+
+    /// The user or organization that it belongs to.
+    fn owner(&self) -> &str {
+        self.slug.split('/').next().unwrap_or_default()
     }
 
     /// The JSON of the Hub, with at most so many items.
     fn to_json(&self, items: usize) -> Value {
-        let owner = self.slug.split('/').next();
         let items = self.items.iter().take(items).map(|(kind, id)| json!({"type": kind, "id": id}));
         let mut object = json!({
-            "slug": self.slug, "title": self.slug, "private": false, "owner": {"type": "org", "name": owner},
+            "slug": self.slug, "title": self.title, "private": false, "owner": {"type": "org", "name": self.owner()},
             "items": items.collect::<Vec<_>>(),
         });
         if let Some(gating) = &self.gating {
@@ -156,26 +168,62 @@ impl Collection {
     }
 }
 
-/// The collections that contain an item, such as `models/acme/model`. "The item list per collection is truncated to 4 items
-/// maximum" (the Hub's documentation of the call).
-pub fn collections_with(model: &Model, item: &str) -> Vec<Value> {
-    let contains = |collection: &&Collection| {
-        collection.items.iter().any(|(kind, id)| format!("{kind}s/{id}").eq_ignore_ascii_case(item))
+/// The collections of an owner that contain an item, such as `models/acme/model`. "The item list per collection is truncated to 4
+/// items maximum" (the Hub's documentation of the call).
+pub fn collections_with(model: &Model, item: Option<&str>, owner: Option<&str>) -> Vec<Value> {
+    let is_wanted = |collection: &&Collection| {
+        let mut items = collection.items.iter().map(|(kind, id)| format!("{kind}s/{id}"));
+        owner.is_none_or(|owner| owner.eq_ignore_ascii_case(collection.owner()))
+            && item.is_none_or(|item| items.any(|one| one.eq_ignore_ascii_case(item)))
     };
-    model.collections.iter().filter(contains).map(|collection| collection.to_json(4)).collect()
+    model.collections.iter().filter(is_wanted).map(|collection| collection.to_json(4)).collect()
 }
 
-/// Answers a call for one collection, with all its items.
-pub fn collection(model: &Model, slug: &str) -> HubResponse {
-    let found = model.collections.iter().find(|collection| collection.slug == slug);
-    found.map_or_else(
-        || HubResponse::error(404, None, "Collection not found"),
-        |collection| HubResponse::ok(&collection.to_json(usize::MAX)),
-    )
+/// Answers a call that makes a collection, or is about one of them (`huggingface_hub`). `None` if the Hub has no such call.
+pub fn collections(
+    model: &mut Model,
+    method: &str,
+    path: &[&str],
+    body: &Value,
+    signed_in: bool,
+) -> Option<HubResponse> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if method != "GET" && !signed_in {
+        return Some(unauthorized());
+    }
+    let (slug, rest) = match path {
+        [] if method == "POST" => {
+            let (title, id) = (text(&body["title"]), model.call_count);
+            let words = title.to_lowercase().replace(' ', "-");
+            let slug = format!("{}/{words}-{id:024x}", text(&body["namespace"]));
+            model.collections.push(Collection { slug, title, gating: None, items: Vec::new() });
+            return model.collections.last().map(|made| HubResponse::ok(&made.to_json(0)));
+        }
+        [namespace, slug, rest @ ..] => (format!("{namespace}/{slug}"), rest),
+        _ => return None,
+    };
+    let Some(place) = model.collections.iter().position(|collection| collection.slug == slug) else {
+        return Some(HubResponse::error(404, None, "Collection not found"));
+    };
+    let collection = &mut model.collections[place];
+    match (method, rest) {
+        ("GET", []) => {}
+        ("POST", ["items"]) => {
+            let item = &body["item"];
+            collection.items.push((text(&item["type"]), text(&item["id"])));
+        }
+        ("DELETE", []) => {
+            model.collections.remove(place);
+            return Some(HubResponse::ok(&json!({})));
+        }
+        _ => return None,
+    }
+    Some(HubResponse::ok(&collection.to_json(usize::MAX)))
 }
 
 const DOMAINS: [&str; 2] = ["repo", "discussion"];
-const TYPES: [&str; 6] = ["model", "dataset", "space", "org", "user", "bucket"];
+/// The types that can be watched. A `kernel` is only in the Hub's OpenAPI.
+const TYPES: [&str; 7] = ["model", "dataset", "space", "org", "user", "bucket", "kernel"];
 
 /// Answers a call below `/api/settings/webhooks`. `None` if the Hub has no such call.
 pub fn webhooks(model: &mut Model, method: &str, path: &[&str], body: &Value) -> Option<HubResponse> {
@@ -249,6 +297,10 @@ fn change(mut webhook: Webhook, body: &Value) -> Result<Webhook, &'static str> {
         webhook.domains = domains.collect::<Option<_>>().ok_or("Invalid domain")?;
     }
     if let Some(secret) = body["secret"].as_str() {
+        // The Hub's OpenAPI holds it to `[\x20-\x7F]*`.
+        if !secret.bytes().all(|byte| matches!(byte, 0x20..=0x7f)) {
+            return Err("Invalid secret");
+        }
         webhook.secret = Some(secret.to_owned());
     }
     Ok(webhook)

@@ -94,7 +94,7 @@ assert api.update_webhook(webhook.id, watched=changed.watched) == changed, "what
 assert api.disable_webhook(webhook.id).disabled and api.get_webhook(webhook.id).disabled
 assert api.enable_webhook(webhook.id) == changed
 refused(400, api.create_webhook, url="https://new.example/", watched=[])
-refused(400, api.create_webhook, url="https://new.example/", watched=[{"type": "kernel", "name": "acme/kernel"}])
+refused(400, api.create_webhook, url="https://new.example/", watched=[{"type": "paper", "name": "acme/paper"}])
 refused(401, api.list_webhooks, token="hf_wrong")
 
 api.delete_webhook(other.id)

@@ -58,7 +58,7 @@ async fn call_outside_the_limits_of_the_hub_is_refused() {
         (webhooks, json!({"watched": watched})),
         (webhooks, json!({"url": "doorman", "watched": watched})),
         (webhooks, json!({"url": url})),
-        (webhooks, json!({"url": url, "watched": [{"type": "kernel", "name": "acme"}]})),
+        (webhooks, json!({"url": url, "watched": [{"type": "paper", "name": "acme"}]})),
         (webhooks, json!({"url": url, "watched": watched, "domains": ["discussions"]})),
     ] {
         assert_eq!(call(&hub, path, Some(&body)).await.status(), 400, "{body}");
