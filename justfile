@@ -35,9 +35,13 @@ replay *arguments:
 lambda:
     scripts/lambda.sh
 
-# Check template, secrets, metrics, alarms, documents and the policy schema with AWS's tools and moto, and the command line on a terminal.
+# Check template, secrets, metrics, alarms, documents and the policy schema with AWS's tools and moto, the command line, and the stand-in.
 verify *parts:
     scripts/verify.sh {{ parts }}
+
+# Walk the facts about the Hub on the real Hub, with throw-away repos in HF_LIVE_NAMESPACE. Needs HF_TOKEN.
+live *arguments:
+    python3 tests/live/walk.py {{ arguments }}
 
 # Run all tests, and search their output for tokens, secrets and e-mail addresses.
 test *arguments:

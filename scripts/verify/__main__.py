@@ -30,6 +30,7 @@ logging.disable(logging.WARNING)
 
 import alarms
 import documents
+import live
 import metrics
 import policies
 import recipes
@@ -55,6 +56,7 @@ PARTS = {
     "recipes": recipes.check,
     "terminal": terminal.check,
     "smoke": smoke.check,
+    "live": live.check,
 }
 
 # These parts do not need the function that `build` makes.
