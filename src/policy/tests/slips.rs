@@ -166,7 +166,7 @@ fn probable_slip_is_warned_of() {
         ("hold", "if = \"now - requested_at > duration('3m')\"", Some("is 3 minutes; write a time of days")),
         (
             "hold",
-            "if = \"now - requested_at > duration('90m') || requested_at + duration('3h') < now\"",
+            "if = \"now - requested_at > duration('60m') || requested_at + duration('3h') < now\"",
             None,
         ),
         (
