@@ -68,7 +68,7 @@ Examples:
     /// with `plan`, and decide them with --beyond-limits.
     #[command(after_help = "\
 Exit status: 0 all requests are decided, 1 no request is decided, 2 the command line or the environment is invalid, 3 something \
-is left for the next run.
+is left for the next run, or is over a limit of the policy.
 
 Examples:
   doorman review --policy policy.json acme/model

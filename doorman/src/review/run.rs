@@ -112,8 +112,12 @@ impl Run {
             let written = counts.accepted + counts.rejected + counts.reset + counts.gone;
             *complete || written > 0 || counts.held > 0 && counts.failed == 0
         };
+        // A dry run leaves everything.
+        let leaves_requests = !self.report.dry_run && self.counts().over_limit > 0;
         match &self.report {
-            report if report.is_complete() && self.unmatched.is_empty() => ExitStatus::Complete,
+            report if report.is_complete() && self.unmatched.is_empty() && !leaves_requests => {
+                ExitStatus::Complete
+            }
             report if report.repos.iter().any(has_results) => ExitStatus::Incomplete,
             _ => ExitStatus::Failed,
         }

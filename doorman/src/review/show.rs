@@ -119,7 +119,7 @@ pub fn outcomes(run: &Run, has_written_lines: bool, screen: &mut Screen) -> io::
     screen.flush()?;
     for report in run.report.repos.iter().filter(|report| report.error.is_none() || report.counts.listed > 0)
     {
-        screen.write_note(&format!("{}: {}", report.repo, summary(&report.counts)))?;
+        screen.write_note(&format!("{}: {}", report.repo, summary(&report.counts, run.report.dry_run)))?;
     }
     Ok(())
 }
@@ -193,13 +193,13 @@ pub fn failures(report: &Report, unmatched: &[RepoPattern]) {
             print_message(&format!("doorman: {search}: {error}"));
         }
     }
+    let hint = if report.paused { "" } else { "; `doorman review --beyond-limits` decides them" };
     for report in &report.repos {
         if let Some(error) = &report.error {
             print_message(&format!("doorman: {}: {error}", report.repo));
         }
         for reached in &report.limits_reached {
-            let hint = "`doorman review --beyond-limits` decides them";
-            print_message(&format!("doorman: {}: {reached}; {hint}", report.repo));
+            print_message(&format!("doorman: {}: {reached}{hint}", report.repo));
         }
     }
     for pattern in unmatched {
@@ -253,8 +253,8 @@ pub fn why(Decision { reason, grounds, .. }: &Decision) -> String {
     }
 }
 
-/// The counts of a repo. Counts of zero are left out.
-fn summary(counts: &Counts) -> String {
+/// The counts of a repo. Counts of zero are left out. A dry run has only decisions, and nothing is accepted yet.
+fn summary(counts: &Counts, is_dry: bool) -> String {
     let Counts {
         listed,
         accepted,
@@ -269,10 +269,12 @@ fn summary(counts: &Counts) -> String {
         calls,
         oldest_pending_s: _,
     } = *counts;
+    let [to_accept, to_reject, to_reset] =
+        if is_dry { ["to accept", "to reject", "to reset"] } else { ["accepted", "rejected", "reset"] };
     let parts = [
-        (accepted, "accepted"),
-        (rejected, "rejected"),
-        (reset, "reset"),
+        (accepted, to_accept),
+        (rejected, to_reject),
+        (reset, to_reset),
         (held, "held"),
         (over_limit, "over the limit"),
         (gone, "decided by others"),

@@ -31,7 +31,8 @@ async fn review_leaves_what_is_over_a_limit_without_the_flag() {
     let review = run(&hub, limits, &["review"]).await;
     assert!(review.err.contains(reached), "{}", review.err);
     assert!(review.err.contains("4 listed, 1 reset, 3 over the limit; "), "{}", review.err);
-    assert_eq!(review.out().matches("\tover the limit\n").count(), 3);
+    assert_eq!(review.status, 3, "something is left");
+    assert_eq!(review.out.matches("\tover the limit\n").count(), 3);
     assert_eq!(hub.users("acme/model", Status::Reset), ["kim"]);
     assert_eq!(hub.users("acme/model", Status::Accepted).len(), 0);
 
@@ -58,6 +59,11 @@ async fn paused_policy_changes_nothing() {
         assert_eq!((review.status, &review.json()["paused"]), (0, &serde_json::json!(true)));
         assert!(review.err.contains("The policy is paused, so nothing was changed."), "{}", review.err);
     }
+    let limited = r#""paused": true, "limits": {"accept": 2}"#;
+    let review = run(&hub, limited, &["review", "--yes"]).await;
+    assert!(!review.err.contains("--beyond-limits"), "it would write nothing: {}", review.err);
+    let review = run(&hub, limited, &["review", "--yes", "--beyond-limits"]).await;
+    assert!(review.err.contains("4 listed, 3 to accept, 1 to reset; "), "{}", review.err);
     let plan = run(&hub, r#""paused": true"#, &["plan"]).await;
     assert!(plan.err.contains("The policy is paused, so `doorman review` decides nobody."), "{}", plan.err);
     assert_eq!(plan.out().lines().count(), 4);
