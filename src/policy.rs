@@ -234,6 +234,11 @@ impl Policy {
         })
     }
 
+    /// The patterns in `repos` of the rules, each with the name of its rule.
+    pub fn repo_patterns(&self) -> impl Iterator<Item = (&str, &RepoPattern)> {
+        self.rules.iter().flat_map(|rule| rule.repos.iter().flatten().map(|pattern| (&*rule.name, pattern)))
+    }
+
     /// Whether a rule applies to a repo, by the rule's name. A rule that does not exist applies to none.
     #[must_use]
     pub fn applies(&self, rule: &str, repo: &Repo) -> bool {

@@ -83,10 +83,7 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     };
     if let Some(policy) = &policy {
         policy::check_labels(policy, &repos, findings);
-        // If the repos are those of an argument, a rule may be for others.
-        if scope.repos.is_empty() {
-            policy::check_repos(policy, &repos, findings);
-        }
+        policy::check_repos(policy, &repos, &scope.repos, findings);
     }
     if let Some(file) = &policy_file {
         policy_repo::check(&account, file, &owner, findings).await;

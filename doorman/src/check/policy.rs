@@ -6,8 +6,8 @@ use std::{env, fs};
 
 use hub_doorman::config::read_from;
 use hub_doorman::hub::{Form, Hub, RepoInfo};
-use hub_doorman::model::Repo;
-use hub_doorman::policy::Policy;
+use hub_doorman::model::{Repo, RepoPattern};
+use hub_doorman::policy::{Policy, nearest};
 use hub_doorman::source::Place;
 
 use super::findings::{Findings, Level};
@@ -104,16 +104,41 @@ pub fn check_labels(policy: &Policy, repos: &[(Repo, RepoInfo)], findings: &mut 
     }
 }
 
-/// Warns of each rule that applies to none of the repos.
-pub fn check_repos(policy: &Policy, repos: &[(Repo, RepoInfo)], findings: &mut Findings) {
+/// Warns of each pattern in the `repos` of a rule that names none of the repos. `searched` are the patterns of a command line, or empty
+/// for all of `REPOS`. A rule may be for other repos than those of a command line, so only the repos in a searched namespace count.
+pub fn check_repos(
+    policy: &Policy,
+    repos: &[(Repo, RepoInfo)],
+    searched: &[RepoPattern],
+    findings: &mut Findings,
+) {
     if repos.is_empty() {
         return;
     }
-    for rule in policy.rule_names() {
-        if !repos.iter().any(|(repo, _)| policy.applies(rule, repo)) {
-            let text =
-                "its `repos` name none of the repos of REPOS, so it never applies; is a name misspelt?";
+    let is_searched = |pattern: &RepoPattern| {
+        let covers = |searched: &RepoPattern| match (searched, pattern) {
+            (RepoPattern::Namespace { .. }, RepoPattern::One(repo)) => searched.covers(repo),
+            _ => searched == pattern,
+        };
+        searched.is_empty() || searched.iter().any(covers)
+    };
+    for (rule, pattern) in policy.repo_patterns() {
+        if is_searched(pattern) && !repos.iter().any(|(repo, _)| pattern.covers(repo)) {
+            let hint = similar(&pattern.to_string(), repos);
+            let hint =
+                hint.map_or("; is it misspelt?".to_owned(), |repo| format!("; did you mean `{repo}`?"));
+            let text = format!("`{pattern}` in its `repos` names none of the checked repos{hint}");
             findings.add(Level::Warning, format!("rule `{rule}`"), text);
         }
     }
+}
+
+/// The repo whose name is most similar to a text, first without its namespace and type.
+fn similar<'a>(text: &str, repos: &'a [(Repo, RepoInfo)]) -> Option<&'a Repo> {
+    let parts: [fn(&str) -> &str; 2] = [|name| name.rsplit('/').next().unwrap_or(name), |name| name];
+    parts.into_iter().find_map(|part| {
+        let names: Vec<String> = repos.iter().map(|(repo, _)| part(&repo.to_string()).to_owned()).collect();
+        let found = nearest(part(text), names.iter().map(String::as_str))?;
+        repos.iter().zip(&names).find(|(_, name)| *name == found).map(|((repo, _), _)| repo)
+    })
 }

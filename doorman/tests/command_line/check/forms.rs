@@ -155,10 +155,30 @@ async fn rule_for_repos_that_are_not_covered_is_a_warning() {
         {"name": "only", "then": "accept", "if": "fields['Contry'] == 'CH'", "repos": ["acme/modle"]}]});
     let variables = [("APPROVAL_POLICY", &*policy.to_string())];
     let checked = check(&hub, &variables).await;
-    checked.only("warning", "rule `only`", &["none of the repos of REPOS", "is a name misspelt?"]);
-    // The repos of an argument may be some of those that the policy is for.
+    checked.only(
+        "warning",
+        "rule `only`",
+        &["`acme/modle` in its `repos` names none of the checked repos; did you mean `acme/model`?"],
+    );
+    // The rule may be for other repos than those of an argument, but not for others in a namespace.
     let checked = CheckResult::of(&run(&hub, &variables, &["acme/model"]).await);
     assert_eq!((checked.status, checked.wrong()), (0, Vec::new()));
+    let checked = CheckResult::of(&run(&hub, &variables, &["acme/*"]).await);
+    checked.says("warning", "rule `only`", &["did you mean `acme/model`?"]);
+}
+
+#[tokio::test]
+async fn each_pattern_of_a_rule_names_a_checked_repo() {
+    let hub = ready().await;
+    hub.model().add("datasets/acme/corpus");
+    let policy = json!({"rules": [{"name": "only", "then": "hold", "if": "user.pro",
+        "repos": ["acme/model", "acme/corpus"]}]});
+    let variables = [("APPROVAL_POLICY", &*policy.to_string()), ("REPOS", "acme/model datasets/acme/corpus")];
+    check(&hub, &variables).await.says(
+        "warning",
+        "rule `only`",
+        &["`acme/corpus` in its `repos` names none", "did you mean `datasets/acme/corpus`?"],
+    );
 }
 
 #[tokio::test]
@@ -203,7 +223,7 @@ async fn list_that_cannot_be_read_fails_the_check_and_is_reported() {
 async fn list_of_the_variable_is_read_from_the_current_directory() {
     let hub = ready().await;
     let policy = json!({"lists": {"here": {"file": "Cargo.toml"}},
-        "rules": [{"name": "known", "then": "accept", "if": "user.name in lists.here"}]});
+        "rules": [{"name": "known", "then": "accept", "if": "user.pro && 'ada' in lists.here"}]});
     let checked = check(&hub, &[("APPROVAL_POLICY", &policy.to_string())]).await;
     checked.says("passed", "APPROVAL_POLICY", &["1 rule, list `here` with ", " entries"]);
     assert_eq!(checked.status, 0);
