@@ -43,7 +43,7 @@ pub async fn run(arguments: &BacktestArguments, screen: &mut Screen) -> Result<E
     screen.flush()?;
     show::unfinished_lists(&backtest);
     review::show::failures(&backtest.report, &backtest.unmatched);
-    review::warn_of_policy(&setup.policy, |warning| warning.is_unreadable_list);
+    review::warn_of_policy(&setup.policy, |warning| warning.is_unusable_list);
     Ok(backtest.exit_status())
 }
 

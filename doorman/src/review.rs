@@ -62,7 +62,7 @@ pub async fn review(
         add_times_to_messages();
     }
     let mut setup = setup(arguments.scope.policy.as_deref()).await?;
-    warn_of_policy(&setup.policy, |warning| warning.is_unreadable_list);
+    warn_of_policy(&setup.policy, |warning| warning.is_unusable_list);
     let limits = setup.policy.limits();
     if beyond_limits {
         setup.lift_limits();

@@ -67,7 +67,7 @@ pub fn decide_all(policy: &Policy, cases: &[Case], out: &mut impl Write) -> io::
             writeln!(out, "    got      {}", clean(&describe(&decision, unknown, expected)))?;
         }
     }
-    for warning in policy.warnings().iter().filter(|warning| warning.is_unreadable_list) {
+    for warning in policy.warnings().iter().filter(|warning| warning.is_unusable_list) {
         writeln!(out, "note: {}", clean(&warning.to_string()))?;
     }
     if !unused.is_empty() {

@@ -50,7 +50,8 @@ impl Policy {
         }
         if let Some(condition) = expressions.first() {
             let [mut tested, mut tested_for_absence] = [BTreeSet::new(), BTreeSet::new()];
-            collect_tests(condition, &mut tested, &mut tested_for_absence);
+            let test_of = |part| label_in(part).filter(|(_, is_test)| *is_test).map(|(label, _)| label);
+            collect_tests(condition, &test_of, &mut tested, &mut tested_for_absence);
             for label in tested.difference(&tested_for_absence) {
                 search.answer(label).is_skipped_without = true;
             }
@@ -145,22 +146,23 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Adds the labels that stand in `'Label' in fields && …`, and those in `!('Label' in fields)`.
-fn collect_tests<'e>(
+/// Adds the values that `test_of` finds in `'Label' in fields && …`, and those that it finds in `!('Label' in fields)`.
+pub(super) fn collect_tests<'e, T: Ord>(
     condition: &'e IdedExpr,
-    tested: &mut BTreeSet<&'e str>,
-    tested_for_absence: &mut BTreeSet<&'e str>,
+    test_of: &impl Fn(&'e IdedExpr) -> Option<T>,
+    tested: &mut BTreeSet<T>,
+    tested_for_absence: &mut BTreeSet<T>,
 ) {
     let Expr::Call(CallExpr { func_name, args, .. }) = &condition.expr else { return };
-    let labels = args.iter().filter_map(|part| label_in(part).filter(|(_, is_test)| *is_test));
+    let found = args.iter().filter_map(test_of);
     match func_name.as_str() {
-        op::LOGICAL_AND => tested.extend(labels.map(|(label, _)| label)),
-        op::LOGICAL_NOT => tested_for_absence.extend(labels.map(|(label, _)| label)),
+        op::LOGICAL_AND => tested.extend(found),
+        op::LOGICAL_NOT => tested_for_absence.extend(found),
         op::LOGICAL_OR => {}
         _ => return,
     }
     for part in args {
-        collect_tests(part, tested, tested_for_absence);
+        collect_tests(part, test_of, tested, tested_for_absence);
     }
 }
 
@@ -285,7 +287,8 @@ mod tests {
 
     #[test]
     fn answers_have_the_order_of_rules_and_then_of_labels() {
-        let rules = ["fields.B == 'x' && 'A' in fields", "true", "fields.A == 'y' || fields.B in []"];
+        let rules =
+            ["fields.B == 'x' && 'A' in fields", "true", "fields.A == 'y' || fields.B in [user.name]"];
         assert_eq!(found(&rules), ["1 A?", "1 B x", "3 A y", "3 B"]);
     }
 

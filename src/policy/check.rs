@@ -5,6 +5,8 @@
 
 pub(super) mod constants;
 pub(super) mod cost;
+mod hints;
+pub(super) mod kinds;
 mod macros;
 mod named;
 pub(super) mod origin;
@@ -18,14 +20,14 @@ use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, SelectExpr};
 use cel::{Context, Env, Value};
 
-use super::functions::{AGE, MATCHES, MATCHES_NAME};
+use super::functions::{self, AGE, MATCHES, MATCHES_NAME};
 use super::lists::Lists;
 use super::names;
 use super::suggest::did_you_mean;
 use constants::PatternUse;
 use origin::Origin;
 use types::Type::{self, Answers, Any, Bool, Int, List, Map, Name, Repo, Text, Timestamp, Uint, User};
-use types::{FUNCTIONS, is_known, type_of_attribute, type_of_call, type_of_literal};
+use types::{is_known, type_of_attribute, type_of_call, type_of_literal};
 
 /// How deep an expression may be nested, because the check, the evaluation and the drop of one are recursive. The crate's own
 /// limit of 96 applies to brackets only, but a chain of operators is nested as deep as it is long.
@@ -279,7 +281,7 @@ impl Checker<'_> {
     fn call(&mut self, call: &mut CallExpr) -> Result<Checked, String> {
         let name = call.func_name.clone();
         if !is_known(&name) {
-            return Err(unknown_function(&name));
+            return Err(hints::unknown_function(&name));
         }
         if let Some(looked_up) = self.look_up(call)? {
             return Ok(looked_up);
@@ -340,6 +342,11 @@ impl Checker<'_> {
         if self.find_bound("now").is_some() {
             return Err("`age` reads `now`; give the variable of the macro another name".to_owned());
         }
+        if let Some(date) = call.args.first().and_then(constants::text)
+            && functions::parse_date(date).is_none()
+        {
+            return Err(format!("`age('{date}')` reads no date; write it as `YYYY-MM-DD`"));
+        }
         call.args.push(IdedExpr { id: 0, expr: Expr::Ident("now".to_owned()) });
         AGE.clone_into(&mut call.func_name);
         self.variables += 1;
@@ -382,19 +389,7 @@ impl Checker<'_> {
     /// Evaluates a constant expression. If it fails now, it would fail for every request.
     fn evaluate_constant(&self, constant: &IdedExpr) -> Result<(), String> {
         let context = Context::with_env(Arc::clone(self.scope.env));
-        Value::resolve(constant, &context).map(drop).map_err(|error| constants::describe(&error))
-    }
-}
-
-fn unknown_function(name: &str) -> String {
-    match name {
-        "has" => "`has` has wrong arguments; write it like `has(user.email)`".to_owned(),
-        "exists" | "all" | "exists_one" | "map" | "filter" => {
-            format!("`{name}` has wrong arguments; write it like `user.orgs.{name}(org, org == 'acme')`")
-        }
-        // The names in Python.
-        "len" => "there is no function `len`; did you mean `size`?".to_owned(),
-        "strip" => "there is no function `strip`; did you mean `trim`?".to_owned(),
-        _ => format!("there is no function `{name}`{}", did_you_mean(name, FUNCTIONS)),
+        let fault = |error| hints::unreadable_time(constant).unwrap_or_else(|| constants::describe(&error));
+        Value::resolve(constant, &context).map(drop).map_err(fault)
     }
 }

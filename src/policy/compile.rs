@@ -174,7 +174,8 @@ pub(super) fn parse(source: &str) -> Result<Expression, String> {
     PrattParser::new().parse(source).map_err(|errors| {
         // Further errors are mostly consequences of the first one.
         let first = errors.errors.first().map(describe).unwrap_or_default();
-        format!("not a CEL expression: {first}")
+        let hint = foreign_operator(source).unwrap_or_default();
+        format!("not a CEL expression: {first}{hint}")
     })
 }
 
@@ -280,12 +281,31 @@ fn has_no(attribute: &str) -> String {
     format!("the request has no `{attribute}`{why}")
 }
 
+/// The operators of other languages, and those of CEL.
+const OPERATORS: [(&str, &str); 7] =
+    [("and", "&&"), ("or", "||"), ("not", "!"), ("is", "=="), ("===", "=="), ("<>", "!="), ("=", "==")];
+
+/// The advice for an expression with an operator of another language outside of quotes.
+fn foreign_operator(source: &str) -> Option<String> {
+    let outside: String = source.split(['\'', '"']).step_by(2).collect::<Vec<_>>().join(" ");
+    let is_symbol = |c: char| "=<>!&|".contains(c);
+    let symbols = outside.split(|c: char| !is_symbol(c));
+    let words = outside.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let find = |word: &str| OPERATORS.iter().find(|(other, _)| other.eq_ignore_ascii_case(word));
+    let (other, right) = words.chain(symbols).find_map(find)?;
+    Some(format!("; write `{right}` instead of `{other}`"))
+}
+
 /// The place and the message of an error, without the excerpt of the source that the parser appends.
 fn describe(error: &ParseError) -> String {
     let (line, column) = error.pos;
     let message = error.msg.lines().next().unwrap_or_default();
     if message.contains("recursion limit") {
         return "brackets are nested more than 96 deep".to_owned();
+    }
+    if message.contains("has()") {
+        return "`has` tests for an attribute, such as `has(user.email)`; to test for an answer, write `'Label' in fields`"
+            .to_owned();
     }
     if line == 1 {
         return format!("at its character {column}: {message}");

@@ -257,10 +257,10 @@ impl Reader<'_> {
     fn rules(&mut self, node: &Node) -> Vec<WrittenRule> {
         let mut names = HashSet::new();
         let rules = self.list("`rules`: ", node).iter().enumerate();
-        rules.filter_map(|(index, node)| self.rule(index, node, &mut names)).collect()
+        rules.map(|(index, node)| self.rule(index, node, &mut names)).collect()
     }
 
-    fn rule(&mut self, index: usize, node: &Node, names: &mut HashSet<String>) -> Option<WrittenRule> {
+    fn rule(&mut self, index: usize, node: &Node, names: &mut HashSet<String>) -> WrittenRule {
         let name_in = |entries: &[(Node, Node)]| {
             let (_, name) = entries.iter().find(|(key, _)| key.text() == Some("name"))?;
             name.text().filter(|name| !name.trim().is_empty()).map(str::to_owned)
@@ -302,8 +302,10 @@ impl Reader<'_> {
             Some(Source { at: written.at, text })
         };
         let (condition, unless) = (source("if"), source("unless"));
-        let (name, then, condition) = (name?.into(), then?, condition?);
-        Some(WrittenRule { label, name, then, condition, unless, reason, repos })
+        // What is missing is a fault already. The rest of the rule is compiled, so that all its faults are found.
+        let condition = condition.unwrap_or(Source { at: node.at, text: "true".to_owned() });
+        let (name, then) = (name.unwrap_or_default().into(), then.unwrap_or(Verdict::Hold));
+        WrittenRule { label, name, then, condition, unless, reason, repos }
     }
 
     fn repos(&mut self, subject: &str, node: &Node) -> Vec<RepoPattern> {

@@ -186,12 +186,16 @@ fn age<'b, 'v>(args: &[CowVal<'b, 'v>]) -> Result<CowVal<'b, 'v>, ExecutionError
     let [date, now] = args else { return Err(wrong_shape()) };
     let text = date.downcast_ref::<CelString>().ok_or_else(wrong_shape)?.inner();
     let now = now.downcast_ref::<CelTimestamp>().ok_or_else(wrong_shape)?.inner().to_utc().date_naive();
-    // chrono also reads `2008-2-9` and `+2008-02-09`.
-    let has_all_digits = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| has_all_digits);
-    let years = date.and_then(|date| now.years_since(date));
+    let years = parse_date(text).and_then(|date| now.years_since(date));
     let years = years.ok_or_else(|| ExecutionError::function_error("age", "this is no date in the past"))?;
     Ok(CowVal::owned(CelInt::from(i64::from(years))))
+}
+
+/// Reads a date such as `2008-02-29`.
+pub(super) fn parse_date(text: &str) -> Option<NaiveDate> {
+    // chrono also reads `2008-2-9` and `+2008-02-09`.
+    let has_all_digits = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| has_all_digits)
 }
 
 fn spend<'b, 'v>(args: &[CowVal<'b, 'v>]) -> Result<CowVal<'b, 'v>, ExecutionError> {

@@ -1,12 +1,16 @@
 //! The lists of a policy, such as the addresses of the users who signed an agreement. A list may have a million entries, so its
 //! entries share one text, and a look-up costs the same in a list of any length.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
+use super::check::LINE_BREAKS;
+use super::check::kinds::Kind;
 use super::document::{ListSource, WrittenList};
 use super::readable::MAX_DOMAIN;
+use super::suggest::nearest;
 
 /// Reads a file that lies beside the policy. The error says why the file cannot be read.
 pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
@@ -36,12 +40,12 @@ pub(super) struct Entries {
     hasher: RandomState,
     /// How many entries are equal to an earlier one if case is ignored, and the line of the first of them.
     repeated: Option<(usize, usize)>,
-    /// How many entries there are of each kind, and the line of the first of them.
-    kinds: [(usize, usize); 3],
+    /// Where the lines of entries are not consecutive: the position of an entry, and its line.
+    jumps: Vec<(u32, u32)>,
 }
 
-/// The kinds of entries. The text of an entry shows its kind.
-const KINDS: [&str; 3] = ["an e-mail address", "a domain", "neither an address nor a domain"];
+/// A warning about a list, and whether the list cannot be used.
+pub(super) type ListWarning = (String, bool);
 
 impl Lists {
     /// Reads the lists of a document. A file that cannot be read is not a fault of the document.
@@ -88,41 +92,69 @@ impl List {
 
     /// Whether some of its entries are e-mail addresses.
     pub(super) fn has_addresses(&self) -> bool {
-        self.entries.as_ref().is_ok_and(|entries| entries.kinds.first().is_some_and(|(count, _)| *count > 0))
+        self.entries.as_ref().is_ok_and(|entries| entries.iter().any(|entry| entry.contains('@')))
     }
 
-    /// Warnings about the entries. They show no entry, because an entry may be an address.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    /// Warnings about the entries. They show no entry, because an entry may be an address. The `uses` are the kinds of the values that
+    /// the rules look up.
+    pub(super) fn warnings(&self, uses: &BTreeSet<Kind>) -> Vec<ListWarning> {
         let entries = match &self.entries {
             Ok(entries) => entries,
             Err(why) => {
-                return vec![format!(
-                    "{why}; the rules that read it cannot be evaluated, so they hold requests"
-                )];
+                let text =
+                    format!("{why}; the rules that read it cannot be evaluated, so they hold requests");
+                return vec![(text, true)];
             }
-        };
-        let entry_at = |place: usize| {
-            if self.is_file { format!("the entry of line {place}") } else { format!("entry {place}") }
         };
         let mut warnings = Vec::new();
         if entries.ends.is_empty() {
-            warnings.push("it has no entries, so no value is in it".to_owned());
+            warnings.push(("it has no entries, so no value is in it".to_owned(), false));
         }
         if let Some((count, first)) = entries.repeated {
             let all = if count == 1 { String::new() } else { format!("; {count} entries do so in total") };
-            warnings.push(format!("{} repeats an earlier one{all}", entry_at(first)));
+            warnings.push((format!("{} repeats an earlier one{all}", self.place(first)), false));
         }
-        let most = entries.kinds.iter().map(|(count, _)| *count).max().unwrap_or_default();
-        for ((count, first), kind) in entries.kinds.iter().zip(KINDS) {
-            if *count > 0 && count * 4 < most {
-                let usual = KINDS.iter().zip(&entries.kinds).find(|(_, (count, _))| *count == most);
-                let usual = usual.map_or("", |(kind, _)| kind);
-                warnings.push(format!("{} is {kind}, but the usual entry is {usual}", entry_at(*first)));
-            }
+        if !uses.is_empty() && !entries.ends.is_empty() {
+            warnings.extend(self.unfit_entries(entries, uses));
         }
         warnings
     }
+
+    fn place(&self, line: usize) -> String {
+        if self.is_file { format!("the entry of line {line}") } else { format!("entry {line}") }
+    }
+
+    /// The entries that no value can equal.
+    fn unfit_entries(&self, entries: &Entries, uses: &BTreeSet<Kind>) -> Option<ListWarning> {
+        // In a file, an entry without a dot does not count as a domain. It would cover a whole country.
+        let fits = |kind: &Kind, entry: &str| {
+            kind.fits(entry) && (*kind != Kind::Domain || !self.is_file || entry.contains('.'))
+        };
+        let unused: Vec<&Kind> =
+            uses.iter().filter(|kind| !entries.iter().any(|entry| fits(kind, entry))).collect();
+        if let Some(kind) = unused.first() {
+            let noun = kind.noun();
+            let text = format!(
+                "no entry has the form of {noun}, so a rule that looks up {noun} in it never finds one; {HOW_TO_WRITE}"
+            );
+            return Some((text, self.is_file && unused.len() == uses.len()));
+        }
+        let unfit = (0..).zip(entries.iter()).filter(|(_, entry)| !uses.iter().any(|kind| fits(kind, entry)));
+        let mut unfit = unfit.map(|(index, _)| index);
+        let (place, others) = (self.place(entries.line_of(unfit.next()?)), unfit.count());
+        let all = if others == 0 { String::new() } else { format!(", nor {others} more") };
+        let nouns: Vec<&str> = uses.iter().map(|kind| kind.noun()).collect();
+        let nouns = nouns.join(" or ");
+        Some((
+            format!("{place} does not have the form of {nouns}{all}, so no value equals it; {HOW_TO_WRITE}"),
+            false,
+        ))
+    }
 }
+
+/// The form of the entries of a list.
+const HOW_TO_WRITE: &str =
+    "write one entry a line without quotes, commas and `*`, or name the right `column`";
 
 impl Entries {
     pub(super) fn from_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
@@ -146,6 +178,7 @@ impl Entries {
         }
         entries.text.shrink_to_fit();
         entries.ends.shrink_to_fit();
+        entries.jumps.shrink_to_fit();
         Ok(entries)
     }
 
@@ -155,18 +188,38 @@ impl Entries {
             let mut builder = csv::ReaderBuilder::new();
             builder.delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes())
         };
-        let with_column = [b',', b';', b'\t'].into_iter().find_map(|delimiter| {
+        let headers = |delimiter| reader(delimiter).headers().cloned().unwrap_or_default();
+        let delimiters = [b',', b';', b'\t'];
+        let with_column = delimiters.into_iter().find_map(|delimiter| {
             let mut reader = reader(delimiter);
-            let index = reader.headers().ok()?.iter().position(|name| name == column.trim())?;
-            Some((reader, index))
+            let mut indexes =
+                reader.headers().ok()?.iter().zip(0..).filter(|(name, _)| *name == column.trim());
+            let (index, is_repeated) = (indexes.next()?.1, indexes.next().is_some());
+            Some((reader, index, is_repeated))
         });
-        // The first line is not shown. If the file has no header, this line contains somebody's data.
-        let (mut reader, index) =
-            with_column.ok_or_else(|| format!("its first line does not name a column `{column}`"))?;
+        let (mut reader, index, is_repeated) = with_column.ok_or_else(|| {
+            // Other columns are not shown. If the file has no header, its first line contains somebody's data.
+            let all: Vec<_> = delimiters.into_iter().map(headers).collect();
+            let hint = nearest(column, all.iter().flat_map(csv::StringRecord::iter));
+            let hint = hint.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+            format!("its first line does not name a column `{column}`{hint}")
+        })?;
+        if is_repeated {
+            return Err(format!("its first line names the column `{column}` twice; rename one of the two"));
+        }
+        let columns = reader.headers().map_err(|_| "it is not CSV")?.len();
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record).map_err(|_| "it is not CSV")? {
             let line = record.position().map_or(0, csv::Position::line);
-            self.add(record.get(index).unwrap_or_default(), usize::try_from(line).unwrap_or(usize::MAX));
+            let entry = record.get(index).unwrap_or_default();
+            // If a quote is not closed, the value goes on for many lines, and their entries would be missing.
+            let is_short = record.len() < columns && record.iter().any(|value| value.contains(LINE_BREAKS));
+            if is_short || entry.contains(LINE_BREAKS) {
+                return Err(format!(
+                    "line {line} has a value with a line break; probably a quote is missing"
+                ));
+            }
+            self.add(entry, usize::try_from(line).unwrap_or(usize::MAX));
         }
         Ok(())
     }
@@ -188,12 +241,8 @@ impl Entries {
                 return;
             }
         }
-        let kind = usize::from(!entry.contains('@')) + usize::from(!entry.contains(['@', '.']));
-        if let Some((count, first)) = self.kinds.get_mut(kind) {
-            if *count == 0 {
-                *first = line;
-            }
-            *count += 1;
+        if self.line_of(index) != line {
+            self.jumps.push((index, u32::try_from(line).unwrap_or(u32::MAX)));
         }
         self.text.push_str(entry);
         self.ends.push(end);
@@ -219,6 +268,13 @@ impl Entries {
             .any(|end| (!is_file || end.contains('.')) && self.contains(end, true))
     }
 
+    /// The line of an entry.
+    fn line_of(&self, index: u32) -> usize {
+        let jump = self.jumps.partition_point(|(at, _)| *at <= index).checked_sub(1);
+        let (at, line) = jump.and_then(|jump| self.jumps.get(jump)).copied().unwrap_or((0, 1));
+        (line + (index - at)) as usize
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..).zip(&self.ends).map(|(index, _)| entry_at(&self.text, &self.ends, index))
     }
@@ -235,9 +291,9 @@ pub(super) fn is_under(domain: &str, other: &str) -> bool {
     })
 }
 
-/// Whether a text may be a domain. An e-mail address is not a domain. Only the domains above a domain are looked up.
+/// Whether a text may be a domain. An e-mail address is not a domain, and neither is `.acme.com`. Only the domains above a domain are looked up.
 pub(super) fn may_be_domain(text: &str) -> bool {
-    text.len() <= MAX_DOMAIN && !text.contains('@')
+    text.len() <= MAX_DOMAIN && !text.contains('@') && !text.starts_with('.')
 }
 
 fn entry_at<'t>(text: &'t str, ends: &[u32], index: u32) -> &'t str {

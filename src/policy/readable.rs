@@ -48,6 +48,13 @@ pub(super) fn domain(email: &str) -> Option<String> {
     let (local, domain) = email.split_once('@')?;
     // RFC 5322, `atext`, and letters of other scripts (RFC 6532). White space and invisible characters are not letters.
     let is_allowed = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    let is_readable =
+        (1..=MAX_LOCAL_PART).contains(&local.len()) && local.chars().all(is_allowed) && is_domain(domain);
+    is_readable.then(|| domain.to_ascii_lowercase())
+}
+
+/// Whether a text has the form of a readable domain.
+pub(super) fn is_domain(text: &str) -> bool {
     // Host names do not allow underscores, but the domains of some mail servers contain them.
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -55,9 +62,5 @@ pub(super) fn domain(email: &str) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    let is_readable = (1..=MAX_LOCAL_PART).contains(&local.len())
-        && local.chars().all(is_allowed)
-        && domain.len() <= MAX_DOMAIN
-        && domain.split('.').all(is_label);
-    is_readable.then(|| domain.to_ascii_lowercase())
+    text.len() <= MAX_DOMAIN && text.split('.').all(is_label)
 }

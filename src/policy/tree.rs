@@ -58,6 +58,9 @@ pub(super) fn read(text: &str) -> Result<Node, Vec<Fault>> {
     Err(errors.iter().map(fault).collect())
 }
 
+/// The maximum number of faults that are shown.
+const MAX_FAULTS: usize = 100;
+
 /// Sorts faults by their place, and makes a message of each one.
 pub(super) fn messages(mut faults: Vec<Fault>, text: &str) -> Vec<String> {
     faults.sort();
@@ -67,6 +70,11 @@ pub(super) fn messages(mut faults: Vec<Fault>, text: &str) -> Vec<String> {
         let column = before.get(start..).unwrap_or_default().chars().count() + 1;
         format!("line {line}, column {column}: {fault}")
     };
+    if faults.len() > MAX_FAULTS {
+        let others = faults.split_off(MAX_FAULTS);
+        let at = others.first().map_or(0, |fault| fault.at);
+        faults.push(Fault { at, text: format!("here and below are {} more faults", others.len()) });
+    }
     faults.iter().map(message).collect()
 }
 

@@ -1,20 +1,30 @@
 //! Warnings about a valid policy that probably does not do what its owner wants.
 
+mod calls;
+mod patterns;
+mod reads;
+mod search;
 mod trust;
 mod weakness;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cel::common::ast::operators as op;
-use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
+use cel::common::ast::{CallExpr, Expr, IdedExpr};
 
+use super::answers::collect_tests;
 use super::check::constants::{collect_variables, text};
+use super::check::kinds::Kind;
 use super::compile::{Compiled, Lets};
-use super::lists::Lists;
+use super::functions::Constants;
 use super::{Policy, Rule};
 use crate::model::{RepoPattern, Verdict};
+use search::{Effect, Search};
 use weakness::Weakness;
+
+/// The kinds of the values that the rules look up in each list, by the position of the list.
+type Uses = BTreeMap<usize, BTreeSet<Kind>>;
 
 /// A part of a policy that is valid, but probably wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +33,9 @@ pub struct Warning {
     pub subject: String,
     /// The text names the probable mistake, and says how to mend it.
     pub text: String,
-    /// Whether the part is a list that cannot be read. Then the rules that read the list cannot be evaluated.
-    pub is_unreadable_list: bool,
+    /// Whether the part is a list that cannot be used: it cannot be read, or none of its entries has the form of the values that the
+    /// rules look up.
+    pub is_unusable_list: bool,
 }
 
 impl fmt::Display for Warning {
@@ -39,7 +50,7 @@ pub(super) fn of(policy: &Policy) -> Vec<Warning> {
     let (lists, lets_read) = (&constants.lists, rules.iter().flat_map(Rule::lets).collect::<BTreeSet<_>>());
     let mut found = Vec::new();
     let mut warn = |subject: String, text: &str| {
-        found.push(Warning { subject, text: text.to_owned(), is_unreadable_list: false });
+        found.push(Warning { subject, text: text.to_owned(), is_unusable_list: false });
     };
     match default.then {
         Verdict::Accept => warn(
@@ -52,8 +63,9 @@ pub(super) fn of(policy: &Policy) -> Vec<Warning> {
         ),
         _ => {}
     }
+    let mut uses = Uses::new();
     for rule in rules {
-        for text in of_rule(rule, lets, lists) {
+        for text in of_rule(rule, lets, constants, &mut uses) {
             warn(format!("rule `{}`", rule.name), &text);
         }
     }
@@ -65,11 +77,12 @@ pub(super) fn of(policy: &Policy) -> Vec<Warning> {
         }
     }
     for (position, list) in lists.iter().enumerate() {
-        let warning = |text, is_unreadable_list| {
+        let warning = |text, is_unusable_list| {
             let subject = format!("list `{}`", list.name);
-            Warning { subject, text, is_unreadable_list }
+            Warning { subject, text, is_unusable_list }
         };
-        found.extend(list.warnings().into_iter().map(|text| warning(text, list.entries.is_err())));
+        let uses = uses.remove(&position).unwrap_or_default();
+        found.extend(list.warnings(&uses).into_iter().map(|(text, is_unusable)| warning(text, is_unusable)));
         if !lists_read.contains(&position) {
             let text = "no rule reads it; remove it, or use it in a rule";
             found.push(warning(text.to_owned(), false));
@@ -78,13 +91,16 @@ pub(super) fn of(policy: &Policy) -> Vec<Warning> {
     found
 }
 
-fn of_rule(rule: &Rule, lets: &Lets, lists: &Lists) -> Vec<String> {
+fn of_rule(rule: &Rule, lets: &Lets, constants: &Constants, uses: &mut Uses) -> Vec<String> {
     let mut texts = Vec::new();
     let condition = rule.condition.with_lets(lets);
+    let weakness = Weakness::of(&condition);
     if rule.then == Verdict::Accept {
-        texts.extend(weak_accept(Weakness::of(&condition), rule.unless.is_some()).map(str::to_owned));
+        texts.extend(weak_accept(weakness, rule.unless.is_some()).map(str::to_owned));
+    } else {
+        texts.extend(skipped_without(&condition));
     }
-    if is_never_true(&condition) {
+    if weakness == Weakness::Never {
         texts.push("it never matches; correct its `if`, or remove the rule".to_owned());
     }
     if rule.expressions().any(|each| mixes_and_with_or(each.source())) {
@@ -100,33 +116,41 @@ fn of_rule(rule: &Rule, lets: &Lets, lists: &Lists) -> Vec<String> {
             if rule.then == Verdict::Reject { "rejected" } else { "reset" }
         ));
     }
-    add_slips(&condition, rule.then == Verdict::Accept, lists, &mut texts);
+    let effect = if rule.then == Verdict::Accept { Effect::LetsIn } else { Effect::Stops };
+    Search::of(&condition, effect, constants, &mut texts, uses);
     if let Some(unless) = &rule.unless {
         let unless = unless.with_lets(lets);
-        add_slips(&unless, rule.then != Verdict::Accept, lists, &mut texts);
-        texts.extend(weak_unless(&unless, rule.then).map(str::to_owned));
+        // A wide exception from a rule that accepts lets nobody in.
+        let effect = if rule.then == Verdict::Accept { Effect::None } else { Effect::LetsIn };
+        Search::of(&unless, effect, constants, &mut texts, uses);
+        texts.extend(weak_unless(&unless, rule.then, &condition).map(str::to_owned));
     }
     texts.sort();
     texts.dedup();
     texts
 }
 
+/// `has(user.domain) && …` in a rule that stops requests: a user who shares no address gets round it.
+fn skipped_without(condition: &IdedExpr) -> Option<String> {
+    let test_of = |part: &IdedExpr| match &part.expr {
+        Expr::Select(select) if select.test => match &select.operand.expr {
+            Expr::Ident(name) if name == "user" => Some(select.field.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let [mut tested, mut tested_for_absence] = [BTreeSet::new(), BTreeSet::new()];
+    collect_tests(condition, &test_of, &mut tested, &mut tested_for_absence);
+    let attribute = tested.difference(&tested_for_absence).next()?;
+    Some(format!(
+        "a request without `user.{attribute}` gets round it; remove `has(user.{attribute})`, and such a request is held, or write \
+         `unless = \"!has(user.{attribute})\"` if it may pass"
+    ))
+}
+
 /// Whether a condition is true of every request, as far as its form shows it.
 pub(super) fn is_always_true(condition: &Compiled, lets: &Lets) -> bool {
     Weakness::of(&condition.with_lets(lets)) == Weakness::Everybody
-}
-
-/// Whether a condition is true of no request, as far as its form shows it.
-fn is_never_true(condition: &IdedExpr) -> bool {
-    match &condition.expr {
-        Expr::Literal(LiteralValue::Boolean(is_true)) => !is_true.inner(),
-        Expr::Call(CallExpr { func_name, args, .. }) => match func_name.as_str() {
-            op::LOGICAL_AND => args.iter().any(is_never_true),
-            op::LOGICAL_OR => args.iter().all(is_never_true),
-            _ => false,
-        },
-        _ => false,
-    }
 }
 
 /// Whether an expression uses `&&` and `||` without brackets between them. The parser drops brackets, so this reads the source.
@@ -159,11 +183,15 @@ fn mixes_and_with_or(source: &str) -> bool {
     false
 }
 
-/// `repos = ["acme"]` names an old model without an owner, and no repo of `acme`.
+/// `repos = ["acme"]` names an old model without an owner, and no repo of `acme`. `dataset/corpus` names a model.
 fn bare_name(pattern: &RepoPattern) -> Option<String> {
-    match pattern {
-        RepoPattern::One(repo) if repo.owner().is_none() => Some(format!(
+    let RepoPattern::One(repo) = pattern else { return None };
+    match repo.owner() {
+        None => Some(format!(
             "`{repo}` in `repos` names one repo without an owner; write `{repo}/*` for all repos of `{repo}`"
+        )),
+        Some(owner @ ("dataset" | "model" | "models")) => Some(format!(
+            "`{repo}` in `repos` names a model of `{owner}`; write `acme/…` for a model, and `datasets/acme/…` for a dataset"
         )),
         _ => None,
     }
@@ -171,9 +199,15 @@ fn bare_name(pattern: &RepoPattern) -> Option<String> {
 
 fn weak_accept(weakness: Weakness, has_exception: bool) -> Option<&'static str> {
     match weakness {
-        Weakness::None | Weakness::Length => None,
+        Weakness::Never | Weakness::None | Weakness::Length => None,
         Weakness::Presence => Some(
             "it only tests whether a value is there, so any value is enough; compare it with the values that you want to accept",
+        ),
+        Weakness::Absence => Some(
+            "it is also true of a request without the value that it tests for; remove the test, and such a request is held",
+        ),
+        Weakness::RepoAlone => Some(
+            "it reads nothing of the request, so it accepts everybody who asks for such a repo; name in `if` the users to accept",
         ),
         Weakness::Empty => Some(
             "it is also true of an empty list: of a user without organizations, or of a request without answers; add \
@@ -190,23 +224,22 @@ fn weak_accept(weakness: Weakness, has_exception: bool) -> Option<&'static str> 
     }
 }
 
-/// Why an `unless` is true of more users than the owner means. A wide `unless` of a rule that accepts lets nobody in, so less is
-/// warned of.
-fn weak_unless(unless: &IdedExpr, then: Verdict) -> Option<&'static str> {
+/// Why an `unless` is true of more users than the owner means. A wide `unless` of a rule that accepts lets nobody in. A requester
+/// whose answers alone make a `reset` match could change these answers as well.
+fn weak_unless(unless: &IdedExpr, then: Verdict, condition: &IdedExpr) -> Option<&'static str> {
     let weakness = Weakness::of(unless);
-    if weakness == Weakness::Everybody {
-        return Some(
-            "its `unless` is always true, so the rule never matches; remove the rule, or name the users to except",
-        );
-    }
-    if reads_answers_alone(unless) {
-        return Some(
-            "its `unless` rests on answers alone, and a requester may answer anything; add a condition on data of the Hub, such as \
-             `user.domain` or `user.verified_orgs`",
-        );
-    }
     match weakness {
+        Weakness::Everybody => Some(
+            "its `unless` is always true, so the rule never matches; remove the rule, or name the users to except",
+        ),
         _ if then == Verdict::Accept => None,
+        _ if reads_answers_alone(unless) && !(then == Verdict::Reset && reads_answers_alone(condition)) => {
+            Some(
+                "its `unless` rests on answers alone, and a requester may answer anything; add a condition on data of the Hub, such as \
+             `user.domain` or `user.verified_orgs`",
+            )
+        }
+        Weakness::Presence => Some("its `unless` only tests whether a value is there; name users to except"),
         Weakness::Negation => Some("its `unless` excepts everybody who is not named; name users to except"),
         Weakness::Empty => Some(
             "its `unless` is also true of an empty list: of a user without organizations, or of a request without answers; add \
@@ -246,69 +279,4 @@ fn same(a: &IdedExpr, b: &IdedExpr) -> bool {
         (Expr::Literal(a), Expr::Literal(b)) => a == b,
         _ => false,
     }
-}
-
-/// Adds a warning for each part of an expression that is probably wrong. `lets_in` says whether a true expression gives a requester
-/// access, or excepts them from a rule. The check has bounded the depth of the expression.
-fn add_slips(expression: &IdedExpr, lets_in: bool, lists: &Lists, texts: &mut Vec<String>) {
-    match &expression.expr {
-        Expr::Select(select) => add_slips(&select.operand, lets_in, lists, texts),
-        Expr::Call(call) => {
-            texts.extend(open_end(call));
-            texts.extend(number_as_text(call));
-            texts.extend(minutes(call));
-            texts.extend(trust::of_call(call, lists).filter(|_| lets_in));
-            // A negated condition keeps requesters out.
-            let lets_in = lets_in && call.func_name != op::LOGICAL_NOT;
-            let operands = call.target.as_deref().into_iter().chain(&call.args);
-            operands.for_each(|operand| add_slips(operand, lets_in, lists, texts));
-        }
-        Expr::List(list) => {
-            list.elements.iter().for_each(|element| add_slips(element, lets_in, lists, texts));
-        }
-        Expr::Comprehension(c) => {
-            texts.extend(trust::of_macro(c).filter(|_| lets_in));
-            add_slips(&c.iter_range, lets_in, lists, texts);
-            add_slips(&c.loop_step, lets_in, lists, texts);
-        }
-        _ => {}
-    }
-}
-
-/// `user.domain.endsWith('acme.com')` is also true of `evilacme.com`.
-fn open_end(call: &CallExpr) -> Option<String> {
-    let is_domain = matches!(trust::source(call.target.as_deref()?), Some("user.domain" | "user.email"));
-    let end = call.args.first().and_then(text)?;
-    let function = call.func_name.as_str();
-    let is_open = match function {
-        "endsWith" => !end.starts_with(['.', '@']) && !end.contains('@'),
-        "contains" => true,
-        _ => false,
-    };
-    (is_domain && is_open).then(|| {
-        let domain = end.trim_matches(['.', '@']);
-        format!(
-            "`{function}('{end}')` is also true of other domains, such as {}; write `user.domain.under('{domain}')`",
-            if function == "contains" { format!("`{domain}.example.org`") } else { format!("`evil{end}`") }
-        )
-    })
-}
-
-/// `duration('3m')` may be meant as three months. No policy needs a wait of some minutes.
-fn minutes(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
-    let number = text(args.first()?)?.strip_suffix('m').filter(|_| func_name == "duration")?;
-    let is_short = number.parse::<u32>().is_ok_and(|number| number < 60);
-    is_short.then(|| {
-        format!("`duration('{number}m')` is {number} minutes; write a time of days in hours, such as `duration('72h')`")
-    })
-}
-
-/// `fields['Age'] >= '18'` compares text, in which `'9'` comes after `'18'`.
-fn number_as_text(call: &CallExpr) -> Option<String> {
-    let is_order =
-        matches!(call.func_name.as_str(), op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS);
-    let number = call.args.iter().filter_map(text).find(|text| text.trim().parse::<f64>().is_ok())?;
-    is_order.then(|| {
-        format!("'{number}' is compared as text, in which '9' comes after '18'; write `int(…)` around the answer, and {number}")
-    })
 }

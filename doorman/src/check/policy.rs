@@ -45,7 +45,7 @@ pub async fn read(place: Place, hub: &Hub, findings: &mut Findings) -> Option<Ar
 fn report(policy: &Policy, place: &str, findings: &mut Findings) {
     findings.add(Level::Passed, place, contents(policy));
     for warning in policy.warnings() {
-        let level = if warning.is_unreadable_list { Level::Failed } else { Level::Warning };
+        let level = if warning.is_unusable_list { Level::Failed } else { Level::Warning };
         findings.add(level, &*warning.subject, &*warning.text);
     }
 }

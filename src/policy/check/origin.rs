@@ -30,11 +30,18 @@ pub(in crate::policy) fn check_argument(
     origin_of: impl Fn(&str) -> Origin,
 ) -> Result<(), String> {
     let name = call.func_name.as_str();
+    if let ("duration", Some(text), Some(Origin::Requester)) = (name, call.args.first(), origins.first()) {
+        let source = show(find(text, &|name| origin_of(name) == Origin::Requester).unwrap_or(text));
+        return Err(format!(
+            "`duration` reads `{source}`, which the requester writes; write a constant, such as `duration('72h')`"
+        ));
+    }
     let allowed = match name {
         "matches" => Origin::Rule,
         "contains" | "startsWith" | "endsWith" | "under" | "split" | "replace" | "indexOf" | "join" => {
             Origin::Owner
         }
+        _ if name.starts_with("get") => Origin::Owner,
         _ => return Ok(()),
     };
     let mut operands = call.target.as_deref().into_iter().chain(&call.args);

@@ -3,6 +3,8 @@
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
+use super::constants::text;
+use super::kinds::{Kind, fault_in, path};
 use super::origin::show;
 
 /// Checks a call whose types are right, before it is rewritten.
@@ -24,7 +26,12 @@ pub(super) fn check(call: &CallExpr) -> Result<(), String> {
         op::LESS_EQUALS => check_number(a, function, b).and(check_number(b, op::GREATER_EQUALS, a)),
         op::GREATER => check_number(a, function, b).and(check_number(b, op::LESS, a)),
         op::GREATER_EQUALS => check_number(a, function, b).and(check_number(b, op::LESS_EQUALS, a)),
+        op::IN | "under" if matches!(&b.expr, Expr::List(list) if list.elements.is_empty()) => {
+            Err("the list is empty, so the condition is never true; remove it".to_owned())
+        }
         op::IN => check_literals(a, op::EQUALS, b).and(check_element(a, b)),
+        "matches" => text(b).map_or(Ok(()), |pattern| check_pattern(a, pattern)),
+        op::SUBSTRACT if is_variable(a, "requested_at") && is_variable(b, "now") => Err(PAST.to_owned()),
         "contains" | "startsWith" | "endsWith" | "under" => check_literals(a, function, b),
         _ => Ok(()),
     }
@@ -80,100 +87,18 @@ pub(super) fn check_text(value: &IdedExpr, function: &str, text: &str) -> Result
         return fault_in(Kind::Domain, op::EQUALS, text)
             .map_or(Ok(()), |why| Err(refusal(&show(value), text, &why)));
     }
-    let kind = match path.as_deref() {
-        Some("user.domain") => Kind::Domain,
-        Some("user.email") => Kind::Address,
-        Some("user.name" | "repo.owner") => Kind::Account,
-        Some("user.service_account") if !text.is_empty() => Kind::Account,
-        Some("repo.name") => Kind::RepoName,
-        Some("repo.type") => Kind::RepoType,
-        _ => return check_changed(value, function, text),
+    let kind = path.as_deref().and_then(Kind::of);
+    let Some(kind) = kind.filter(|kind| *kind != Kind::Id) else {
+        return check_changed(value, function, text);
     };
+    if path.as_deref() == Some("user.service_account") && text.is_empty() {
+        return Ok(());
+    }
     fault_in(kind, function, text).map_or(Ok(()), |why| Err(refusal(&show(value), text, &why)))
 }
 
 fn refusal(value: &str, text: &str, why: &str) -> String {
     format!("`{value}` is compared with '{text}', but {why}")
-}
-
-/// The values whose form is known.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Domain,
-    Address,
-    /// The name of a user or an organization.
-    Account,
-    RepoName,
-    RepoType,
-}
-
-impl Kind {
-    fn noun(self) -> &'static str {
-        match self {
-            Self::Domain => "a domain",
-            Self::Address => "an e-mail address",
-            Self::Account => "such a name",
-            Self::RepoName => "the name of a repo",
-            Self::RepoType => "a type",
-        }
-    }
-}
-
-/// Why no value of this kind equals the text, or contains, begins or ends with it.
-fn fault_in(kind: Kind, function: &str, text: &str) -> Option<String> {
-    let is_whole = function == op::EQUALS;
-    if is_whole && text.trim().is_empty() {
-        return Some("it is never empty; to test whether it is there, use `has`".to_owned());
-    }
-    if kind == Kind::RepoType {
-        let fits = |known: &str| match function {
-            "contains" => known.contains(text),
-            "startsWith" => known.starts_with(text),
-            "endsWith" => known.ends_with(text),
-            _ => known == text,
-        };
-        return (!["model", "dataset"].into_iter().any(fits))
-            .then(|| "it is 'model' or 'dataset'".to_owned());
-    }
-    let what = kind.noun();
-    if text.contains(char::is_whitespace) {
-        return Some(format!("{what} contains no white space"));
-    }
-    match kind {
-        Kind::Domain if text.contains('@') => {
-            Some(format!("{what} contains no `@`; write '{}'", text.rsplit('@').next().unwrap_or_default()))
-        }
-        Kind::Domain if text.contains(['/', '*', ',']) => {
-            Some(format!("{what} contains only letters, digits, `-` and `.`"))
-        }
-        Kind::Domain if is_whole && text.starts_with('.') => {
-            let domain = text.trim_matches('.');
-            Some(format!("{what} does not begin with a dot; write `user.domain.under('{domain}')`"))
-        }
-        Kind::Domain if text.ends_with('.') && matches!(function, op::EQUALS | "endsWith") => {
-            Some(format!("{what} does not end with a dot"))
-        }
-        Kind::Address if is_whole && !text.contains('@') => {
-            Some(format!("{what} contains an `@`; write `user.domain.under('{text}')` to compare its domain"))
-        }
-        Kind::Address if text.matches('@').count() > 1 => Some(format!("{what} contains one `@`")),
-        Kind::Address if is_whole && (text.starts_with('@') || text.ends_with('@')) => {
-            Some(format!("{what} has text on both sides of the `@`"))
-        }
-        Kind::Account if text.contains(['@', '/', '*']) => {
-            Some(format!("{what} contains only letters, digits, `-`, `_` and `.`"))
-        }
-        Kind::RepoName if text.contains(['@', '*']) => {
-            Some(format!("{what} contains only letters, digits, `-`, `_`, `.` and `/`"))
-        }
-        Kind::RepoName if text.starts_with("datasets/") || text.matches('/').count() > 1 => Some(format!(
-            "{what} is written as 'owner/name'; test for a dataset with `repo.type == 'dataset'`"
-        )),
-        Kind::RepoName if is_whole && !text.contains('/') => {
-            Some(format!("{what} begins with its owner; write 'owner/{text}'"))
-        }
-        _ => None,
-    }
 }
 
 /// `x.lowerAscii() == 'Acme'` is never true, and neither is `x.trim() == ' a'`.
@@ -183,6 +108,8 @@ fn check_changed(value: &IdedExpr, function: &str, text: &str) -> Result<(), Str
         "lowerAscii" => text.to_ascii_lowercase(),
         "upperAscii" => text.to_ascii_uppercase(),
         "trim" if function == op::EQUALS => text.trim().to_owned(),
+        "trim" if function == "startsWith" => text.trim_start().to_owned(),
+        "trim" if function == "endsWith" => text.trim_end().to_owned(),
         _ => return Ok(()),
     };
     // If the value is a name, its case does not matter.
@@ -199,12 +126,31 @@ fn check_changed(value: &IdedExpr, function: &str, text: &str) -> Result<(), Str
     ))
 }
 
+/// Checks a pattern that is matched with a value whose characters are known.
+fn check_pattern(value: &IdedExpr, pattern: &str) -> Result<(), String> {
+    let kind = path(value).as_deref().and_then(Kind::of);
+    let has_choice = ["|", "[@", "@]", "@?", "@*"].iter().any(|choice| pattern.contains(choice));
+    if let (Some(kind), false) = (kind, has_choice) {
+        if matches!(kind, Kind::Domain | Kind::Account) && pattern.contains('@') {
+            return Err(refusal(&show(value), pattern, &format!("{} contains no `@`", kind.noun())));
+        }
+        if kind == Kind::Address && pattern.starts_with("^@") {
+            return Err(refusal(&show(value), pattern, "an e-mail address has text before the `@`"));
+        }
+    }
+    let plain = pattern.trim_start_matches('^').trim_end_matches('$');
+    if plain.contains(|c: char| "|()[]{}?*+\\".contains(c)) {
+        return Ok(());
+    }
+    check_changed(value, "contains", plain)
+}
+
 /// Checks a whole number that a part of a time, or the size of a value, is compared with.
 fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(), String> {
     let (Expr::Call(call), Expr::Literal(LiteralValue::Int(number))) = (&value.expr, &number.expr) else {
         return Ok(());
     };
-    let name = call.func_name.as_str();
+    let name = call.func_name.as_str().trim_start_matches('@');
     let is_duration = matches!(call.target.as_deref().map(|of| &of.expr), Some(Expr::Call(of))
         if matches!(of.func_name.as_str(), op::SUBSTRACT | op::ADD | "duration"));
     let (from, to) = match name {
@@ -216,7 +162,8 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
         "getHours" if !is_duration => (0, 23),
         "getMinutes" | "getSeconds" if !is_duration => (0, 59),
         "getMilliseconds" => (0, 999),
-        "size" => (0, i64::MAX),
+        "age" => (0, MAX_AGE),
+        "size" => (least_size(call), i64::MAX),
         "indexOf" => (-1, i64::MAX),
         _ => return Ok(()),
     };
@@ -231,26 +178,34 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
         return Ok(());
     }
     let range = if to == i64::MAX { format!("at least {from}") } else { format!("from {from} to {to}") };
-    let hint = if name == "getMonth" { "; January is 0" } else { "" };
+    let hint = match name {
+        "getMonth" => "; January is 0",
+        "size" if size_of(call).is_some_and(is_split) => {
+            ", also of a blank text; first remove the blank parts with `.filter(part, part.trim() != '')`"
+        }
+        _ => "",
+    };
     Err(format!(
         "`{name}` is {range}{hint}, so its comparison with {number} gives the same result for every request"
     ))
 }
 
-/// The path of an attribute: `user.domain` for both `user.domain` and `user['domain']`.
-fn path(expression: &IdedExpr) -> Option<String> {
-    match &expression.expr {
-        Expr::Select(select) => match &select.operand.expr {
-            Expr::Ident(variable) => Some(format!("{variable}.{}", select.field)),
-            _ => None,
-        },
-        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::INDEX => match args.as_slice() {
-            [
-                IdedExpr { expr: Expr::Ident(variable), .. },
-                IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. },
-            ] => Some(format!("{variable}.{}", name.inner())),
-            _ => None,
-        },
-        _ => None,
-    }
+/// More years than anybody is old.
+const MAX_AGE: i64 = 1000;
+
+/// The least size of a value. `''.split(',')` has one part, and no name is empty.
+fn least_size(size: &CallExpr) -> i64 {
+    let names = ["user.name", "user.email", "user.domain", "user.id", "repo.name", "repo.owner", "repo.type"];
+    let is_name = |of: &IdedExpr| path(of).is_some_and(|path| names.contains(&path.as_str()));
+    i64::from(size_of(size).is_some_and(|of| is_name(of) || is_split(of)))
+}
+
+fn size_of(size: &CallExpr) -> Option<&IdedExpr> {
+    size.target.as_deref().or(size.args.first())
+}
+
+/// `text.split(',')`, with a separator and without a limit.
+fn is_split(parts: &IdedExpr) -> bool {
+    matches!(&parts.expr, Expr::Call(call) if call.func_name == "split"
+        && matches!(call.args.as_slice(), [separator] if text(separator).is_some_and(|text| !text.is_empty())))
 }

@@ -8,6 +8,22 @@ const FAULTY_EXPRESSIONS: &[(&str, &str)] = &[
     ("", "not a CEL expression: at its character 1"),
     ("user.pro &&", "not a CEL expression: at its character 12"),
     ("user.pro AND true", "not a CEL expression: at its character 10"),
+    ("user.pro and true", "; write `&&` instead of `and`"),
+    ("user.pro or user.name == 'a and b'", "; write `||` instead of `or`"),
+    ("not user.pro", "; write `!` instead of `not`"),
+    ("user.name = 'ada'", "; write `==` instead of `=`"),
+    ("user.name='ada'", "; write `==` instead of `=`"),
+    ("user.name is 'ada'", "; write `==` instead of `is`"),
+    ("has(fields['x'])", "to test for an answer, write `'Label' in fields`"),
+    ("fields.get('x') == 'y'", "there is no function `get`; write `fields['…']`"),
+    ("now - requested_at > duration('3d')", "write days in hours, such as '72h'"),
+    ("now - requested_at > duration('10d')", "such as '240h'"),
+    ("now > timestamp('2026-11-01')", "write it with a zone, such as '2026-11-01T00:00:00Z'"),
+    (
+        "now - requested_at > duration(fields['Wait'])",
+        "`duration` reads `fields['Wait']`, which the requester writes",
+    ),
+    ("now.getHours(fields['Zone']) > 3", "reads `fields['Zone']`, which the requester writes"),
     ("'abc", "not a CEL expression"),
     ("usr.pro", "there is no variable `usr`; did you mean `user`?"),
     ("Country == 'KP'", "there is no variable `Country`; choose from `user`, `fields`, `repo`"),
@@ -212,4 +228,25 @@ fn macros_may_be_nested_two_deep_but_not_three() {
     assert_eq!(fault(&side_by_side), None);
     let faults = fault(&over(&over(&over("o == 'x'")))).expect("a fault");
     assert!(faults[0].contains("nested more than 2 deep"), "{faults:?}");
+}
+
+#[test]
+fn rule_without_a_verdict_shows_its_other_faults() {
+    let rule =
+        "[[rules]]\nname = 'r'\nthen = 'acept'\nif = \"user.nam == 'a'\"\nunless = \"user.emial == 'x'\"\n";
+    let faults = Policy::parse(rule).expect_err("three faults");
+    let expected = ["there is no verdict `acept`", "has no attribute `nam`", "has no attribute `emial`"];
+    assert!(faults.iter().zip(expected).all(|(fault, expected)| fault.contains(expected)), "{faults:?}");
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    let faults = Policy::parse("[[rules]]\nunless = 'user.nam == 1'").expect_err("four faults");
+    assert!(faults.len() == 4 && faults[3].contains("has no attribute `nam`"), "{faults:?}");
+}
+
+#[test]
+fn at_most_100_faults_are_shown() {
+    let rules: Vec<String> =
+        (0..103).map(|number| format!("[[rules]]\nname = 'r{number}'\nthen = 'hold'\nif = 'x'\n")).collect();
+    let faults = Policy::parse(&rules.concat()).expect_err("103 faults");
+    let expected = "line 404, column 6: here and below are 3 more faults";
+    assert_eq!((faults.len(), &*faults[100]), (101, expected));
 }

@@ -156,13 +156,13 @@ fn text_above_8_kb_cannot_be_evaluated() {
 fn too_large_patterns_are_refused() {
     let large = "the pattern is larger than 256 KB when compiled; use smaller repetitions";
     for pattern in [".{1,1000}", "(a{1000}){1000}", "((a{100}){100}){100}", "[^x]{1000}", r"\pL{50}"] {
-        let fault = fault(&format!("user.name.matches(r'{pattern}')"));
+        let fault = fault(&format!("user.email.matches(r'{pattern}')"));
         assert!(fault.contains(large), "{pattern}: {fault}");
     }
     for pattern in
         [r"\w{3,500}", "(a?){100}", "((){1000}){1000}", "([^ ] *){20}", r"^[\w.+-]+@([\w-]+\.)+\w{2,63}$"]
     {
-        assert_eq!(fault(&format!("user.name.matches(r'{pattern}')")), "", "{pattern}");
+        assert_eq!(fault(&format!("user.email.matches(r'{pattern}')")), "", "{pattern}");
     }
     let letters = |number| (0..number).map(|letter| format!("'{letter}'")).collect::<Vec<_>>().join(", ");
     let pairs = |ones, others| {

@@ -71,7 +71,7 @@ fn lists_and_lets_can_be_counted() {
     assert_eq!(lists, [("one", Ok(2)), ("three", Err(unreadable)), ("two", Ok(3))]);
     assert!(policy.let_names().eq(["vetted"]));
     let warnings = policy.warnings();
-    let warnings = warnings.iter().filter(|warning| warning.is_unreadable_list);
+    let warnings = warnings.iter().filter(|warning| warning.is_unusable_list);
     let warnings: Vec<_> = warnings.map(ToString::to_string).collect();
     assert!(warnings.len() == 1 && warnings[0].contains(unreadable), "{warnings:?}");
 }
