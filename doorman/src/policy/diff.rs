@@ -45,7 +45,7 @@ pub async fn run(arguments: &DiffArguments, screen: &mut Screen) -> Result<ExitS
         if policy.is_paused() {
             print_message(&format!("doorman: {place}: the policy is paused, so it decides nobody"));
         }
-        warn_of_policy(policy, |warning| warning.is_unreadable_list);
+        warn_of_policy(policy, |warning| warning.is_unusable_list);
     }
     Ok(diff.exit_status())
 }

@@ -126,7 +126,6 @@ fn open_comparison_is_warned_of() {
     let answer = "an answer may be the address of somebody else";
     let cases = [
         ("user.domain.endsWith('acme.com')", evil),
-        ("[user.domain.endsWith('acme.com')].exists(each, each)", evil),
         ("user['domain'].endsWith('acme.com')", evil),
         ("user.domain.lowerAscii().endsWith('acme.com')", evil),
         ("user.email.split('@')[1].endsWith('acme.com')", evil),

@@ -116,7 +116,7 @@ fn country(label: &str, is_optional: bool) -> DraftRule {
         ],
         name: format!("embargo-{}", slug(label)),
         then: Verdict::Reject,
-        condition: format!("{}{} in []", guard(label, is_optional), field(label)),
+        condition: format!("{}{} in ['KP']", guard(label, is_optional), field(label)),
         reason: Some("We cannot give access in your country.".to_owned()),
         matching: None,
     }

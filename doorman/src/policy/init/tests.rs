@@ -149,7 +149,7 @@ fn each_kind_of_question_has_its_rule() {
         "if = \"fields['Purpose'].trim() == ''\"\nreason = \"Please answer “Purpose”, and ask again.\"\n",
         "if = \"!['I agree'].all(box, fields[box] in ['on', 'true', 'yes'])\"\n",
         "if = '''!(fields['Use'] in ['Research', \"Don't know\"])'''\n",
-        "# if = \"fields['Your Country'] in []\"\n",
+        "# if = \"fields['Your Country'] in ['KP']\"\n",
         "# - “Phone”: it may be left out\n",
         "# - “geo”: it is not documented what the Hub writes\n",
         " hf://datasets/acme/doorman/policy.toml\n",

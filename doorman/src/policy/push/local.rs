@@ -50,7 +50,7 @@ impl LocalPolicy {
         let local = Self { path: path.to_owned(), policy, text, lists: lists.into_inner() };
         let mut faults = local.too_large();
         for warning in local.policy.warnings() {
-            if warning.is_unreadable_list {
+            if warning.is_unusable_list {
                 faults.push(warning.to_string());
             } else {
                 print_message(&format!("doorman: {warning}"));
