@@ -126,6 +126,7 @@ fn open_comparison_is_warned_of() {
     let answer = "an answer may be the address of somebody else";
     let cases = [
         ("user.domain.endsWith('acme.com')", evil),
+        ("[user.domain.endsWith('acme.com')].exists(each, each)", evil),
         ("user['domain'].endsWith('acme.com')", evil),
         ("user.domain.lowerAscii().endsWith('acme.com')", evil),
         ("user.email.split('@')[1].endsWith('acme.com')", evil),
@@ -165,9 +166,7 @@ fn open_comparison_is_warned_of() {
         ("user.domain.matches('[.](edu|ac[.][a-z][a-z])$') || user.domain.matches('(^|[.])acme[.]com$')", ""),
         ("user.domain.matches('^([a-z]+[.])*edu$')", ""),
         ("user.email in lists.signed", ""),
-        ("fields['E-mail'] == fields.signed", ""),
-        ("user.fullname.indexOf(' ') > 0", ""),
-        ("repo.name.startsWith('acme/')", ""),
+        ("fields['E-mail'] in fields.signed.split(',')", ""),
         ("user.orgs.exists(org, org == 'acme' && fields['Use'].startsWith('Research'))", ""),
         ("fields['Company'] in lists.partners", ""),
         ("size(user.fullname) > 3 && size(user.fullname) == 12", ""),

@@ -53,7 +53,7 @@ impl<'e, 'w> Search<'e, 'w> {
         match &expression.expr {
             Expr::Select(select) => self.visit(&select.operand, Effect::None),
             Expr::Call(call) => self.visit_call(call, effect),
-            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element, Effect::None)),
+            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element, effect)),
             Expr::Map(map) => {
                 for entry in &map.entries {
                     if let EntryExpr::MapEntry(entry) = &entry.expr {
@@ -66,7 +66,9 @@ impl<'e, 'w> Search<'e, 'w> {
                 if effect == Effect::LetsIn {
                     self.texts.extend(trust::of_macro(c, false));
                 }
-                self.visit(&c.iter_range, Effect::None);
+                // The elements of a list may be conditions.
+                let is_list = matches!(c.iter_range.expr, Expr::List(_));
+                self.visit(&c.iter_range, if is_list { effect } else { Effect::None });
                 self.scope.enter(&c.iter_var, &c.iter_range);
                 self.visit(&c.loop_step, effect);
                 self.scope.leave();
