@@ -30,6 +30,7 @@ pub(super) fn of_call(function: &str, call: &CallExpr, scope: &Scope, answers_co
     let read = reads.into_iter().flatten().next()?;
     let texts = scope.texts(other);
     let is_whole = read.is_whole && matches!(function, op::EQUALS | op::IN | op::INDEX);
+    let is_comparison = matches!(function, op::EQUALS | op::IN) || PARTIAL.contains(&function);
     match read.source.as_str() {
         // This tests whether the value is there.
         _ if function == op::EQUALS && (is_blank(other) || is_blank(value)) => None,
@@ -50,12 +51,11 @@ pub(super) fn of_call(function: &str, call: &CallExpr, scope: &Scope, answers_co
             if PARTIAL.contains(&function) { format!("`{function}`") } else { "this condition".to_owned() }
         )),
         "user.orgs" if !is_whole => Some(ORGANIZATION.to_owned()),
-        "user.fullname" => Some(
+        "user.fullname" if is_comparison => Some(
             "anybody can take any full name; compare `user.name` or `user.email` instead of `user.fullname`"
                 .to_owned(),
         ),
         "fields" if answers_count => {
-            let is_comparison = matches!(function, op::EQUALS | op::IN) || PARTIAL.contains(&function);
             if function == "under" || is_comparison && has_address(other, scope) {
                 return Some(ADDRESS.to_owned());
             }
