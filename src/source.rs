@@ -36,7 +36,7 @@ pub struct Source {
     state: Mutex<State>,
 }
 
-/// What is known about the policy.
+/// The policies that were read, and when.
 #[derive(Debug, Default)]
 struct State {
     /// The last policy that could be used. There is none if a newer one cannot be used.

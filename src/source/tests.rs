@@ -68,7 +68,7 @@ enum Event {
 }
 
 #[test]
-fn last_policy_is_used_for_an_hour_at_most_and_never_before_a_fault() {
+fn last_policy_is_used_for_an_hour_and_never_after_a_fault() {
     use Event::{Faults, New, Outage, Same};
     let known = |commit: &str| {
         let policy =
@@ -106,7 +106,7 @@ fn last_policy_is_used_for_an_hour_at_most_and_never_before_a_fault() {
 }
 
 #[test]
-fn policy_that_cannot_be_used_holds_everybody_and_shows_no_address() {
+fn unusable_policy_holds_everybody_and_shows_no_address() {
     let mut state = State::default();
     let fault = "`user.email` is compared with 'ada@epfl.ch x'".to_owned();
     let policy = state.settle(Err(Unusable::of(fault)), Moment::now(SystemTime::now()));
