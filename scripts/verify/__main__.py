@@ -60,7 +60,7 @@ PARTS = {
 }
 
 # These parts do not need the function that `build` makes.
-INDEPENDENT = {"lint", "template", "policies", "recipes", "terminal", "smoke"}
+INDEPENDENT = {"lint", "template", "policies", "recipes", "terminal", "smoke", "live"}
 
 
 def main(chosen):
