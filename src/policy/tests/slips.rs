@@ -193,7 +193,8 @@ fn probable_slip_is_warned_of() {
             Some("is 72 minutes; write a time of days"),
         ),
         ("accept", "if = \"now - requested_at > duration('168m')\"", Some("is 168 minutes")),
-        ("accept", "if = \"now - requested_at > duration('3s')\"", Some("is 3 seconds")),
+        ("accept", "if = \"now - requested_at > duration('1m')\"", Some("`duration('1m')` is 1 minute;")),
+        ("accept", "if = \"now - requested_at > duration('3s')\"", Some("is only 3 s")),
         (
             "accept",
             "if = \"now - requested_at > duration('-72h')\"",

@@ -156,6 +156,8 @@ fn open_comparison_is_warned_of() {
         ("user.email.endsWith('.co.uk')", "every domain that ends in `.co.uk`"),
         ("fields['Use'].matches('(?i)research')", "says the opposite"),
         ("fields['Use'].trim().contains('Research')", "says the opposite"),
+        ("fields['Affiliation'].startsWith('Acme')", "says the opposite"),
+        ("fields['Affiliation'].endsWith('Acme')", "says the opposite"),
         ("fields['Use'].matches('^[Rr]esearch')", "says the opposite"),
         ("['A', 'B'].exists(box, fields[box] == 'on')", "write `all`"),
         ("now.getFullYear() - int(fields['Year']) >= 18", "write `age(…)`"),
@@ -240,6 +242,7 @@ fn part_beside_a_condition_that_names_users_is_fine() {
         ("user.domain.under('acme.com') && user.name.startsWith('acme-')", ""),
         ("user.name.startsWith('acme-') && user.domain == 'acme.com'", ""),
         ("user.domain == 'acme.com' && user.email.startsWith('ada.')", ""),
+        ("user.domain == 'acme.com' && user.pro && user.email.startsWith('ada.')", ""),
         ("user.domain.under('epfl.ch') && fields['Affiliation'].contains('EPFL')", ""),
         ("user.verified_orgs.exists(org, org == 'epfl') && user.fullname.startsWith('Ada')", ""),
         (

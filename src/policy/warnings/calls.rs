@@ -46,8 +46,9 @@ fn duration(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
     let what = match all {
         _ if text.starts_with('-') => "is negative, so it is always over".to_owned(),
         _ if all >= 3600 && !is_day => return None,
+        60 => "is 1 minute".to_owned(),
         _ if text.ends_with('m') => format!("is {} minutes", all / 60),
-        _ => format!("is {all} seconds"),
+        _ => format!("is only {all} s"),
     };
     Some(format!("`duration('{text}')` {what}; write a time of days in hours, such as `duration('72h')`"))
 }

@@ -60,7 +60,7 @@ pub(super) fn of_call(function: &str, call: &CallExpr, scope: &Scope, answers_co
                 return Some(ADDRESS.to_owned());
             }
             match (function, texts.all.first()) {
-                ("contains", Some(part)) => Some(open_answer(function, part)),
+                ("contains" | "startsWith" | "endsWith", Some(part)) => Some(open_answer(function, part)),
                 ("matches", Some(_)) => texts.all.iter().find_map(|pattern| open_answer_pattern(pattern)),
                 _ => None,
             }
