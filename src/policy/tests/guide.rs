@@ -77,6 +77,19 @@ fn rules_of_the_cookbook_have_three_lines() {
     }
 }
 
+#[test]
+fn example_policies_have_no_warnings() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies");
+    let files = fs::read_dir(folder).expect("the examples").map(|file| file.expect("a file").path());
+    let policies: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    assert!(policies.len() >= 9, "{policies:?}");
+    for path in policies {
+        let text = fs::read_to_string(&path).expect("a policy");
+        let policy = Policy::parse_with_files(&text, &read_file).expect("no faults");
+        assert_eq!(policy.warnings(), [], "{}", path.display());
+    }
+}
+
 fn check(block: &Block, requesters: &BTreeMap<String, String>) -> Result<(), String> {
     // A block may be a part of a policy that has no rules.
     let is_part = !block.toml.contains("rules");
