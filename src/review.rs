@@ -85,7 +85,8 @@ use queue::{Group, Queue};
 /// the same decisions, and writes nothing. So does every run if the policy is paused. `report_step` is called for each step while
 /// the review goes on.
 ///
-/// The policy may still be on its way. The first page is read meanwhile, and requests are decided when both are there.
+/// The policy may still be on its way. The first page is read meanwhile, and requests are decided when both are there. The policy has to
+/// come before `deadline`, because the review waits for it.
 pub async fn review(
     repo: &Repo,
     policy: impl Future<Output = Arc<Policy>>,

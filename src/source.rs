@@ -23,7 +23,7 @@ use reading::{Known, Unusable};
 pub use reading::{MAX_BYTES_OF_LISTS, MAX_LIST_BYTES};
 
 /// The minimum time between two reads of the policy, unless a push has changed it.
-const MIN_PERIOD: Duration = Duration::from_secs(10);
+pub(crate) const MIN_PERIOD: Duration = Duration::from_secs(10);
 
 /// How long the last policy is used if the Hub cannot be reached.
 const MAX_OUTAGE: Duration = Duration::from_secs(60 * 60);

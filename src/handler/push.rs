@@ -9,15 +9,12 @@ use tokio::time::{Instant, sleep_until};
 use super::{Handler, PolicyOfEvent, response};
 use crate::hub::Moment;
 use crate::report::metrics::Event;
-use crate::source::HubFile;
+use crate::source::{HubFile, MIN_PERIOD};
 use crate::trigger::webhook::Push;
 
 /// How long further pushes are waited for. A push that was followed by another one within this time starts no sweep, because the
 /// webhook of the other one does.
 const PUSH_SETTLES: Duration = Duration::from_secs(2);
-
-/// A sweep is not repeated for the same commit within this time.
-const MIN_PERIOD: Duration = Duration::from_secs(10);
 
 /// The commit of the last sweep after a push, and when it ended.
 pub(super) type LastPush = Option<(String, Moment)>;
@@ -62,6 +59,7 @@ impl Handler {
         if let (Some((last, ended)), Some(commit)) = (&*last_push, commit)
             && is_confirmed
             && last == commit
+            // As often as the policy is asked for.
             && ended.age_at(now) < MIN_PERIOD
         {
             return response::ignored("all repos have just been swept by this commit of the policy");

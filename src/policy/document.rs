@@ -302,7 +302,7 @@ impl Reader<'_> {
             Some(Source { at: written.at, text })
         };
         let (condition, unless) = (source("if"), source("unless"));
-        // What is missing is a fault already. The rest of the rule is compiled, so that all its faults are found.
+        // A missing key is a fault already. The rest of the rule is compiled, so that all its faults are found.
         let condition = condition.unwrap_or(Source { at: node.at, text: "true".to_owned() });
         let (name, then) = (name.unwrap_or_default().into(), then.unwrap_or(Verdict::Hold));
         WrittenRule { label, name, then, condition, unless, reason, repos }
