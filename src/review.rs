@@ -66,7 +66,7 @@ use futures_util::StreamExt;
 use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::task::yield_now;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::hub::Hub;
 use crate::model::Repo;
@@ -77,6 +77,7 @@ use crate::report::audit::Step;
 use apply::{Applier, WriteAttempt};
 use brake::Brake;
 use conclude::MIN_BACK_OFF;
+use decide::NO_POLICY;
 use ledger::Ledger;
 use pages::{Pages, read_page};
 use queue::{Group, Queue};
@@ -85,8 +86,8 @@ use queue::{Group, Queue};
 /// the same decisions, and writes nothing. So does every run if the policy is paused. `report_step` is called for each step while
 /// the review goes on.
 ///
-/// The policy may still be on its way. The first page is read meanwhile, and requests are decided when both are there. The policy has to
-/// come before `deadline`, because the review waits for it.
+/// The policy may still be on its way. The first page is read meanwhile, and requests are decided when both are there. If it does
+/// not come before `deadline`, nobody is decided.
 pub async fn review(
     repo: &Repo,
     policy: impl Future<Output = Arc<Policy>>,
@@ -120,6 +121,10 @@ pub async fn review(
             biased;
             Some(results) = write_calls.next() => review.add_results(results),
             policy = &mut policy, if review.policy.is_none() => review.set_policy(policy),
+            () = sleep_until(deadline), if review.policy.is_none() => {
+                review.end_undecided(NO_POLICY);
+                break;
+            }
             Some(page) = OptionFuture::from(page_call.as_mut()) => {
                 page_call = None;
                 review.add_page(page);

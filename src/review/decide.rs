@@ -24,6 +24,7 @@ pub(super) const TIME_TO_DECIDE: Duration = MAX_PAGE_AGE.saturating_sub(Duration
 
 const SLOW_POLICY: &str =
     "deciding takes too long: give the function more memory, or simplify the policy; the next run goes on";
+pub(super) const NO_POLICY: &str = "the policy was not read before the time was up; the next run looks again";
 const SLOW_HUB: &str =
     "the Hub takes so long to answer that its list is too old to be decided from; the next run looks again";
 
@@ -44,10 +45,7 @@ impl Review<'_> {
             };
             let PageInMemory { requested, is_late, reading, decide_until, .. } = *page;
             if Instant::now() >= self.deadline {
-                self.late_because = Some(SLOW_POLICY);
-                self.pages.ended = Some(ReadingEnded::out_of_time());
-                self.pages.in_memory.clear();
-                return;
+                return self.end_undecided(SLOW_POLICY);
             }
             let is_old = requested.age_at(self.hub.now()) > TIME_TO_DECIDE || Instant::now() > decide_until;
             // If nothing is written, a page may have any age.
@@ -60,6 +58,13 @@ impl Review<'_> {
             }
             self.decide(&request, &policy, requested, reading);
         }
+    }
+
+    /// Leaves the requests that are not decided to the next run, because the time is up.
+    pub(super) fn end_undecided(&mut self, why: &'static str) {
+        self.late_because = Some(why);
+        self.pages.ended = Some(ReadingEnded::out_of_time());
+        self.pages.in_memory.clear();
     }
 
     /// Decides one request, unless the ledger says otherwise. If the decision has to be written, the brake says when. Otherwise the

@@ -158,9 +158,7 @@ impl Simulation {
                 Step::Concluded { .. } => lock(&self.world).concluded(run, &name, step),
             };
             let policy = async {
-                // The doorman reads it in at most half of the time that is left.
-                let left = deadline.saturating_duration_since(Instant::now());
-                sleep(event.policy_takes.min(left / 2)).await;
+                sleep(event.policy_takes).await;
                 Arc::clone(&process.policy)
             };
             review(&repo, policy, &process.hub, Mode::of(event.dry_run), deadline, &mut on_step).await
