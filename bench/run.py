@@ -210,6 +210,9 @@ def start(command, environment, body, folder=ROOT / "bench"):
                         "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-central-1:123456789012:function:f\r\n\r\n"
                     )
                     connection.sendall(head.encode() + body)
+                elif b"/init/error" in received[connection]:
+                    process.kill()
+                    sys.exit(f"{command[0]} cannot start: {received[connection].decode(errors='replace')}")
                 elif b"/response" in received[connection]:
                     responded = now - begun
                     process.kill()
