@@ -39,6 +39,7 @@ import smoke
 import template_checks
 import terminal
 import tools
+import wheel
 from checks import NotOk, ok
 
 # The order matters. Later parts run the function that `build` makes. `metrics` and `documents` check the log lines of the parts
@@ -57,10 +58,11 @@ PARTS = {
     "terminal": terminal.check,
     "smoke": smoke.check,
     "live": live.check,
+    "wheel": wheel.check,
 }
 
 # These parts do not need the function that `build` makes.
-INDEPENDENT = {"lint", "template", "policies", "recipes", "terminal", "smoke", "live"}
+INDEPENDENT = {"lint", "template", "policies", "recipes", "terminal", "smoke", "live", "wheel"}
 
 
 def main(chosen):

@@ -1,0 +1,1 @@
+"""Hub Doorman: decides access requests to gated repos on the Hugging Face Hub."""

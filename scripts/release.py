@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Builds the files of a release into `dist` in cargo's target directory. Built twice from one commit, they are the same bytes.
+
+    scripts/release.py lambda              packs the function for both architectures: hub-doorman-lambda-ARCH.zip
+    scripts/release.py program [TARGET]…   builds the wheel and the archive of the command line, by default for Linux on both
+                                           architectures; both contain the packages of the function, so they come first
+    scripts/release.py sums                writes SHA256SUMS
+    scripts/release.py trial               builds a wheel of the debug build for this machine, without the function
+
+Linux programs are built with zig, for glibc 2.17 and newer. `rustup target add TARGET` is needed first. scripts/verify/release.py
+checks the files.
+"""
+
+import gzip
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import venv
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
+DIST = TARGET / "dist"
+TOOLS = TARGET / "release-tools"
+MATURIN = ["maturin==1.16.0", "wheel==0.48.0"]
+COMPILERS = ["cargo-lambda==1.9.2", "ziglang==0.17.1"]
+CHECKS = ["check-wheel-contents==0.6.3", "twine==7.0.0"]
+
+VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+ARCHITECTURES = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
+
+
+def main(command="", *targets):
+    # The modes of files are part of a wheel.
+    os.umask(0o022)
+    DIST.mkdir(parents=True, exist_ok=True)
+    if command == "lambda":
+        prepare_release()
+        for architecture in ARCHITECTURES:
+            build_function(architecture)
+    elif command == "program":
+        prepare_release()
+        for target in targets or ARCHITECTURES.values():
+            build_program(target)
+    elif command == "sums":
+        write_sums()
+    elif command == "trial":
+        build_trial()
+    else:
+        sys.exit(__doc__)
+
+
+def prepare_release():
+    install_tools(*MATURIN, *COMPILERS, *CHECKS)
+    # No program contains a path of this machine, and all files have the time of the commit.
+    sources = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"), "registry", "src")
+    prefixes = {ROOT: "/hub-doorman"} | {folder: "/crates" for folder in sources.glob("*")}
+    flags = [f"--remap-path-prefix={prefix}={name}" for prefix, name in prefixes.items()]
+    time = run("git", "log", "-1", "--format=%ct").strip()
+    os.environ |= {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags), "SOURCE_DATE_EPOCH": time}
+
+
+def install_tools(*packages):
+    scripts = TOOLS / ("Scripts" if sys.platform == "win32" else "bin")
+    if not (TOOLS / "pyvenv.cfg").exists():
+        venv.create(TOOLS, with_pip=True)
+    run(scripts / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages)
+    os.environ |= {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "CARGO_TARGET_DIR": str(TARGET)}
+
+
+def build_function(architecture):
+    run("cargo", "lambda", "build", "--release", "--locked", "--bin", "hub-doorman", "--target", ARCHITECTURES[architecture])
+    bootstrap = TARGET / "lambda" / "hub-doorman" / "bootstrap"
+    # Without a time, the entry has the first one of the format, in 1980.
+    entry = zipfile.ZipInfo("bootstrap")
+    # The mode of a program, as on Unix.
+    entry.external_attr, entry.create_system = 0o100755 << 16, 3
+    with zipfile.ZipFile(package(architecture), "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr(entry, bootstrap.read_bytes())
+    report(package(architecture))
+
+
+def package(architecture):
+    return DIST / f"hub-doorman-lambda-{architecture}.zip"
+
+
+def build_program(target):
+    packages = [package(architecture) for architecture in ARCHITECTURES]
+    on_linux = ["--zig", "--compatibility", "manylinux_2_17"] if "linux" in target else []
+    with built_wheel("--release", "--target", target, *on_linux) as wheel:
+        [data] = wheel.glob("*.data")
+        # The installer puts this folder beside `bin`, where `doorman deploy` looks for it.
+        share = data / "data" / "share" / "hub-doorman"
+        share.mkdir(parents=True)
+        for file in packages:
+            (share / file.name).write_bytes(file.read_bytes())
+        pack(wheel, DIST)
+        [program] = (data / "scripts").iterdir()
+        build_archive(target, [program, ROOT / "LICENSE", ROOT / "doorman" / "README.md", *packages])
+
+
+def build_trial():
+    install_tools(*MATURIN)
+    with built_wheel("--profile", "dev", "--strip", "--compatibility", "linux") as wheel:
+        pack(wheel, DIST / "trial")
+
+
+@contextmanager
+def built_wheel(*options):
+    """A folder with the content of the wheel that maturin builds, and the script `hub-doorman`, which maturin cannot add."""
+    with tempfile.TemporaryDirectory() as directory:
+        built = Path(directory, "built")
+        run("maturin", "build", "--quiet", *options, "--out", built)
+        run("wheel", "unpack", "--dest", directory, *built.iterdir())
+        [wheel] = Path(directory).glob("hub_doorman-*")
+        [information] = wheel.glob("*.dist-info")
+        (information / "entry_points.txt").write_text("[console_scripts]\nhub-doorman = hub_doorman.__main__:main\n")
+        yield wheel
+
+
+def pack(wheel, folder):
+    folder.mkdir(exist_ok=True)
+    run("wheel", "pack", "--dest-dir", folder, wheel)
+
+
+def build_archive(target, files):
+    name = f"doorman-{VERSION}-{target}"
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for file in sorted(files, key=lambda file: file.name):
+            entry = tarfile.TarInfo(f"{name}/{file.name}")
+            entry.size, entry.mtime = file.stat().st_size, int(os.environ["SOURCE_DATE_EPOCH"])
+            entry.mode = 0o755 if file.stem == "doorman" else 0o644
+            archive.addfile(entry, io.BytesIO(file.read_bytes()))
+    path = DIST / f"{name}.tar.gz"
+    path.write_bytes(gzip.compress(content.getvalue(), mtime=0))
+    report(path)
+
+
+def write_sums():
+    files = sorted(file for file in DIST.iterdir() if file.is_file() and file.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    (DIST / "SHA256SUMS").write_bytes("".join(lines).encode())
+
+
+def report(path):
+    print(f"{path.name}: {path.stat().st_size} bytes", flush=True)
+
+
+def run(*command):
+    return subprocess.run([str(word) for word in command], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+main(*sys.argv[1:])
