@@ -39,6 +39,17 @@ lambda:
 verify *parts:
     scripts/verify.sh {{ parts }}
 
+# Build the files of a release for Linux, on x86_64 and arm64, and check them. Needs the Rust targets, qemu-user-static and libc6-arm64-cross.
+release:
+    scripts/release.py lambda
+    scripts/release.py program
+    scripts/release.py sums
+    scripts/verify.sh release
+
+# Do the same, and then build everything again in another folder, and compare the bytes.
+release-check: release
+    scripts/release.py again
+
 # Walk the facts about the Hub on the real Hub, with throw-away repos in HF_LIVE_NAMESPACE. Needs HF_TOKEN.
 live *arguments:
     python3 tests/live/walk.py {{ arguments }}

@@ -6,6 +6,7 @@
                                            architectures; both contain the packages of the function, so they come first
     scripts/release.py image               unpacks the programs for the image, into dist/image/amd64 and arm64
     scripts/release.py sums                writes SHA256SUMS
+    scripts/release.py again               builds everything again, from a clone in another folder, and fails if a byte differs
     scripts/release.py tag TAG URL         fails if the tag is not that of the version, or the repository is not at this address
     scripts/release.py trial               builds a wheel of the debug build for this machine, without the function
 
@@ -55,6 +56,8 @@ def main(command="", *targets):
         unpack_programs()
     elif command == "sums":
         write_sums()
+    elif command == "again":
+        build_again()
     elif command == "tag":
         check_tag(*targets)
     elif command == "trial":
@@ -161,6 +164,21 @@ def unpack_programs():
             program = archive.extractfile(f"{archive_path(target).name.removesuffix('.tar.gz')}/doorman").read()
         (folder / "doorman").write_bytes(program)
         (folder / "doorman").chmod(0o755)
+
+
+def build_again():
+    if run("git", "status", "--porcelain").strip():
+        sys.exit("some changes are not committed, and the clone would lack them: commit them first")
+    with tempfile.TemporaryDirectory() as directory:
+        clone = Path(directory, "clone")
+        run("git", "clone", "--quiet", ROOT, clone)
+        os.environ["CARGO_TARGET_DIR"] = str(clone.parent / "target")
+        for command in ("lambda", "program", "sums"):
+            run(sys.executable, clone / "scripts" / "release.py", command)
+        sums = [(folder / "SHA256SUMS").read_text() for folder in (DIST, clone.parent / "target" / "dist")]
+    if sums[0] != sums[1]:
+        sys.exit(f"not ok: the second build differs from the first:\n{sums[0]}\n{sums[1]}")
+    print("ok: the second build has the same bytes")
 
 
 def check_tag(tag, url):

@@ -74,10 +74,11 @@ class Hub:
 class Function:
     """A stack's function, with the environment of the template and the variables `added`.
 
-    The emulator starts it at the first event.
+    The emulator starts it at the first event. Its program is the one that SAM built, or another `program`.
     """
 
-    def __init__(self, stack, hub, **added):
+    def __init__(self, stack, hub, program=None, **added):
+        self.program = program or tools.artifact()
         about = stack.properties("Doorman")
         self.environment = about["Environment"]["Variables"] | {"HF_ENDPOINT": hub.settings["HF_ENDPOINT"]} | added
         # This machine's environment is not passed on, because Lambda would not have it.
@@ -92,7 +93,7 @@ class Function:
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [EMULATOR, "--runtime-interface-emulator-address", f"127.0.0.1:{self.port}"]
-            + ["--runtime-api-address", f"127.0.0.1:{api}", tools.artifact()],
+            + ["--runtime-api-address", f"127.0.0.1:{api}", self.program],
             cwd=tools.WORK,
             env=self.set_by_lambda | self.environment,
             stdout=self.out,
