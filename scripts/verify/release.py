@@ -70,7 +70,8 @@ def unpack(folder):
         expected = {"doorman", "LICENSE", "README.md", *(f"hub-doorman-lambda-{each}.zip" for each in ARCHITECTURES)}
         require(content.keys() == expected, f"{path.name} has all files", content.keys() ^ expected)
         for file, data in content.items():
-            require(not file.endswith(".zip") or data == (DIST / file).read_bytes(), f"{path.name} has the same {file}", "another one")
+            is_same = not file.endswith(".zip") or data == (DIST / file).read_bytes()
+            require(is_same, f"{path.name} has the same {file}", "another one")
         programs[f"doorman-{architecture}"] = write(folder / f"doorman-{architecture}", content["doorman"])
     return programs
 
@@ -122,7 +123,8 @@ def check_function(program, architecture):
             status, response = function.invoke(event)
         repos = json.loads(response.get("body", "{}")).get("repos", [])
         accepted = [repo["accepted"] for repo in repos]
-        expect((status, accepted) == (200, [2]), f"{architecture}: the function of the package decides, under AWS's emulator", (status, response))
+        what = f"{architecture}: the function of the package decides, under AWS's emulator"
+        expect((status, accepted) == (200, [2]), what, (status, response))
 
 
 def check_archive(program, architecture):
@@ -149,7 +151,8 @@ def check_image(folder):
     buildah = ["buildah", "--storage-driver", "vfs", "--root", folder / "images", "--runroot", folder / "run"]
     build = [*buildah, "build", "--quiet", "--platform", "linux/amd64"]
     tools.run(*build, "--file", folder / "Base", "--tag", "localhost/base", folder)
-    tools.run(*build, "--build-arg", "BASE=localhost/base", "--file", ROOT / "Dockerfile", "--tag", "localhost/doorman", DIST / "image")
+    on_base = ["--build-arg", "BASE=localhost/base", "--tag", "localhost/doorman"]
+    tools.run(*build, *on_base, "--file", ROOT / "Dockerfile", DIST / "image")
     container = tools.run(*buildah, "from", "localhost/doorman").strip()
     seen = tools.run(*buildah, "run", "--isolation", "chroot", container, "--", "doorman", "--version")
     expect(seen.startswith("doorman "), "buildah builds the image, whose program runs without a shell", seen)
