@@ -16,8 +16,6 @@
 
 #[path = "../tests/aws/mod.rs"]
 mod aws;
-#[path = "../tests/hub/mod.rs"]
-mod hub;
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -26,7 +24,6 @@ use std::time::{Duration, Instant};
 
 use aws::Aws;
 use futures_util::stream::{self, StreamExt};
-use hub::{Hub as StandIn, Person, Quota};
 use hub_doorman::config::Config;
 use hub_doorman::handler::Handler;
 use hub_doorman::http;
@@ -40,6 +37,7 @@ use hub_doorman::report::metrics::Metrics;
 use hub_doorman::review::review;
 use hub_doorman::secrets::Secret;
 use hub_doorman::secrets::{Keyring, Source, Sources};
+use hub_stand_in::{self as hub, Hub as StandIn, Person, Quota};
 use lambda_runtime::tracing::subscriber;
 use lambda_runtime::tracing::subscriber::filter::LevelFilter;
 use lambda_runtime::tracing::subscriber::prelude::*;

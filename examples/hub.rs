@@ -9,16 +9,9 @@
 //! --env-file`. Serves until it is stopped.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-#[path = "replay/crowd.rs"]
-mod crowd;
-#[path = "../tests/hub/mod.rs"]
-mod hub;
-#[path = "replay/people.rs"]
-mod people;
-
 use std::process::ExitCode;
 
-use hub::Hub;
+use hub_stand_in::{Hub, crowd, people};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

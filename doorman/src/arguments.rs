@@ -33,6 +33,7 @@ Exit status: 0 everything is done, 1 something failed, 2 the command line or the
 for the next run.
 
 Examples:
+  doorman demo                                  try it, without a token
   doorman check                                 find faults before a deployment
   doorman plan --policy policy.json acme/model  show what a policy would decide
   doorman review --yes                          decide the requests for all repos of REPOS
@@ -235,6 +236,8 @@ Examples:
     #[command(after_help = "\
 Example:
   doorman completions bash > ~/.local/share/bash-completion/completions/doorman")]
+    /// Try plan, review and list on a stand-in for the Hub: no token is needed, and nothing leaves this machine
+    Demo,
     Completions {
         /// Shell to write them for
         shell: Shell,

@@ -4,6 +4,7 @@ mod arguments;
 mod backtest;
 mod check;
 mod decide;
+mod demo;
 mod environment;
 mod exit;
 mod export;
@@ -73,6 +74,7 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
         Command::Test { policy, cases, coverage } => test::run(&policy, &cases, coverage, screen)?,
         Command::Policy(command) => policy::run(&command, screen).await?,
         Command::Webhook(command) => webhook::run(&command, screen).await?,
+        Command::Demo => demo::run(screen).await?,
         Command::Completions { shell } => write_completions(shell, screen)?,
     };
     screen.flush()?;
@@ -87,6 +89,7 @@ fn start_log(command: &Command) -> Result<(), ConfigError> {
         Command::Check(_)
             | Command::Test { .. }
             | Command::Policy(PolicyCommand::Schema)
+            | Command::Demo
             | Command::Completions { .. }
     );
     let variables = environment::variables();

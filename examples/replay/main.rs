@@ -9,11 +9,8 @@
 //! ```
 #![allow(clippy::print_stderr)]
 
-#[path = "../../tests/hub/mod.rs"]
-mod hub;
 #[path = "../../tests/logs/mod.rs"]
 mod logs;
-mod people;
 mod push;
 mod screen;
 
@@ -31,7 +28,8 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt};
 use serde_json::{Value, json};
 
-use hub::{Hub, Status};
+use hub_stand_in::people;
+use hub_stand_in::{self as hub, Hub, Status};
 use logs::Logs;
 use people::REPOS;
 use screen::Screen;

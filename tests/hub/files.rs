@@ -146,8 +146,8 @@ pub struct FileRules {
     pub authorized_storage_calls: Vec<String>,
 }
 
-impl FileRules {
-    pub fn new() -> Self {
+impl Default for FileRules {
+    fn default() -> Self {
         Self {
             regular_limit: 10 << 20,
             redirects_private: false,

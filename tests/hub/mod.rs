@@ -6,13 +6,14 @@
 //! exchanges with the live Hub. Where the real behaviour is unknown, the comment says so, and a field of the model lets tests
 //! try both. A call that is not modelled is answered with a 404 that names the call.
 
-// Each user of this module needs another part of it.
-#![allow(dead_code, unused_imports)]
+// The names of most fields are those of the Hub.
+#![allow(missing_docs)]
 // This is test code, where a panic reports what is wrong.
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 mod api;
 mod commit;
+pub mod crowd;
 mod dataset;
 mod delivery;
 mod entry;
@@ -21,6 +22,7 @@ mod fault;
 mod files;
 pub mod kept;
 mod model;
+pub mod people;
 mod quota;
 mod repo;
 mod requester;

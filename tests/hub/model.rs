@@ -145,7 +145,7 @@ impl Model {
             filters_by_gate: true,
             quota: Quota::new(1000, Duration::from_secs(300)),
             resolvers: Quota::new(5000, Duration::from_secs(300)),
-            files: FileRules::new(),
+            files: FileRules::default(),
             lists_repos_without_end: false,
             tells_limits: true,
             refused_by_quota: 0,

@@ -8,8 +8,6 @@
 // A panic is how a test reports what is wrong, and the counts are printed for a reader.
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
-#[path = "../hub/mod.rs"]
-mod hub;
 mod network;
 mod policies;
 mod schedule;
@@ -25,6 +23,7 @@ use std::{env, fs};
 
 use tokio::runtime::Builder;
 
+use hub_stand_in as hub;
 use peak_alloc::PeakAlloc;
 use world::World;
 

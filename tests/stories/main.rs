@@ -5,10 +5,6 @@
 
 #[path = "../aws/mod.rs"]
 mod aws;
-#[path = "../../examples/replay/crowd.rs"]
-mod crowd;
-#[path = "../hub/mod.rs"]
-mod hub;
 #[path = "../logs/mod.rs"]
 mod logs;
 
@@ -41,3 +37,5 @@ mod sweep_fairness;
 mod sweeps;
 mod webhooks;
 mod writes;
+
+use hub_stand_in::{self as hub, crowd};

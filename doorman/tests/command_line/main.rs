@@ -3,10 +3,6 @@
 // A panic is how a test reports what is wrong.
 #![allow(clippy::expect_used)]
 
-#[path = "../../../examples/replay/crowd.rs"]
-mod crowd;
-#[path = "../../../tests/hub/mod.rs"]
-mod hub;
 #[path = "../../../tests/stories/support.rs"]
 mod support;
 
@@ -24,6 +20,7 @@ mod webhook;
 use std::collections::HashMap;
 use std::process::{Output, Stdio};
 
+use hub_stand_in::{self as hub, crowd};
 use serde_json::Value;
 use tokio::process::Command;
 

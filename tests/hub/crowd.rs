@@ -9,7 +9,7 @@ use chrono::Utc;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::hub::{Gating, Hub, Person, Status};
+use super::{Gating, Hub, Person, Status};
 use words::{AFFILIATIONS, COUNTRIES, NAMES, ODD, USES, WORDS};
 
 /// A repo with a form of its own.

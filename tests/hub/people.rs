@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::hub::{Hub, Person};
+use super::{Hub, Person};
 
 /// The repos with pending requests.
 pub const REPOS: [&str; 2] = ["acme/gated-model", "datasets/acme/gated-corpus"];

@@ -1,0 +1,97 @@
+//! `demo`: walks a newcomer through `plan`, `review` and `list` on a stand-in for the Hub. It needs no token, and nothing leaves the
+//! machine.
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::Stdio;
+
+use hub_stand_in::people::REPOS;
+use hub_stand_in::{Hub, people};
+use tokio::process::Command;
+use tokio::task::spawn_blocking;
+
+use crate::exit::{ExitStatus, UsageError};
+use crate::screen::Screen;
+
+const POLICY: &str = include_str!("demo/policy.toml");
+
+/// The name of the file with the policy, in a folder of its own.
+const FILE: &str = "policy.toml";
+
+/// The commands, each after what it shows.
+const STEPS: [(&str, &[&str]); 4] = [
+    ("What would the policy decide about whom, and why? This changes nothing.", &["plan"]),
+    ("Decide them, and tell the Hub.", &["review", "--yes"]),
+    ("Who still waits for a person? These are held.", &["list", REPOS[0]]),
+    ("Who got access?", &["list", REPOS[0], "--status", "accepted"]),
+];
+
+/// Runs the commands one after the other. On a terminal it waits for Enter before each, and then serves until Ctrl-C.
+pub async fn run(screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+    let hub = Hub::start().await;
+    people::seed(&hub);
+    let folder = std::env::temp_dir().join(format!("doorman-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(FILE), POLICY)?;
+    let shown = show(&hub, &folder, screen).await;
+    std::fs::remove_dir_all(&folder)?;
+    shown
+}
+
+async fn show(hub: &Hub, folder: &Path, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let endpoint = hub.endpoint();
+    let variables = [
+        ("HF_ENDPOINT", endpoint.as_str()),
+        ("HF_TOKEN", Hub::TOKEN),
+        ("REPOS", "acme/*"),
+        ("APPROVAL_POLICY", &format!("file:{FILE}")),
+    ];
+    writeln!(
+        screen,
+        "A stand-in for the Hugging Face Hub runs on this machine, with twelve people who ask for access to the gated\n\
+         repos of acme. Nothing leaves the machine. This is acme's policy, {FILE}:\n"
+    )?;
+    for line in POLICY.lines() {
+        writeln!(screen, "    {line}")?;
+    }
+    for (what, command) in STEPS {
+        write!(screen, "\n{what}\n\n$ doorman {}\n", command.join(" "))?;
+        if is_terminal {
+            write!(screen, "(Enter runs it.) ")?;
+        }
+        screen.flush()?;
+        if is_terminal {
+            spawn_blocking(|| io::stdin().read_line(&mut String::new())).await??;
+        }
+        let status = Command::new(std::env::current_exe()?)
+            .args(command)
+            .current_dir(folder)
+            .envs(variables)
+            .env_remove("DRY_RUN")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .status()
+            .await?;
+        if !status.success() {
+            return Err(UsageError(format!("`doorman {}` has failed", command.join(" "))).into());
+        }
+    }
+    writeln!(
+        screen,
+        "\nFor your own repo, with a token that may write to it in HF_TOKEN:\n\n\
+         $ doorman policy init your/repo     writes a first policy from the form of the gate\n\
+         $ doorman plan --policy policy.toml your/repo"
+    )?;
+    if is_terminal {
+        writeln!(screen, "\nThe stand-in runs until Ctrl-C. To try more in another terminal:\n")?;
+        for (name, value) in variables.iter().take(3) {
+            writeln!(screen, "    export {name}='{value}'")?;
+        }
+        writeln!(screen, "    export APPROVAL_POLICY='file:{}'", folder.join(FILE).display())?;
+        screen.flush()?;
+        tokio::signal::ctrl_c().await?;
+    }
+    Ok(ExitStatus::Complete)
+}
