@@ -28,6 +28,7 @@ os.environ |= {
 # moto and SAM's translator log a lot.
 logging.disable(logging.WARNING)
 
+import action
 import alarms
 import containers
 import documents
@@ -64,6 +65,7 @@ PARTS = {
     "containers": containers.check,
     "workflows": workflows.check,
     "wheel": wheel.check,
+    "action": action.check,
 }
 
 # These parts do not need the function that `build` makes.
