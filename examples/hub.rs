@@ -5,13 +5,17 @@
 //! cargo run --example hub -- --crowd 300      this many people, with varied names and answers
 //! ```
 //!
-//! Prints the environment variables of a doorman for this Hub and the sample events, as a file for `cargo lambda watch
-//! --env-file`. Serves until it is stopped.
+//! Prints the environment variables of a doorman for this Hub and the sample events, and writes them to `local.env`. That file is for a
+//! shell (`set -a; . ./local.env`) and for `cargo lambda watch --env-file local.env`, in the root of this repository. Serves until it is
+//! stopped.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::process::ExitCode;
 
 use hub_stand_in::{Hub, crowd, people};
+
+/// The file with the environment variables.
+const FILE: &str = "local.env";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -31,11 +35,15 @@ async fn main() -> ExitCode {
         Some(number) => crowd::seed(&hub, number),
         None => people::seed(&hub),
     }
-    println!("HF_ENDPOINT={}", hub.endpoint());
-    println!("HF_TOKEN={}", Hub::TOKEN);
-    println!("REPOS=acme/*");
-    println!("WEBHOOK_SECRET=sample-webhook-secret");
-    // Without backquotes, cargo-lambda would take the quotes of the JSON as its own.
-    println!("APPROVAL_POLICY=`{}`", include_str!("policy.json").lines().collect::<String>());
+    // No value needs quotes, which a shell and cargo-lambda would read in different ways.
+    let variables = format!(
+        "HF_ENDPOINT={}\nHF_TOKEN={}\nREPOS=acme/*\nWEBHOOK_SECRET=sample-webhook-secret\nAPPROVAL_POLICY=file:examples/policy.json\n",
+        hub.endpoint(),
+        Hub::TOKEN
+    );
+    print!("{variables}");
+    if let Err(error) = std::fs::write(FILE, variables) {
+        eprintln!("hub: {FILE} cannot be written: {error}");
+    }
     std::future::pending().await
 }

@@ -53,7 +53,9 @@ class Hub:
             if not line:
                 raise NotOk("the stand-in Hub ended early")
             name, value = line.rstrip("\n").split("=", 1)
-            settings[name] = value.strip("`")
+            settings[name] = value
+        policy = tools.ROOT / settings["APPROVAL_POLICY"].removeprefix("file:")
+        settings["APPROVAL_POLICY"] = "".join(policy.read_text().splitlines())
         return settings
 
     def __exit__(self, *_):

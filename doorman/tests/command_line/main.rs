@@ -8,6 +8,7 @@ mod support;
 
 mod backtest;
 mod check;
+mod demo;
 mod groups;
 mod jobs;
 mod limits;
