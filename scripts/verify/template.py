@@ -29,17 +29,29 @@ class Refused(Exception):
 
 
 class Stack:
-    """The stack to be deployed. In `resources` and `outputs`, every intrinsic function is resolved."""
+    """The stack to be deployed. In `resources` and `outputs`, every intrinsic function is resolved.
 
-    def __init__(self, **parameters):
-        source = yaml_parse((ROOT / "template.yaml").read_text())
+    The source is template.yaml, which SAM transforms, or the template of `doorman deploy`.
+    """
+
+    def __init__(self, *, transformed=None, **parameters):
+        source = transformed or yaml_parse((ROOT / "template.yaml").read_text())
         self.parameters = {name: parameter_value(name, about, parameters) for name, about in source["Parameters"].items()}
-        # `sam package` does the same.
-        source["Resources"]["Doorman"]["Properties"]["CodeUri"] = "s3://bucket/key"
-        self.source = transform(source, dict(self.parameters), SimpleNamespace(load=dict))
+        self.source = source
+        self.check_rules()
+        if not transformed:
+            # `sam package` does the same.
+            source["Resources"]["Doorman"]["Properties"]["CodeUri"] = "s3://bucket/key"
+            self.source = transform(source, dict(self.parameters), SimpleNamespace(load=dict))
         existing = {name: about for name, about in self.source["Resources"].items() if self.exists(about)}
         self.resources = {name: self.resolve(about) for name, about in existing.items()}
         self.outputs = self.resolve(self.source["Outputs"])
+
+    def check_rules(self):
+        for rule in self.source["Rules"].values():
+            for assertion in rule["Assertions"]:
+                if not self.holds(assertion["Assert"]):
+                    raise Refused(assertion["AssertDescription"])
 
     def properties(self, name):
         return self.resources[name]["Properties"]

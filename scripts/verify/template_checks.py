@@ -4,6 +4,7 @@ import json
 
 from checks import NotOk, expect, ok, require
 from template import Refused, Stack
+from transformed import RESULT, transformed
 
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:doorman/hub-AbCdEf"
 PARAMETER_ARN = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/webhook"
@@ -15,11 +16,12 @@ PLAIN = {
     "ApprovalPolicy": '{"rules": [], "default": "hold"}',
     "HfToken": "hf_aTokenInPlainText",
     "WebhookSecret": "webhook:secret:in:plain:text",
+    "NoSweeps": "true",
 }
 CASES = {
     "plain secrets": PLAIN,
     "plain secrets and a key": PLAIN | {"KmsKeyArn": KEY_ARN, "WebhookSecretPrevious": "previous-secret-in-plain-text"},
-    "plain secrets and sweeps": PLAIN | {"Repos": "acme/*", "AlarmTopic": TOPIC},
+    "plain secrets and sweeps": PLAIN | {"Repos": "acme/*", "AlarmTopic": TOPIC, "NoSweeps": "false"},
     "the token's ARN": PLAIN | {"HfToken": SECRET_ARN, "Repos": "acme/*"},
     "ARNs, plain text and a key": PLAIN
     | {
@@ -51,6 +53,7 @@ REFUSED = [
     ("ApprovalPolicy", "policy.json"),
     ("LogLevel", "trace"),
     ("OldestPendingHours", "0"),
+    ("NoSweeps", "false"),
 ]
 
 
@@ -71,6 +74,27 @@ def check():
             continue
         raise NotOk(f"the template accepts {name}={value}")
     ok(f"{len(REFUSED)} wrong parameters are refused")
+    check_transformed()
+
+
+def check_transformed():
+    """The template of `doorman deploy` is made from this one, and gives the same stack as SAM."""
+    seen = RESULT.read_text()
+    how = "run scripts/verify/transformed.py, which writes doorman/src/deploy/template.json"
+    expect(seen == transformed(), "the template of `doorman deploy` is that of template.yaml", how)
+    template = json.loads(seen)
+    require("Transform" not in template, "it needs no transform, and so no CAPABILITY_AUTO_EXPAND", list(template))
+    # The limit of a template that is sent with the call. `doorman deploy` sends it without white space.
+    size = len(json.dumps(template, separators=(",", ":")).encode())
+    expect(size < 51_200, f"it has {size} bytes, so it can be sent without a bucket", size)
+    for case, parameters in CASES.items():
+        sam, plain = Stack(**parameters), Stack(transformed=template, CodeBucket="bucket", CodeKey="key", **parameters)
+        for about in sam.resources.values():
+            about.pop("Metadata", None)
+        del sam.properties("Doorman")["Tags"]
+        require(plain.resources == sam.resources, f"{case}: it makes the resources of SAM", plain.resources)
+        require(plain.outputs == sam.outputs, f"{case}: it has the outputs of SAM", plain.outputs)
+    ok(f"with {len(CASES)} sets of parameters, it makes the same resources as SAM")
 
 
 def check_secrets(case, parameters, stack):

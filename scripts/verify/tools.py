@@ -27,7 +27,7 @@ def run(*command):
 def lint():
     run("sam", "validate", "--lint")
     ok("sam validate --lint")
-    output = run("cfn-lint", "template.yaml")
+    output = run("cfn-lint", "template.yaml", "doorman/src/deploy/template.json")
     expect(not output, "cfn-lint reports nothing", output)
 
 

@@ -1,0 +1,47 @@
+"""Makes the template of `doorman deploy` from template.yaml: the result of SAM's transform, which CloudFormation takes without SAM.
+
+    target/verify-tools/bin/python scripts/verify/transformed.py     writes doorman/src/deploy/template.json
+"""
+
+import json
+import logging
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+from samcli.yamlhelper import yaml_parse
+from samtranslator.translator.transform import transform
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULT = ROOT / "doorman" / "src" / "deploy" / "template.json"
+
+# The zip of the function, which `doorman deploy` uploads.
+CODE = {
+    "CodeBucket": {"Type": "String", "Description": "The bucket that has the zip of the function"},
+    "CodeKey": {"Type": "String", "Description": "The key of the zip in the bucket"},
+}
+
+
+def transformed():
+    """Returns the text of the template."""
+    source = yaml_parse((ROOT / "template.yaml").read_text())
+    function = source["Resources"]["Doorman"]
+    # Only `sam build` reads it.
+    del function["Metadata"]
+    function["Properties"]["CodeUri"] = {"Bucket": {"Ref": "CodeBucket"}, "Key": {"Ref": "CodeKey"}}
+    parameters = source["Parameters"]
+    parameters |= CODE
+    # SAM replaces a reference to a parameter by its value, in some places. Without a default there is no value.
+    defaults = {name: about.pop("Default") for name, about in parameters.items() if "Default" in about}
+    result = transform(source, {}, SimpleNamespace(load=dict))
+    for name, default in defaults.items():
+        result["Parameters"][name]["Default"] = default
+    # SAM's mark. This is not deployed by SAM.
+    del result["Resources"]["Doorman"]["Properties"]["Tags"]
+    return json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
+    logging.disable(logging.WARNING)
+    RESULT.write_text(transformed())
