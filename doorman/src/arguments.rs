@@ -3,6 +3,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod backtest;
+mod deploy;
 mod policy;
 mod values;
 
@@ -14,6 +15,7 @@ use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
 
 use crate::{repos, users};
 pub use backtest::BacktestArguments;
+pub use deploy::{DeployArguments, DeployCommand, InitArguments};
 pub use policy::{DiffArguments, PolicyCommand, PushArguments};
 
 /// Decide access requests to gated repos on the Hugging Face Hub.
@@ -221,6 +223,7 @@ Examples:
   doorman policy schema > policy.schema.json"
     )]
     Policy(PolicyCommand),
+    Deploy(DeployArguments),
     /// Manage the webhooks of the token's owner
     ///
     /// Webhooks make a deployed doorman review a repo at once. If DRY_RUN is true, nothing is changed.

@@ -1,10 +1,10 @@
 //! `check`: finds everything that is wrong before a deployment, and changes nothing.
 
-mod findings;
+pub mod findings;
 pub mod form;
-mod policy;
+pub mod policy;
 mod policy_repo;
-mod repos;
+pub mod repos;
 mod webhooks;
 
 use std::env;

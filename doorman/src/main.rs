@@ -1,10 +1,12 @@
 //! The command line `doorman`: for a person, a cron job, or a Hugging Face Job.
 
 mod arguments;
+mod aws;
 mod backtest;
 mod check;
 mod decide;
 mod demo;
+mod deploy;
 mod environment;
 mod exit;
 mod export;
@@ -73,6 +75,7 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
         Command::Check(arguments) => check::run(&arguments, screen).await?,
         Command::Test { policy, cases, coverage } => test::run(&policy, &cases, coverage, screen)?,
         Command::Policy(command) => policy::run(&command, screen).await?,
+        Command::Deploy(arguments) => deploy::run(&arguments, screen).await?,
         Command::Webhook(command) => webhook::run(&command, screen).await?,
         Command::Demo => demo::run(screen).await?,
         Command::Completions { shell } => write_completions(shell, screen)?,

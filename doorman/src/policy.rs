@@ -2,7 +2,7 @@
 
 mod diff;
 mod init;
-mod push;
+pub mod push;
 mod show;
 
 use std::env;
@@ -20,6 +20,7 @@ use crate::arguments::PolicyCommand;
 use crate::environment::{self, read_place};
 use crate::exit::ExitStatus;
 use crate::screen::Screen;
+pub use init::quote;
 
 /// The JSON Schema of policies.
 const SCHEMA: &str = include_str!("policy.schema.json");

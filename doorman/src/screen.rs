@@ -116,14 +116,35 @@ impl Screen {
             }
         };
         show(terminal)?;
-        write!(terminal, "\nCarry this out? [y/N] ")?;
-        terminal.flush()?;
+        let reply = terminal.read_reply("\nCarry this out? [y/N] ")?.unwrap_or_default();
+        Ok(matches!(reply.to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks a question, and reads the reply of the person at the terminal. If the reply is empty, the result is the default. None means
+    /// that the input has ended.
+    pub fn ask_for(&mut self, question: &str, default: &str) -> io::Result<Option<String>> {
+        let hint = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+        let (mut error, prompt) = (Self::stderr(), format!("{question}{hint}: "));
+        let terminal = if error.is_terminal() { &mut error } else { self };
+        let reply = terminal.read_reply(&prompt)?;
+        Ok(reply.map(|reply| if reply.is_empty() { default.to_owned() } else { reply }))
+    }
+
+    /// Reads a line of the standard input after this prompt. None means that the input has ended.
+    fn read_reply(&mut self, prompt: &str) -> io::Result<Option<String>> {
+        write!(self, "{prompt}")?;
+        self.flush()?;
         let mut reply = Vec::new();
         if io::stdin().lock().read_until(b'\n', &mut reply)? == 0 {
-            writeln!(terminal)?;
+            writeln!(self)?;
+            return Ok(None);
         }
-        let reply = String::from_utf8_lossy(&reply);
-        Ok(matches!(reply.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+        Ok(Some(String::from_utf8_lossy(&reply).trim().to_owned()))
+    }
+
+    /// Whether a person can be asked: the input and an output are a terminal.
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && (self.is_terminal || io::stderr().is_terminal())
     }
 
     /// Writes a table. On a terminal of at least 60 columns, the table is no wider than the terminal. In a pipe it writes the rows

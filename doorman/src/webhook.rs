@@ -8,6 +8,7 @@ use hub_doorman::config::ConfigError;
 use hub_doorman::hub::{Connections, Hub, HubError, Watched, Webhook, WebhookState, WhoAmI};
 use hub_doorman::model::{Repo, RepoPattern};
 use hub_doorman::secrets::{Keyring, Sources};
+use hub_doorman::source::HubFile;
 use reqwest::Url;
 
 use crate::arguments;
@@ -99,19 +100,25 @@ async fn create(url: &Url) -> Result<Webhook, Box<dyn Error>> {
         .into());
     }
     let owner = account.who_am_i().await?;
-    let mut watched: Vec<Watched> = Vec::new();
-    let of_policy = environment::policy_on_hub().map(|file| RepoPattern::One(file.repo));
-    let is_new = |pattern: &&RepoPattern| !repos.iter().any(|other| other.overlaps(pattern));
-    for target in repos.iter().chain(of_policy.iter().filter(is_new)).map(|pattern| watch(pattern, &owner)) {
-        if !watched.contains(&target) {
-            watched.push(target);
-        }
-    }
+    let watched = watched_for(&repos, environment::policy_on_hub().as_ref(), &owner);
     let secret = keyring.webhook_secret().ok_or("WEBHOOK_SECRET was not read")?;
     Ok(account
         .create_webhook(url.as_str(), &watched, &secret)
         .await
         .map_err(|error| creation_error(&error))?)
+}
+
+/// Everything that a webhook has to watch for these repos, and for the repo that keeps the policy.
+pub fn watched_for(repos: &[RepoPattern], policy: Option<&HubFile>, owner: &WhoAmI) -> Vec<Watched> {
+    let of_policy = policy.map(|file| RepoPattern::One(file.repo.clone()));
+    let is_new = |pattern: &&RepoPattern| !repos.iter().any(|other| other.overlaps(pattern));
+    let mut watched: Vec<Watched> = Vec::new();
+    for target in repos.iter().chain(of_policy.iter().filter(is_new)).map(|pattern| watch(pattern, owner)) {
+        if !watched.contains(&target) {
+            watched.push(target);
+        }
+    }
+    watched
 }
 
 /// The watched repos or owner for a pattern. The Hub may watch more than the pattern covers, because the function ignores other repos.
@@ -137,7 +144,7 @@ pub fn is_watched(webhooks: &[Webhook], repo: &Repo) -> bool {
 }
 
 /// The error of a creation, with a hint if the webhook may exist.
-fn creation_error(error: &HubError) -> String {
+pub fn creation_error(error: &HubError) -> String {
     let hint =
         if error.may_be_done { "; the webhook may exist: `doorman webhook list` shows it" } else { "" };
     format!("{error}{hint}")

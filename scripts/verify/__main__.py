@@ -31,6 +31,7 @@ logging.disable(logging.WARNING)
 import action
 import alarms
 import containers
+import deploy
 import documents
 import live
 import metrics
@@ -52,7 +53,8 @@ PARTS = {
     "lint": tools.lint,
     "template": template_checks.check,
     "build": tools.build,
-    "deploy": tools.deploy,
+    "cargo-lambda": tools.cargo_lambda,
+    "deploy": deploy.check,
     "secrets": secrets_of_aws.check,
     "alarms": alarms.check,
     "metrics": metrics.check,
@@ -69,7 +71,7 @@ PARTS = {
 }
 
 # These parts do not need the function that `build` makes.
-INDEPENDENT = set(PARTS) - {"deploy", "secrets", "alarms", "metrics", "documents"} | {"release"}
+INDEPENDENT = set(PARTS) - {"cargo-lambda", "secrets", "alarms", "metrics", "documents"} | {"release"}
 
 # These parts run only if they are named.
 NAMED_ONLY = {"release": release.check}

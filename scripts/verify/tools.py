@@ -73,7 +73,7 @@ def crates_in(program, names):
     return {name for name in names if f"/{name}/src/".encode() in content}
 
 
-def deploy():
+def cargo_lambda():
     """Deploys with cargo-lambda as a dry run, which makes no calls and needs no account."""
     package = TARGET / "lambda" / "hub-doorman" / "bootstrap.zip"
     try:

@@ -1,7 +1,7 @@
 //! `policy init`: a first policy for a repo, drafted from its form.
 
 mod draft;
-mod quote;
+pub mod quote;
 #[cfg(test)]
 mod tests;
 

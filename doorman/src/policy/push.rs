@@ -14,7 +14,7 @@ use crate::environment::{self, deadline};
 use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Cell, Look, Screen, print_message};
 use crate::webhook::is_watched;
-use local::LocalPolicy;
+pub use local::LocalPolicy;
 
 /// Commits a policy, unless it has a fault, fails a case, or is on the Hub already.
 pub async fn run(arguments: &PushArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
@@ -64,14 +64,15 @@ fn target(argument: Option<&str>) -> Result<HubFile, Box<dyn Error>> {
 }
 
 /// What a push has done.
-enum Pushed {
+pub enum Pushed {
     /// This commit has been made.
     Commit(String),
     /// All files are the same in this commit.
     Unchanged(String),
 }
 
-async fn push(
+/// Commits these files to the branch of the target, unless they are the same there. If there is no such repo, `create` makes one.
+pub async fn push(
     hub: &Hub,
     target: &HubFile,
     files: Vec<NewFile>,

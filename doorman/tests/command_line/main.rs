@@ -9,6 +9,7 @@ mod support;
 mod backtest;
 mod check;
 mod demo;
+mod deploy;
 mod groups;
 mod jobs;
 mod limits;

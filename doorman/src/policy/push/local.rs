@@ -101,6 +101,21 @@ impl LocalPolicy {
         Ok(failed == 0)
     }
 
+    /// The policy, without its lists.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The text of the policy's file.
+    pub fn text(&self) -> &str {
+        self.text.trim_start_matches(BYTE_ORDER_MARK)
+    }
+
+    /// Whether some of its lists are in files.
+    pub fn has_list_files(&self) -> bool {
+        !self.lists.is_empty()
+    }
+
     /// The files to write, if the policy is kept there.
     pub fn files(self, place: &HubFile) -> Vec<NewFile> {
         let policy = NewFile { path: place.path.clone(), content: self.text.into_bytes() };

@@ -1,0 +1,113 @@
+//! `deploy`: the function on AWS, with everything around it, from a file of settings.
+
+mod deployment;
+mod destroy;
+mod init;
+mod policy;
+mod settings;
+mod steps;
+mod template;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::arguments::{DeployArguments, DeployCommand};
+use crate::environment;
+use crate::exit::{ExitStatus, UsageError};
+use crate::screen::{Cell, Look, Screen, print_message};
+use deployment::{Deployment, Place};
+use settings::Settings;
+use steps::{Made, Step};
+
+/// Asks for the settings, deploys, or removes a deployment.
+pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+    if let Some(DeployCommand::Init(answers)) = &arguments.command {
+        return init::run(answers, screen).await;
+    }
+    let path = &arguments.settings;
+    if !path.exists() {
+        let text = format!(
+            "{}: there is no such file; `doorman deploy init` asks for the settings, and writes it",
+            path.display()
+        );
+        return Err(UsageError(text).into());
+    }
+    let settings = Settings::read(path)?;
+    let is_dry = arguments.dry_run || environment::is_dry_run()?;
+    let place = Place::find(settings)?;
+    if arguments.destroy {
+        return destroy::run(&place, is_dry, arguments.yes, screen).await;
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let deployment =
+        Deployment::prepare(place, folder, arguments.zip.as_deref(), arguments.replace_token).await?;
+    let Some(deployment) = deployment else {
+        print_message("Nothing was deployed, because the policy does not pass its cases.");
+        return Ok(ExitStatus::Failed);
+    };
+    let steps = Step::all(&deployment);
+    let plan: Vec<_> = steps.iter().map(|step| (step.name(), step.describe(&deployment))).collect();
+    if !is_agreed(&plan, is_dry, arguments.yes, screen)? {
+        return Ok(if is_dry { ExitStatus::Complete } else { ExitStatus::Failed });
+    }
+    let mut made = Made::default();
+    for step in steps {
+        let done = step.run(&deployment, &mut made).await.map_err(|error| stopped(step.name(), &*error))?;
+        show_done(step.name(), &done, screen)?;
+    }
+    advise(&deployment, &made, screen)?;
+    Ok(ExitStatus::Complete)
+}
+
+/// Shows the steps of a plan, and asks whether to carry them out. A dry run only shows them.
+fn is_agreed(
+    plan: &[(&str, String)],
+    is_dry: bool,
+    yes: bool,
+    screen: &mut Screen,
+) -> Result<bool, Box<dyn Error>> {
+    let rows = || plan.iter().map(|(name, text)| vec![Cell::plain(name), Cell::plain(text)]);
+    if is_dry {
+        screen.table(&["step", "what it does"], rows())?;
+        screen.write_note("\nThis is a dry run, so nothing was changed.")?;
+        return Ok(false);
+    }
+    let is_agreed = yes || screen.ask(|terminal| terminal.table(&["step", "what it does"], rows()))?;
+    if !is_agreed {
+        print_message("Nothing was changed. Use --yes to skip the question.");
+    }
+    Ok(is_agreed)
+}
+
+/// Shows that a step is done. The line is written at once, because the next step may take minutes.
+fn show_done(name: &str, done: &str, screen: &mut Screen) -> io::Result<()> {
+    screen.table(&[], [vec![Cell::new("done", Look::Good), Cell::plain(name), Cell::plain(done)]])?;
+    screen.flush()
+}
+
+/// The error of a step, and how to go on.
+fn stopped(name: &str, error: &dyn Error) -> String {
+    format!(
+        "{name}: {error}\nThe steps before this one are done. Correct the cause, and run the same command again: it goes on from here."
+    )
+}
+
+/// Says what comes next.
+fn advise(deployment: &Deployment, made: &Made, screen: &mut Screen) -> io::Result<()> {
+    let settings = &deployment.place.settings;
+    let Some(outputs) = &made.outputs else { return Ok(()) };
+    let mut text = format!(
+        "\nThe function {} is deployed. `doorman check --function {} --region {}` looks for faults, and `aws logs tail {} --follow --region {}` \
+         shows its log.",
+        outputs.function, outputs.function, settings.region, outputs.log, settings.region
+    );
+    if settings.dry_run {
+        text += " It decides and logs, and changes nothing. When the log shows what you want, set dry_run = false in the settings, and run \
+                 `doorman deploy` again.";
+    }
+    if settings.repos.is_empty() {
+        text += " There are no sweeps: nobody is decided until a webhook comes.";
+    }
+    screen.write_note(&text)
+}

@@ -1,0 +1,179 @@
+//! Everything that a deployment needs to know before its first step. Finding it out changes nothing.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, fs};
+
+use hub_doorman::config::ConfigError;
+use hub_doorman::hub::{Hub, WhoAmI};
+use hub_doorman::model::RepoPattern;
+use hub_doorman::secrets::{Secret, Source};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::policy::FunctionPolicy;
+use super::settings::{Architecture, Settings, TOKEN_OF_ENVIRONMENT};
+use crate::aws::{Aws, AwsAccount};
+use crate::environment::{self, deadline};
+use crate::exit::UsageError;
+
+/// The tag of everything that `doorman deploy` makes in AWS. `--destroy` removes nothing else.
+pub const TAG: &str = "hub-doorman:deploy";
+
+/// Far more than the function has. A larger file is another one.
+const MAX_ZIP_BYTES: usize = 50_000_000;
+
+/// The accounts and names of a deployment.
+pub struct Place {
+    pub settings: Settings,
+    pub aws: Aws,
+    pub account: AwsAccount,
+}
+
+impl Place {
+    /// Finds out the account of AWS.
+    pub fn find(settings: Settings) -> Result<Self, Box<dyn Error>> {
+        let aws = Aws::new(Some(&settings.region));
+        let account = aws.account()?;
+        Ok(Self { settings, aws, account })
+    }
+
+    /// The name of the bucket. It has the account in it, because the names of all accounts are in one space.
+    pub fn bucket(&self) -> String {
+        format!("{}-{}-{}", self.settings.name, self.account.id, self.settings.region)
+    }
+
+    /// The name of the topic for alarms.
+    pub fn topic(&self) -> String {
+        format!("{}-alarms", self.settings.name)
+    }
+
+    /// The tags of everything that is made.
+    pub fn tags(&self) -> Value {
+        json!([{"Key": TAG, "Value": self.settings.name}])
+    }
+
+    /// Whether these tags say that a deployment of this name has made the thing.
+    pub fn is_ours(&self, tags: &Value) -> bool {
+        tag(tags, TAG) == Some(&self.settings.name)
+    }
+}
+
+/// The value of a tag.
+pub fn tag<'a>(tags: &'a Value, key: &str) -> Option<&'a str> {
+    tags.as_array()?.iter().find(|tag| tag["Key"] == key)?["Value"].as_str()
+}
+
+/// A deployment that can begin.
+pub struct Deployment {
+    pub place: Place,
+    pub hub: Arc<Hub>,
+    pub owner: WhoAmI,
+    pub patterns: Vec<RepoPattern>,
+    pub policy: FunctionPolicy,
+    pub zip: Zip,
+    /// The token that AWS is to keep, unless the settings name an ARN.
+    pub token: Option<Secret>,
+    /// Whether a token that AWS keeps is replaced by this one.
+    pub replaces_token: bool,
+}
+
+/// The zip of the function.
+pub struct Zip {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// The name in the bucket. It is made from the content, so a zip is uploaded once.
+    pub key: String,
+}
+
+impl Deployment {
+    /// Checks the token, the policy and the zip. None means that the policy does not pass its cases.
+    pub async fn prepare(
+        place: Place,
+        folder: &Path,
+        zip: Option<&Path>,
+        replaces_token: bool,
+    ) -> Result<Option<Self>, Box<dyn Error>> {
+        let settings = &place.settings;
+        let zip = Zip::find(zip, settings.architecture)?;
+        let token = token(settings)?;
+        let hub = environment::hub().await?;
+        let owner = hub.account(deadline()).who_am_i().await.map_err(|error| format!("HF_TOKEN: {error}"))?;
+        refuse_read_only(&owner)?;
+        let patterns =
+            if settings.repos.is_empty() { Vec::new() } else { settings.patterns().map_err(ConfigError)? };
+        let Some(policy) = FunctionPolicy::read(settings, folder, &place.aws, &hub).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Self { place, hub, owner, patterns, policy, zip, token, replaces_token }))
+    }
+}
+
+/// Refuses a token that may only read.
+pub fn refuse_read_only(owner: &WhoAmI) -> Result<(), UsageError> {
+    match owner.role.as_deref() {
+        Some("read") => {
+            let text = "HF_TOKEN: this token may only read; make one with the role `write` at https://huggingface.co/settings/tokens";
+            Err(UsageError(text.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The token that AWS is to keep.
+fn token(settings: &Settings) -> Result<Option<Secret>, Box<dyn Error>> {
+    if settings.token != TOKEN_OF_ENVIRONMENT {
+        return Ok(None);
+    }
+    let variables = environment::variables();
+    let token = variables.token();
+    match variables.all(|| token)? {
+        Source::Given(token) => Ok(Some(token)),
+        Source::Stored(_) => {
+            let text = "HF_TOKEN: it is an ARN; write that ARN into the settings as `token`, and set HF_TOKEN to the token itself";
+            Err(UsageError(text.to_owned()).into())
+        }
+    }
+}
+
+impl Zip {
+    /// The zip that an option names, else the one of the release, which lies beside the program, or where a wheel installs it.
+    fn find(named: Option<&Path>, architecture: Architecture) -> Result<Self, Box<dyn Error>> {
+        if let Some(path) = named {
+            return Self::read(path);
+        }
+        let name = format!("hub-doorman-lambda-{}.zip", architecture.as_str());
+        let program = env::current_exe()?;
+        let real = fs::canonicalize(&program).unwrap_or_else(|_| program.clone());
+        let folders = [&program, &real].into_iter().filter_map(|program| program.parent());
+        let found = folders
+            .flat_map(|folder| [folder.join(&name), folder.join("../share/hub-doorman").join(&name)])
+            .find(|path| path.is_file());
+        let path = found.ok_or_else(|| {
+            UsageError(format!(
+                "{name}: it is neither beside this program nor in ../share/hub-doorman; the archives of a release have it, and --zip FILE names \
+                 another"
+            ))
+        })?;
+        Self::read(&path)
+    }
+
+    fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let shown = path.display();
+        let content =
+            fs::read(path).map_err(|error| UsageError(format!("{shown}: cannot be read: {error}")))?;
+        let name = b"bootstrap";
+        let is_function =
+            content.starts_with(b"PK\x03\x04") && content.windows(name.len()).any(|part| part == name);
+        if !is_function || content.len() > MAX_ZIP_BYTES {
+            return Err(UsageError(format!(
+                "{shown}: this is not a zip of a function, which has a file `bootstrap`"
+            ))
+            .into());
+        }
+        let hash =
+            Sha256::digest(&content).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        Ok(Self { path: path.to_owned(), bytes: content.len() as u64, key: format!("{hash}.zip") })
+    }
+}

@@ -1,0 +1,157 @@
+//! The checks of the answers: against the Hub, and against each other.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hub_doorman::config::ConfigError;
+use hub_doorman::hub::{Hub, RepoInfo};
+use hub_doorman::model::Repo;
+use hub_doorman::policy::Policy;
+use hub_doorman::secrets::Source;
+
+use crate::aws::Aws;
+use crate::check::findings::{Finding, Findings, Level};
+use crate::check::policy::{check_labels, check_repos};
+use crate::check::repos;
+use crate::deploy::deployment::refuse_read_only;
+use crate::deploy::policy::{FunctionPolicy, inline, push_place};
+use crate::deploy::settings::{Settings, TOKEN_OF_ENVIRONMENT, check};
+use crate::environment::{self, deadline};
+use crate::exit::UsageError;
+use crate::policy::push::LocalPolicy;
+use crate::screen::print_message;
+
+/// What the answers so far have shown.
+pub struct Checks {
+    /// The folder of the settings.
+    folder: PathBuf,
+    hub: Option<Arc<Hub>>,
+    /// The repos that the Hub knows.
+    repos: Vec<(Repo, RepoInfo)>,
+    /// Whether the policy has to be kept on the Hub.
+    pub has_to_push: bool,
+}
+
+impl Checks {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, hub: None, repos: Vec::new(), has_to_push: false }
+    }
+
+    fn hub(&self) -> Result<Arc<Hub>, &'static str> {
+        self.hub.clone().ok_or("the token is not known")
+    }
+
+    /// Checks that there is a token that may write.
+    pub async fn token(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+        check::token(answer).map_err(|fault| UsageError(format!("token: {fault}")))?;
+        let hub = if answer == TOKEN_OF_ENVIRONMENT {
+            environment::hub().await?
+        } else {
+            let token = Source::Given(Aws::new(answer.split(':').nth(3)).read_stored(answer)?);
+            let variables = environment::variables();
+            let (endpoint, concurrency) = (variables.endpoint(), variables.concurrency());
+            let (endpoint, concurrency) = variables.all(|| Ok((endpoint?, concurrency?)))?;
+            environment::connect(token, endpoint, concurrency).await?
+        };
+        let owner = hub.account(deadline()).who_am_i().await.map_err(|error| format!("HF_TOKEN: {error}"))?;
+        refuse_read_only(&owner)?;
+        answer.clone_into(&mut settings.token);
+        self.hub = Some(hub);
+        Ok(())
+    }
+
+    /// Checks that the repos exist and are gated, and that the token can read their requests.
+    pub async fn repos(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+        let names = answer.split(|c: char| c == ',' || c.is_whitespace()).filter(|name| !name.is_empty());
+        let new = Settings { repos: names.map(str::to_owned).collect(), ..settings.clone() };
+        if new.repos.is_empty() {
+            return Err(UsageError(
+                "name at least one repo, such as `acme/*`; without repos there are no sweeps".to_owned(),
+            )
+            .into());
+        }
+        let patterns = new.patterns().map_err(ConfigError)?;
+        let mut findings = Findings::default();
+        self.repos = repos::check(&*self.hub()?, &patterns, &mut findings).await;
+        report(&findings)?;
+        *settings = new;
+        Ok(())
+    }
+
+    /// Checks that the policy compiles, passes its cases, and reads what the forms of the repos ask.
+    pub async fn policy(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+        let new = Settings { policy: answer.to_owned(), ..settings.clone() };
+        let hub = self.hub()?;
+        if let Some(path) = new.policy_file(&self.folder) {
+            let local = LocalPolicy::read(&path)?;
+            if !local.passes_cases(None)? {
+                return Err("the policy does not pass its cases".into());
+            }
+            self.has_to_push = inline(&local, &new.repos()).is_none();
+            self.compare(local.policy())?;
+        } else if answer.starts_with("arn:") {
+            FunctionPolicy::read_remote(answer, &Aws::new(answer.split(':').nth(3)), &hub).await?;
+            self.has_to_push = false;
+        } else {
+            let policy = environment::read_place(environment::place(answer)?, &hub).await?;
+            self.compare(&policy)?;
+            self.has_to_push = false;
+        }
+        *settings = new;
+        Ok(())
+    }
+
+    /// Compares a policy with the repos and their forms.
+    fn compare(&self, policy: &Policy) -> Result<(), Box<dyn Error>> {
+        let mut findings = Findings::default();
+        check_labels(policy, &self.repos, &mut findings);
+        check_repos(policy, &self.repos, &[], &mut findings);
+        report(&findings)
+    }
+
+    /// Checks that the repo for the policy is private, or can be made.
+    pub async fn push_to(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+        let place = push_place(answer)?;
+        match self.hub()?.commits(deadline()).head(&place.repo, &place.revision).await {
+            Ok(head) if !head.is_private => {
+                let text = format!(
+                    "{}: it is public, so everybody could read the policy and its lists; make it private, or name another repo",
+                    place.repo
+                );
+                return Err(UsageError(text).into());
+            }
+            Err(error) if error.status() != Some(404) => return Err(error.into()),
+            Ok(_) | Err(_) => {}
+        }
+        settings.push_to = Some(answer.to_owned());
+        Ok(())
+    }
+}
+
+/// Takes an address or a topic, or nothing.
+pub fn alarms(answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+    let answer = Some(answer).filter(|answer| !answer.is_empty() && *answer != "none");
+    answer.map_or(Ok(()), check::alarms).map_err(|fault| UsageError(format!("alarms: {fault}")))?;
+    settings.alarms = answer.map(str::to_owned);
+    Ok(())
+}
+
+/// Takes a region.
+pub fn region(answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+    check::region(answer).map_err(|fault| UsageError(format!("region: {fault}")))?;
+    answer.clone_into(&mut settings.region);
+    Ok(())
+}
+
+/// Prints the warnings. If something has failed, that is the error.
+fn report(findings: &Findings) -> Result<(), Box<dyn Error>> {
+    let line = |Finding { subject, text, .. }: &Finding| format!("{subject}: {text}");
+    let with = |wanted: Level| findings.iter().filter(move |finding| finding.level == wanted).map(line);
+    let failed: Vec<String> = with(Level::Failed).collect();
+    if !failed.is_empty() {
+        return Err(UsageError(failed.join("\n")).into());
+    }
+    with(Level::Warning).for_each(|warning| print_message(&format!("doorman: {warning}")));
+    Ok(())
+}

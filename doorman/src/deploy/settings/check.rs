@@ -1,0 +1,81 @@
+//! The checks of single settings. The faults do not show texts that may be secrets or addresses.
+
+use hub_doorman::policy::nearest;
+
+use super::TOKEN_OF_ENVIRONMENT;
+use crate::deploy::template;
+
+/// The longest name. The name of the bucket has the account and the region behind it, and at most 63 characters.
+const MAX_NAME: usize = 32;
+
+/// Checks the name of the deployment.
+pub fn name(name: &str) -> Result<(), String> {
+    let is_valid = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if is_valid && name.len() <= MAX_NAME {
+        return Ok(());
+    }
+    Err(format!(
+        "`{name}` does not consist of at most {MAX_NAME} lower-case letters, digits and hyphens, with a letter at the beginning and no hyphen \
+         at the end"
+    ))
+}
+
+/// Checks the form of the name of a region.
+pub fn region(region: &str) -> Result<(), String> {
+    let parts: Vec<&str> = region.split('-').collect();
+    let is_number = |text: &&str| text.parse::<u8>().is_ok();
+    let is_region = parts.len() >= 3
+        && parts.last().is_some_and(is_number)
+        && region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if is_region { Ok(()) } else { Err(format!("`{region}` is not a region of AWS, such as `eu-central-1`")) }
+}
+
+/// Checks where the token comes from. The fault does not show the text, because it may be the token itself.
+pub fn token(text: &str) -> Result<(), String> {
+    let is_arn = text.starts_with("arn:") && (text.contains(":secretsmanager:") || text.contains(":ssm:"));
+    if text == TOKEN_OF_ENVIRONMENT || is_arn {
+        return Ok(());
+    }
+    Err(format!(
+        "it is neither `{TOKEN_OF_ENVIRONMENT}` nor the ARN of a secret or parameter; a token does not belong into this file"
+    ))
+}
+
+/// Checks who gets the alarms. The fault does not show the text, because it may be an address.
+pub fn alarms(text: &str) -> Result<(), String> {
+    let is_address = text.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && host.contains('.') && !text.contains(char::is_whitespace)
+    });
+    if is_address || text.starts_with("arn:") && text.contains(":sns:") {
+        return Ok(());
+    }
+    Err("it is neither an e-mail address nor the ARN of a topic of SNS".to_owned())
+}
+
+/// Checks the name of a parameter: one of the template, that no other setting sets.
+pub fn parameter(name: &str) -> Result<(), String> {
+    let others = [
+        ("ApprovalPolicy", "policy"),
+        ("Repos", "repos"),
+        ("NoSweeps", "no_sweeps"),
+        ("HfToken", "token"),
+        ("WebhookSecret", "the secret that `doorman deploy` makes"),
+        ("AlarmTopic", "alarms"),
+        ("DryRun", "dry_run"),
+        ("Architecture", "architecture"),
+        ("CodeBucket", "the zip that `doorman deploy` uploads"),
+        ("CodeKey", "the zip that `doorman deploy` uploads"),
+    ];
+    if let Some((_, key)) = others.iter().find(|(other, _)| *other == name) {
+        return Err(format!("`{name}` is set by {key}"));
+    }
+    let known = template::parameters();
+    if known.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let hint = nearest(name, known.iter().map(String::as_str));
+    let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(format!("the template has no parameter `{name}`{hint}"))
+}

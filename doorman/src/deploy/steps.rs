@@ -1,0 +1,149 @@
+//! The steps of a deployment, in their order. Each can say what it does, and do it. Each looks first what is there already, so a
+//! deployment that was interrupted is finished by the next one.
+
+mod code;
+mod secret;
+mod smoke;
+mod stack;
+mod topic;
+mod webhook;
+
+use std::error::Error;
+
+use hub_doorman::secrets::Secret;
+
+use super::deployment::Deployment;
+use crate::policy::push::{Pushed, push};
+use crate::screen::grouped;
+pub use code::{bucket_exists, call as call_bucket};
+pub use secret::{read_secret, webhook_of};
+pub use stack::{delete_and_wait, describe_stack};
+
+/// A step. Its name is the first cell of its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Policy,
+    Secret,
+    Alarms,
+    Bucket,
+    Code,
+    Stack,
+    Webhook,
+    SmokeTest,
+}
+
+/// What the steps so far have found or made.
+#[derive(Default)]
+pub struct Made {
+    /// The secret in AWS.
+    secret: Option<KeptSecret>,
+    /// The ARN of the topic for alarms.
+    topic: Option<String>,
+    /// The outputs of the stack.
+    pub outputs: Option<Outputs>,
+}
+
+/// The secret in AWS.
+struct KeptSecret {
+    arn: String,
+    /// The secret of the webhook.
+    webhook: Secret,
+    /// The id of the webhook on the Hub that has this secret.
+    webhook_id: Option<String>,
+}
+
+/// The outputs of the stack.
+pub struct Outputs {
+    /// The URL of the function.
+    pub url: reqwest::Url,
+    /// The name of the function.
+    pub function: String,
+    /// The name of the log group.
+    pub log: String,
+}
+
+/// The error of a step that needs an earlier one.
+const TOO_EARLY: &str = "a step before this one was left out";
+
+impl Step {
+    /// The steps of this deployment.
+    pub fn all(deployment: &Deployment) -> Vec<Self> {
+        let all = [
+            Self::Policy,
+            Self::Secret,
+            Self::Alarms,
+            Self::Bucket,
+            Self::Code,
+            Self::Stack,
+            Self::Webhook,
+            Self::SmokeTest,
+        ];
+        let has_alarms = deployment.place.settings.alarms.is_some();
+        let is_needed = |step: &Self| match step {
+            Self::Alarms => has_alarms,
+            Self::Webhook => !deployment.patterns.is_empty() || deployment.policy.on_hub().is_some(),
+            _ => true,
+        };
+        all.into_iter().filter(is_needed).collect()
+    }
+
+    /// The name of the step.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Secret => "secret",
+            Self::Alarms => "alarms",
+            Self::Bucket => "bucket",
+            Self::Code => "code",
+            Self::Stack => "stack",
+            Self::Webhook => "webhook",
+            Self::SmokeTest => "smoke test",
+        }
+    }
+
+    /// What the step does.
+    pub fn describe(self, deployment: &Deployment) -> String {
+        let place = &deployment.place;
+        match self {
+            Self::Policy => deployment.policy.describe(),
+            Self::Secret => secret::describe(deployment),
+            Self::Alarms => topic::describe(place),
+            Self::Bucket => format!("make the private bucket {} for the code", place.bucket()),
+            Self::Code => {
+                let (path, kb) =
+                    (deployment.zip.path.display(), grouped(deployment.zip.bytes.div_ceil(1000)));
+                format!("upload {path} ({kb} KB) to the bucket")
+            }
+            Self::Stack => stack::describe(deployment),
+            Self::Webhook => webhook::describe(deployment),
+            Self::SmokeTest => {
+                "send webhooks about no repo to the function, with the secret and without".to_owned()
+            }
+        }
+    }
+
+    /// Carries the step out, and says what it has done. If everything is there already, it changes nothing.
+    pub async fn run(self, deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn Error>> {
+        let place = &deployment.place;
+        match self {
+            Self::Policy => push_policy(deployment).await,
+            Self::Secret => secret::run(deployment, made),
+            Self::Alarms => topic::run(place, made),
+            Self::Bucket => code::make_bucket(place),
+            Self::Code => code::upload(place, &deployment.zip),
+            Self::Stack => stack::run(deployment, made).await,
+            Self::Webhook => webhook::run(deployment, made).await,
+            Self::SmokeTest => smoke::run(made).await,
+        }
+    }
+}
+
+async fn push_policy(deployment: &Deployment) -> Result<String, Box<dyn Error>> {
+    let super::policy::FunctionPolicy::Pushed { files, place } = &deployment.policy else {
+        return Ok("nothing to push".to_owned());
+    };
+    match push(&deployment.hub, place, files.clone(), true, None).await? {
+        Pushed::Commit(commit) => Ok(format!("pushed to {place} as {commit}")),
+        Pushed::Unchanged(_) => Ok(format!("unchanged at {place}")),
+    }
+}

@@ -1,0 +1,32 @@
+//! The template of the stack: the one of the repo after SAM's transform, so that `CloudFormation` takes it without SAM.
+
+use serde_json::Value;
+
+/// `scripts/verify/transformed.py` makes it from `template.yaml`.
+const TEMPLATE: &str = include_str!("template.json");
+
+/// The template without white space, because `CloudFormation` takes at most 51,200 bytes with a call.
+pub fn body() -> String {
+    template().to_string()
+}
+
+/// The names of its parameters.
+pub fn parameters() -> Vec<String> {
+    let template = template();
+    template["Parameters"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+}
+
+fn template() -> Value {
+    serde_json::from_str(TEMPLATE).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn template_fits_into_a_call() {
+        assert!((20_000..51_200).contains(&body().len()), "{}", body().len());
+        assert!(parameters().contains(&"CodeKey".to_owned()));
+    }
+}

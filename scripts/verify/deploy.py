@@ -1,0 +1,255 @@
+"""Runs `doorman deploy` with moto in place of AWS, and the stand-in Hub: from nothing to a function, and back to nothing.
+
+Neither Rust nor SAM is on the PATH. `deployed.py` says what moto cannot show.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import tools
+from checks import expect, ok, require
+from deployed import AWS, COMMAND, Aws, aws_command
+from running import Hub
+
+ADDRESS = "operators@example.org"
+REPOS = ["acme/gated-model", "datasets/acme/gated-corpus"]
+
+SETTINGS = f"""
+repos = {json.dumps(REPOS)}
+policy = "policy.toml"
+push_to = "hf://datasets/acme/doorman/policy.toml"
+alarms = "{ADDRESS}"
+parameters = {{ SweepMinutes = 10 }}
+"""
+
+POLICY = """
+[[rules]]
+name = "staff"
+then = "accept"
+if = "user.domain == 'acme.com'"
+"""
+
+WITH_LIST = """
+[lists]
+members = { file = "members.txt" }
+
+[[rules]]
+name = "members"
+then = "accept"
+if = "user.name in lists.members"
+"""
+
+# Every call that changes something. The first one is also interrupted before it, when the webhook is made and not noted.
+CHANGES = ["secretsmanager:tag-resource", "secretsmanager:create-secret", "sns:create-topic", "sns:subscribe", "s3api:create-bucket"]
+CHANGES += ["s3api:put-public-access-block", "s3api:put-bucket-tagging", "s3api:put-object", "cloudformation:create-stack"]
+REMOVALS = ["cloudformation:delete-stack", "sns:delete-topic", "s3api:delete-objects", "s3api:delete-bucket"]
+REMOVALS += ["secretsmanager:delete-secret"]
+
+
+def check():
+    with tempfile.TemporaryDirectory() as folder, aws_command(Path(folder) / "socket"), ThreadPoolExecutor(2) as pool:
+        whole = pool.submit(check_story, Path(folder) / "whole")
+        interrupted = pool.submit(check_interruptions, Path(folder) / "interrupted")
+        seen = (whole.result(), interrupted.result())
+    expect(seen[0] == seen[1], "after all interruptions, the state is that of one run", seen)
+
+
+@contextmanager
+def user_in(region, folder):
+    with Hub() as hub, Aws(region) as aws:
+        yield User(hub, aws, folder)
+
+
+class User:
+    """A user with an account of AWS and one of the Hub, in a folder with the settings and a program from a wheel."""
+
+    def __init__(self, hub, aws, folder):
+        self.hub, self.aws, self.folder = hub, aws, folder
+        self.outputs, self.secrets = [], {hub.settings["HF_TOKEN"]}
+        self.log, self.interrupts = folder / "log", folder / "interrupts"
+        for name in ("bin", "share/hub-doorman", "aws"):
+            (folder / name).mkdir(parents=True)
+        self.log.touch(), self.interrupts.touch()
+        wrapper = folder / "aws" / "aws"
+        wrapper.write_text(AWS)
+        wrapper.chmod(0o755)
+        self.program = folder / "bin" / "doorman"
+        shutil.copy(tools.TARGET / "debug" / "doorman", self.program)
+        for architecture in ("arm64", "x86_64"):
+            with zipfile.ZipFile(folder / "share/hub-doorman" / f"hub-doorman-lambda-{architecture}.zip", "w") as package:
+                # With the time of this class, so that the zip is the same for each user.
+                package.writestr(zipfile.ZipInfo("bootstrap"), f"a program for {architecture}")
+        self.settings()
+        self.write("policy.toml", POLICY)
+
+    def settings(self, more=""):
+        self.write("doorman.toml", f'{more}region = "{self.aws.region}"\n{SETTINGS}')
+
+    def write(self, name, text):
+        (self.folder / name).write_text(text)
+
+    def run(self, *arguments, status=0, **added):
+        # This machine's environment is not passed on.
+        names = ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+        environment = {name: os.environ[name] for name in names} | {
+            "PATH": f"{self.folder / 'aws'}:/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "AWS_ENDPOINT_URL": self.aws.url,
+            "PYTHON": sys.executable,
+            "COMMAND": str(COMMAND),
+            "SOCKET": str(self.folder.parent / "socket"),
+            "LOG": str(self.log),
+            "INTERRUPTS": str(self.interrupts),
+            "HF_ENDPOINT": self.hub.settings["HF_ENDPOINT"],
+            "HF_TOKEN": self.hub.settings["HF_TOKEN"],
+        }
+        done = subprocess.run(
+            [self.program, *arguments],
+            cwd=self.folder,
+            env=environment | added,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        wrote = done.stdout + done.stderr
+        self.outputs.append(wrote)
+        require(done.returncode == status, f"doorman {' '.join(arguments)} ends with {status}", f"{done.returncode}: {wrote}")
+        return wrote
+
+    def webhooks(self):
+        """The webhooks of the Hub, without their ids."""
+        request = urllib.request.Request(f"{self.hub.settings['HF_ENDPOINT']}/api/settings/webhooks")
+        request.add_header("Authorization", f"Bearer {self.hub.settings['HF_TOKEN']}")
+        with urllib.request.urlopen(request) as response:
+            webhooks = json.load(response)
+        for one in webhooks:
+            one["watched"] = [f"{watched['type']} {watched['name']}" for watched in one["watched"]]
+        return [{name: one[name] for name in ("url", "watched", "disabled", "hasSecret")} for one in webhooks]
+
+    def state(self):
+        return self.aws.state(), json.loads(json.dumps(self.webhooks()).replace(self.aws.function_url, "URL"))
+
+    def expect_secrecy(self):
+        """Neither the outputs nor the arguments of `aws` contain a secret. The outputs contain no address."""
+        outputs, arguments = "".join(self.outputs), self.log.read_text()
+        require(arguments.count("\n") > 20, "`aws` was called", arguments)
+        seen = [secret[:4] for secret in self.secrets if secret in outputs + arguments]
+        expect(not seen and ADDRESS not in outputs, "no secret is in the outputs and in the arguments of `aws`", seen)
+
+
+def check_story(folder):
+    with user_in("eu-central-1", folder) as user:
+        nothing = user.state()
+        check_that_it_asks(user, nothing)
+        deployed = check_deployment(user)
+        check_lists(user)
+        check_removal(user, nothing)
+        user.expect_secrecy()
+    return deployed
+
+
+def check_that_it_asks(user, nothing):
+    shown = user.run("deploy", "--dry-run")
+    steps = [line.split("\t")[0] for line in shown.splitlines()[:8]]
+    expected = ["policy", "secret", "alarms", "bucket", "code", "stack", "webhook", "smoke test"]
+    expect(steps == expected and user.state() == nothing, "--dry-run shows eight steps and changes nothing", shown)
+    user.run("deploy", "--yes", DRY_RUN="true")
+    require(user.state() == nothing, "with DRY_RUN nothing is changed", user.state())
+    user.run("deploy", status=2)
+    require(user.state() == nothing, "without a terminal and --yes nothing is changed", user.state())
+
+
+def check_deployment(user):
+    user.run("deploy", "--yes")
+    user.secrets.add(user.aws.kept()["webhook"])
+    first = user.state()
+    check_deployed(user, first)
+    again = user.run("deploy", "--yes")
+    expect(user.state() == first and user.aws.kept()["webhook"] in user.secrets, "deployed again, the state is the same", again)
+
+    user.settings("dry_run = false\n")
+    user.run("deploy", "--yes")
+    require(user.aws.environment()["DRY_RUN"] == "false", "dry_run = false is deployed", user.aws.environment())
+    return first
+
+
+def check_deployed(user, state):
+    aws, webhooks = state
+    environment, arn = user.aws.environment(), "SECRET"
+    require(user.aws.kept()["token"] == user.hub.settings["HF_TOKEN"], "AWS keeps the token", "another")
+    policy = json.loads(environment["APPROVAL_POLICY"])
+    require(policy["rules"][0]["name"] == "staff", "a short policy is in the configuration", policy)
+    seen = (environment["REPOS"], environment["DRY_RUN"], aws["functions"][0]["Variables"]["HF_TOKEN"])
+    expect(seen == (" ".join(REPOS), "true", f"{arn}#token"), "the function has its settings, and the ARN of the token", seen)
+    (bucket,) = aws["buckets"].values()
+    require(all(bucket["access"].values()) and len(bucket["objects"]) == 1, "the bucket is private and has the code", bucket)
+    require(["email", ADDRESS] in aws["topics"], "the address is subscribed to the alarms", aws["topics"])
+    watched = ["model acme/gated-model", "dataset acme/gated-corpus"]
+    seen = [(one["url"], one["watched"], one["disabled"], one["hasSecret"]) for one in webhooks]
+    expect(seen == [("URL", watched, False, True)], "one webhook watches the repos, with a secret", seen)
+
+
+def check_lists(user):
+    """A policy with lists goes to the Hub, and the webhook watches it there."""
+    user.write("policy.toml", WITH_LIST)
+    user.write("members.txt", "ada\n")
+    user.run("deploy", "--yes")
+    place = user.aws.environment()["APPROVAL_POLICY"]
+    (webhook,) = user.webhooks()
+    is_watched = "dataset acme/doorman" in webhook["watched"]
+    expect(place == "hf://datasets/acme/doorman/policy.toml" and is_watched, "a policy with lists is pushed and watched", webhook)
+    user.write("policy.cases.json", '{"repo": "acme/gated-model", "cases": [{"name": "x", "user": {"name": "ada"}, "verdict": "reject"}]}')
+    before = user.state()
+    user.run("deploy", "--yes", status=1)
+    require(user.state() == before, "a policy that fails its cases is not deployed", user.state())
+
+
+def check_removal(user, nothing):
+    shown = user.run("deploy", "--destroy", "--dry-run")
+    require(len(user.webhooks()) == 1, "--destroy --dry-run removes nothing", shown)
+    user.run("deploy", "--destroy", "--yes")
+    expect(user.state() == nothing, "--destroy leaves nothing", user.state())
+    user.run("deploy", "--destroy", "--yes")
+    ok("--destroy can be repeated")
+
+
+def check_interruptions(folder):
+    """Each call that changes something fails once, and its response is lost. The next run goes on."""
+    # In this region, buckets have no location.
+    with user_in("us-east-1", folder) as user:
+        nothing = user.state()
+        deployed = check_interrupted_deployment(user)
+        user.interrupts.write_text("".join(f"+{removal}\n" for removal in REMOVALS))
+        runs = interrupted_runs(user, "deploy", "--destroy", "--yes")
+        expect(user.state() == nothing, f"after {runs} interruptions, --destroy leaves nothing", user.state())
+        user.expect_secrecy()
+    return deployed
+
+
+def check_interrupted_deployment(user):
+    user.interrupts.write_text("".join(f"+{change}\n" for change in CHANGES) + f"-{CHANGES[0]}\n")
+    runs = interrupted_runs(user, "deploy", "--yes")
+    user.secrets.add(user.aws.kept()["webhook"])
+    ok(f"after {runs} interruptions, the deployment is complete")
+    return user.state()
+
+
+def interrupted_runs(user, *arguments):
+    """Runs the command until no call is left to interrupt, and once more. Returns the number of the interrupted runs."""
+    runs = 0
+    while left := user.interrupts.read_text():
+        shown = user.run(*arguments, status=1)
+        require(user.interrupts.read_text() != left and "it goes on from here" in shown, "a call is interrupted", shown)
+        runs += 1
+    user.run(*arguments)
+    return runs
