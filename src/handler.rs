@@ -78,6 +78,9 @@ impl Handler {
         let keyring = Arc::new(Keyring::read(secrets, http).await.map_err(ConfigError)?);
         let hub = Hub::new(transport, endpoint, Arc::clone(&keyring), concurrency);
         let policy = Source::new(policy, http.clone());
+        if repos.is_none() {
+            tracing::warn!("REPOS is empty: there are no sweeps, so nobody is decided until a webhook comes");
+        }
         Ok(Self {
             keyring,
             metrics,

@@ -187,11 +187,15 @@ Examples:
     /// This checks the variables, the policy, the token, each repo with its gate and its form, gating groups, and the webhooks that
     /// watch the repos. It changes nothing. In a pipe it writes one line for each finding, with tabs between the cells: passed,
     /// warning or failed; the subject; what to do.
+    ///
+    /// With --function it checks the variables of a deployed function instead of those of the shell, and says when the last sweep
+    /// finished. It reads them with the `aws` command.
     #[command(after_help = "\
 Examples:
   doorman check
-  doorman check --policy policy.json acme/model")]
-    Check(Scope),
+  doorman check --policy policy.json acme/model
+  doorman check --function hub-doorman-Doorman-a1B2c3D4e5F6")]
+    Check(CheckArguments),
     /// Test a policy with the cases of a file: requests, and the verdict that each must get
     #[command(after_help = "\
 The cases are JSON:
@@ -254,6 +258,18 @@ pub struct ReviewArguments {
     /// Write the report as JSON, with all decisions
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Check the configuration of this deployed function: its name or ARN
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<String>,
+    /// Region of the function, instead of that of `aws configure`
+    #[arg(long, value_name = "REGION", requires = "function")]
+    pub region: Option<String>,
 }
 
 /// The repos and the policy of a command.

@@ -2,12 +2,12 @@
 
 pub mod findings;
 pub mod form;
+mod function;
 pub mod policy;
 mod policy_repo;
 pub mod repos;
 mod webhooks;
 
-use std::env;
 use std::error::Error;
 
 use hub_doorman::config::Variables;
@@ -15,18 +15,27 @@ use hub_doorman::hub::{Account, WhoAmI};
 use hub_doorman::model::{Repo, RepoPattern};
 use hub_doorman::source::Place;
 
-use crate::arguments::Scope;
+use crate::arguments::{CheckArguments, Scope};
 use crate::environment::{self, deadline};
 use crate::exit::ExitStatus;
 use crate::groups;
 use crate::repos::without;
 use crate::screen::{Cell, Look, Screen, count};
 use findings::{Finding, Findings, Level};
+use function::Function;
 
 /// Checks everything, and shows the findings.
-pub async fn run(scope: &Scope, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+pub async fn run(arguments: &CheckArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+    let CheckArguments { scope, function, region } = arguments;
     let mut findings = Findings::default();
+    let function = match function {
+        Some(name) => Some(Function::read(name, region.as_deref(), &mut findings)?),
+        None => None,
+    };
     check_all(scope, &mut findings).await;
+    if let Some(function) = function.filter(|_| has_repos()) {
+        function.check_sweeps(&mut findings);
+    }
     let rows = findings.iter().map(|Finding { level, subject, text }| {
         let (word, look) = match level {
             Level::Passed => ("passed", Look::Good),
@@ -52,7 +61,7 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
         named => named.to_vec(),
     };
     if matches!(covered, Some(None)) && scope.repos.is_empty() {
-        let text = "not set: webhooks about any repo are accepted, and there are no sweeps, so a request without a webhook stays pending";
+        let text = "not set: there are no sweeps, so nobody is decided until a webhook comes; webhooks about any repo are accepted";
         findings.add(Level::Warning, "REPOS", text);
     }
     if findings.variable(Variables::dry_run) == Some(true) {
@@ -94,9 +103,14 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     webhooks::check(&account, &patterns, policy_file.as_ref(), findings).await;
 }
 
+/// Whether the variables name repos to sweep.
+fn has_repos() -> bool {
+    environment::variable("REPOS").is_ok_and(|text| !text.trim().is_empty())
+}
+
 /// A missing secret is a warning, because a command line without webhooks needs none.
 fn check_secret(findings: &mut Findings) {
-    match env::var("WEBHOOK_SECRET") {
+    match environment::variable("WEBHOOK_SECRET") {
         Ok(text) if !text.trim().is_empty() => {
             if findings.variable(Variables::webhook_secret).is_some() {
                 findings.add(Level::Passed, "WEBHOOK_SECRET", "is set");

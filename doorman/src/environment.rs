@@ -1,11 +1,12 @@
 //! The environment of a command: the variables that the function reads, and the token that `hf auth login` saves.
 
+use std::collections::HashMap;
 use std::env::{self, VarError};
 use std::error::Error;
 use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hub_doorman::config::{ConfigError, Variables, read_from};
@@ -34,12 +35,35 @@ pub fn deadline() -> Instant {
     Instant::now() + MAX_RUN
 }
 
+/// The variables of a deployed function, if a command is about them instead of those of the shell.
+static DEPLOYED: OnceLock<HashMap<String, String>> = OnceLock::new();
+
+/// Replaces all variables by those of a deployed function, for the rest of the process.
+pub fn use_deployed(variables: HashMap<String, String>) {
+    // A command does this at most once, before it reads a variable.
+    let _ = DEPLOYED.set(variables);
+}
+
+/// Whether the variables are those of a deployed function.
+pub fn is_deployed() -> bool {
+    DEPLOYED.get().is_some()
+}
+
+/// The value of a variable: that of the deployed function, or of the shell.
+pub fn variable(name: &str) -> Result<String, VarError> {
+    match DEPLOYED.get() {
+        Some(variables) => variables.get(name).cloned().ok_or(VarError::NotPresent),
+        None => env::var(name),
+    }
+}
+
 /// Looks up the value of a variable. If `HF_TOKEN` is not set or blank, the value is the saved token.
 pub type Lookup = fn(&str) -> Result<String, VarError>;
 
 /// The variables of the environment.
 pub fn variables() -> Variables<Lookup> {
-    Variables::new(|name| match env::var(name) {
+    Variables::new(|name| match variable(name) {
+        value if is_deployed() => value,
         Ok(text) if name == "HF_TOKEN" && text.trim().is_empty() => saved_token(),
         Err(VarError::NotPresent) if name == "HF_TOKEN" => saved_token(),
         value => value,
@@ -135,7 +159,7 @@ pub fn place(text: &str) -> Result<Place, ConfigError> {
 
 /// The file on the Hub in which `APPROVAL_POLICY` keeps the policy, if it names one.
 pub fn policy_on_hub() -> Option<HubFile> {
-    let text = env::var("APPROVAL_POLICY").ok().filter(|text| Place::is_remote(text))?;
+    let text = variable("APPROVAL_POLICY").ok().filter(|text| Place::is_remote(text))?;
     place(&text).ok()?.on_hub().cloned()
 }
 

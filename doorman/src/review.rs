@@ -41,6 +41,11 @@ pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<Ex
         }
     }
     show::failures(&run.report, &run.unmatched);
+    if setup.repos.is_none() && arguments.scope.policy.is_none() {
+        print_message(
+            "REPOS is not set: a function with these variables makes no sweeps, so nobody is decided until a webhook comes.",
+        );
+    }
     warn_of_policy(&setup.policy, |_| true);
     if run.report.paused {
         print_message("The policy is paused, so `doorman review` decides nobody.");

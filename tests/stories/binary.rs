@@ -209,6 +209,21 @@ async fn log_lines_name_request_delivery_and_repo() {
 }
 
 #[tokio::test]
+async fn start_without_repos_logs_that_there_are_no_sweeps() {
+    for (repos, expected) in [("", 1), ("acme/*", 0)] {
+        let hub = Hub::start().await;
+        let mut api = RuntimeApi::start([event("wrong-secret")]).await;
+        let mut command = command_for(&hub, &api, "info");
+        command.env("REPOS", repos);
+        let child = start(command);
+        api.next_post().await;
+        let log = String::from_utf8(stop(child).await.stdout).expect("UTF-8");
+        let says = "no sweeps, so nobody is decided until a webhook comes";
+        assert_eq!(log.matches(says).count(), expected, "{repos}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn metrics_and_ids_are_logged_at_level_warn_too() {
     let lines = log_of(&["wrong-secret", "discussion-opened", "malformed-body"], "warn").await;
     let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().expect("a message")).collect();

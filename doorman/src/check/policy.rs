@@ -20,6 +20,13 @@ const MAX_POLICY_BYTES: usize = 3600;
 
 /// Finds out where the policy is kept. A policy that is given is reported, with its faults and warnings.
 pub fn place(argument: Option<&str>, findings: &mut Findings) -> Option<Place> {
+    let is_packaged = environment::variable("APPROVAL_POLICY").is_ok_and(|text| text.starts_with("file:"));
+    if argument.is_none() && environment::is_deployed() && is_packaged {
+        let text =
+            "a file in the package of the function, so it is not checked; name your copy of it with --policy";
+        findings.add(Level::Warning, "APPROVAL_POLICY", text);
+        return None;
+    }
     let place = match argument {
         None => findings.variable(|variables| variables.policy(&read_from(Path::new(".")))),
         Some(text) => findings.value_of(environment::place(text)),
@@ -27,7 +34,10 @@ pub fn place(argument: Option<&str>, findings: &mut Findings) -> Option<Place> {
     if let Some(Place::Given(policy)) = &place {
         report(policy, argument.unwrap_or("APPROVAL_POLICY"), findings);
     }
-    check_length(argument, findings);
+    // A policy that is deployed fits, and one that AWS keeps may be longer.
+    if !environment::is_deployed() {
+        check_length(argument, findings);
+    }
     place
 }
 

@@ -1,6 +1,7 @@
 //! `check`: it finds what is wrong before a deployment, and names the variable, repo or webhook to correct.
 
 mod forms;
+mod function;
 mod policy_repo;
 mod webhooks;
 

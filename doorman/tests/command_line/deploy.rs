@@ -50,7 +50,7 @@ async fn init(hub: &Hub, folder: &Folder, options: &[(&str, &str)]) -> CommandRe
 }
 
 /// Writes an `aws` command that is this script, and gives the `PATH` of it.
-fn aws(folder: &Folder, script: &str) -> String {
+pub fn aws(folder: &Folder, script: &str) -> String {
     folder.write("bin/aws", format!("#!/bin/sh\n{script}\n"));
     let path = folder.path().join("bin");
     let permissions = std::fs::Permissions::from_mode(0o755);

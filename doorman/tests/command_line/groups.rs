@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::check::{check, hub_form, ready};
+use crate::doorman_in;
 use crate::hub::{Collection, Fault, Hub};
 use crate::support::{ask, hub_with, staff};
-use crate::{doorman, doorman_in};
 
 const SLUG: &str = "acme/suite--one-64f9a55bb3115b4f513ec026";
 
@@ -141,7 +141,7 @@ async fn plan_warns_if_collections_cannot_be_read() {
     join_all(faults.map(|fault| async move {
         let hub = hub_with_group().await;
         hub.model().faults("GET /api/collections", &fault, 100);
-        let result = doorman(&hub, "plan acme/model").await;
+        let result = doorman_in(&hub, &[("REPOS", "acme/model")], &["plan"]).await;
         let expected =
             "doorman: not all gating groups could be read, so accepting a request may open more repos: ";
         assert!(result.status == 0 && result.err.starts_with(expected), "{fault:?}: {}", result.err);
@@ -152,7 +152,7 @@ async fn plan_warns_if_collections_cannot_be_read() {
 #[tokio::test]
 async fn plan_looks_up_the_groups_of_20_repos_at_most() {
     let hub = hub_with(21).await;
-    let result = doorman(&hub, "plan acme/*").await;
+    let result = doorman_in(&hub, &[("REPOS", "acme/*")], &["plan"]).await;
     let expected =
         "doorman: searched for gating groups of the first 20 of 21 repos; `doorman check` searches for all\n";
     assert_eq!((result.status, &*result.err), (0, expected));

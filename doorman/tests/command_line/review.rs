@@ -107,13 +107,18 @@ async fn report_equals_that_of_the_function() {
     assert_eq!(report, expected);
 }
 
+/// What `plan` says without `REPOS`.
+const NO_SWEEPS: &str = "REPOS is not set: a function with these variables makes no sweeps, so nobody is decided until a webhook comes.\n";
+
 #[tokio::test]
 async fn stdout_has_a_line_per_request_and_stderr_the_sums() {
     for repo in ["acme/model", "datasets/acme/corpus"] {
         let hub = hub_with_three(repo).await;
         let time = "2026-10-05T08:00:00Z";
         let plan = doorman(&hub, &format!("plan {repo}")).await;
-        assert_eq!(plan.err, "");
+        assert_eq!(plan.err, NO_SWEEPS);
+        let with_repos = doorman_in(&hub, &[("REPOS", repo)], &["plan"]).await;
+        assert_eq!((with_repos.err, &with_repos.out), (String::new(), &plan.out));
         let expected = format!(
             "{repo}\teve\t{time}\thold\t\tno rule matched\n\
              {repo}\tada\t{time}\taccept\tstaff\t\n\
