@@ -177,10 +177,31 @@ def check_deployment(user):
     again = user.run("deploy", "--yes")
     expect(user.state() == first and user.aws.kept()["webhook"] in user.secrets, "deployed again, the state is the same", again)
 
+    check_function(user)
     user.settings("dry_run = false\n")
     user.run("deploy", "--yes")
     require(user.aws.environment()["DRY_RUN"] == "false", "dry_run = false is deployed", user.aws.environment())
     return first
+
+
+def check_function(user):
+    """`check --function` reads the configuration of the deployed function, and the metric of its last sweep."""
+    functions = user.aws.client("lambda")
+    (function,) = functions.list_functions()["Functions"]
+    name, variables = function["FunctionName"], function["Environment"]["Variables"]
+    # The function of a user would ask the real Hub.
+    stand_in = variables | {"HF_ENDPOINT": user.hub.settings["HF_ENDPOINT"]}
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": stand_in})
+    check = ("check", "--function", name, "--region", user.aws.region)
+    shown = user.run(*check, status=1, REPOS="of/the-shell", HF_TOKEN="hf_of_the_shell")
+    require("failed\tsweeps\tnone has finished" in shown, "check --function misses the sweeps", shown)
+    dimensions = [{"Name": "FunctionName", "Value": name}]
+    metric = {"MetricName": "SweepFinished", "Dimensions": dimensions, "Value": 1}
+    user.aws.client("cloudwatch").put_metric_data(Namespace="HubDoorman", MetricData=[metric])
+    shown = user.run(*check, REPOS="of/the-shell", HF_TOKEN="hf_of_the_shell")
+    seen = all(text in shown for text in ("passed\tsweeps\tthe last one finished", f"passed\t{REPOS[0]}\t"))
+    expect(seen and "of/the-shell" not in shown, "check --function checks the deployed function, and sees its last sweep", shown)
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 
 def check_deployed(user, state):

@@ -1,6 +1,7 @@
 """Runs `doorman` on an emulated terminal, as a person sees it, and in a pipe, as another program does."""
 
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -31,11 +32,14 @@ WRITTEN = []
 class Terminal:
     """A command that ran on a terminal. At each question `typed` is typed; before the first one `meanwhile` is called.
 
+    If `typed` is a list, each question gets the next of its items. `question` is the end of a question.
+
     The standard streams are the terminal, unless others are given.
     """
 
-    def __init__(self, hub, *arguments, width=80, typed=b"\x03", meanwhile=None, variables=None, **streams):
+    def __init__(self, hub, *arguments, width=80, typed=b"\x03", question=QUESTION, meanwhile=None, variables=None, **streams):
         self.width, self.has_asked, self.raw = width, False, b""
+        typed = iter(typed) if isinstance(typed, list) else itertools.repeat(typed)
         # More lines than any command writes, so that all lines that scroll away are kept.
         self.screen = pyte.HistoryScreen(width, HEIGHT, history=100_000)
         master, terminal = pty.openpty()
@@ -50,7 +54,7 @@ class Terminal:
         )
         os.close(terminal)
         try:
-            self.follow(process, master, typed, meanwhile)
+            self.follow(process, master, question, typed, meanwhile)
         finally:
             stop(process)
             os.close(master)
@@ -61,7 +65,7 @@ class Terminal:
         self.lines = "\n".join(rows).rstrip("\n").split("\n")
         self.expect_no_control(arguments)
 
-    def follow(self, process, master, typed, meanwhile):
+    def follow(self, process, master, question, typed, meanwhile):
         stream = pyte.ByteStream(self.screen)
         while True:
             if not select.select([master], [], [], 60)[0]:
@@ -73,11 +77,11 @@ class Terminal:
                 break
             self.raw += written
             stream.feed(written)
-            if self.raw.endswith(QUESTION):
+            if self.raw.endswith(question):
                 if meanwhile and not self.has_asked:
                     meanwhile()
                 self.has_asked = True
-                os.write(master, typed)
+                os.write(master, next(typed))
         process.wait(60)
 
     def rows(self):

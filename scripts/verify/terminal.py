@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import tempfile
+from pathlib import Path
 
 from checks import expect, ok, require
 from pseudo_terminal import COLOUR, HEIGHT, SEQUENCES, WRITTEN, Terminal, piped
@@ -59,6 +60,7 @@ def check():
         check_refusals(hub)
         totals = check_consent(hub)
         mails = {one["email"] for repo in REPOS for one in json.loads(piped(hub, "export", repo))} - {None}
+    check_init()
     check_without_question(totals)
     check_half_a_terminal(totals)
     check_change_of_mind(totals)
@@ -67,6 +69,22 @@ def check():
     check_rejections()
     check_bar()
     check_secrets(hub.settings, mails)
+
+
+def check_init():
+    """`deploy init` asks again after a wrong answer, and writes nothing if the input ends."""
+    answers = ["", "acme/nothing", "acme/gated-model", "policy.toml", "none", "eu-central-1"]
+    with Hub() as hub, tempfile.TemporaryDirectory() as folder:
+        policy, settings = Path(folder) / "policy.toml", Path(folder) / "doorman.toml"
+        policy.write_text("[[rules]]\nname = 'staff'\nthen = 'accept'\nif = \"user.domain == 'acme.com'\"\n")
+        init = lambda typed: Terminal(hub, "deploy", "init", width=200, question=b": ", typed=typed, cwd=folder)
+        shown = init([b"\r", b"\x04"])
+        passes = shown.status == 1 and not settings.exists() and "Nothing was written." in shown.text
+        require(passes, "deploy init writes nothing if the input ends", shown.lines)
+        shown = init([answer.encode() + b"\r" for answer in answers])
+        passes = shown.status == 0 and "doorman: acme/nothing: " in shown.text and settings.exists()
+        require(passes, "deploy init asks again after a wrong answer", shown.lines)
+        expect('repos = ["acme/gated-model"]' in settings.read_text(), "deploy init asks on a terminal", settings.read_text())
 
 
 def check_tables(hub):

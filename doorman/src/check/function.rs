@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -114,13 +115,23 @@ impl Function {
 }
 
 /// The begin of the newest period in which a sweep has finished.
-fn newest(read: &Value) -> Result<Option<DateTime<Utc>>, chrono::ParseError> {
+fn newest(read: &Value) -> Result<Option<DateTime<Utc>>, String> {
     let points = read["Datapoints"].as_array().into_iter().flatten();
     let finished = points.filter(|point| point["Sum"].as_f64().is_some_and(|sum| sum > 0.0));
-    let begin = |point: &Value| DateTime::parse_from_rfc3339(point["Timestamp"].as_str().unwrap_or_default());
-    let begins =
-        finished.map(|point| begin(point).map(|begin| begin.to_utc())).collect::<Result<Vec<_>, _>>()?;
-    Ok(begins.into_iter().max())
+    let begins = finished.map(|point| {
+        moment(&point["Timestamp"])
+            .ok_or_else(|| format!("`aws` gives the time {}, which has no known form", point["Timestamp"]))
+    });
+    Ok(begins.collect::<Result<Vec<_>, _>>()?.into_iter().max())
+}
+
+/// A time of the `aws` command: version 2 writes text, and version 1 passes on what the service has sent, which may be seconds.
+fn moment(time: &Value) -> Option<DateTime<Utc>> {
+    if let Some(seconds) = time.as_f64() {
+        return DateTime::UNIX_EPOCH
+            .checked_add_signed(TimeDelta::from_std(Duration::try_from_secs_f64(seconds).ok()?).ok()?);
+    }
+    DateTime::parse_from_rfc3339(time.as_str()?).ok().map(|time| time.to_utc())
 }
 
 #[cfg(test)]
@@ -128,16 +139,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn newest_sweep_is_found_in_both_formats_of_times() {
+    fn newest_sweep_is_found_in_each_format_of_times() {
         let points = json!({"Datapoints": [
             {"Timestamp": "2026-11-27T02:00:00Z", "Sum": 1.0},
             {"Timestamp": "2026-11-27T02:10:00+00:00", "Sum": 2.0},
+            {"Timestamp": 1_795_745_100.0, "Sum": 1.0},
             {"Timestamp": "2026-11-27T02:15:00Z", "Sum": 0.0},
         ]});
         let expected = "2026-11-27T02:10:00Z".parse().expect("a time");
         assert_eq!(newest(&points), Ok(Some(expected)));
         assert_eq!(newest(&json!({"Datapoints": []})), Ok(None));
-        newest(&json!({"Datapoints": [{"Timestamp": 5, "Sum": 1.0}]})).expect_err("no time");
+        newest(&json!({"Datapoints": [{"Timestamp": "now", "Sum": 1.0}]})).expect_err("no time");
     }
 
     #[test]
