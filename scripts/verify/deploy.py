@@ -126,15 +126,21 @@ class User:
         require(done.returncode == status, f"doorman {' '.join(arguments)} ends with {status}", f"{done.returncode}: {wrote}")
         return wrote
 
+    def webhook_ids(self):
+        return [one["id"] for one in self.read_webhooks()]
+
     def webhooks(self):
         """The webhooks of the Hub, without their ids."""
-        request = urllib.request.Request(f"{self.hub.settings['HF_ENDPOINT']}/api/settings/webhooks")
-        request.add_header("Authorization", f"Bearer {self.hub.settings['HF_TOKEN']}")
-        with urllib.request.urlopen(request) as response:
-            webhooks = json.load(response)
+        webhooks = self.read_webhooks()
         for one in webhooks:
             one["watched"] = [f"{watched['type']} {watched['name']}" for watched in one["watched"]]
         return [{name: one[name] for name in ("url", "watched", "disabled", "hasSecret")} for one in webhooks]
+
+    def read_webhooks(self):
+        request = urllib.request.Request(f"{self.hub.settings['HF_ENDPOINT']}/api/settings/webhooks")
+        request.add_header("Authorization", f"Bearer {self.hub.settings['HF_TOKEN']}")
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)
 
     def state(self):
         return self.aws.state(), json.loads(json.dumps(self.webhooks()).replace(self.aws.function_url, "URL"))
@@ -153,6 +159,8 @@ def check_story(folder):
         check_that_it_asks(user, nothing)
         deployed = check_deployment(user)
         check_lists(user)
+        check_smoke_test(user)
+        check_lost_secret(user)
         check_removal(user, nothing)
         user.expect_secrecy()
     return deployed
@@ -232,7 +240,28 @@ def check_lists(user):
     user.write("policy.cases.json", '{"repo": "acme/gated-model", "cases": [{"name": "x", "user": {"name": "ada"}, "verdict": "reject"}]}')
     before = user.state()
     user.run("deploy", "--yes", status=1)
+    (user.folder / "policy.cases.json").unlink()
     require(user.state() == before, "a policy that fails its cases is not deployed", user.state())
+
+
+def check_smoke_test(user):
+    right = user.aws.function.secret
+    cases = [(lambda: "another secret", "smoke test: a webhook with the secret: 401"), (lambda: None, "THE DOOR IS OPEN")]
+    for secret, expected in cases:
+        user.aws.function.secret = secret
+        shown = user.run("deploy", "--yes", status=1)
+        expect(expected in shown, f"the smoke test says: {expected}", shown)
+    user.aws.function.secret = right
+
+
+def check_lost_secret(user):
+    """If the secret is made anew, the webhook is too, because the Hub has the earlier one."""
+    before = user.webhook_ids()
+    user.aws.client("secretsmanager").delete_secret(SecretId="hub-doorman", ForceDeleteWithoutRecovery=True)
+    user.run("deploy", "--yes")
+    user.secrets.add(user.aws.kept()["webhook"])
+    after = user.webhook_ids()
+    expect(len(after) == 1 and after != before, "a new secret gets a new webhook", (before, after))
 
 
 def check_removal(user, nothing):
