@@ -318,7 +318,7 @@ impl Checker<'_> {
             }
         }
         let ty = type_of_call(&name, call.target.is_some(), &operands)?;
-        slips::check(call)?;
+        slips::check(call, &operands)?;
         let origin_of = |name: &str| match (self.find_bound(name), self.scope.find_let(name)) {
             (Some(bound), _) => bound.value.origin,
             (None, Some((_, each))) => each.value.origin,

@@ -116,6 +116,12 @@ impl List {
         }
         if !uses.is_empty() && !entries.ends.is_empty() {
             warnings.extend(self.unfit_entries(entries, uses));
+            let is_id = |entry: &str| Kind::Id.fits(entry) || entry.bytes().all(|byte| byte.is_ascii_digit());
+            if uses.contains(&Kind::Account) && entries.iter().all(is_id) {
+                let text =
+                    "its entries look like ids, and a rule looks up a name in it; compare `user.id` with it";
+                warnings.push((text.to_owned(), false));
+            }
         }
         warnings
     }

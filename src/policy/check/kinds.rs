@@ -123,9 +123,13 @@ pub(super) fn fault_in(kind: Kind, function: &str, text: &str) -> Option<String>
         {
             Some(format!("{what} has text on both sides of the `@`"))
         }
-        Kind::RepoName if text.starts_with("datasets/") || text.matches('/').count() > 1 => Some(format!(
-            "{what} is written as 'owner/name'; test for a dataset with `repo.type == 'dataset'`"
-        )),
+        Kind::RepoName
+            if text.starts_with("datasets/") && function != "contains" || text.matches('/').count() > 1 =>
+        {
+            Some(format!(
+                "{what} is written as 'owner/name'; test for a dataset with `repo.type == 'dataset'`"
+            ))
+        }
         Kind::RepoName if is_whole && !text.contains('/') => {
             Some(format!("{what} begins with its owner; write 'owner/{text}'"))
         }

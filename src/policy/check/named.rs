@@ -4,7 +4,9 @@ use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr};
 
 use super::super::functions::{IN_LIST, IN_LIST_NAME, UNDER_LIST};
+use super::super::lists::Entries;
 use super::super::suggest::did_you_mean;
+use super::kinds::{Kind, path};
 use super::types::Type::{Bool, Name, Text};
 use super::{Checked, CheckedLet, Checker, constants, slips};
 
@@ -71,10 +73,8 @@ impl Checker<'_> {
         }
         let entries = self.scope.lists.get(position).filter(|list| !list.is_file).map(|list| &list.entries);
         if let Some(Ok(entries)) = entries {
-            for entry in entries.iter() {
-                slips::check_text(searched, if is_under { "under" } else { op::EQUALS }, entry)
-                    .map_err(|fault| format!("in `lists.{name}`: {fault}"))?;
-            }
+            check_entries(entries, searched, is_under, ty == Name)
+                .map_err(|fault| format!("in `lists.{name}`: {fault}"))?;
         }
         let function = match (is_under, ty) {
             (true, _) => UNDER_LIST,
@@ -88,6 +88,23 @@ impl Checker<'_> {
         self.variables += 1;
         Ok(Some(Checked { ty: Bool, origin }))
     }
+}
+
+/// Checks the entries of a list in the document. If some fit, the other rules may look up values of another kind in the list.
+fn check_entries(
+    entries: &Entries,
+    searched: &IdedExpr,
+    is_under: bool,
+    ignores_case: bool,
+) -> Result<(), String> {
+    let function = if is_under { "under" } else { op::EQUALS };
+    let check = |entry: &str| slips::check_text(searched, function, entry, ignores_case);
+    let has_kind = is_under || path(searched).is_some_and(|path| Kind::of(&path).is_some());
+    let is_mixed = has_kind && entries.iter().any(|entry| check(entry).is_ok());
+    let fits_another = |entry: &str| {
+        is_mixed && [Kind::Account, Kind::Address, Kind::Domain].iter().any(|kind| kind.fits(entry))
+    };
+    entries.iter().filter(|entry| !fits_another(entry)).try_for_each(check)
 }
 
 fn is_lists(expression: &IdedExpr) -> bool {

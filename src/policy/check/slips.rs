@@ -6,22 +6,29 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 use super::constants::text;
 use super::kinds::{Kind, fault_in, path};
 use super::origin::show;
+use super::types::Type::{self, List, Name};
 
-/// Checks a call whose types are right, before it is rewritten.
-pub(super) fn check(call: &CallExpr) -> Result<(), String> {
+/// Checks a call whose types are right, before it is rewritten. `types` are those of its operands.
+pub(super) fn check(call: &CallExpr, types: &[Type]) -> Result<(), String> {
     let operands: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
     let (function, [a, b]) = (call.func_name.as_str(), operands.as_slice()) else { return Ok(()) };
+    let is_name = |ty: &Type| match ty {
+        Name => true,
+        List(element) => **element == Name,
+        _ => false,
+    };
+    // If one side is a name, or made from one, the case of the other does not matter either.
+    let ignores_case = types.iter().any(is_name);
     match function {
         op::EQUALS | op::NOT_EQUALS => {
-            check_literals(a, op::EQUALS, b)?;
-            check_literals(b, op::EQUALS, a)?;
+            check_literals(a, op::EQUALS, b, ignores_case)?;
+            check_literals(b, op::EQUALS, a, ignores_case)?;
             check_number(a, function, b)?;
             check_number(b, function, a)
         }
-        op::GREATER | op::GREATER_EQUALS if is_variable(a, "now") && is_in_the_past(b) => {
+        op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS if is_in_the_past(a, function, b) => {
             Err(PAST.to_owned())
         }
-        op::LESS | op::LESS_EQUALS if is_in_the_past(a) && is_variable(b, "now") => Err(PAST.to_owned()),
         op::LESS => check_number(a, function, b).and(check_number(b, op::GREATER, a)),
         op::LESS_EQUALS => check_number(a, function, b).and(check_number(b, op::GREATER_EQUALS, a)),
         op::GREATER => check_number(a, function, b).and(check_number(b, op::LESS, a)),
@@ -29,10 +36,9 @@ pub(super) fn check(call: &CallExpr) -> Result<(), String> {
         op::IN | "under" if matches!(&b.expr, Expr::List(list) if list.elements.is_empty()) => {
             Err("the list is empty, so the condition is never true; remove it".to_owned())
         }
-        op::IN => check_literals(a, op::EQUALS, b).and(check_element(a, b)),
-        "matches" => text(b).map_or(Ok(()), |pattern| check_pattern(a, pattern)),
-        op::SUBSTRACT if is_variable(a, "requested_at") && is_variable(b, "now") => Err(PAST.to_owned()),
-        "contains" | "startsWith" | "endsWith" | "under" => check_literals(a, function, b),
+        op::IN => check_literals(a, op::EQUALS, b, ignores_case).and(check_element(a, b)),
+        "matches" => text(b).map_or(Ok(()), |pattern| check_pattern(a, pattern, ignores_case)),
+        "contains" | "startsWith" | "endsWith" | "under" => check_literals(a, function, b, ignores_case),
         _ => Ok(()),
     }
 }
@@ -44,14 +50,34 @@ fn is_variable(expression: &IdedExpr, variable: &str) -> bool {
     matches!(&expression.expr, Expr::Ident(name) if name == variable)
 }
 
-/// Whether an expression is a time before `requested_at`.
-fn is_in_the_past(expression: &IdedExpr) -> bool {
+/// Whether an order of two times or durations is the same for every request, because `requested_at` is before `now`.
+fn is_in_the_past(a: &IdedExpr, function: &str, b: &IdedExpr) -> bool {
+    let is_less = matches!(function, op::LESS | op::LESS_EQUALS);
+    let (less, greater) = if is_less { (a, b) } else { (b, a) };
+    let is_difference = |of: &IdedExpr| {
+        difference(of).is_some_and(|(a, b)| is_variable(a, "requested_at") && is_variable(b, "now"))
+    };
+    let is_before_request = difference(less)
+        .is_some_and(|(from, time)| is_variable(from, "requested_at") && is_positive_duration(time));
+    is_before_request && is_variable(greater, "now")
+        || is_difference(a) && is_positive_duration(b)
+        || is_positive_duration(a) && is_difference(b)
+}
+
+/// The operands of `a - b`.
+fn difference(expression: &IdedExpr) -> Option<(&IdedExpr, &IdedExpr)> {
     match &expression.expr {
-        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::SUBSTRACT => {
-            args.first().is_some_and(|from| is_variable(from, "requested_at"))
-        }
-        _ => false,
+        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::SUBSTRACT => match args.as_slice() {
+            [a, b] => Some((a, b)),
+            _ => None,
+        },
+        _ => None,
     }
+}
+
+fn is_positive_duration(expression: &IdedExpr) -> bool {
+    matches!(&expression.expr, Expr::Call(CallExpr { func_name, args, .. }) if func_name == "duration"
+        && args.first().and_then(text).is_some_and(|text| !text.starts_with('-')))
 }
 
 /// `'acme.com' in user.orgs` compares the text with the elements of a list.
@@ -67,18 +93,29 @@ fn check_element(text: &IdedExpr, list: &IdedExpr) -> Result<(), String> {
 }
 
 /// Checks the literal texts that a value is compared with: one text, or the texts of a list.
-fn check_literals(value: &IdedExpr, function: &str, literals: &IdedExpr) -> Result<(), String> {
+fn check_literals(
+    value: &IdedExpr,
+    function: &str,
+    literals: &IdedExpr,
+    ignores_case: bool,
+) -> Result<(), String> {
     match &literals.expr {
-        Expr::Literal(LiteralValue::String(text)) => check_text(value, function, text.inner()),
-        Expr::List(list) => {
-            list.elements.iter().try_for_each(|element| check_literals(value, function, element))
-        }
+        Expr::Literal(LiteralValue::String(text)) => check_text(value, function, text.inner(), ignores_case),
+        Expr::List(list) => list
+            .elements
+            .iter()
+            .try_for_each(|element| check_literals(value, function, element, ignores_case)),
         _ => Ok(()),
     }
 }
 
 /// Checks a text that a value is compared with by `==`, `contains`, `startsWith`, `endsWith` or `under`.
-pub(super) fn check_text(value: &IdedExpr, function: &str, text: &str) -> Result<(), String> {
+pub(super) fn check_text(
+    value: &IdedExpr,
+    function: &str,
+    text: &str,
+    ignores_case: bool,
+) -> Result<(), String> {
     let path = path(value);
     if function == "under" {
         if path.as_deref() == Some("user.email") {
@@ -89,7 +126,7 @@ pub(super) fn check_text(value: &IdedExpr, function: &str, text: &str) -> Result
     }
     let kind = path.as_deref().and_then(Kind::of);
     let Some(kind) = kind.filter(|kind| *kind != Kind::Id) else {
-        return check_changed(value, function, text);
+        return check_changed(value, function, text, ignores_case);
     };
     if path.as_deref() == Some("user.service_account") && text.is_empty() {
         return Ok(());
@@ -102,7 +139,7 @@ fn refusal(value: &str, text: &str, why: &str) -> String {
 }
 
 /// `x.lowerAscii() == 'Acme'` is never true, and neither is `x.trim() == ' a'`.
-fn check_changed(value: &IdedExpr, function: &str, text: &str) -> Result<(), String> {
+fn check_changed(value: &IdedExpr, function: &str, text: &str, ignores_case: bool) -> Result<(), String> {
     let Expr::Call(call) = &value.expr else { return Ok(()) };
     let changed = match call.func_name.as_str() {
         "lowerAscii" => text.to_ascii_lowercase(),
@@ -112,11 +149,7 @@ fn check_changed(value: &IdedExpr, function: &str, text: &str) -> Result<(), Str
         "trim" if function == "endsWith" => text.trim_end().to_owned(),
         _ => return Ok(()),
     };
-    // If the value is a name, its case does not matter.
-    let is_name = call.target.as_deref().and_then(path).is_some_and(|path| {
-        !matches!(path.as_str(), "user.fullname" | "user.id") && !path.starts_with("fields")
-    });
-    if changed == text || is_name && changed.eq_ignore_ascii_case(text) {
+    if changed == text || ignores_case && changed.eq_ignore_ascii_case(text) {
         return Ok(());
     }
     Err(format!(
@@ -127,14 +160,13 @@ fn check_changed(value: &IdedExpr, function: &str, text: &str) -> Result<(), Str
 }
 
 /// Checks a pattern that is matched with a value whose characters are known.
-fn check_pattern(value: &IdedExpr, pattern: &str) -> Result<(), String> {
+fn check_pattern(value: &IdedExpr, pattern: &str, ignores_case: bool) -> Result<(), String> {
     let kind = path(value).as_deref().and_then(Kind::of);
-    let has_choice = ["|", "[@", "@]", "@?", "@*"].iter().any(|choice| pattern.contains(choice));
-    if let (Some(kind), false) = (kind, has_choice) {
-        if matches!(kind, Kind::Domain | Kind::Account) && pattern.contains('@') {
+    if let (Some(kind), Some(before)) = (kind, before_needed_at(pattern)) {
+        if matches!(kind, Kind::Domain | Kind::Account) {
             return Err(refusal(&show(value), pattern, &format!("{} contains no `@`", kind.noun())));
         }
-        if kind == Kind::Address && pattern.starts_with("^@") {
+        if kind == Kind::Address && before == "^" {
             return Err(refusal(&show(value), pattern, "an e-mail address has text before the `@`"));
         }
     }
@@ -142,7 +174,20 @@ fn check_pattern(value: &IdedExpr, pattern: &str) -> Result<(), String> {
     if plain.contains(|c: char| "|()[]{}?*+\\".contains(c)) {
         return Ok(());
     }
-    check_changed(value, "contains", plain)
+    check_changed(value, "contains", plain, ignores_case)
+}
+
+/// The part of a pattern before an `@` that every matching text contains. If that is not sure, there is none: the `@` may be in
+/// brackets, be repeated, or be in an alternative.
+fn before_needed_at(pattern: &str) -> Option<&str> {
+    let (before, after) = pattern.split_once('@')?;
+    let is_closed = |open, close| before.matches(open).count() == before.matches(close).count();
+    let is_sure = is_closed('[', ']')
+        && is_closed('(', ')')
+        && ![r"\)", r"\]"].iter().any(|escaped| before.contains(escaped))
+        && !pattern.contains('|')
+        && !after.starts_with(['?', '*', '{', ']']);
+    is_sure.then_some(before)
 }
 
 /// Checks a whole number that a part of a time, or the size of a value, is compared with.
@@ -151,17 +196,17 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
         return Ok(());
     };
     let name = call.func_name.as_str().trim_start_matches('@');
-    let is_duration = matches!(call.target.as_deref().map(|of| &of.expr), Some(Expr::Call(of))
-        if matches!(of.func_name.as_str(), op::SUBSTRACT | op::ADD | "duration"));
+    // The parts of a duration have no such limit: `duration('72h').getHours()` is 72.
+    let is_time = call.target.as_deref().is_some_and(is_time);
     let (from, to) = match name {
         "getMonth" => (0, 11),
         "getDate" => (1, 31),
         "getDayOfMonth" => (0, 30),
         "getDayOfWeek" => (0, 6),
         "getDayOfYear" => (0, 365),
-        "getHours" if !is_duration => (0, 23),
-        "getMinutes" | "getSeconds" if !is_duration => (0, 59),
-        "getMilliseconds" => (0, 999),
+        "getHours" if is_time => (0, 23),
+        "getMinutes" | "getSeconds" if is_time => (0, 59),
+        "getMilliseconds" if is_time => (0, 999),
         "age" => (0, MAX_AGE),
         "size" => (least_size(call), i64::MAX),
         "indexOf" => (-1, i64::MAX),
@@ -188,6 +233,15 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
     Err(format!(
         "`{name}` is {range}{hint}, so its comparison with {number} gives the same result for every request"
     ))
+}
+
+/// Whether an expression is certainly a time, and not a duration.
+fn is_time(expression: &IdedExpr) -> bool {
+    match &expression.expr {
+        Expr::Ident(name) => matches!(name.as_str(), "now" | "requested_at"),
+        Expr::Call(call) => call.func_name == "timestamp",
+        _ => false,
+    }
 }
 
 /// More years than anybody is old.

@@ -184,6 +184,9 @@ fn list_of_a_file_stands_only_in_look_ups() {
         ),
         ("l = ['@acme.com']", "user.domain.under(lists.l)", "contains no `@`; write 'acme.com'"),
         ("l = ['acme.com']", "user.email in lists.l", "an e-mail address contains an `@`"),
+        // Another rule may look up the addresses in a list, but nothing equals `@acme.com`.
+        ("l = ['ada', '@acme.com']", "user.name in lists.l", "is compared with '@acme.com'"),
+        ("l = ['acme', 'Acme']", "fields['A'].lowerAscii() in lists.l", "write 'acme'"),
     ];
     for (lists, condition, expected) in cases {
         let faults = accepts_if(lists, condition).err().unwrap_or_else(|| panic!("{condition} is accepted"));
@@ -293,6 +296,13 @@ fn entries_that_do_not_fit_their_use_are_warned_of() {
     let orgs = "user.verified_orgs.exists(org, org in lists.l)";
     assert!(warnings_of_file(plain, orgs, "Acme Corp")[0].1);
     assert!(warnings_of_file(plain, "user.id in lists.l", "ada\nbob")[0].1);
+    for ids in ["1001\n1002", "65f0a1b2c3d4e5f6a7b8c9d0\n65f0a1b2c3d4e5f6a7b8c9d1"] {
+        let warnings = warnings_of_file(plain, by_name, ids);
+        let is_expected =
+            matches!(warnings.as_slice(), [(text, false)] if text.contains("compare `user.id`"));
+        assert!(is_expected, "{warnings:?}");
+        assert_eq!(warnings_of_file(plain, by_name, &format!("{ids}\nada")), []);
+    }
 }
 
 #[test]
@@ -310,6 +320,12 @@ fn entries_that_fit_one_of_the_uses_are_fine() {
     for (condition, entries) in cases {
         assert_eq!(warnings_of_file("{ file = 'l.txt' }", condition, entries), [], "{condition}");
     }
+    let in_document = "['ada@x.org', 'bob', 'b@x.org']";
+    assert_eq!(warnings_of_file(in_document, both, ""), []);
+    let [(unfit, false)] = &*warnings_of_file(in_document, "user.name in lists.l", "") else {
+        panic!("one warning")
+    };
+    assert!(unfit.starts_with("entry 1 does not have the form of the name of a user"), "{unfit}");
     let [(unused, is_unusable)] = &*warnings_of_file("{ file = 'l.txt' }", both, "ada\nbob") else {
         panic!("one warning")
     };
