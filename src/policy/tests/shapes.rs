@@ -167,8 +167,10 @@ fn policy_is_accepted_up_to_the_maximum_length() {
                 .starts_with("line 1, column 12: rule number 1: this is a list, but it has to be a table"),
         "{faults:?}"
     );
-    let deep = format!(r#"{{"rules": [], "default": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(Policy::parse(&deep).expect_err("no verdict").len(), 1);
+    for (open, close) in [("[", "]"), (r#"{"then":"#, "}")] {
+        let deep = format!(r#"{{"rules": [], "default": {}0{}}}"#, open.repeat(25_000), close.repeat(25_000));
+        assert_eq!(Policy::parse(&deep).expect_err("no verdict").len(), 1);
+    }
 }
 
 #[test]
