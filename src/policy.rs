@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod document;
 mod evaluation;
+mod expressions;
 mod functions;
 mod lists;
 mod meter;

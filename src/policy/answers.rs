@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr};
 
-use super::check::constants::text;
+use super::expressions::{is_variable, text};
 use super::{Policy, Rule};
 use crate::model::Verdict;
 
@@ -192,7 +192,7 @@ fn label_in(expression: &IdedExpr) -> Option<(&str, bool)> {
 }
 
 fn is_form(expression: &IdedExpr) -> bool {
-    matches!(&expression.expr, Expr::Ident(name) if name == "fields")
+    is_variable(expression, "fields")
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, SelectExpr};
 use cel::{Context, Env, Value};
 
+use super::expressions::text;
 use super::functions::{self, AGE, MATCHES, MATCHES_NAME};
 use super::lists::Lists;
 use super::names;
@@ -342,7 +343,7 @@ impl Checker<'_> {
         if self.find_bound("now").is_some() {
             return Err("`age` reads `now`; give the variable of the macro another name".to_owned());
         }
-        if let Some(date) = call.args.first().and_then(constants::text)
+        if let Some(date) = call.args.first().and_then(text)
             && functions::parse_date(date).is_none()
         {
             return Err(format!("`age('{date}')` reads no date; write it as `YYYY-MM-DD`"));

@@ -252,6 +252,8 @@ const MAX_NESTED_LETS: usize = 5;
 
 fn replace_lets(expression: &mut Expression, lets: &Lets, nested: usize, replacements: &mut usize) {
     let mut replace = |expression: &mut Expression| replace_lets(expression, lets, nested, replacements);
+    // Expressions that are written in the same way are equal.
+    expression.id = 0;
     match &mut expression.expr {
         Expr::Ident(name) => {
             if let (Some(of), Some(rest)) = (lets.find(name), replacements.checked_sub(1))

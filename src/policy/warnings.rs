@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cel::common::ast::operators as op;
-use cel::common::ast::{CallExpr, Expr, IdedExpr};
+use cel::common::ast::{Expr, IdedExpr};
 
 use super::answers::collect_tests;
-use super::check::constants::{collect_variables, text};
 use super::check::kinds::Kind;
 use super::compile::{Compiled, Lets};
+use super::expressions::{is_variable, operands_of};
 use super::functions::Constants;
 use super::{Policy, Rule};
 use crate::model::{RepoPattern, Verdict};
@@ -133,10 +133,9 @@ fn of_rule(rule: &Rule, lets: &Lets, constants: &Constants, uses: &mut Uses) -> 
 /// `has(user.domain) && …` in a rule that stops requests: a user who shares no address gets round it.
 fn skipped_without(condition: &IdedExpr) -> Option<String> {
     let test_of = |part: &IdedExpr| match &part.expr {
-        Expr::Select(select) if select.test => match &select.operand.expr {
-            Expr::Ident(name) if name == "user" => Some(select.field.clone()),
-            _ => None,
-        },
+        Expr::Select(select) if select.test && is_variable(&select.operand, "user") => {
+            Some(select.field.clone())
+        }
         _ => None,
     };
     let [mut tested, mut tested_for_absence] = [BTreeSet::new(), BTreeSet::new()];
@@ -251,32 +250,10 @@ fn weak_unless(unless: &IdedExpr, then: Verdict, condition: &IdedExpr) -> Option
 
 /// Whether answers alone can make a condition true.
 fn reads_answers_alone(condition: &IdedExpr) -> bool {
-    if let Expr::Call(CallExpr { func_name, args, .. }) = &condition.expr
-        && func_name == op::LOGICAL_OR
-    {
-        return args.iter().any(reads_answers_alone);
+    if let Some([a, b]) = operands_of(op::LOGICAL_OR, condition) {
+        return reads_answers_alone(a) || reads_answers_alone(b);
     }
-    let mut variables = BTreeSet::new();
-    collect_variables(condition, &mut variables);
+    let variables = weakness::variables(condition);
     let reads = |names: &[&str]| names.iter().any(|name| variables.contains(*name));
     reads(&["fields"]) && !reads(&["user", "repo", "requested_at"])
-}
-
-/// Whether two expressions are written in the same way. Their ids differ.
-fn same(a: &IdedExpr, b: &IdedExpr) -> bool {
-    match (&a.expr, &b.expr) {
-        (Expr::Select(a), Expr::Select(b)) => {
-            a.field == b.field && a.test == b.test && same(&a.operand, &b.operand)
-        }
-        (Expr::Call(a), Expr::Call(b)) => {
-            a.func_name == b.func_name
-                && a.args.len() == b.args.len()
-                && a.target.is_some() == b.target.is_some()
-                && a.target.iter().zip(&b.target).all(|(one, other)| same(one, other))
-                && a.args.iter().zip(&b.args).all(|(one, other)| same(one, other))
-        }
-        (Expr::Ident(a), Expr::Ident(b)) => a == b,
-        (Expr::Literal(a), Expr::Literal(b)) => a == b,
-        _ => false,
-    }
 }

@@ -125,14 +125,6 @@ pub(in crate::policy) fn literal(value: Value) -> Option<IdedExpr> {
     Some(IdedExpr { id: 0, expr: Expr::Literal(literal) })
 }
 
-/// The text of a literal, if the expression is one.
-pub(in crate::policy) fn text(expression: &IdedExpr) -> Option<&str> {
-    match &expression.expr {
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
-        _ => None,
-    }
-}
-
 /// The literal of a list of texts.
 pub(in crate::policy) fn list_of<'a>(texts: impl Iterator<Item = &'a str>) -> IdedExpr {
     let text =

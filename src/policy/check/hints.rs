@@ -2,8 +2,8 @@
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr};
 
+use super::super::expressions::text;
 use super::super::suggest::did_you_mean;
-use super::constants::text;
 use super::types::FUNCTIONS;
 
 /// The fault of a constant duration or time.

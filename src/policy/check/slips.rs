@@ -3,14 +3,14 @@
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
-use super::constants::text;
+use super::super::expressions::{call, int, is_variable, operands, operands_of, text};
 use super::kinds::{Kind, fault_in, path};
 use super::origin::show;
 use super::types::Type::{self, List, Name};
 
 /// Checks a call whose types are right, before it is rewritten. `types` are those of its operands.
 pub(super) fn check(call: &CallExpr, types: &[Type]) -> Result<(), String> {
-    let operands: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
+    let operands = operands(call);
     let (function, [a, b]) = (call.func_name.as_str(), operands.as_slice()) else { return Ok(()) };
     let is_name = |ty: &Type| match ty {
         Name => true,
@@ -46,38 +46,24 @@ pub(super) fn check(call: &CallExpr, types: &[Type]) -> Result<(), String> {
 const PAST: &str = "`requested_at` is always before `now`; to wait for some time, write \
      `now - requested_at > duration('24h')`";
 
-fn is_variable(expression: &IdedExpr, variable: &str) -> bool {
-    matches!(&expression.expr, Expr::Ident(name) if name == variable)
-}
-
 /// Whether an order of two times or durations is the same for every request, because `requested_at` is before `now`.
 fn is_in_the_past(a: &IdedExpr, function: &str, b: &IdedExpr) -> bool {
     let is_less = matches!(function, op::LESS | op::LESS_EQUALS);
     let (less, greater) = if is_less { (a, b) } else { (b, a) };
     let is_difference = |of: &IdedExpr| {
-        difference(of).is_some_and(|(a, b)| is_variable(a, "requested_at") && is_variable(b, "now"))
+        operands_of(op::SUBSTRACT, of)
+            .is_some_and(|[a, b]| is_variable(a, "requested_at") && is_variable(b, "now"))
     };
-    let is_before_request = difference(less)
-        .is_some_and(|(from, time)| is_variable(from, "requested_at") && is_positive_duration(time));
+    let is_before_request = operands_of(op::SUBSTRACT, less)
+        .is_some_and(|[from, time]| is_variable(from, "requested_at") && is_positive_duration(time));
     is_before_request && is_variable(greater, "now")
         || is_difference(a) && is_positive_duration(b)
         || is_positive_duration(a) && is_difference(b)
 }
 
-/// The operands of `a - b`.
-fn difference(expression: &IdedExpr) -> Option<(&IdedExpr, &IdedExpr)> {
-    match &expression.expr {
-        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::SUBSTRACT => match args.as_slice() {
-            [a, b] => Some((a, b)),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 fn is_positive_duration(expression: &IdedExpr) -> bool {
-    matches!(&expression.expr, Expr::Call(CallExpr { func_name, args, .. }) if func_name == "duration"
-        && args.first().and_then(text).is_some_and(|text| !text.starts_with('-')))
+    let duration = operands_of("duration", expression).and_then(|[duration]| text(duration));
+    duration.is_some_and(|text| !text.starts_with('-'))
 }
 
 /// `'acme.com' in user.orgs` compares the text with the elements of a list.
@@ -140,8 +126,8 @@ fn refusal(value: &str, text: &str, why: &str) -> String {
 
 /// `x.lowerAscii() == 'Acme'` is never true, and neither is `x.trim() == ' a'`.
 fn check_changed(value: &IdedExpr, function: &str, text: &str, ignores_case: bool) -> Result<(), String> {
-    let Expr::Call(call) = &value.expr else { return Ok(()) };
-    let changed = match call.func_name.as_str() {
+    let Some((name, operands)) = call(value) else { return Ok(()) };
+    let changed = match name {
         "lowerAscii" => text.to_ascii_lowercase(),
         "upperAscii" => text.to_ascii_uppercase(),
         "trim" if function == op::EQUALS => text.trim().to_owned(),
@@ -153,9 +139,8 @@ fn check_changed(value: &IdedExpr, function: &str, text: &str, ignores_case: boo
         return Ok(());
     }
     Err(format!(
-        "`{}.{}()` is compared with '{text}', which it never contains; write '{changed}'",
-        call.target.as_deref().map_or_else(|| "…".to_owned(), show),
-        call.func_name
+        "`{}.{name}()` is compared with '{text}', which it never contains; write '{changed}'",
+        operands.first().map_or_else(String::new, |of| show(of))
     ))
 }
 
@@ -192,12 +177,11 @@ fn before_needed_at(pattern: &str) -> Option<&str> {
 
 /// Checks a whole number that a part of a time, or the size of a value, is compared with.
 fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(), String> {
-    let (Expr::Call(call), Expr::Literal(LiteralValue::Int(number))) = (&value.expr, &number.expr) else {
-        return Ok(());
-    };
-    let name = call.func_name.as_str().trim_start_matches('@');
+    let (Some((name, operands)), Some(number)) = (call(value), int(number)) else { return Ok(()) };
+    let Some(of) = operands.first() else { return Ok(()) };
+    let name = name.trim_start_matches('@');
     // The parts of a duration have no such limit: `duration('72h').getHours()` is 72.
-    let is_time = call.target.as_deref().is_some_and(is_time);
+    let is_time = is_time(of);
     let (from, to) = match name {
         "getMonth" => (0, 11),
         "getDate" => (1, 31),
@@ -208,11 +192,10 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
         "getMinutes" | "getSeconds" if is_time => (0, 59),
         "getMilliseconds" if is_time => (0, 999),
         "age" => (0, MAX_AGE),
-        "size" => (least_size(call), i64::MAX),
+        "size" => (least_size(of), i64::MAX),
         "indexOf" => (-1, i64::MAX),
         _ => return Ok(()),
     };
-    let number = *number.inner();
     let is_constant = match function {
         op::EQUALS | op::NOT_EQUALS => number < from || number > to,
         op::LESS | op::GREATER_EQUALS => number <= from || number > to,
@@ -225,7 +208,7 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
     let range = if to == i64::MAX { format!("at least {from}") } else { format!("from {from} to {to}") };
     let hint = match name {
         "getMonth" => "; January is 0",
-        "size" if size_of(call).is_some_and(is_split) => {
+        "size" if is_split(of) => {
             ", also of a blank text; first remove the blank parts with `.filter(part, part.trim() != '')`"
         }
         _ => "",
@@ -237,29 +220,22 @@ fn check_number(value: &IdedExpr, function: &str, number: &IdedExpr) -> Result<(
 
 /// Whether an expression is certainly a time, and not a duration.
 fn is_time(expression: &IdedExpr) -> bool {
-    match &expression.expr {
-        Expr::Ident(name) => matches!(name.as_str(), "now" | "requested_at"),
-        Expr::Call(call) => call.func_name == "timestamp",
-        _ => false,
-    }
+    ["now", "requested_at"].iter().any(|name| is_variable(expression, name))
+        || call(expression).is_some_and(|(function, _)| function == "timestamp")
 }
 
 /// More years than anybody is old.
 const MAX_AGE: i64 = 1000;
 
 /// The least size of a value. `''.split(',')` has one part, and no name is empty.
-fn least_size(size: &CallExpr) -> i64 {
+fn least_size(of: &IdedExpr) -> i64 {
     let names = ["user.name", "user.email", "user.domain", "user.id", "repo.name", "repo.owner", "repo.type"];
-    let is_name = |of: &IdedExpr| path(of).is_some_and(|path| names.contains(&path.as_str()));
-    i64::from(size_of(size).is_some_and(|of| is_name(of) || is_split(of)))
-}
-
-fn size_of(size: &CallExpr) -> Option<&IdedExpr> {
-    size.target.as_deref().or(size.args.first())
+    let is_name = path(of).is_some_and(|path| names.contains(&path.as_str()));
+    i64::from(is_name || is_split(of))
 }
 
 /// `text.split(',')`, with a separator and without a limit.
 fn is_split(parts: &IdedExpr) -> bool {
-    matches!(&parts.expr, Expr::Call(call) if call.func_name == "split"
-        && matches!(call.args.as_slice(), [separator] if text(separator).is_some_and(|text| !text.is_empty())))
+    let separator = operands_of("split", parts).and_then(|[_, separator]| text(separator));
+    separator.is_some_and(|separator| !separator.is_empty())
 }

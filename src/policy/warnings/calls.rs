@@ -1,28 +1,24 @@
-//! Calls that are probably wrong wherever they stand: mistaken units, numbers that are compared as text.
+//! Parts that are probably wrong in every rule, or in one that stops requests: mistaken units, numbers that are compared as text,
+//! answers that get round a comparison.
 
 use cel::common::ast::operators as op;
-use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
+use cel::common::ast::{Expr, IdedExpr};
 
-use super::text;
-
-/// Why a call is probably wrong.
-pub(super) fn of_call(call: &CallExpr) -> Option<String> {
-    number_as_text(call)
-        .or_else(|| duration(call))
-        .or_else(|| weekday(call))
-        .or_else(|| difference_of_years(call))
-        .or_else(|| time_since_answer(call))
-}
+use super::super::check::kinds::Kind;
+use super::super::expressions::{call, int, is_variable, operands_of, text};
+use super::search::Part;
+use super::trust::has_address;
 
 const ORDERS: [&str; 4] = [op::LESS, op::LESS_EQUALS, op::GREATER, op::GREATER_EQUALS];
 
 /// `fields['Age'] >= '18'` compares text, in which `'9'` comes after `'18'`.
-fn number_as_text(call: &CallExpr) -> Option<String> {
+pub(super) fn number_as_text(part: &Part) -> Option<String> {
     let is_date =
         |text: &str| text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(['-', '.', '/']);
     let is_number = |text: &str| text.trim().parse::<f64>().is_ok();
-    let number = call.args.iter().filter_map(text).find(|text| is_date(text) || is_number(text))?;
-    ORDERS.contains(&call.func_name.as_str()).then(|| {
+    let mut texts = part.operands.iter().filter_map(|operand| text(operand));
+    let number = texts.find(|text| is_date(text) || is_number(text))?;
+    ORDERS.contains(&part.function).then(|| {
         if is_number(number) {
             format!("'{number}' is compared as text, in which '9' comes after '18'; write `int(…)` around the answer, and {number}")
         } else {
@@ -35,8 +31,8 @@ fn number_as_text(call: &CallExpr) -> Option<String> {
 }
 
 /// `duration('3m')` may be meant as three months, and `duration('72m')` as 72 hours. No policy needs a wait of some minutes.
-fn duration(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
-    let text = text(args.first()?).filter(|_| func_name == "duration")?;
+pub(super) fn short_duration(part: &Part) -> Option<String> {
+    let text = text(part.operands.first()?).filter(|_| part.function == "duration")?;
     let seconds = |unit: char, seconds: i64| {
         Some(text.strip_suffix(unit)?.parse::<i64>().ok()?.saturating_mul(seconds))
     };
@@ -54,40 +50,70 @@ fn duration(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
 }
 
 /// `now.getDayOfWeek() < 5` is true of Sunday, which is 0.
-fn weekday(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
-    let [
-        IdedExpr { expr: Expr::Call(day), .. },
-        IdedExpr { expr: Expr::Literal(LiteralValue::Int(number)), .. },
-    ] = args.as_slice()
-    else {
-        return None;
-    };
+pub(super) fn weekday(part: &Part) -> Option<String> {
+    let [day, number] = part.pair()?;
     let counts_from_monday = matches!(
-        (func_name.as_str(), *number.inner()),
+        (part.function, int(number)?),
         (op::LESS | op::GREATER_EQUALS, 5) | (op::LESS_EQUALS | op::GREATER, 4)
     );
-    (day.func_name == "getDayOfWeek" && counts_from_monday).then(|| {
+    (is_call(day, "getDayOfWeek") && counts_from_monday).then(|| {
         "`getDayOfWeek` is 0 on Sunday and 5 on Friday; write `now.getDayOfWeek() in [1, 2, 3, 4, 5]` for Monday to Friday".to_owned()
     })
 }
 
 /// The difference of calendar years is not an age.
-fn difference_of_years(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
-    let is_year =
-        |value: &IdedExpr| matches!(&value.expr, Expr::Call(call) if call.func_name == "getFullYear");
-    (func_name == op::SUBSTRACT && args.first().is_some_and(is_year)).then(|| {
+pub(super) fn difference_of_years(part: &Part) -> Option<String> {
+    let [year, _] = part.pair().filter(|_| part.function == op::SUBSTRACT)?;
+    is_call(year, "getFullYear").then(|| {
         "the difference of two calendar years is one too many before the birthday of this year; write `age(…)`".to_owned()
     })
 }
 
 /// `now - timestamp(fields['Born']) > duration('18h')` means years, which no duration has.
-fn time_since_answer(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
-    let is_answer = |value: &IdedExpr| {
-        matches!(&value.expr, Expr::Call(call) if call.func_name == "timestamp"
-            && call.args.first().is_some_and(|of| !matches!(of.expr, Expr::Literal(_))))
-    };
-    let [now, since] = args.as_slice() else { return None };
-    let is_now = matches!(&now.expr, Expr::Ident(name) if name == "now");
-    (func_name == op::SUBSTRACT && is_now && is_answer(since))
+pub(super) fn time_since_answer(part: &Part) -> Option<String> {
+    let [now, since] = part.pair().filter(|_| part.function == op::SUBSTRACT)?;
+    let [answer] = operands_of("timestamp", since).filter(|_| is_variable(now, "now"))?;
+    (!matches!(answer.expr, Expr::Literal(_)))
         .then(|| "the requester writes the time that it reads, and no duration has years; write `age(…)` for a date of birth".to_owned())
+}
+
+/// `user.id == 'ada'` compares the id with a name.
+pub(super) fn wrong_id(part: &Part) -> Option<String> {
+    let [a, b] = part.pair().filter(|_| matches!(part.function, op::EQUALS | op::IN))?;
+    let (value, other) = if text(a).is_some() { (b, a) } else { (a, b) };
+    let is_id = part.scope.read(value).and_then(|read| read.kind()) == Some(Kind::Id);
+    let texts = part.scope.texts(other);
+    let is_wrong = texts.may_be_shown && texts.all.iter().any(|text| !Kind::Id.fits(text));
+    (is_id && is_wrong).then(|| {
+        "an id has 24 digits from 0 to 9 and a to f; write the `_id` of the user, or compare `user.name`"
+            .to_owned()
+    })
+}
+
+/// `fields['Purpose'] == ''` in a rule that stops requests.
+pub(super) fn blank_answer(part: &Part) -> Option<String> {
+    let [answer, other] = part.pair().filter(|_| part.function == op::EQUALS)?;
+    let [of, _] = operands_of(op::INDEX, answer)?;
+    (is_variable(of, "fields") && text(other) == Some(""))
+        .then(|| "an answer of blanks gets round `== ''`; write `fields['…'].trim() == ''`".to_owned())
+}
+
+/// `fields['E-mail'].endsWith('@gmail.com')` in a rule that stops requests: an answer that ends in `@Gmail.com` gets round it.
+pub(super) fn capital_letters(part: &Part) -> Option<String> {
+    let [value, other] = part.pair()?;
+    part.scope.read(value).filter(|read| read.source == "fields" && !read.is_folded)?;
+    let texts = part.scope.texts(other);
+    let has_letters = texts.all.iter().any(|text| text.contains(|c: char| c.is_ascii_alphabetic()));
+    let is_exact = match part.function {
+        "contains" | "startsWith" | "endsWith" => has_letters,
+        op::EQUALS | op::IN => has_address(other, part.scope),
+        _ => false,
+    };
+    is_exact.then(|| {
+        "an answer with other capital letters gets round it; write `fields['…'].lowerAscii()` and compare with small letters".to_owned()
+    })
+}
+
+fn is_call(expression: &IdedExpr, function: &str) -> bool {
+    call(expression).is_some_and(|(name, _)| name == function)
 }

@@ -9,38 +9,36 @@ pub(super) fn open_pattern(pattern: &str) -> Option<String> {
         return Some(format!("in `matches('{pattern}')` the dot stands for any character; write `[.]`"));
     }
     let fixed_starts = ["^", "@", "[.]", "[@.]", "[.@]", "\\.", ".*[.]", ".+[.]", ".*\\.", ".+\\."];
-    let is_start_open = |part: &&str| {
-        let start = part.trim_start_matches("(?i)").trim_start_matches('(');
-        !fixed_starts.iter().any(|fixed| start.starts_with(fixed))
-    };
-    let is_end_open = |part: &&str| !part.trim_end_matches(')').ends_with('$');
     let parts = alternatives(pattern);
-    if let Some(fault) = half_anchored(pattern, &parts, |part| is_start_open(part) || is_end_open(part)) {
-        return Some(fault);
-    }
-    if parts.iter().any(is_start_open) {
-        return Some(format!(
-            "`matches('{pattern}')` is also true of other domains that end in this way; begin the pattern with `(^|[.])`, or \
-             write `user.domain.under(…)`"
-        ));
-    }
-    parts.iter().any(is_end_open).then(|| {
-        format!(
-            "`matches('{pattern}')` is also true of other domains that begin in this way; end the pattern with `$`, or write \
+    let is_start_open =
+        parts.iter().any(|part| !fixed_starts.iter().any(|fixed| start(part).starts_with(fixed)));
+    let (way, advice) = match (is_start_open, parts.iter().all(|part| has_end(part))) {
+        (true, _) => ("end", "begin the pattern with `(^|[.])`"),
+        (false, false) => ("begin", "end the pattern with `$`"),
+        (false, true) => return None,
+    };
+    half_anchored(pattern, &parts).or_else(|| {
+        Some(format!(
+            "`matches('{pattern}')` is also true of other domains that {way} in this way; {advice}, or write \
              `user.domain.under(…)`"
-        )
+        ))
     })
 }
 
 /// Why a pattern matches an answer with more words than the owner means.
 pub(super) fn open_answer_pattern(pattern: &str) -> Option<String> {
-    let is_open = |part: &&str| {
-        let start = part.trim_start_matches("(?i)").trim_start_matches('(');
-        !(start.starts_with('^') && part.trim_end_matches(')').ends_with('$'))
-    };
     let parts = alternatives(pattern);
-    let is_any_open = parts.iter().any(is_open);
-    half_anchored(pattern, &parts, is_open).or_else(|| is_any_open.then(|| open_answer("matches", pattern)))
+    let is_open = parts.iter().any(|part| !start(part).starts_with('^') || !has_end(part));
+    is_open.then(|| half_anchored(pattern, &parts).unwrap_or_else(|| open_answer("matches", pattern)))
+}
+
+/// A part of a pattern without the brackets and the flag before it.
+fn start(part: &str) -> &str {
+    part.trim_start_matches("(?i)").trim_start_matches('(')
+}
+
+fn has_end(part: &str) -> bool {
+    part.trim_end_matches(')').ends_with('$')
 }
 
 /// Why the comparison with a part of an answer is true of more answers than the owner means.
@@ -52,9 +50,9 @@ pub(super) fn open_answer(function: &str, part: &str) -> String {
 }
 
 /// `^a|b$` matches each text that begins with `a`, and each that ends in `b`.
-fn half_anchored(pattern: &str, parts: &[&str], is_open: impl Fn(&&str) -> bool) -> Option<String> {
+fn half_anchored(pattern: &str, parts: &[&str]) -> Option<String> {
     let has_anchor = pattern.starts_with('^') || pattern.ends_with('$');
-    (parts.len() > 1 && has_anchor && parts.iter().any(is_open)).then(|| {
+    (parts.len() > 1 && has_anchor).then(|| {
         format!("in `matches('{pattern}')` the `|` separates `^` from `$`; write `^(…|…)$`, with brackets around the alternatives")
     })
 }

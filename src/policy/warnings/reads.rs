@@ -1,12 +1,12 @@
 //! The attribute or the answer that a value in a condition is made from.
 
 use cel::common::ast::operators as op;
-use cel::common::ast::{Expr, IdedExpr, LiteralValue};
+use cel::common::ast::{Expr, IdedExpr};
 
 use super::super::check::kinds::{Kind, path};
+use super::super::expressions::{call, int, is_variable, operands_of, text};
 use super::super::functions::Constants;
 use super::super::lists::{Entries, List};
-use super::text;
 
 /// The functions that change only the letters or the white space of a text.
 const SLIGHT_EDITS: [&str; 4] = ["lowerAscii", "upperAscii", "trim", "string"];
@@ -18,9 +18,15 @@ pub(super) struct Read {
     pub(super) source: String,
     /// Whether the value is the whole attribute, or an element of a list of names, and not a part of it.
     pub(super) is_whole: bool,
+    /// Whether its letters were made small or capital.
+    pub(super) is_folded: bool,
 }
 
 impl Read {
+    fn whole(source: impl Into<String>) -> Self {
+        Self { source: source.into(), is_whole: true, is_folded: false }
+    }
+
     /// The kind of the value, if its form is known.
     pub(super) fn kind(&self) -> Option<Kind> {
         Kind::of(&self.source).filter(|_| self.is_whole)
@@ -61,11 +67,12 @@ impl<'e> Scope<'e> {
 
     /// Like [`Scope::read`], but only the outer variables are known.
     fn read_in(&self, value: &IdedExpr, depth: usize) -> Option<Read> {
-        if let Some(source) = path(value) {
-            let is_answer = source.starts_with("fields.");
-            let source = if is_answer { "fields".to_owned() } else { source };
-            let is_known = is_answer || source.starts_with("user.") || source.starts_with("repo.");
-            return is_known.then_some(Read { source, is_whole: true });
+        if let Some(path) = path(value) {
+            return match path.split_once('.')? {
+                ("fields", _) => Some(Read::whole("fields")),
+                ("user" | "repo", _) => Some(Read::whole(path)),
+                _ => None,
+            };
         }
         match &value.expr {
             Expr::Ident(name) => {
@@ -76,38 +83,32 @@ impl<'e> Scope<'e> {
             // `map` changes the elements, and `filter` does not.
             Expr::Comprehension(c) => {
                 let read = self.read_in(&c.iter_range, depth)?;
-                let is_map = matches!(&c.loop_step.expr, Expr::Call(call) if call.func_name == op::ADD);
+                let is_map = call(&c.loop_step).is_some_and(|(function, _)| function == op::ADD);
                 Some(Read { is_whole: read.is_whole && !is_map, ..read })
             }
-            Expr::Call(call) => {
-                let mut operands = call.target.as_deref().into_iter().chain(&call.args);
-                match call.func_name.as_str() {
-                    "size" => None,
-                    op::INDEX => {
-                        let (of, index) = (call.args.first()?, call.args.get(1)?);
-                        if is_domain_of_address(of, index) && self.is_address(of, depth) {
-                            return Some(Read { source: "user.domain".to_owned(), is_whole: true });
-                        }
-                        self.element(of, depth)
+            _ => {
+                let (function, operands) = call(value)?;
+                match (function, operands.as_slice()) {
+                    ("size", _) => None,
+                    (op::INDEX, [of, index]) if self.is_domain(of, index, depth) => {
+                        Some(Read::whole("user.domain"))
                     }
-                    name => {
-                        let read = operands.find_map(|operand| self.read_in(operand, depth))?;
-                        let joins_lists = name == op::ADD && read.source.ends_with("orgs");
-                        let is_whole = read.is_whole && (joins_lists || SLIGHT_EDITS.contains(&name));
-                        Some(Read { is_whole, ..read })
+                    (op::INDEX, [of, _]) => self.element(of, depth),
+                    _ => {
+                        let read = operands.into_iter().find_map(|operand| self.read_in(operand, depth))?;
+                        let joins_lists = function == op::ADD && read.source.ends_with("orgs");
+                        let is_whole = read.is_whole && (joins_lists || SLIGHT_EDITS.contains(&function));
+                        let is_folded = read.is_folded || matches!(function, "lowerAscii" | "upperAscii");
+                        Some(Read { is_whole, is_folded, ..read })
                     }
                 }
             }
-            _ => None,
         }
     }
 
     /// What an element of a list is made from.
     fn element(&self, list: &IdedExpr, depth: usize) -> Option<Read> {
-        if matches!(&list.expr, Expr::Ident(name) if name == "fields") {
-            return Some(Read { source: "fields".to_owned(), is_whole: true });
-        }
-        self.read_in(list, depth)
+        if is_variable(list, "fields") { Some(Read::whole("fields")) } else { self.read_in(list, depth) }
     }
 
     /// The range of the variable of a macro, and how many variables are outside of it.
@@ -116,9 +117,13 @@ impl<'e> Scope<'e> {
         outer.filter(|(_, (bound, _))| *bound == name).map(|(at, (_, range))| (at, *range)).next()
     }
 
-    /// Whether a list is made from the e-mail address by `split`.
-    fn is_address(&self, parts: &IdedExpr, depth: usize) -> bool {
-        self.read_in(parts, depth).is_some_and(|read| read.source == "user.email")
+    /// `user.email.split('@')[1]` is the domain.
+    fn is_domain(&self, parts: &IdedExpr, index: &IdedExpr, depth: usize) -> bool {
+        operands_of("split", parts).is_some_and(|[of, separator]| {
+            int(index) == Some(1)
+                && text(separator) == Some("@")
+                && self.read_in(of, depth).is_some_and(|read| read.source == "user.email")
+        })
     }
 
     /// The list that `lists.name` names, and its position.
@@ -153,12 +158,4 @@ impl<'e> Scope<'e> {
             _ => texts.all.extend(text(expression)),
         }
     }
-}
-
-/// `user.email.split('@')[1]` is the domain.
-fn is_domain_of_address(parts: &IdedExpr, index: &IdedExpr) -> bool {
-    let is_one = matches!(&index.expr, Expr::Literal(LiteralValue::Int(number)) if *number.inner() == 1);
-    let is_split = matches!(&parts.expr, Expr::Call(call) if call.func_name == "split"
-        && matches!(call.args.as_slice(), [separator] if text(separator) == Some("@")));
-    is_one && is_split
 }

@@ -1,12 +1,13 @@
-//! Visits all parts of a condition, and collects the warnings about each.
+//! Visits all parts of a condition once, and applies the rules that find probable mistakes.
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr};
 
 use super::super::check::kinds::Kind;
+use super::super::expressions::operands;
 use super::super::functions::Constants;
-use super::reads::Scope;
-use super::{Uses, calls, text, trust};
+use super::reads::{Read, Scope};
+use super::{Uses, calls, trust};
 
 /// What happens to a requester if a part of a condition is true.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,49 @@ impl Effect {
         if self == Self::Stops { Self::LetsBy } else { Self::None }
     }
 }
+
+/// A call that is neither `&&`, `||`, `!` nor `?:`.
+pub(super) struct Part<'p, 'e> {
+    /// The name of the function. `a != b` is `!(a == b)`.
+    pub(super) function: &'p str,
+    pub(super) operands: &'p [&'e IdedExpr],
+    pub(super) scope: &'p Scope<'e>,
+}
+
+impl<'e> Part<'_, 'e> {
+    /// The operands, if there are two.
+    pub(super) fn pair(&self) -> Option<[&'e IdedExpr; 2]> {
+        self.operands.try_into().ok()
+    }
+
+    /// What each operand is made from.
+    pub(super) fn reads(&self) -> Vec<Option<Read>> {
+        self.operands.iter().map(|operand| self.scope.read(operand)).collect()
+    }
+}
+
+/// Says why a part is probably wrong, and what to write instead.
+type Rule = fn(&Part) -> Option<String>;
+
+/// The rules, and the effects of a part for which each one counts.
+const RULES: [(&[Effect], Rule); 12] = {
+    use Effect::{LetsBy, LetsIn, None, Stops};
+    const ANY: &[Effect] = &[LetsIn, LetsBy, Stops, None];
+    [
+        (ANY, calls::number_as_text),
+        (ANY, calls::short_duration),
+        (ANY, calls::weekday),
+        (ANY, calls::difference_of_years),
+        (ANY, calls::time_since_answer),
+        (ANY, calls::wrong_id),
+        (&[Stops], calls::blank_answer),
+        (&[Stops], calls::capital_letters),
+        (&[LetsIn, LetsBy], trust::part_of_a_value),
+        (&[LetsIn], trust::answer),
+        (&[LetsIn], trust::one_of_several),
+        (&[LetsIn], trust::short_wait),
+    ]
+};
 
 /// The visit of one condition.
 pub(super) struct Search<'e, 'w> {
@@ -64,7 +108,7 @@ impl<'e, 'w> Search<'e, 'w> {
             }
             Expr::Comprehension(c) => {
                 if effect == Effect::LetsIn {
-                    self.texts.extend(trust::of_macro(c, false));
+                    self.texts.extend(trust::one_answer(c, op::LOGICAL_OR));
                 }
                 // The elements of a list may be conditions.
                 let is_list = matches!(c.iter_range.expr, Expr::List(_));
@@ -78,84 +122,40 @@ impl<'e, 'w> Search<'e, 'w> {
     }
 
     fn visit_call(&mut self, call: &'e CallExpr, effect: Effect) {
-        let args = call.args.as_slice();
-        match (call.func_name.as_str(), args) {
-            (op::LOGICAL_NOT, [negated]) => self.visit(negated, effect.negated()),
-            (op::LOGICAL_AND, _) => {
-                let lets_in = matches!(effect, Effect::LetsIn | Effect::LetsBy);
-                let names_users =
-                    lets_in && args.iter().any(|part| trust::names_users(part, &mut self.scope));
-                let effect = if names_users { Effect::None } else { effect };
-                for part in args {
-                    self.visit(part, effect);
-                }
-            }
-            (op::LOGICAL_OR | op::CONDITIONAL, _) => {
-                for part in args {
-                    self.visit(part, effect);
-                }
-            }
-            _ => self.visit_comparison(call, effect),
-        }
-    }
-
-    /// Visits a call that is neither `&&`, `||`, `!` nor `?:`.
-    fn visit_comparison(&mut self, call: &'e CallExpr, effect: Effect) {
-        self.texts.extend(calls::of_call(call));
-        // `a != b` is `!(a == b)`.
-        let (function, effect) = match call.func_name.as_str() {
-            op::NOT_EQUALS => (op::EQUALS, effect.negated()),
-            function => (function, effect),
+        let operands = operands(call);
+        let effect_of_operands = match call.func_name.as_str() {
+            op::LOGICAL_NOT => effect.negated(),
+            op::LOGICAL_AND if operands.iter().any(|part| self.names_users(part, effect)) => Effect::None,
+            op::LOGICAL_AND | op::LOGICAL_OR | op::CONDITIONAL => effect,
+            op::NOT_EQUALS => self.apply_rules(op::EQUALS, &operands, effect.negated()),
+            function => self.apply_rules(function, &operands, effect),
         };
-        match effect {
-            Effect::LetsIn | Effect::LetsBy => {
-                let answers_count = effect == Effect::LetsIn;
-                self.texts.extend(trust::of_call(function, call, &self.scope, answers_count));
-                let others = trust::of_filter(call).or_else(|| trust::of_wait(call));
-                self.texts.extend(others.filter(|_| answers_count));
-            }
-            Effect::Stops => self.texts.extend(blank_answer(call)),
-            Effect::None => {}
-        }
-        self.texts.extend(self.wrong_id(call));
-        self.add_use(call);
-        let operands = call.target.as_deref().into_iter().chain(&call.args);
-        operands.for_each(|operand| self.visit(operand, Effect::None));
-    }
-
-    /// `user.id == 'ada'` compares the id with a name.
-    fn wrong_id(&self, call: &CallExpr) -> Option<String> {
-        let [a, b] = call.args.as_slice() else { return None };
-        let (value, other) = if text(a).is_some() { (b, a) } else { (a, b) };
-        let is_id = self.scope.read(value).and_then(|read| read.kind()) == Some(Kind::Id);
-        let is_comparison = matches!(call.func_name.as_str(), op::EQUALS | op::NOT_EQUALS | op::IN);
-        let texts = self.scope.texts(other);
-        let is_wrong = texts.may_be_shown && texts.all.iter().any(|text| !Kind::Id.fits(text));
-        (is_id && is_comparison && is_wrong).then(|| {
-            "an id has 24 digits from 0 to 9 and a to f; write the `_id` of the user, or compare `user.name`".to_owned()
-        })
-    }
-
-    /// Notes what a rule looks up in a list.
-    fn add_use(&mut self, call: &CallExpr) {
-        let mut operands = call.target.as_deref().into_iter().chain(&call.args);
-        let (Some(value), Some(list)) = (operands.next(), operands.next()) else { return };
-        let kind = match call.func_name.as_str() {
-            "under" => Some(Kind::Domain),
-            op::IN => self.scope.read(value).and_then(|read| read.kind()),
-            _ => None,
-        };
-        if let (Some((position, _)), Some(kind)) = (self.scope.list(list), kind) {
-            self.uses.entry(position).or_default().insert(kind);
+        for operand in operands {
+            self.visit(operand, effect_of_operands);
         }
     }
-}
 
-/// `fields['Purpose'] == ''` in a rule that stops requests.
-fn blank_answer(call: &CallExpr) -> Option<String> {
-    let [answer, other] = call.args.as_slice() else { return None };
-    let is_answer = matches!(&answer.expr, Expr::Call(call) if call.func_name == op::INDEX
-        && matches!(call.args.first().map(|of| &of.expr), Some(Expr::Ident(name)) if name == "fields"));
-    (call.func_name == op::EQUALS && is_answer && text(other) == Some(""))
-        .then(|| "an answer of blanks gets round `== ''`; write `fields['…'].trim() == ''`".to_owned())
+    /// Whether the other parts of the same `&&` only make the condition stricter.
+    fn names_users(&mut self, part: &'e IdedExpr, effect: Effect) -> bool {
+        matches!(effect, Effect::LetsIn | Effect::LetsBy) && trust::names_users(part, &mut self.scope)
+    }
+
+    /// Returns the effect of the operands.
+    fn apply_rules(&mut self, function: &str, operands: &[&'e IdedExpr], effect: Effect) -> Effect {
+        let part = Part { function, operands, scope: &self.scope };
+        let rules = RULES.iter().filter(|(effects, _)| effects.contains(&effect));
+        self.texts.extend(rules.filter_map(|(_, rule)| rule(&part)));
+        // Notes what the condition looks up in a list.
+        if let [value, list, ..] = operands
+            && let Some((position, _)) = self.scope.list(list)
+        {
+            let kind = match function {
+                "under" => Some(Kind::Domain),
+                op::IN => self.scope.read(value).and_then(|read| read.kind()),
+                _ => None,
+            };
+            self.uses.entry(position).or_default().extend(kind);
+        }
+        Effect::None
+    }
 }

@@ -4,33 +4,24 @@
 //! anybody. If another part of the same `&&` names the users, the rest of it only makes the rule stricter.
 
 use cel::common::ast::operators as op;
-use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
+use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr};
 
+use super::super::expressions::{call, int, is_variable, operands_of, size_of};
 use super::super::lists::List;
 use super::patterns::{open_answer, open_answer_pattern, open_pattern};
 use super::reads::{Read, Scope, Texts};
-use super::text;
+use super::search::Part;
+use super::weakness::is_blank;
 
 /// The functions that compare a part of a text.
 const PARTIAL: [&str; 4] = ["startsWith", "endsWith", "contains", "matches"];
 
-/// Why a condition that lets people in is true of more people than the owner means. `answers_count` says whether the answers matter,
-/// too.
-pub(super) fn of_call(function: &str, call: &CallExpr, scope: &Scope, answers_count: bool) -> Option<String> {
-    let operands: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
-    let [value, other, ..] = operands.as_slice() else { return None };
-    let reads: Vec<Option<Read>> = operands.iter().map(|operand| scope.read(operand)).collect();
-    if answers_count
-        && function == op::EQUALS
-        && let [Some(a), Some(b)] = reads.as_slice()
-        && are_chosen_by_the_requester(a, b)
-    {
-        return Some(BOTH_CHOSEN.to_owned());
-    }
-    let read = reads.into_iter().flatten().next()?;
-    let texts = scope.texts(other);
+/// Why a comparison with data of the Hub is true of more people than the owner means.
+pub(super) fn part_of_a_value(part: &Part) -> Option<String> {
+    let [value, other, ..] = part.operands else { return None };
+    let read = part.reads().into_iter().flatten().next()?;
+    let (function, texts) = (part.function, part.scope.texts(other));
     let is_whole = read.is_whole && matches!(function, op::EQUALS | op::IN | op::INDEX);
-    let is_comparison = matches!(function, op::EQUALS | op::IN) || PARTIAL.contains(&function);
     match read.source.as_str() {
         // This tests whether the value is there.
         _ if function == op::EQUALS && (is_blank(other) || is_blank(value)) => None,
@@ -38,7 +29,7 @@ pub(super) fn of_call(function: &str, call: &CallExpr, scope: &Scope, answers_co
             _ if is_whole => None,
             "under" => top_level(function, &texts),
             "matches" if read.is_whole => match texts.all.as_slice() {
-                _ if matches_every_address(&texts, scope) => Some(EVERY_ADDRESS.to_owned()),
+                _ if matches_every_address(&texts, part.scope) => Some(EVERY_ADDRESS.to_owned()),
                 all => all.iter().find_map(|pattern| open_pattern(pattern)),
             },
             "startsWith" | "endsWith" | "contains" => {
@@ -51,67 +42,71 @@ pub(super) fn of_call(function: &str, call: &CallExpr, scope: &Scope, answers_co
             if PARTIAL.contains(&function) { format!("`{function}`") } else { "this condition".to_owned() }
         )),
         "user.orgs" if !is_whole => Some(ORGANIZATION.to_owned()),
-        "user.fullname" if is_comparison => Some(
-            "anybody can take any full name; compare `user.name` or `user.email` instead of `user.fullname`"
-                .to_owned(),
-        ),
-        "fields" if answers_count => {
-            if function == "under" || is_comparison && has_address(other, scope) {
-                return Some(ADDRESS.to_owned());
-            }
-            match (function, texts.all.first()) {
-                ("contains" | "startsWith" | "endsWith", Some(part)) => Some(open_answer(function, part)),
-                ("matches", Some(_)) => texts.all.iter().find_map(|pattern| open_answer_pattern(pattern)),
-                _ => None,
-            }
-        }
+        "user.fullname" if is_comparison(function) => Some(FULL_NAME.to_owned()),
         _ => None,
     }
 }
 
+/// Why a comparison with an answer is true of more people than the owner means.
+pub(super) fn answer(part: &Part) -> Option<String> {
+    let [value, other, ..] = part.operands else { return None };
+    let (function, reads, texts) = (part.function, part.reads(), part.scope.texts(other));
+    if let (op::EQUALS, [Some(a), Some(b)]) = (function, reads.as_slice())
+        && are_chosen_by_the_requester(a, b)
+    {
+        return Some(BOTH_CHOSEN.to_owned());
+    }
+    reads.into_iter().flatten().next().filter(|read| read.source == "fields")?;
+    match (function, texts.all.first()) {
+        (op::EQUALS, _) if is_blank(other) || is_blank(value) => None,
+        ("under", _) => Some(ADDRESS.to_owned()),
+        _ if is_comparison(function) && has_address(other, part.scope) => Some(ADDRESS.to_owned()),
+        ("contains" | "startsWith" | "endsWith", Some(part)) => Some(open_answer(function, part)),
+        ("matches", _) => texts.all.iter().find_map(|pattern| open_answer_pattern(pattern)),
+        _ => None,
+    }
+}
+
+fn is_comparison(function: &str) -> bool {
+    matches!(function, op::EQUALS | op::IN) || PARTIAL.contains(&function)
+}
+
 /// Whether a true condition means that the requester is one of those whom the owner named, by data of the Hub.
 pub(super) fn names_users<'e>(condition: &'e IdedExpr, scope: &mut Scope<'e>) -> bool {
-    match &condition.expr {
-        Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
-            (op::LOGICAL_AND, [a, b]) => names_users(a, scope) || names_users(b, scope),
-            (op::LOGICAL_OR, [a, b]) => names_users(a, scope) && names_users(b, scope),
-            _ => is_named(call, scope),
-        },
-        Expr::Comprehension(c) => match &c.loop_step.expr {
-            Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::LOGICAL_OR => {
-                let Some(condition) = args.get(1) else { return false };
-                scope.enter(&c.iter_var, &c.iter_range);
-                let names_users = names_users(condition, scope);
-                scope.leave();
-                names_users
-            }
-            _ => false,
-        },
-        _ => false,
+    if let Expr::Comprehension(c) = &condition.expr {
+        let Some([_, condition]) = operands_of(op::LOGICAL_OR, &c.loop_step) else { return false };
+        scope.enter(&c.iter_var, &c.iter_range);
+        let names_users = names_users(condition, scope);
+        scope.leave();
+        return names_users;
+    }
+    let Some((function, operands)) = call(condition) else { return false };
+    match function {
+        op::LOGICAL_AND => operands.into_iter().any(|part| names_users(part, scope)),
+        op::LOGICAL_OR => operands.into_iter().all(|part| names_users(part, scope)),
+        _ => is_named(&Part { function, operands: &operands, scope }),
     }
 }
 
 /// Whether a call compares data that names a user with constant texts, and is not too wide.
-fn is_named(call: &CallExpr, scope: &Scope) -> bool {
-    let mut operands = call.target.as_deref().into_iter().chain(&call.args);
-    let mut reads = operands.by_ref().filter_map(|operand| scope.read(operand));
-    let (read, other) = (reads.next(), reads.next());
-    let is_comparison =
-        matches!(call.func_name.as_str(), op::EQUALS | op::IN | "under" | "endsWith" | "matches");
+fn is_named(part: &Part) -> bool {
+    let reads: Vec<Read> = part.reads().into_iter().flatten().collect();
+    let [read] = reads.as_slice() else { return false };
+    let is_comparison = matches!(part.function, op::EQUALS | op::IN | "under" | "endsWith" | "matches");
     let names = ["user.name", "user.email", "user.domain", "user.id", "user.orgs", "user.verified_orgs"];
-    is_comparison
-        && other.is_none()
-        && read.is_some_and(|read| read.is_whole && names.contains(&read.source.as_str()))
-        && of_call(&call.func_name, call, scope, true).is_none()
+    is_comparison && read.is_whole && names.contains(&read.source.as_str()) && part_of_a_value(part).is_none()
 }
 
 /// Whether two values are chosen by the requester, so that their comparison proves nothing. A user name is left out, because a rule
 /// may test whether the answers are about the requester.
 fn are_chosen_by_the_requester(a: &Read, b: &Read) -> bool {
     let chosen = ["fields", "user.email", "user.domain", "user.fullname"];
-    let has = |of: &Read, any: &[&str]| any.contains(&of.source.as_str());
-    has(a, &chosen) && has(b, &chosen) && (has(a, &["fields"]) || has(b, &["fields"]))
+    let sources = [a.source.as_str(), b.source.as_str()];
+    sources.contains(&"fields") && sources.iter().all(|source| chosen.contains(source))
 }
+
+const FULL_NAME: &str =
+    "anybody can take any full name; compare `user.name` or `user.email` instead of `user.fullname`";
 
 const BOTH_CHOSEN: &str = "both sides are the requester's choice, so anybody can make them equal; add a condition on data that you \
      know, such as `&& user.domain.under(…)`, or reset requests in which they differ";
@@ -126,10 +121,6 @@ const ORGANIZATION: &str = "anybody can create an organization whose name begins
      `'acme' in user.verified_orgs`";
 
 const ADDRESS: &str = "an answer may be the address of somebody else; compare `user.email` or `user.domain` instead of the answer";
-
-fn is_blank(expression: &IdedExpr) -> bool {
-    text(expression).is_some_and(|text| text.trim().is_empty())
-}
 
 /// `user.domain.endsWith('acme.com')` is also true of `evilacme.com`.
 fn open_part(function: &str, texts: &Texts, is_whole: bool) -> Option<String> {
@@ -192,30 +183,23 @@ fn top_level(function: &str, texts: &Texts) -> Option<String> {
 }
 
 /// Whether a text, or an entry of a list, has the form of an address.
-fn has_address(expression: &IdedExpr, scope: &Scope) -> bool {
+pub(super) fn has_address(expression: &IdedExpr, scope: &Scope) -> bool {
     match scope.list(expression) {
         Some((_, list)) => List::has_addresses(list),
         None => scope.texts(expression).all.iter().any(|text| text.contains('@')),
     }
 }
 
-/// Why a macro is true of more users than the owner means: one of several answers is enough.
-pub(super) fn of_macro(c: &ComprehensionExpr, is_size: bool) -> Option<String> {
-    let mut calls = Vec::new();
-    collect_calls(&c.loop_step, &mut calls);
-    let is_fields = |of: &IdedExpr| matches!(&of.expr, Expr::Ident(name) if name == "fields");
-    let is_variable = |part: &IdedExpr| matches!(&part.expr, Expr::Ident(name) if *name == c.iter_var);
-    let reads_answer =
-        |call: &&CallExpr| matches!(call.args.as_slice(), [of, label] if is_fields(of) && is_variable(label));
-    let step = calls.first().map_or("", |call| call.func_name.as_str());
-    if step != (if is_size { op::CONDITIONAL } else { op::LOGICAL_OR }) || !calls.iter().any(reads_answer) {
-        return None;
-    }
+/// Why a macro is true of more users than the owner means: one of several answers is enough. The `step` is the function that its loop
+/// calls: `||` in `exists`, `?:` in `filter`.
+pub(super) fn one_answer(c: &ComprehensionExpr, step: &str) -> Option<String> {
+    call(&c.loop_step)
+        .filter(|(function, _)| *function == step && reads_answer(&c.loop_step, &c.iter_var))?;
     match &c.iter_range.expr {
         Expr::List(_) => Some(
             "one of the answers is enough for this condition; if each of them is needed, write `all`".to_owned(),
         ),
-        _ if is_fields(&c.iter_range) => Some(
+        _ if is_variable(&c.iter_range, "fields") => Some(
             "a requester may send any answer under any label; name the labels that count, such as `fields['…'] in ['…', '…']`"
                 .to_owned(),
         ),
@@ -223,47 +207,36 @@ pub(super) fn of_macro(c: &ComprehensionExpr, is_size: bool) -> Option<String> {
     }
 }
 
+/// Whether an expression reads the answer under a label, or tests for it. The label is a variable.
+fn reads_answer(expression: &IdedExpr, label: &str) -> bool {
+    let Some((_, operands)) = call(expression) else { return false };
+    match operands.as_slice() {
+        [of, each] if is_variable(of, "fields") && is_variable(each, label) => true,
+        operands => operands.iter().any(|operand| reads_answer(operand, label)),
+    }
+}
+
 /// `size(['A', 'B'].filter(box, fields[box] == 'on')) > 0` is another form of `exists`.
-pub(super) fn of_filter(call: &CallExpr) -> Option<String> {
-    let [size, number] = call.args.as_slice() else { return None };
-    let (Expr::Call(size), Expr::Literal(LiteralValue::Int(number))) = (&size.expr, &number.expr) else {
-        return None;
-    };
-    let is_any = matches!(
-        (call.func_name.as_str(), *number.inner()),
-        (op::GREATER | op::NOT_EQUALS, 0) | (op::GREATER_EQUALS, 1)
-    );
-    match size.target.as_deref().or(size.args.first()).map(|of| &of.expr) {
-        Some(Expr::Comprehension(c)) if is_any && size.func_name == "size" => of_macro(c, true),
+pub(super) fn one_of_several(part: &Part) -> Option<String> {
+    let [size, number] = part.pair()?;
+    let is_any = matches!((part.function, int(number)?), (op::GREATER, 0) | (op::GREATER_EQUALS, 1));
+    match &size_of(size).filter(|_| is_any)?.expr {
+        Expr::Comprehension(c) => one_answer(c, op::CONDITIONAL),
         _ => None,
     }
 }
 
 /// `now - requested_at < duration('72h')` is true of a request that was just made, and not of one that has waited.
-pub(super) fn of_wait(CallExpr { func_name, args, .. }: &CallExpr) -> Option<String> {
-    let is = |part: &IdedExpr, variable: &str| matches!(&part.expr, Expr::Ident(name) if name == variable);
-    let is_wait = |part: &IdedExpr| match &part.expr {
-        Expr::Call(CallExpr { func_name, args, .. }) if func_name == op::SUBSTRACT => {
-            matches!(args.as_slice(), [a, b] if is(a, "now") && is(b, "requested_at"))
-        }
-        _ => false,
+pub(super) fn short_wait(part: &Part) -> Option<String> {
+    let [a, b] = part.pair()?;
+    let wait = match part.function {
+        op::LESS | op::LESS_EQUALS => a,
+        op::GREATER | op::GREATER_EQUALS => b,
+        _ => return None,
     };
-    let is_short = match (func_name.as_str(), args.as_slice()) {
-        (op::LESS | op::LESS_EQUALS, [wait, _]) | (op::GREATER | op::GREATER_EQUALS, [_, wait]) => {
-            is_wait(wait)
-        }
-        _ => false,
-    };
-    is_short.then(|| {
+    let [from, to] = operands_of(op::SUBSTRACT, wait)?;
+    (is_variable(from, "now") && is_variable(to, "requested_at")).then(|| {
         "it is true of a request that was just made, and not of one that has waited; write `now - requested_at > duration('72h')`"
             .to_owned()
     })
-}
-
-fn collect_calls<'e>(expression: &'e IdedExpr, calls: &mut Vec<&'e CallExpr>) {
-    if let Expr::Call(call) = &expression.expr {
-        calls.push(call);
-        let operands = call.target.as_deref().into_iter().chain(&call.args);
-        operands.for_each(|operand| collect_calls(operand, calls));
-    }
 }
