@@ -23,11 +23,11 @@
 use std::cell::RefCell;
 use std::env::VarError;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::Path;
 
 use reqwest::Url;
 
+use crate::http;
 use crate::log;
 use crate::model::RepoPattern;
 use crate::policy::ReadFile;
@@ -262,10 +262,7 @@ fn endpoint(text: &str) -> Result<Url, Vec<String>> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(fault("is neither http nor https"));
     }
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    if url.scheme() == "http" && !is_loopback {
+    if url.scheme() == "http" && !http::is_loopback(&url) {
         return Err(fault("would send the token without encryption; write https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {

@@ -3,9 +3,11 @@
 pub mod retry;
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, Response, redirect};
+use reqwest::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use reqwest::{Client, ClientBuilder, Response, Url, Version, redirect};
 
 /// The `User-Agent` of every call.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -54,6 +56,23 @@ pub(crate) async fn read_within(limit: usize, mut response: Response) -> Result<
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// Whether a response says where its body ends. Otherwise the end of the connection is the end of the body, and nothing shows whether
+/// the body is whole (RFC 9112, 6.3).
+pub(crate) fn has_marked_end(response: &Response) -> bool {
+    let is_chunked = |coding: &str| coding.trim_end().to_ascii_lowercase().ends_with("chunked");
+    let headers = response.headers();
+    response.version() >= Version::HTTP_2
+        || headers.contains_key(CONTENT_LENGTH)
+        || headers.get(TRANSFER_ENCODING).and_then(|coding| coding.to_str().ok()).is_some_and(is_chunked)
+}
+
+/// Whether a URL leads to this machine, so that a call needs no encryption.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The innermost cause of an error of the client, which is mostly the useful part. It does not contain the URL.

@@ -206,6 +206,15 @@ impl Policy {
         self.constants.lists.iter().map(|list| (&*list.name, list.count()))
     }
 
+    /// How many entries of a list are not in the same list of another policy. Case is ignored. The result is `None` if one of the two
+    /// policies has no such list, or cannot read it.
+    #[must_use]
+    pub fn entries_not_in(&self, other: &Self, list: &str) -> Option<usize> {
+        let [of_self, of_other] = [self, other].map(|policy| policy.constants.lists.entries(list));
+        let (entries, others) = (of_self?, of_other?);
+        Some(entries.iter().filter(|entry| !others.contains(entry, true)).count())
+    }
+
     /// The names of the expressions under `let`.
     pub fn let_names(&self) -> impl Iterator<Item = &str> {
         self.lets.names()

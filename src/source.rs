@@ -102,6 +102,12 @@ impl Source {
         confirmed.zip(last).is_some_and(|(confirmed, asked)| confirmed.monotonic() >= asked.monotonic())
     }
 
+    /// The commit of the last policy that could be used, if the Hub keeps it.
+    pub async fn commit(&self) -> Option<String> {
+        let State { known, .. } = &*self.state.lock().await;
+        known.as_ref().and_then(|known| known.policy.commit()).map(str::to_owned)
+    }
+
     /// Makes the next event ask for the policy at once, because a push has changed it.
     pub async fn expire(&self) {
         self.state.lock().await.last = None;
@@ -135,6 +141,7 @@ impl State {
         {
             tracing::warn!(
                 error = why,
+                commit = known.policy.commit(),
                 age_s = age.as_secs(),
                 "the policy cannot be read again; the last one is used"
             );

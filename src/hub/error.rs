@@ -59,6 +59,8 @@ pub enum Problem {
     Stale,
     /// The link to the next page leads to this place, which is another origin or another list.
     ForeignPage(String),
+    /// A file is at this place, by a redirect that is not followed.
+    Elsewhere(String),
     /// The response is larger than this number of bytes, or would need too much memory. It was not used.
     TooLarge(usize),
     /// The response does not have the documented form. The text says why.
@@ -140,7 +142,8 @@ impl HubError {
             | Problem::Stale
             // The response would be as large again.
             | Problem::TooLarge(_)
-            | Problem::ForeignPage(_) => false,
+            | Problem::ForeignPage(_)
+            | Problem::Elsewhere(_) => false,
         }
     }
 
@@ -270,7 +273,12 @@ impl fmt::Display for HubError {
                         "; give HF_TOKEN the right to manage webhooks"
                     }
                     401 => "; put a valid token into HF_TOKEN, or where its ARN points",
+                    403 if self.call.contains("/resolve/") => "; give HF_TOKEN read access to the repo",
                     403 => "; give HF_TOKEN write access to the repo",
+                    404 if code.as_deref() == Some("EntryNotFound") => "; the repo has no such file",
+                    404 if code.as_deref() == Some("RevisionNotFound") => {
+                        "; the repo has no such branch or commit"
+                    }
                     404 if code.as_deref() == Some("RepoNotFound") || self.call.starts_with("GET") => {
                         "; the repo is gone, or HF_TOKEN does not see it"
                     }
@@ -299,6 +307,7 @@ impl fmt::Display for HubError {
             Problem::ForeignPage(target) => {
                 write!(f, "the link to the next page leads to {target}, which is not the same list")
             }
+            Problem::Elsewhere(target) => f.write_str(&redirect(target)),
             Problem::TooLarge(limit) => {
                 write!(f, "the Hub's response is larger than {} KB, and was not read", limit / 1024)
             }
@@ -313,7 +322,7 @@ impl Error for HubError {}
 fn redirect(target: &str) -> String {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     format!(
-        "it redirects to {path}, which is not followed; if the repo was renamed, put its new name into REPOS"
+        "it redirects to {path}, which is not followed; if the repo was renamed, use its new name in REPOS and APPROVAL_POLICY"
     )
 }
 
@@ -338,6 +347,25 @@ mod tests {
             "POST /x: the Hub answered 403 GatedRepo: You have read access (request id Root=1); give HF_TOKEN write \
              access to the repo"
         );
+    }
+
+    #[test]
+    fn missing_file_does_not_mean_that_the_repo_is_gone() {
+        let cases = [
+            (404, "EntryNotFound", "; the repo has no such file"),
+            (404, "RevisionNotFound", "; the repo has no such branch or commit"),
+            (404, "RepoNotFound", "; the repo is gone, or HF_TOKEN does not see it"),
+            (403, "GatedRepo", "; give HF_TOKEN read access to the repo"),
+        ];
+        for (status, code, remedy) in cases {
+            let headers = HeaderMap::from_iter([(
+                "x-error-code".parse().expect("a name"),
+                code.parse().expect("a value"),
+            )]);
+            let error =
+                HubError::refused("GET /datasets/a/b/resolve/main/l", status, &headers, None, b"", &[]);
+            assert!(error.to_string().ends_with(remedy), "{error}");
+        }
     }
 
     #[test]

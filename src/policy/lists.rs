@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::io::Read;
 
 use hashbrown::HashTable;
 
@@ -72,6 +73,11 @@ impl Lists {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &List> {
         self.0.iter()
+    }
+
+    /// The entries of a list, if there is such a list and it can be read.
+    pub(super) fn entries(&self, name: &str) -> Option<&Entries> {
+        self.iter().find(|list| list.name == name)?.entries.as_ref().ok()
     }
 
     /// The place of a list in the document, by its name.
@@ -158,6 +164,9 @@ impl List {
     }
 }
 
+/// A record that is read behind a CSV. If a quote is open at the end of the file, it becomes a part of the last value.
+const END: &str = "\u{1}end";
+
 /// The form of the entries of a list.
 const HOW_TO_WRITE: &str =
     "write one entry a line without quotes, commas and `*`, or name the right `column`";
@@ -173,9 +182,11 @@ impl Entries {
         let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
         let text = text.trim_start_matches('\u{feff}');
         if text.is_empty() {
-            return Err(
-                "it is empty; if that is right, write a comment into it, such as `# nobody yet`".to_owned()
-            );
+            let written = match column {
+                None => "a comment into it, such as `# nobody yet`".to_owned(),
+                Some(column) => format!("the names of its columns into its first line, such as `{column}`"),
+            };
+            return Err(format!("it is empty; if that is right, write {written}"));
         }
         let mut entries = Self::default();
         match column {
@@ -190,9 +201,15 @@ impl Entries {
 
     /// Adds the values in a column. The delimiter is the first one with which the header contains the column.
     fn add_column(&mut self, text: &str, column: &str) -> Result<(), String> {
+        let end = format!("\n{END}\n");
+        let end = end.as_bytes();
         let reader = |delimiter| {
             let mut builder = csv::ReaderBuilder::new();
-            builder.delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes())
+            builder
+                .delimiter(delimiter)
+                .flexible(true)
+                .trim(csv::Trim::All)
+                .from_reader(text.as_bytes().chain(end))
         };
         let headers = |delimiter| reader(delimiter).headers().cloned().unwrap_or_default();
         let delimiters = [b',', b';', b'\t'];
@@ -215,7 +232,12 @@ impl Entries {
         }
         let columns = reader.headers().map_err(|_| "it is not CSV")?.len();
         let mut record = csv::StringRecord::new();
+        let mut is_closed = false;
         while reader.read_record(&mut record).map_err(|_| "it is not CSV")? {
+            is_closed = record.len() == 1 && record.get(0) == Some(END);
+            if is_closed {
+                continue;
+            }
             let line = record.position().map_or(0, csv::Position::line);
             let entry = record.get(index).unwrap_or_default();
             // If a quote is not closed, the value goes on for many lines, and their entries would be missing.
@@ -227,7 +249,11 @@ impl Entries {
             }
             self.add(entry, usize::try_from(line).unwrap_or(usize::MAX));
         }
-        Ok(())
+        if is_closed {
+            Ok(())
+        } else {
+            Err("it ends within a value in quotes, so it may be incomplete".to_owned())
+        }
     }
 
     fn add(&mut self, text: &str, line: usize) {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use reqwest::Url;
+
 use crate::hub::is_commit;
 use crate::model::{Repo, RepoType};
 use crate::policy::{Policy, ReadFile};
@@ -50,6 +52,9 @@ impl Place {
         if text.starts_with("arn:") {
             return Stored::parse(text, get).map(Self::Stored).map_err(|fault| vec![fault]);
         }
+        if Self::is_remote(text) {
+            return Err(vec![not_a_place(text)]);
+        }
         let policy = match text.strip_prefix(FILE) {
             Some(path) => read(path, read_file)?,
             None => Policy::parse_with_files(text, read_file)?,
@@ -60,7 +65,10 @@ impl Place {
     /// Whether a text names a place that is not a file.
     #[must_use]
     pub fn is_remote(text: &str) -> bool {
-        text.starts_with(HUB) || text.starts_with("arn:")
+        let has_scheme = |scheme: &str| {
+            text.get(..scheme.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(scheme))
+        };
+        [HUB, "arn:", "https://", "http://"].into_iter().any(has_scheme)
     }
 
     /// The file on the Hub, if the policy is kept there.
@@ -71,6 +79,22 @@ impl Place {
             _ => None,
         }
     }
+}
+
+/// The fault of a URL that is none of the places. The page of a file on the Hub is probably meant.
+fn not_a_place(text: &str) -> String {
+    let page = Url::parse(text).ok();
+    let parts: Vec<&str> = page.iter().filter_map(Url::path_segments).flatten().collect();
+    let place = match parts[..] {
+        ["datasets", owner, name, "blob" | "resolve" | "raw", revision, ref path @ ..]
+            if !path.is_empty() =>
+        {
+            let at = if revision == "main" { String::new() } else { format!("@{revision}") };
+            format!("hf://datasets/{owner}/{name}{at}/{}", path.join("/"))
+        }
+        _ => "hf://datasets/acme/doorman/policy.toml".to_owned(),
+    };
+    format!("it is a URL, which is not the form of a place; write a file on the Hub as `{place}`")
 }
 
 /// Reads a policy from a file, and its lists from files in the same folder.
@@ -111,8 +135,12 @@ impl HubFile {
             Some((name, revision)) => (name, revision.replace("%2F", "/")),
             None => (name, "main".to_owned()),
         };
-        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        let leads_elsewhere = |path: &str| path.split('/').any(|part| matches!(part, "" | "." | ".."));
+        if leads_elsewhere(path) {
             return Err(form.to_owned());
+        }
+        if leads_elsewhere(&revision) {
+            return Err(format!("`{revision}` is not the name of a revision"));
         }
         let repo = Repo::new(repo_type, &format!("{owner}/{name}")).map_err(|fault| fault.to_string())?;
         Ok(Self { repo, revision, path: path.to_owned() })

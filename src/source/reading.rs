@@ -26,14 +26,18 @@ pub(super) struct Known {
     etag: Option<String>,
     /// Whether the policy has lists in files.
     has_files: bool,
-    /// Whether the same commit has to be read again, because a list could not be read for a reason that may pass.
-    is_incomplete: bool,
 }
 
-#[cfg(test)]
 impl Known {
+    /// Whether all lists could be read. Otherwise the same commit is read again: that a list could not be read may have been due to the
+    /// token or to the Hub.
+    fn is_complete(&self) -> bool {
+        self.policy.lists().all(|(_, entries)| entries.is_ok())
+    }
+
+    #[cfg(test)]
     pub(super) fn of(policy: Arc<Policy>) -> Self {
-        Self { policy, text: String::new(), etag: None, has_files: false, is_incomplete: false }
+        Self { policy, text: String::new(), etag: None, has_files: false }
     }
 }
 
@@ -88,7 +92,7 @@ async fn read_stored(
     }
     let policy =
         Policy::parse(&text).map_err(|faults| Unusable { faults, commit: None, is_outage: false })?;
-    Ok(Some(Known { policy: Arc::new(policy), text, etag: None, has_files: false, is_incomplete: false }))
+    Ok(Some(Known { policy: Arc::new(policy), text, etag: None, has_files: false }))
 }
 
 async fn read_from_hub(
@@ -110,22 +114,20 @@ async fn read_from_hub(
     }
     let (text, etag, commit) = match (answer, known.as_deref()) {
         (FileRead::Unchanged { commit }, Some(known)) => (Ok(known.text.clone()), known.etag.clone(), commit),
-        (FileRead::Unchanged { .. }, None) => {
-            return Err(Unusable::of("the Hub answers 304, although nothing was read before".to_owned()));
-        }
+        // The call was not conditional, so this is never the answer.
+        (FileRead::Unchanged { .. }, None) => return Err(Unusable::of("it was not read".to_owned())),
         (FileRead::New(File { content, etag, commit }), _) => (String::from_utf8(content), etag, commit),
     };
     let Some(commit) = commit else {
         return Err(Unusable::of("the Hub does not say of which commit the file is".to_owned()));
     };
-    if known.is_some_and(|known| known.policy.commit() == Some(&*commit) && !known.is_incomplete) {
+    if known.is_some_and(|known| known.policy.commit() == Some(&*commit) && known.is_complete()) {
         return Ok(None);
     }
     let with_commit = |faults| Unusable { faults, commit: Some(commit.clone()), is_outage: false };
     let text = text.map_err(|_| with_commit(vec!["it is not UTF-8".to_owned()]))?;
     let document = text.trim_start_matches('\u{feff}');
     let lists = read_lists(document, &commit, file, files).await;
-    let is_incomplete = lists.values().any(|list| matches!(list, Err(error) if error.is_outage()));
     let has_files = !lists.is_empty();
     let read_file = |name: &str| match lists.get(name) {
         Some(Ok(content)) => Ok(content.clone()),
@@ -134,7 +136,7 @@ async fn read_from_hub(
     };
     let policy = Policy::parse_with_files(document, &read_file).map_err(with_commit)?;
     let policy = Arc::new(policy.at_commit(Some(&commit)));
-    Ok(Some(Known { policy, text, etag, has_files, is_incomplete }))
+    Ok(Some(Known { policy, text, etag, has_files }))
 }
 
 /// Reads the files of the lists from a commit, one after the other.
@@ -149,7 +151,8 @@ async fn read_lists(
         let path = policy.path_of(&name);
         let content = match files.read(&policy.repo, commit, &path, None, left.min(MAX_LIST_BYTES)).await {
             Ok(FileRead::New(File { content, .. })) => Ok(content),
-            Ok(FileRead::Unchanged { .. }) => Ok(Vec::new()),
+            // The call was not conditional, so this is never the answer.
+            Ok(FileRead::Unchanged { .. }) => continue,
             Err(error) => Err(error),
         };
         left -= content.as_ref().map_or(0, Vec::len);

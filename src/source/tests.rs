@@ -40,6 +40,13 @@ fn place_of_a_policy_is_parsed_and_shown() {
         ("hf://datasets/acme/doorman/../policy.toml", "it is written as"),
         ("hf://spaces/acme/doorman/policy.toml", "kept in a dataset or a model"),
         ("hf://datasets/acme/doorman@/policy.toml", "no revision follows"),
+        ("hf://datasets/acme/doorman@../policy.toml", "is not the name of a revision"),
+        ("HF://datasets/acme/doorman/policy.toml", "`hf://datasets/acme/doorman/policy.toml`"),
+        (
+            "https://huggingface.co/datasets/acme/gate/blob/v1/a/policy.toml",
+            "`hf://datasets/acme/gate@v1/a/policy.toml`",
+        ),
+        ("https://u:pw@huggingface.co/acme", "`hf://datasets/acme/doorman/policy.toml`"),
         ("hf://datasets/ac me/doorman/policy.toml", "is not the name of a repo"),
         ("arn:aws:s3:::bucket", "neither a secret"),
         ("file:other.toml", "other.toml: cannot be read: no such file"),

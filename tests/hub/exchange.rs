@@ -16,6 +16,8 @@ pub enum Reply {
     Response(HubResponse),
     /// The first half of a response; then the connection is closed.
     Cut(HubResponse),
+    /// The first half of a response of HTTP/1.0 without a length.
+    Half(HubResponse),
     Endless(Endless),
     /// The connection is closed without a response.
     Closed,
@@ -75,6 +77,7 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
         Some(Fault::DropAfter) => return Reply::Closed,
         Some(Fault::Stall) => return Reply::Silence,
         Some(Fault::Cut) => return Reply::Cut(numbered(response)),
+        Some(Fault::Half) => return Reply::Half(numbered(response)),
         Some(&Fault::Lost(status)) => response = HubResponse::error(status, None, "lost on the way"),
         Some(Fault::Garbage) => response.body = "<html>\u{fffd}".into(),
         Some(Fault::ThenCommit(repo, changes)) => {

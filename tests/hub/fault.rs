@@ -23,6 +23,8 @@ pub enum Fault {
     Lost(u16),
     /// The connection is closed in the middle of the response.
     Cut,
+    /// The response ends in the middle, and its end is that of the connection. So nothing shows that a half is missing.
+    Half,
     /// The page of a list also contains requests that are decided.
     DecidedListed,
     /// The page contains each entry twice.
@@ -57,6 +59,7 @@ impl Fault {
             Self::Stall => "done, no response".to_owned(),
             Self::Garbage => "done, unreadable response".to_owned(),
             Self::Cut => "done, response breaks off".to_owned(),
+            Self::Half => "half a response".to_owned(),
             Self::DecidedListed => "page with decided requests".to_owned(),
             Self::Duplicates => "page with every entry twice".to_owned(),
             Self::OlderVersions => "page with older versions of some requests".to_owned(),

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -140,6 +140,13 @@ pub async fn respond(reply: Reply) -> io::Result<Response<AnyBody>> {
             let half = Bytes::copy_from_slice(&response.body[..response.body.len() / 2]);
             let parts = [Ok(Frame::data(half)), Err(io::Error::other("broken off"))];
             Ok(to_http(&response, StreamBody::new(stream::iter(parts)).boxed()))
+        }
+        Reply::Half(response) => {
+            let half = Bytes::copy_from_slice(&response.body[..response.body.len() / 2]);
+            let body = StreamBody::new(stream::iter([Ok(Frame::data(half))])).boxed();
+            let mut response = to_http(&response, body);
+            *response.version_mut() = Version::HTTP_10;
+            Ok(response)
         }
         Reply::Endless(endless) => Ok(endless_response(endless)),
         Reply::Closed => Err(io::Error::other("closed")),

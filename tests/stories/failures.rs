@@ -115,7 +115,7 @@ async fn redirect_is_not_followed() {
                 );
                 assert!(first_error(&report).contains(&expected), "{report}");
                 assert!(
-                    first_error(&report).contains("if the repo was renamed, put its new name into REPOS"),
+                    first_error(&report).contains("if the repo was renamed, use its new name in REPOS"),
                     "{report}"
                 );
             }

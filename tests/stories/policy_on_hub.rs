@@ -163,21 +163,20 @@ fn faults() -> (Vec<Case>, Vec<Case>) {
     let outages = vec![
         ("500", Fault::Status(500), policy, "answered 500"),
         ("half a file", Fault::Cut, policy, ""),
+        ("no content", Fault::Answer(204, vec![], String::new()), policy, "its status is 204"),
         (
             "a circle",
             moved("/api/resolve-cache/datasets/acme/gate/main/policy.toml"),
             "policy.toml",
             "redirects too many times",
         ),
-        (
-            "another repo",
-            moved("/datasets/evil/gate/resolve/main/policy.toml"),
-            policy,
-            "which is not followed",
-        ),
-        ("another scheme", moved("ftp://example.org/policy.toml"), policy, "which is not followed"),
     ];
+    let elsewhere = |name, target: &str| (name, moved(target), policy, "which is not followed");
     let unusable = vec![
+        elsewhere("another repo", "/datasets/evil/gate/resolve/main/policy.toml"),
+        elsewhere("another scheme", "ftp://example.org/policy.toml"),
+        elsewhere("no encryption", "http://192.0.2.1/policy.toml"),
+        elsewhere("the way up", "/api/resolve-cache/..%2f..%2fapi/whoami-v2"),
         ("401", Fault::Status(401), policy, "answered 401"),
         ("403", Fault::Status(403), policy, "answered 403"),
         ("404", Fault::Status(404), policy, "answered 404"),
@@ -223,6 +222,90 @@ async fn policy_that_cannot_be_read_holds_everybody() {
     join_all(cases.map(|(index, case)| story(index, case))).await;
 }
 
+/// A policy that accepts everybody who is not in a list.
+const OPEN: &str = "default = 'hold'
+[lists]
+blocked = { file = 'blocked.txt' }
+[[rules]]
+name = 'all'
+then = 'accept'
+if = 'true'
+unless = 'user.email in lists.blocked'
+";
+
+/// The end of a policy. With it, nobody is accepted.
+const CLOSED: &str = "[[rules]]
+name = 'nobody'
+then = 'hold'
+if = 'true'
+";
+
+/// Each case has a fault of a file that is made from the id of the newest commit and from the one before, and a part of the error.
+fn doubtful_files(
+    elsewhere: &Hub,
+) -> Vec<(&'static str, &'static str, Box<dyn Fn(&str, &str) -> Fault>, &'static str)> {
+    let answer = |status, body: &'static str| {
+        move |commit: &str, _: &str| {
+            Fault::Answer(status, vec![("X-Repo-Commit", commit.to_owned())], body.to_owned())
+        }
+    };
+    let to_storage = moved(&format!("{}/policy.toml", elsewhere.endpoint()));
+    let other_list = |_: &str, before: &str| {
+        Fault::Answer(200, vec![("X-Repo-Commit", before.to_owned())], "# nobody".to_owned())
+    };
+    let no_commit = |_: &str, _: &str| {
+        Fault::Answer(200, vec![("X-Repo-Commit", "../x".to_owned())], "# nobody".to_owned())
+    };
+    let mixed = |commit: &str, before: &str| {
+        let cache = format!("/api/resolve-cache/datasets/acme/gate/{before}/policy.toml");
+        Fault::Answer(307, vec![("X-Repo-Commit", commit.to_owned()), ("Location", cache)], String::new())
+    };
+    let (policy, list) = ("main/policy.toml", "blocked.txt");
+    vec![
+        ("part of a policy", policy, Box::new(answer(206, OPEN)), "its status is 206"),
+        ("part of a list", list, Box::new(answer(206, "ada@example.org")), "its status is 206"),
+        ("half a policy", policy, Box::new(|_, _| Fault::Half), "does not say where the file ends"),
+        ("half a list", list, Box::new(|_, _| Fault::Half), "does not say where the file ends"),
+        ("a list of another commit", list, Box::new(other_list), "it is of the commit"),
+        ("a list of no commit", list, Box::new(no_commit), "is not the id of a commit"),
+        ("a policy of another commit", policy, Box::new(mixed), "it is of the commit"),
+        ("commit of another origin", policy, Box::new(move |_, _| to_storage.clone()), "of which commit"),
+    ]
+}
+
+#[tokio::test]
+async fn file_that_may_not_be_whole_is_not_used() {
+    let elsewhere = Hub::start().await;
+    let foreign = Fault::Answer(200, vec![("X-Repo-Commit", "f".repeat(40))], OPEN.to_owned());
+    elsewhere.model().faults("/policy.toml", &foreign, 100);
+    let story = async |(name, part, fault, error): (&str, &str, Box<dyn Fn(&str, &str) -> Fault>, &str)| {
+        let hub = hub_with_list("ada").await;
+        let before = gate(&hub).commit(&[("policy.toml", OPEN), ("blocked.txt", "# nobody")]);
+        let blocked = "ada@example.org\nbob@example.org\nkim@example.org\n".to_owned();
+        let mut policy = OPEN.to_owned();
+        if part.ends_with("policy.toml") {
+            policy = format!("{OPEN}{}\n{CLOSED}", "#".repeat(400));
+        }
+        let commit = gate(&hub).commit(&[("policy.toml", policy), ("blocked.txt", blocked)]);
+        hub.model().faults(part, &fault(&commit, &before), 1000);
+        let process = Process::start(&hub, PLACE).await;
+        let (logs, _guard) = Logs::capture();
+        let report = process.review().await;
+        assert_eq!(hub.users("acme/model", Status::Accepted), [""; 0], "{name}: {report}");
+        let why = ["a list of the policy cannot be read", "the policy cannot be used, so everybody is held"];
+        let lines: Vec<Value> = why.iter().flat_map(|why| logs.lines(why)).collect();
+        assert!(lines.iter().any(|line| line["error"].to_string().contains(error)), "{name}: {lines:?}");
+        hub.model().heal();
+        process.wait(10);
+        assert_eq!(process.accepts().await, 0, "{name}");
+        let report = process.review().await;
+        assert!(report["policy_fault"].is_null(), "{name}: {report}");
+    };
+    for case in doubtful_files(&elsewhere) {
+        story(case).await;
+    }
+}
+
 #[tokio::test]
 async fn newer_commit_with_faults_holds_everybody_at_once() {
     let long = vec![b'#'; 300_000];
@@ -262,12 +345,13 @@ async fn list_that_cannot_be_read_holds_by_its_rules_only() {
         "[[rules]]\nname = 'kim'\nthen = 'reset'\nif = \"user.name == 'kim'\"\nreason = 'Ask again.'\n";
     let vanish = |hub: &Hub| drop(gate(hub).delete("lists/signed.csv"));
     let fail = |hub: &Hub| hub.model().faults("lists/signed.csv", &Fault::Status(500), 8);
+    let refuse = |hub: &Hub| hub.model().fault("lists/signed.csv", Fault::Status(401));
     let huge = |hub: &Hub| {
         let endless = Fault::Endless { status: 200, promised: None, chunk: 1 << 20, pause: Duration::ZERO };
         hub.model().faults("lists/signed.csv", &endless, 8);
     };
-    let breaks: [(_, fn(&Hub), _); 3] =
-        [("it vanished", vanish, false), ("500", fail, true), ("no end", huge, false)];
+    let breaks: [(_, fn(&Hub), _); 4] =
+        [("it vanished", vanish, false), ("500", fail, true), ("401", refuse, true), ("no end", huge, false)];
     for (name, break_list, heals) in breaks {
         let hub = hub_with_list("ada").await;
         gate(&hub).commit(&[("policy.toml", format!("{SIGNED}{other}"))]);

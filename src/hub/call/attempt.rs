@@ -21,6 +21,8 @@ pub(in crate::hub) struct HubResponse {
     pub(in crate::hub) headers: HeaderMap,
     retry_after: Option<Duration>,
     pub(in crate::hub) body: Vec<u8>,
+    /// Whether the response says where its body ends. If it does not, the body may be incomplete.
+    pub(in crate::hub) has_marked_end: bool,
     /// When the attempt with this response was sent.
     pub(in crate::hub) requested: Moment,
 }
@@ -164,8 +166,10 @@ impl<'c> Attempt<'c> {
         if status.is_success() {
             self.check_encoding(&headers)?;
         }
+        let has_marked_end = http::has_marked_end(&response);
         let body = self.read_body(response).await?;
-        Ok(HubResponse { status, headers, retry_after: limits.retry_after, body, requested })
+        let retry_after = limits.retry_after;
+        Ok(HubResponse { status, headers, retry_after, body, has_marked_end, requested })
     }
 
     /// If the Hub refuses the call although the rate limit leaves calls, another limit of the Hub is reached. Then calls of

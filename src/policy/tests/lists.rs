@@ -13,6 +13,10 @@ fn read_file(name: &str) -> Result<Vec<u8>, String> {
         "empty.txt" => "",
         "signed.csv" => "Name;E-mail\n\"Lovelace; Ada\"; ada@lab.acme.com \nBob;\nEve\n",
         "tabs.csv" => "E-mail\tName, first\na@b.org\tAda\n",
+        "open.csv" => "E-mail,Name\na@b.org,\"Ada",
+        "open-first.csv" => "E-mail,Name\n\"a@b.org",
+        "open-header.csv" => "Name,\"E-mail",
+        "quoted.csv" => "E-mail,Name\r\n\"a@b.org\",\"Ada\"\"\r\nL\"\r\n\r\n",
         "header.csv" => "secret@answer.com,Ada\n",
         "latin1.txt" => return Ok(vec![b'a', 0xe9, b'\n']),
         _ => return Err("No such file".to_owned()),
@@ -69,6 +73,7 @@ fn value_is_in_a_list_of_the_document_or_of_a_file() {
             "'Lovelace; Ada' in lists.l && 'Eve' in lists.l",
             "yes",
         ),
+        ("l = { file = 'quoted.csv', column = 'E-mail' }", "'a@b.org' in lists.l", "yes"),
         ("l = { file = 'tabs.csv', column = 'E-mail' }", "'a@b.org' in lists.l", "yes"),
         // A list of the document is a constant list, too.
         ("l = ['^a', '^b']", "lists.l.exists(p, user.name.matches(p)) && size(lists.l) == 2", "yes"),
@@ -135,6 +140,10 @@ fn list_that_cannot_be_read_affects_only_its_rules() {
         ("{ file = 'nothing.txt' }", "`nothing.txt` cannot be read: No such file"),
         ("{ file = 'empty.txt' }", "`empty.txt` cannot be read: it is empty"),
         ("{ file = 'latin1.txt' }", "`latin1.txt` cannot be read: it is not UTF-8"),
+        ("{ file = 'empty.txt', column = 'E-mail' }", "into its first line, such as `E-mail`"),
+        ("{ file = 'open.csv', column = 'E-mail' }", "it ends within a value in quotes"),
+        ("{ file = 'open-first.csv', column = 'E-mail' }", "probably a quote is missing"),
+        ("{ file = 'open-header.csv', column = 'E-mail' }", "does not name a column `E-mail`"),
         ("{ file = 'header.csv', column = 'E-mail' }", "its first line does not name a column `E-mail`"),
     ] {
         let text = format!(

@@ -22,6 +22,7 @@ impl World {
             let result = match &reply {
                 Reply::Response(response) => response.status.to_string(),
                 Reply::Cut(response) => format!("{} and breaks off", response.status),
+                Reply::Half(response) => format!("{} and a half", response.status),
                 Reply::Endless(_) => "no end".to_owned(),
                 Reply::Closed => "closed".to_owned(),
                 Reply::Silence => "silence".to_owned(),
