@@ -22,13 +22,20 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
 
 /// The response to an event that starts nothing, with the reason. The reason is logged.
 pub(super) fn ignored(reason: &str) -> Response<Body> {
-    #[derive(Serialize)]
-    struct Ignored<'a> {
-        status: &'static str,
-        reason: &'a str,
-    }
     tracing::info!(reason, "webhook ignored");
-    json(StatusCode::OK, &Ignored { status: "ignored", reason })
+    json(StatusCode::OK, &NothingDone { status: "ignored", reason })
+}
+
+/// The response to an event that is left to the schedule, with the reason. The reason is logged.
+pub(super) fn deferred(reason: &str) -> Response<Body> {
+    tracing::warn!(reason, "webhook deferred");
+    json(StatusCode::ACCEPTED, &NothingDone { status: "deferred", reason })
+}
+
+#[derive(Serialize)]
+struct NothingDone<'a> {
+    status: &'static str,
+    reason: &'a str,
 }
 
 /// The response to an HTTP request that is not a webhook of the Hub. The error is logged.

@@ -35,17 +35,21 @@ impl Handler {
         if request.method() != Method::POST {
             return response::method_not_allowed();
         }
-        match webhook::parse(verified) {
+        let trigger = webhook::parse(verified);
+        if let Some((file, push)) = self.policy.place().on_hub().zip(webhook::push(verified))
+            && trigger.is_ok()
+            && push.is_about(&file.repo)
+        {
+            let repo = &file.repo;
+            event.repo = Some(repo.to_string());
+            let span = tracing::info_span!("webhook", %repo);
+            return self.respond_to_push(file, &push, &event, deadline).instrument(span).await;
+        }
+        match trigger {
             Ok(Trigger::Review(repo)) => {
-                let push = webhook::push(verified);
                 event.repo = Some(repo.to_string());
                 let span = tracing::info_span!("webhook", %repo);
-                match self.policy.place().on_hub().zip(push) {
-                    Some((file, push)) if file.repo == repo => {
-                        self.respond_to_push(file, &push, &event, deadline).instrument(span).await
-                    }
-                    _ => self.review_and_respond(&repo, &event, begun, deadline).instrument(span).await,
-                }
+                self.review_and_respond(&repo, &event, begun, deadline).instrument(span).await
             }
             Ok(Trigger::Ignore(reason)) => response::ignored(reason),
             // `parse` never returns these for a webhook.

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::Trigger;
+use crate::hub::is_commit;
 use crate::model::{Repo, RepoType};
 use crate::secrets::WebhookSecrets;
 
@@ -51,13 +52,33 @@ pub fn parse(Verified(body): Verified) -> Result<Trigger, String> {
 /// The change of a repo that a webhook is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
+    /// The repos that it is about: the repo, and if the repo was renamed, also the repo with its new name.
+    repos: Vec<Repo>,
+    /// Whether the repo was renamed or deleted.
+    pub is_gone: bool,
     /// The newest commit of the branch `main` (`repo.headSha`).
     head: Option<String>,
-    /// The references that were changed (`updatedRefs`), such as `refs/heads/main`, each with its new commit.
-    refs: Option<Vec<(String, Option<String>)>>,
+    /// The references that were changed (`updatedRefs`).
+    refs: Option<Vec<UpdatedRef>>,
+}
+
+/// A reference that was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct UpdatedRef {
+    /// Such as `refs/heads/main`.
+    name: String,
+    /// Its commit before and after the change.
+    old: Option<String>,
+    new: Option<String>,
 }
 
 impl Push {
+    /// Whether the webhook is about this repo.
+    #[must_use]
+    pub fn is_about(&self, repo: &Repo) -> bool {
+        self.repos.contains(repo)
+    }
+
     /// Whether the webhook does not say that it is about another branch.
     #[must_use]
     pub fn may_change(&self, branch: &str) -> bool {
@@ -68,12 +89,18 @@ impl Push {
     #[must_use]
     pub fn commit(&self, branch: &str) -> Option<&str> {
         let head = self.head.as_deref().filter(|_| branch == "main");
-        self.updated(branch).and_then(|(_, commit)| commit.as_deref()).or(head)
+        self.updated(branch).and_then(|updated| updated.new.as_deref()).or(head)
     }
 
-    fn updated(&self, branch: &str) -> Option<&(String, Option<String>)> {
+    /// The commit of a branch before the push, as far as the webhook says it.
+    #[must_use]
+    pub fn commit_before(&self, branch: &str) -> Option<&str> {
+        self.updated(branch)?.old.as_deref()
+    }
+
+    fn updated(&self, branch: &str) -> Option<&UpdatedRef> {
         let name = format!("refs/heads/{branch}");
-        self.refs.iter().flatten().find(|(updated, _)| *updated == name)
+        self.refs.iter().flatten().find(|updated| updated.name == name)
     }
 }
 
@@ -86,11 +113,25 @@ pub fn push(Verified(body): Verified) -> Option<Push> {
     if scope.starts_with("discussion") {
         return None;
     }
-    let refs = payload["updatedRefs"].as_array().map(|refs| {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        refs.iter().filter_map(|updated| Some((text(&updated["ref"])?, text(&updated["newSha"])))).collect()
-    });
-    Some(Push { head: payload["repo"]["headSha"].as_str().map(str::to_owned), refs })
+    let action = payload["event"]["action"].as_str().or(payload["event"].as_str()).unwrap_or_default();
+    let is_gone = scope == "repo" && matches!(action, "move" | "delete");
+    let commit = |value: &Value| value.as_str().filter(|id| is_commit(id)).map(str::to_owned);
+    let updated = |updated: &Value| {
+        let name = updated["ref"].as_str()?.to_owned();
+        Some(UpdatedRef { name, old: commit(&updated["oldSha"]), new: commit(&updated["newSha"]) })
+    };
+    let refs = payload["updatedRefs"].as_array().map(|refs| refs.iter().filter_map(updated).collect());
+    let repo = |name: &Value| {
+        let repo_type = match payload["repo"]["type"].as_str()? {
+            "model" => RepoType::Model,
+            "dataset" => RepoType::Dataset,
+            _ => return None,
+        };
+        Repo::new(repo_type, name.as_str()?).ok()
+    };
+    let repos =
+        [&payload["repo"]["name"], &payload["movedTo"]["name"]].into_iter().filter_map(repo).collect();
+    Some(Push { repos, is_gone, head: commit(&payload["repo"]["headSha"]), refs })
 }
 
 /// Reads the payload of the webhook that has started a Hugging Face Job. The Hub puts it into the Job's environment. Anybody who can

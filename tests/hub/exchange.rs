@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::api::{self, HubResponse};
 use super::fault::Fault;
+use super::files::MAIN;
 use super::model::{Call, Model};
 use super::repo::Status;
 
@@ -71,6 +72,7 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
             HubResponse { status: 307, headers: vec![("Location", to.clone())], body: "".into() }
         }
         Some(Fault::HalfDone(_)) => half(model, call, token),
+        Some(Fault::Behind(repo)) => behind(model, repo, call, token),
         _ => api::respond_to(model, call, token),
     };
     match fault {
@@ -107,6 +109,7 @@ fn reply(model: &mut Model, call: &Call, token: Option<&str>, fault: Option<&Fau
             Fault::DropBefore
             | Fault::Endless { .. }
             | Fault::HalfDone(None)
+            | Fault::Behind(_)
             | Fault::Status(_)
             | Fault::Answer(..)
             | Fault::Redirect(_),
@@ -172,6 +175,18 @@ fn half(model: &mut Model, call: &Call, token: Option<&str>) -> HubResponse {
         }));
         response.body = Value::from(results).to_string().into();
     }
+    response
+}
+
+/// Answers as if the newest commit of this repo had not been made yet.
+fn behind(model: &mut Model, repo: &str, call: &Call, token: Option<&str>) -> HubResponse {
+    let newest = model.repo(repo).files.head().clone();
+    let point_to = |model: &mut Model, commit: String| {
+        model.repo(repo).files.refs.insert(MAIN.to_owned(), commit);
+    };
+    point_to(model, newest.parent.expect("a commit before it"));
+    let response = api::respond_to(model, call, token);
+    point_to(model, newest.id);
     response
 }
 

@@ -25,6 +25,8 @@ pub enum Fault {
     Cut,
     /// The response ends in the middle, and its end is that of the connection. So nothing shows that a half is missing.
     Half,
+    /// The response is that of the commit before the newest one of this repo.
+    Behind(String),
     /// The page of a list also contains requests that are decided.
     DecidedListed,
     /// The page contains each entry twice.
@@ -60,6 +62,7 @@ impl Fault {
             Self::Garbage => "done, unreadable response".to_owned(),
             Self::Cut => "done, response breaks off".to_owned(),
             Self::Half => "half a response".to_owned(),
+            Self::Behind(_) => "response of the commit before".to_owned(),
             Self::DecidedListed => "page with decided requests".to_owned(),
             Self::Duplicates => "page with every entry twice".to_owned(),
             Self::OlderVersions => "page with older versions of some requests".to_owned(),

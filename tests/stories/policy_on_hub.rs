@@ -447,7 +447,8 @@ async fn several_pushes_in_a_few_seconds_cost_one_sweep() {
         .zip(&processes)
         .map(async |(commit, process)| deliver(&process.doorman, &push_payload("", commit)).await.1);
     let answers = join_all(deliveries).await;
-    let newer = "a newer commit of the policy is in force, and its webhook starts the sweep";
+    let newer =
+        "the policy has another commit than the pushed one; if it is newer, its webhook starts the sweep";
     assert_eq!([&answers[0]["reason"], &answers[1]["reason"]], [newer, newer]);
     assert_eq!(answers[2]["status"], "reviewed", "{answers:?}");
     let again = deliver(&processes[2].doorman, &push_payload("", &commits[2])).await.1;
@@ -458,6 +459,60 @@ async fn several_pushes_in_a_few_seconds_cost_one_sweep() {
 }
 
 #[tokio::test]
+async fn push_decides_when_the_hub_serves_its_commit() {
+    let behind = Fault::Behind("datasets/acme/gate".to_owned());
+    // The number of reads that do not show the commit yet, the seconds that the webhook has, and whether it decides.
+    let story = async |(reads, seconds, decides): (usize, u64, bool)| {
+        let hub = hub_with_list("ada").await;
+        let process = Process::start(&hub, PLACE).await;
+        assert_eq!(process.accepts().await, 1);
+        let (old, new) = (gate(&hub).head().id, gate(&hub).commit(&[("lists/signed.csv", &csv("ada bob"))]));
+        hub.model().faults("main/policy.toml", &behind, reads);
+        let webhook = push_payload(&old, &new);
+        let (status, answer) = deliver_within(&process.doorman, &webhook, Duration::from_secs(seconds)).await;
+        let accepted = hub.users("acme/model", Status::Accepted);
+        if decides {
+            assert_eq!((status, accepted), (200, vec!["ada".to_owned(), "bob".to_owned()]), "{answer}");
+        } else {
+            assert_eq!(
+                (status, &answer["status"], accepted),
+                (202, &json!("deferred"), vec!["ada".to_owned()])
+            );
+            assert!(answer["reason"].to_string().contains("the schedule sweeps"), "{answer}");
+        }
+    };
+    join_all([(3, 20, true), (100, 7, false)].map(story)).await;
+}
+
+#[tokio::test]
+async fn policy_whose_repo_is_gone_holds_everybody() {
+    let old = "datasets/acme/gate";
+    for action in ["move", "delete"] {
+        let hub = hub_with_list("ada").await;
+        let process = Process::start(&hub, PLACE).await;
+        assert_eq!(process.accepts().await, 1);
+        let fault = match action {
+            "move" => Fault::Redirect("/datasets/acme/renamed/resolve/main/policy.toml".to_owned()),
+            _ => Fault::Answer(404, vec![("X-Error-Code", "RepoNotFound".to_owned())], String::new()),
+        };
+        hub.model().faults("main/policy.toml", &fault, 100);
+        let mut webhook = payload(old);
+        webhook["event"] = json!({"action": action, "scope": "repo"});
+        webhook["movedTo"] = json!({"name": "acme/renamed"});
+        let (_, answer) = deliver(&process.doorman, &webhook).await;
+        let fault = answer["policy_fault"].as_str().unwrap_or_default();
+        let expected = if action == "move" { "acme/renamed" } else { "RepoNotFound" };
+        assert!(fault.contains(expected), "{action}: {answer}");
+        ask(&hub, "acme/model", [stranger("ada")]);
+        for process in [&process, &Process::start(&hub, PLACE).await] {
+            process.wait(10);
+            assert!(process.review().await["policy_fault"].is_string(), "{action}");
+        }
+        assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"], "{action}");
+    }
+}
+
+#[tokio::test]
 async fn webhook_that_changes_no_policy_starts_no_sweep() {
     let hub = hub_with_list("ada").await;
     let process = Process::start(&hub, PLACE).await;
@@ -465,7 +520,7 @@ async fn webhook_that_changes_no_policy_starts_no_sweep() {
     let mut other_branch = push_payload(&head, &head);
     other_branch["updatedRefs"][0]["ref"] = "refs/pr/1".into();
     let (_, answer) = deliver(&process.doorman, &other_branch).await;
-    assert_eq!(answer["reason"], "the push changes another branch than that of the policy");
+    assert_eq!(answer["reason"], "the push does not change `main`, the revision of the policy");
 
     let mut discussion = push_payload(&head, &head);
     discussion["event"]["scope"] = "discussion.comment".into();
