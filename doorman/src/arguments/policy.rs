@@ -88,6 +88,9 @@ pub struct DiffArguments {
 /// fault, a list that cannot be read, or a case that fails, nothing is pushed. The policy and the files of its lists become one commit.
 /// If somebody else has pushed meanwhile, nothing is overwritten. If DRY_RUN is true, nothing is pushed.
 ///
+/// A form's script may have added entries to a list on the Hub. If the push would remove entries, nothing is pushed. Download the newer
+/// file first, or use --remove-entries.
+///
 /// It writes one line, with tabs between the cells in a pipe: pushed or unchanged; the place; the commit.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -105,6 +108,9 @@ pub struct PushArguments {
     /// Create the repo if there is none. It is private
     #[arg(long)]
     pub create: bool,
+    /// Push also if lists on the Hub lose entries
+    #[arg(long)]
+    pub remove_entries: bool,
     /// Message of the commit
     #[arg(long, short, value_name = "TEXT", value_parser = values::message)]
     pub message: Option<String>,

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use hub_doorman::hub::{Hub, NewFile};
+use hub_doorman::hub::Hub;
 use hub_doorman::policy::Policy;
 use hub_doorman::source::HubFile;
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub enum FunctionPolicy {
     /// From its configuration, as JSON on one line.
     Inline(String),
     /// From the Hub. The files are pushed first.
-    Pushed { files: Vec<NewFile>, place: HubFile },
+    Pushed { local: Box<LocalPolicy>, place: HubFile },
     /// From the Hub, where it is already.
     OnHub(HubFile),
     /// From AWS, where it is already. This is the ARN.
@@ -63,7 +63,7 @@ impl FunctionPolicy {
             .into());
         };
         let place = push_place(place)?;
-        Ok(Some(Self::Pushed { files: local.files(&place), place }))
+        Ok(Some(Self::Pushed { local: Box::new(local), place }))
     }
 
     /// Reads and checks a policy that is not a file.
@@ -107,8 +107,8 @@ impl FunctionPolicy {
             Self::Inline(json) => {
                 format!("keep it in the function's configuration ({} bytes)", grouped(json.len() as u64))
             }
-            Self::Pushed { files, place } => {
-                let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            Self::Pushed { local, place } => {
+                let names: Vec<String> = local.files(place).into_iter().map(|file| file.path).collect();
                 format!(
                     "push {} to {place}; if there is no {}, make it as a private repo",
                     names.join(", "),

@@ -13,7 +13,7 @@ use std::error::Error;
 use hub_doorman::secrets::Secret;
 
 use super::deployment::Deployment;
-use crate::policy::push::{Pushed, push};
+use crate::policy::push::{PushOptions, Pushed, push};
 use crate::screen::grouped;
 pub use code::{bucket_exists, call as call_bucket};
 pub use secret::{read_secret, webhook_of};
@@ -139,10 +139,10 @@ impl Step {
 }
 
 async fn push_policy(deployment: &Deployment) -> Result<String, Box<dyn Error>> {
-    let super::policy::FunctionPolicy::Pushed { files, place } = &deployment.policy else {
+    let super::policy::FunctionPolicy::Pushed { local, place } = &deployment.policy else {
         return Ok("nothing to push".to_owned());
     };
-    match push(&deployment.hub, place, files.clone(), true, None).await? {
+    match push(&deployment.hub, place, local, PushOptions { create: true, ..PushOptions::default() }).await? {
         Pushed::Commit(commit) => Ok(format!("pushed to {place} as {commit}")),
         Pushed::Unchanged(_) => Ok(format!("unchanged at {place}")),
     }

@@ -12,26 +12,31 @@ use hub_doorman::source::{HubFile, MAX_LIST_BYTES};
 use crate::arguments::PushArguments;
 use crate::environment::{self, deadline};
 use crate::exit::{ExitStatus, UsageError};
-use crate::screen::{Cell, Look, Screen, print_message};
+use crate::screen::{Cell, Look, Screen, grouped, print_message};
 use crate::webhook::is_watched;
+use local::ListChange;
 pub use local::LocalPolicy;
 
 /// Commits a policy, unless it has a fault, fails a case, or is on the Hub already.
 pub async fn run(arguments: &PushArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
-    let PushArguments { policy, place, cases, create, message } = arguments;
+    let PushArguments { policy, place, cases, create, remove_entries, message } = arguments;
     let target = target(place.as_deref())?;
     let local = LocalPolicy::read(policy)?;
     if !local.passes_cases(cases.as_deref())? {
         print_message("Nothing was pushed, because the policy does not pass its cases.");
         return Ok(ExitStatus::Failed);
     }
-    let files = local.files(&target);
     if environment::is_dry_run()? {
         print_message("DRY_RUN is true, so nothing was pushed.");
         return Ok(ExitStatus::Complete);
     }
     let hub = environment::hub().await?;
-    let (pushed, commit) = match push(&hub, &target, files, *create, message.as_deref()).await? {
+    let options = PushOptions {
+        create: *create,
+        remove_entries: *remove_entries,
+        message: message.as_deref(),
+    };
+    let (pushed, commit) = match push(&hub, &target, &local, options).await? {
         Pushed::Commit(commit) => ("pushed", commit),
         Pushed::Unchanged(commit) => ("unchanged", commit),
     };
@@ -71,15 +76,26 @@ pub enum Pushed {
     Unchanged(String),
 }
 
-/// Commits these files to the branch of the target, unless they are the same there. If there is no such repo, `create` makes one.
+/// What a push may do.
+#[derive(Clone, Copy, Default)]
+pub struct PushOptions<'a> {
+    /// Create the repo, as a private one, if there is none.
+    pub create: bool,
+    /// Push also if lists on the Hub lose entries.
+    pub remove_entries: bool,
+    /// The message of the commit.
+    pub message: Option<&'a str>,
+}
+
+/// Commits a policy and its lists to the branch of the target, unless they are the same there.
 pub async fn push(
     hub: &Hub,
     target: &HubFile,
-    files: Vec<NewFile>,
-    create: bool,
-    message: Option<&str>,
+    local: &LocalPolicy,
+    options: PushOptions<'_>,
 ) -> Result<Pushed, Box<dyn Error>> {
     let HubFile { repo, revision, .. } = target;
+    let PushOptions { create, remove_entries, message } = options;
     let commits = hub.commits(deadline());
     let head = match commits.head(repo, revision).await {
         Err(error) if error.status() == Some(404) && create => {
@@ -97,10 +113,12 @@ pub async fn push(
         );
         return Err(text.into());
     }
-    let changed = changed(hub, repo, &head.commit, files).await?;
+    let changed = changed(hub, repo, &head.commit, local.files(target)).await?;
     if changed.is_empty() {
         return Ok(Pushed::Unchanged(head.commit));
     }
+    show_changes_of_lists(local, target, &changed, remove_entries)?;
+    let changed: Vec<NewFile> = changed.into_iter().map(|(file, _)| file).collect();
     refuse_large(&commits, repo, revision, &changed).await?;
     let names: Vec<&str> = changed.iter().map(|file| file.path.as_str()).collect();
     let summary = message.map_or_else(|| format!("Update {}", names.join(", ")), str::to_owned);
@@ -121,26 +139,68 @@ pub async fn push(
     }
 }
 
+/// What the Hub has instead of a file of the policy.
+enum OnHub {
+    Nothing,
+    TooLarge,
+    Content(Vec<u8>),
+}
+
 /// The files that are not the same in this commit.
 async fn changed(
     hub: &Hub,
     repo: &Repo,
     commit: &str,
     files: Vec<NewFile>,
-) -> Result<Vec<NewFile>, HubError> {
+) -> Result<Vec<(NewFile, OnHub)>, HubError> {
     let (calls, mut changed) = (hub.files(deadline()), Vec::new());
     for file in files {
-        let is_same = match calls.read(repo, commit, &file.path, None, MAX_LIST_BYTES).await {
-            Ok(FileRead::New(known)) => known.content == file.content,
-            Ok(FileRead::Unchanged { .. }) => false,
-            Err(error) if error.status() == Some(404) || matches!(error.problem, Problem::TooLarge(_)) => {
-                false
-            }
+        let on_hub = match calls.read(repo, commit, &file.path, None, MAX_LIST_BYTES).await {
+            Ok(FileRead::New(known)) if known.content == file.content => continue,
+            Ok(FileRead::New(known)) => OnHub::Content(known.content),
+            Ok(FileRead::Unchanged { .. }) => continue,
+            Err(error) if error.status() == Some(404) => OnHub::Nothing,
+            Err(HubError { problem: Problem::TooLarge(_), .. }) => OnHub::TooLarge,
             Err(error) => return Err(error),
         };
-        changed.extend((!is_same).then_some(file));
+        changed.push((file, on_hub));
     }
     Ok(changed)
+}
+
+/// Shows what the push does to the lists on the Hub. Fails if one of them would lose entries, unless that is wanted.
+fn show_changes_of_lists(
+    local: &LocalPolicy,
+    target: &HubFile,
+    changed: &[(NewFile, OnHub)],
+    remove_entries: bool,
+) -> Result<(), Box<dyn Error>> {
+    let read_on_hub = |path: &str| match changed.iter().find(|(file, _)| file.path == path)? {
+        (_, OnHub::Content(content)) if !content.is_empty() => Some(Ok(content.clone())),
+        (_, OnHub::TooLarge) => Some(Err("it is too large".to_owned())),
+        (_, OnHub::Content(_) | OnHub::Nothing) => None,
+    };
+    let (mut loses, differences) = (false, local.changes(target, read_on_hub)?);
+    for ListChange { list, difference } in &differences {
+        loses |= difference.is_none_or(|(_, removed)| removed > 0);
+        let text = match difference {
+            Some((added, removed)) => {
+                let (added, removed) = (grouped(*added as u64), grouped(*removed as u64));
+                format!("entries that the Hub's file gets: {added}; entries that it loses: {removed}")
+            }
+            None => "the Hub's file cannot be read as this list, so what it loses is unknown".to_owned(),
+        };
+        print_message(&format!("doorman: list `{list}`: {text}"));
+    }
+    if !loses || remove_entries {
+        return Ok(());
+    }
+    Err(format!(
+        "nothing was pushed, because a list on the Hub would lose entries, which a form's script may have added; download the newer \
+         file from {} first, or push with --remove-entries",
+        target.repo
+    )
+    .into())
 }
 
 /// Fails if the Hub does not take one of the files in a commit.

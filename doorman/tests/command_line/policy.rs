@@ -41,6 +41,10 @@ impl Folder {
         fs::read_to_string(self.0.join(name)).expect("a file")
     }
 
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// The names of its files.
     pub fn names(&self) -> Vec<String> {
         let name = |file: std::io::Result<fs::DirEntry>| file.expect("a file").file_name();

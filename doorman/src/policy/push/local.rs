@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
-use hub_doorman::config::{ConfigError, read_from};
+use hub_doorman::config::ConfigError;
 use hub_doorman::hub::NewFile;
 use hub_doorman::policy::Policy;
 use hub_doorman::source::{HubFile, MAX_BYTES_OF_LISTS, MAX_LIST_BYTES};
@@ -33,10 +33,10 @@ impl LocalPolicy {
         let shown = path.display();
         let text = fs::read_to_string(path)
             .map_err(|error| ConfigError(vec![format!("{shown}: cannot be read: {error}")]))?;
-        let (read_list, lists) = (read_from(path.parent().unwrap_or(path)), RefCell::new(Vec::new()));
+        let lists = RefCell::new(Vec::new());
         // Two lists may be columns of one file.
         let read_once = |name: &str| {
-            let content = read_list(name)?;
+            let content = read_beside(path, name)?;
             let mut lists = lists.borrow_mut();
             if !lists.iter().any(|(known, _)| known == name) {
                 lists.push((name.to_owned(), content.clone()));
@@ -117,9 +117,54 @@ impl LocalPolicy {
     }
 
     /// The files to write, if the policy is kept there.
-    pub fn files(self, place: &HubFile) -> Vec<NewFile> {
-        let policy = NewFile { path: place.path.clone(), content: self.text.into_bytes() };
-        let list = |(name, content): (String, Vec<u8>)| NewFile { path: place.path_of(&name), content };
-        [policy].into_iter().chain(self.lists.into_iter().map(list)).collect()
+    pub fn files(&self, place: &HubFile) -> Vec<NewFile> {
+        let policy = NewFile { path: place.path.clone(), content: self.text.clone().into_bytes() };
+        let list = |(name, content): &(String, Vec<u8>)| NewFile {
+            path: place.path_of(name),
+            content: content.clone(),
+        };
+        [policy].into_iter().chain(self.lists.iter().map(list)).collect()
     }
+
+    /// How the lists differ from those on the Hub. `read_on_hub` returns a file that is different there, by its path in the repo.
+    pub fn changes(
+        &self,
+        place: &HubFile,
+        read_on_hub: impl Fn(&str) -> Option<Result<Vec<u8>, String>>,
+    ) -> Result<Vec<ListChange>, ConfigError> {
+        let local = |name: &str| self.lists.iter().find(|(known, _)| known == name);
+        let read = |name: &str| {
+            let same = || Ok(local(name).map(|(_, content)| content.clone()).unwrap_or_default());
+            read_on_hub(&place.path_of(name)).unwrap_or_else(same)
+        };
+        let on_hub = Policy::parse_with_files(self.text.trim_start_matches(BYTE_ORDER_MARK), &read);
+        let on_hub = on_hub.map_err(ConfigError)?;
+        let change = |(list, _): (&str, _)| {
+            let (added, removed) =
+                (self.policy.entries_not_in(&on_hub, list), on_hub.entries_not_in(&self.policy, list));
+            let change = ListChange { list: list.to_owned(), difference: added.zip(removed) };
+            (change.difference != Some((0, 0))).then_some(change)
+        };
+        Ok(self.policy.lists().filter_map(change).collect())
+    }
+}
+
+/// What a push does to a list on the Hub.
+pub struct ListChange {
+    pub list: String,
+    /// How many entries are added, and how many are removed. It is unknown if the list on the Hub cannot be read.
+    pub difference: Option<(usize, usize)>,
+}
+
+/// Reads a file in the folder of the policy. A symbolic link that leads out of the folder is refused, because a push publishes what it
+/// leads to.
+fn read_beside(policy: &Path, name: &str) -> Result<Vec<u8>, String> {
+    let parent = policy.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    let read = || {
+        let (folder, file) = (folder.canonicalize()?, folder.join(name).canonicalize()?);
+        file.starts_with(folder).then(|| fs::read(file)).transpose()
+    };
+    let link = "it is a link out of the folder of the policy; put the file itself into the folder";
+    read().map_err(|error| error.to_string())?.ok_or_else(|| link.to_owned())
 }

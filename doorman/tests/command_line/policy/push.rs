@@ -89,6 +89,65 @@ async fn only_changed_files_are_pushed() {
 }
 
 #[tokio::test]
+async fn list_on_the_hub_loses_entries_only_by_request() {
+    let (hub, folder) = (hub().await, folder("push-loses"));
+    let variables = [("APPROVAL_POLICY", PLACE)];
+    let push = ["policy", "push", "policy.toml"];
+    folder.run(&hub, &variables, &push).await.out();
+    // A form's script adds two signers, and the owner changes only the policy.
+    let longer = format!("{SIGNED}bob@epfl.ch,bob\nKIM@epfl.ch,kim\n");
+    let signed = hub.dataset("acme/doorman").commit(&[("gate/lists/signed.csv", &longer)]);
+    folder.write("policy.toml", format!("# New\n{WITH_LISTS}"));
+    folder.run(&hub, &variables, &push).await.failed(
+        1,
+        &[
+            "list `signed`: entries that the Hub's file gets: 0; entries that it loses: 2",
+            "download the newer file from datasets/acme/doorman first, or push with --remove-entries",
+        ],
+    );
+    assert_eq!(hub.dataset("acme/doorman").head().id, signed);
+
+    folder.write("lists/signed.csv", format!("{longer}eve@epfl.ch,eve\n").to_lowercase());
+    folder.write("lists/signed.csv", folder.read("lists/signed.csv").replace("e-mail,name", "E-mail,Name"));
+    let pushed = folder.run(&hub, &variables, &push).await;
+    assert_eq!(pushed.status, 0, "{}", pushed.err);
+    assert!(pushed.err.contains("`signed`: entries that the Hub's file gets: 1; entries that it loses: 0"));
+
+    folder.write("lists/signed.csv", SIGNED);
+    folder.run(&hub, &variables, &push).await.failed(1, &["entries that it loses: 3"]);
+    let removed = folder.run(&hub, &variables, &["policy", "push", "--remove-entries", "policy.toml"]).await;
+    assert_eq!(removed.status, 0, "{}", removed.err);
+    let on_hub = hub.dataset("acme/doorman").read("gate/lists/signed.csv");
+    assert_eq!(on_hub.as_deref(), Some(SIGNED.as_bytes()));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn link_out_of_the_folder_is_not_pushed() {
+    use std::os::unix::fs::symlink;
+    let (hub, folder) = (hub().await, folder("push-link"));
+    folder.write("secret/token.csv", SIGNED);
+    folder.write("gate/lists/own.csv", SIGNED);
+    for (list, target) in
+        [("file.csv", "../../secret/token.csv"), ("folder", "../../secret"), ("in.csv", "own.csv")]
+    {
+        symlink(target, folder.path(&format!("gate/lists/{list}"))).expect("a link");
+    }
+    for (list, is_pushed) in [("file.csv", false), ("folder/token.csv", false), ("in.csv", true)] {
+        folder.write("gate/policy.toml", WITH_LISTS.replace("signed.csv", list));
+        for policy in ["gate/policy.toml", "gate/../gate/policy.toml"] {
+            let pushed = folder.run(&hub, &[], &["policy", "push", policy, PLACE]).await;
+            if is_pushed {
+                assert_eq!(pushed.status, 0, "{list}: {}", pushed.err);
+            } else {
+                pushed.failed(2, &["it is a link out of the folder of the policy"]);
+                assert_eq!(writes(&hub), [""; 0], "{list}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn policy_that_is_wrong_is_not_pushed() {
     let (hub, folder) = (hub().await, folder("push-wrong"));
     let push = ["policy", "push", "policy.toml", PLACE];
