@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn webhook_watches_the_repo_or_the_owner_of_a_pattern() {
-        let owner = WhoAmI { name: "ada".into(), role: None };
+        let owner = WhoAmI { name: "ada".into(), role: None, orgs: None };
         let cases = [
             ("acme/model", "model", "acme/model"),
             ("datasets/acme/corpus", "dataset", "acme/corpus"),

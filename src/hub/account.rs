@@ -25,6 +25,8 @@ pub struct WhoAmI {
     pub name: Name,
     /// `write`, `read` or `fineGrained`, if the Hub says so.
     pub role: Option<String>,
+    /// The organizations of the account, if the Hub lists them.
+    pub orgs: Option<Vec<Name>>,
 }
 
 /// The gate and the form of a repo, which an owner checks before a policy decides its requests.
@@ -65,9 +67,12 @@ impl Account<'_> {
     pub async fn who_am_i(&self) -> Result<WhoAmI, HubError> {
         self.get("/api/whoami-v2", |value| {
             let name = value["name"].as_str().ok_or("it does not name the owner of the token")?;
+            let orgs = value["orgs"].as_array();
+            let name_of = |org: &Value| org["name"].as_str().map(Name::from);
             Ok(WhoAmI {
                 name: name.into(),
                 role: value["auth"]["accessToken"]["role"].as_str().map(str::to_owned),
+                orgs: orgs.map(|orgs| orgs.iter().filter_map(name_of).collect()),
             })
         })
         .await

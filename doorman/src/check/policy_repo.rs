@@ -1,6 +1,7 @@
 //! The check of the repo that keeps the policy. Who can write to it decides who gets access.
 
 use hub_doorman::hub::{Account, WhoAmI};
+use hub_doorman::model::Name;
 use hub_doorman::source::HubFile;
 
 use super::findings::{Findings, Level};
@@ -16,8 +17,15 @@ pub async fn check(account: &Account<'_>, file: &HubFile, owner: &WhoAmI, findin
         }
         Ok(_) => findings.add(Level::Passed, repo.to_string(), "private, and keeps the policy"),
     }
-    // We know of no call of the Hub that lists the members of an organization who can write.
     let of_repo = repo.owner().unwrap_or_default();
+    if belongs_to_others(owner, of_repo) {
+        let text = format!(
+            "`{of_repo}` is neither the account of HF_TOKEN nor one of its organizations, so its owners can open your gates; keep the \
+             policy in a repo of your own"
+        );
+        return findings.add(Level::Failed, repo.to_string(), text);
+    }
+    // We know of no call of the Hub that lists the members of an organization who can write.
     if owner.name != *of_repo {
         let text = format!(
             "anyone with write access to it can open the gates; `doorman` cannot tell who that is, so look at the members of \
@@ -25,4 +33,12 @@ pub async fn check(account: &Account<'_>, file: &HubFile, owner: &WhoAmI, findin
         );
         findings.add(Level::Warning, repo.to_string(), text);
     }
+}
+
+/// Whether the Hub shows that a namespace is neither the account nor one of its organizations. For a fine-grained token it may list only
+/// the organizations of the token's scope, so that shows nothing.
+fn belongs_to_others(owner: &WhoAmI, namespace: &str) -> bool {
+    let is_fine_grained = owner.role.as_deref() == Some("fineGrained");
+    let is_org = |orgs: &Vec<Name>| orgs.iter().any(|org| *org == *namespace);
+    owner.name != *namespace && !is_fine_grained && owner.orgs.as_ref().is_some_and(|orgs| !is_org(orgs))
 }

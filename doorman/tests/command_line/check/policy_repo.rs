@@ -53,6 +53,13 @@ async fn writers_of_an_organization_are_a_warning() {
 }
 
 #[tokio::test]
+async fn repo_in_the_namespace_of_others_fails() {
+    let (hub, place) = ready_with_policy_in("nobody/doorman").await;
+    let checked = check(&hub, &[("APPROVAL_POLICY", &place)]).await;
+    checked.says("failed", "datasets/nobody/doorman", &["neither the account of HF_TOKEN nor one of its"]);
+}
+
+#[tokio::test]
 async fn repo_of_the_policy_without_a_webhook_is_a_warning() {
     let (hub, place) = ready_with_policy_in("owner/doorman").await;
     let id = watch(&hub, &[("model", "acme/model")]);
