@@ -122,7 +122,10 @@ fn report_error(error: &(dyn Error + 'static)) -> ExitStatus {
     let text = error.to_string();
     let hints = [
         ("HF_TOKEN: not set", "\nSet HF_TOKEN, or save a token with `hf auth login`."),
-        ("APPROVAL_POLICY: not set", "\nSet APPROVAL_POLICY, or name a file with --policy FILE."),
+        (
+            "APPROVAL_POLICY: not set",
+            "\nSet APPROVAL_POLICY, or name a file: with --policy FILE, or for `doorman policy show` without an option.",
+        ),
     ];
     let hints = hints.iter().filter(|(fault, _)| text.contains(fault)).map(|(_, hint)| *hint);
     print_message(&format!("doorman: {text}{}", hints.collect::<String>()));

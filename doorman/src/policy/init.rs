@@ -22,6 +22,9 @@ use draft::Draft;
 /// The files that are written to the current directory.
 const FILES: [&str; 2] = ["policy.toml", "policy.cases.json"];
 
+/// The most answers of a request that a policy decides.
+const MAX_ANSWERS: usize = 300;
+
 /// Writes a policy and its cases to the current directory, or only the policy to the screen.
 pub async fn run(repo: &Repo, print: bool, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     let info = environment::hub().await?.account(deadline()).repo_info(repo).await?;
@@ -32,6 +35,12 @@ pub async fn run(repo: &Repo, print: bool, screen: &mut Screen) -> Result<ExitSt
     }
     for unread in &info.form.unread {
         print_message(&format!("doorman: {repo}: {unread}, so it has no rule"));
+    }
+    if info.form.questions.len() > MAX_ANSWERS {
+        return Err(format!(
+            "{repo}: its form has more than {MAX_ANSWERS} questions; a request with so many answers is held, so no policy can decide it"
+        )
+        .into());
     }
     let Draft { policy, cases } = Draft::of(repo, &info.form, Utc::now());
     if let Err(faults) = Policy::parse(&policy) {

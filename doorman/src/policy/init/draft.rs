@@ -6,6 +6,7 @@ use std::fmt::Write;
 use chrono::{DateTime, Months, Utc};
 use hub_doorman::hub::{Form, Question};
 use hub_doorman::model::{Repo, Verdict};
+use hub_doorman::policy::Policy;
 use serde_json::json;
 
 use super::quote::{cel, quoted, toml};
@@ -16,6 +17,9 @@ const MAX_LABEL: usize = 100;
 
 /// The most characters of the part of a rule's name that is made from a label.
 const MAX_NAME: usize = 40;
+
+/// Why a question has no rule, if its label and options make the rule too long for a policy.
+const TOO_LONG: &str = "a rule with its label and options would be too long";
 
 /// A policy in TOML, and its cases in JSON.
 #[derive(Debug)]
@@ -43,11 +47,17 @@ impl Draft {
         let mut without_rule = Vec::new();
         for (label, question) in &form.questions {
             match rule(label, question, form.optional.contains(label), now) {
+                Ok(Some(rule)) if !rule.is_valid() => {
+                    without_rule.push(format!("{}: {TOO_LONG}", quoted(label, MAX_LABEL)));
+                }
                 Ok(rule) => rules.extend(rule),
                 Err(why) => without_rule.push(format!("{}: {why}", quoted(label, MAX_LABEL))),
             }
         }
-        rules.extend(ticked(form));
+        match ticked(form) {
+            Some(rule) if !rule.is_valid() => without_rule.push(format!("the boxes: {TOO_LONG}")),
+            rule => rules.extend(rule),
+        }
         make_names_unique(&mut rules);
         Self { policy: policy(repo, &rules, &without_rule), cases: cases(repo, form, &rules, now) }
     }
@@ -68,6 +78,7 @@ fn rule(
         Question::Country => Ok(Some(country(label, is_optional))),
         Question::Select(options) => Ok(Some(select(label, options, is_optional))),
         Question::IpLocation => Err("it is not documented what the Hub writes"),
+        Question::Other(kind) if kind == "select" => Err("one of its options cannot be read"),
         Question::Other(_) => Err("its kind is not documented"),
     }
 }
@@ -231,7 +242,7 @@ default = \"hold\"
 "
     );
     if rules.iter().all(|rule| rule.matching.is_none()) {
-        text.push_str("\n# Remove this line when you add a rule.\nrules = []\n");
+        text.push_str("\n# Remove the next line when you add a rule, also if you remove the `#` of one below.\nrules = []\n");
     }
     for rule in rules {
         rule.write(&mut text);
@@ -246,6 +257,13 @@ default = \"hold\"
 }
 
 impl DraftRule {
+    /// Whether a policy can have this rule.
+    fn is_valid(&self) -> bool {
+        let mut text = String::new();
+        self.write(&mut text);
+        self.matching.is_none() || Policy::parse(&text).is_ok()
+    }
+
     fn write(&self, text: &mut String) {
         let Self { comment, name, then, condition, reason, matching } = self;
         text.push('\n');

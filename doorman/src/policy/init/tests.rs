@@ -159,6 +159,34 @@ fn each_kind_of_question_has_its_rule() {
 }
 
 #[test]
+fn question_with_a_rule_that_is_too_long_has_none() {
+    let options = (0..120).map(|number| format!("University of Somewhere Else, Faculty {number}")).collect();
+    let label = "A very long label. ".repeat(250);
+    let mut questions: BTreeMap<String, Question> = [
+        ("Name", Question::Text),
+        ("University", Question::Select(options)),
+        ("Use", Question::Other("select".to_owned())),
+        (&label, Question::Checkbox),
+    ]
+    .map(|(label, question)| (label.to_owned(), question))
+    .into();
+    let form = Form { questions: questions.clone(), ..Form::default() };
+    let text = draft(&form).policy;
+    let names: Vec<_> = parse(&text).rule_names().map(str::to_owned).collect();
+    assert_eq!(names, ["blank-name"]);
+    for line in [
+        "# - “University”: a rule with its label and options",
+        "# - the boxes: a rule with",
+        "# - “Use”: one of its",
+    ] {
+        assert!(text.contains(line), "{line} is not in:\n{text}");
+    }
+    questions.remove("Name");
+    let text = draft(&Form { questions, ..Form::default() }).policy;
+    assert_eq!(parse(&text).rules().count(), 0, "{text}");
+}
+
+#[test]
 fn form_without_questions_gives_a_policy_without_rules() {
     let Draft { policy, cases } = draft(&Form::default());
     assert!(policy.contains("\nrules = []\n"), "{policy}");
