@@ -244,6 +244,7 @@ Examples:
 Example:
   doorman completions bash > ~/.local/share/bash-completion/completions/doorman")]
     /// Try plan, review and list on a stand-in for the Hub: no token is needed, and nothing leaves this machine
+    #[command(after_help = "Example:\n  doorman demo")]
     Demo,
     Completions {
         /// Shell to write them for

@@ -31,11 +31,8 @@ pub async fn run(arguments: &PushArguments, screen: &mut Screen) -> Result<ExitS
         return Ok(ExitStatus::Complete);
     }
     let hub = environment::hub().await?;
-    let options = PushOptions {
-        create: *create,
-        remove_entries: *remove_entries,
-        message: message.as_deref(),
-    };
+    let options =
+        PushOptions { create: *create, remove_entries: *remove_entries, message: message.as_deref() };
     let (pushed, commit) = match push(&hub, &target, &local, options).await? {
         Pushed::Commit(commit) => ("pushed", commit),
         Pushed::Unchanged(commit) => ("unchanged", commit),

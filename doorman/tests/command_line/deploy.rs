@@ -52,7 +52,7 @@ async fn init(hub: &Hub, folder: &Folder, options: &[(&str, &str)]) -> CommandRe
 /// Writes an `aws` command that is this script, and gives the `PATH` of it.
 pub fn aws(folder: &Folder, script: &str) -> String {
     folder.write("bin/aws", format!("#!/bin/sh\n{script}\n"));
-    let path = folder.path().join("bin");
+    let path = folder.path("bin");
     let permissions = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(path.join("aws"), permissions).expect("executable");
     format!("{}:/usr/bin:/bin", path.display())

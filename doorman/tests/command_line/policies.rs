@@ -35,7 +35,8 @@ impl Drop for TempFile {
     }
 }
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
+    "demo",
     "plan",
     "review",
     "backtest",
@@ -210,7 +211,7 @@ async fn completions_name_every_command() {
 #[tokio::test]
 async fn help_has_usage_and_an_example_of_every_command() {
     let all = run_without_token(&["--help"]).await.out();
-    assert!(all.contains("Examples:\n  doorman check"), "{all}");
+    assert!(all.contains("Examples:\n  doorman demo"), "{all}");
     let webhook = run_without_token(&["webhook", "--help"]).await.out();
     let commands = COMMANDS.map(|command| (&all, command, command.to_owned()));
     let policy = run_without_token(&["policy", "--help"]).await.out();

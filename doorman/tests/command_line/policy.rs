@@ -33,10 +33,6 @@ impl Folder {
         fs::write(path, text).expect("written");
     }
 
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.0.join(name)).expect("a file")
     }
