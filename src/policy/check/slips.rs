@@ -6,19 +6,14 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 use super::super::expressions::{call, int, is_variable, operands, operands_of, text};
 use super::kinds::{Kind, fault_in, path};
 use super::origin::show;
-use super::types::Type::{self, List, Name};
+use super::types::Type::{self, Name};
 
 /// Checks a call whose types are right, before it is rewritten. `types` are those of its operands.
 pub(super) fn check(call: &CallExpr, types: &[Type]) -> Result<(), String> {
     let operands = operands(call);
     let (function, [a, b]) = (call.func_name.as_str(), operands.as_slice()) else { return Ok(()) };
-    let is_name = |ty: &Type| match ty {
-        Name => true,
-        List(element) => **element == Name,
-        _ => false,
-    };
     // If one side is a name, or made from one, the case of the other does not matter either.
-    let ignores_case = types.iter().any(is_name);
+    let ignores_case = types.contains(&Name);
     match function {
         op::EQUALS | op::NOT_EQUALS => {
             check_literals(a, op::EQUALS, b, ignores_case)?;

@@ -396,3 +396,14 @@ fn every_entry_of_a_long_list_is_found() {
         assert_eq!(verdict(format!("user{number}@uni{}.edu", (number + 1) % 700)), Verdict::Hold);
     }
 }
+
+#[test]
+fn place_of_a_policy_learns_the_files_of_its_lists() {
+    let lists = "a = { file = 'a.csv', column = 'x' }\nb = ['x']\nc = { file = 'a.csv', column = 'y' }\nd = { file = 'd.txt' }";
+    assert_eq!(Policy::files_of_lists(&format!("[lists]\n{lists}")), ["a.csv", "d.txt"]);
+    assert!(Policy::files_of_lists("[lists").is_empty());
+    let unusable = Policy::unusable("It is gone.").at_commit(Some("c0ffee"));
+    assert_eq!((unusable.why_unusable(), unusable.commit()), (Some("It is gone."), Some("c0ffee")));
+    let usable = policy("{\"rules\": []}");
+    assert_eq!((usable.why_unusable(), usable.commit()), (None, None));
+}

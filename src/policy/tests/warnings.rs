@@ -181,6 +181,7 @@ fn open_comparison_is_warned_of() {
         ("user.email in lists.signed", ""),
         ("fields['E-mail'] in fields.signed.split(',')", ""),
         ("user.fullname.indexOf(' ') > 0", ""),
+        ("has(user.fullname) == true && user.pro", ""),
         ("user.orgs.exists(org, org == 'acme' && fields['Use'].startsWith('Research'))", ""),
         ("fields['Company'] in lists.partners", ""),
         ("size(user.fullname) > 3 && size(user.fullname) == 12", ""),
