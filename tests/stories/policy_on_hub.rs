@@ -240,10 +240,12 @@ then = 'hold'
 if = 'true'
 ";
 
-/// Each case has a fault of a file that is made from the id of the newest commit and from the one before, and a part of the error.
-fn doubtful_files(
-    elsewhere: &Hub,
-) -> Vec<(&'static str, &'static str, Box<dyn Fn(&str, &str) -> Fault>, &'static str)> {
+/// The name of a case, the part of the path with the fault, the fault made from the newest commit and the one before, and a part of the
+/// error.
+type BadAnswer = (&'static str, &'static str, Box<dyn Fn(&str, &str) -> Fault>, &'static str);
+
+/// The responses of which no part may be used.
+fn doubtful_files(elsewhere: &Hub) -> Vec<BadAnswer> {
     let answer = |status, body: &'static str| {
         move |commit: &str, _: &str| {
             Fault::Answer(status, vec![("X-Repo-Commit", commit.to_owned())], body.to_owned())
@@ -278,7 +280,7 @@ async fn file_that_may_not_be_whole_is_not_used() {
     let elsewhere = Hub::start().await;
     let foreign = Fault::Answer(200, vec![("X-Repo-Commit", "f".repeat(40))], OPEN.to_owned());
     elsewhere.model().faults("/policy.toml", &foreign, 100);
-    let story = async |(name, part, fault, error): (&str, &str, Box<dyn Fn(&str, &str) -> Fault>, &str)| {
+    let story = async |(name, part, fault, error): BadAnswer| {
         let hub = hub_with_list("ada").await;
         let before = gate(&hub).commit(&[("policy.toml", OPEN), ("blocked.txt", "# nobody")]);
         let blocked = "ada@example.org\nbob@example.org\nkim@example.org\n".to_owned();
