@@ -28,6 +28,8 @@ TOOLS = TARGET / "release-tools" / "bin"
 ARM64 = ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"]
 # Amazon Linux 2023 has this version of glibc.
 GLIBC_OF_LAMBDA = (2, 34)
+# The parts of glibc that programs for old versions name.
+LIBRARIES = ["libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"]
 ARCHITECTURES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
 
@@ -142,11 +144,9 @@ def check_image(folder):
         return
     tools.run(sys.executable, ROOT / "scripts" / "release.py", "image")
     # The distroless base cannot be pulled everywhere, so the C library of this machine takes its place.
-    libraries = folder / "base" / "lib64"
-    libraries.mkdir(parents=True)
-    for library in ("libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"):
-        [source, *_] = [*Path("/lib64").glob(library), *Path("/lib/x86_64-linux-gnu").glob(library)]
-        shutil.copy(source, libraries)
+    for library in ("lib64/ld-linux-x86-64.so.2", *(f"lib/x86_64-linux-gnu/{name}" for name in LIBRARIES)):
+        (folder / "base" / library).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path("/", library), folder / "base" / library)
     (folder / "Base").write_text("FROM scratch\nCOPY base /\n")
     buildah = ["buildah", "--storage-driver", "vfs", "--root", folder / "images", "--runroot", folder / "run"]
     build = [*buildah, "build", "--quiet", "--platform", "linux/amd64"]
