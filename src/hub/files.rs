@@ -87,18 +87,21 @@ impl Files<'_> {
         for _ in 0..=MAX_REDIRECTS {
             let is_of_hub = self.is_of_hub(&url);
             let read = |response: HubResponse| {
-                let new_commit = if is_of_hub { commit_of(&response.headers)? } else { None };
+                let new_commit = if is_of_hub { commit_of(&response.headers) } else { Ok(None) };
                 let etag = response.headers.get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-                Ok((self.step(response, &url, etag_of_request.is_some())?, new_commit, etag))
+                // A response that is not a whole file is not retried, because the next event reads the file again.
+                Ok((self.step(response, &url, etag_of_request.is_some()), new_commit, etag))
             };
             let sent = calls.send(&call, &options, || request(&url, etag_of_request), read).await;
             let (step, new_commit, new_etag) =
                 sent.map_err(|error| if is_of_hub { error } else { of_storage(error, &url) })?;
+            let fault = |problem| HubError::new(&call, problem);
+            let (step, new_commit) = (step.map_err(fault)?, new_commit.map_err(fault)?);
             if let (Some(expected), Some(other)) = (commit.as_deref().or(asked), &new_commit)
                 && expected != other
             {
                 let text = format!("it is of the commit {other}, not of {expected}");
-                return Err(HubError::new(&call, Problem::Unreadable(text)));
+                return Err(fault(Problem::Unreadable(text)));
             }
             commit = commit.or(new_commit);
             match step {
