@@ -240,12 +240,14 @@ then = 'hold'
 if = 'true'
 ";
 
-/// The name of a case, the part of the path with the fault, the fault made from the newest commit and the one before, and a part of the
-/// error.
-type BadAnswer = (&'static str, &'static str, Box<dyn Fn(&str, &str) -> Fault>, &'static str);
+/// A fault of a file, made from the id of the newest commit and from that of the one before.
+type FaultOf = Box<dyn Fn(&str, &str) -> Fault>;
 
-/// The responses of which no part may be used.
-fn doubtful_files(elsewhere: &Hub) -> Vec<BadAnswer> {
+/// The name of a case, a part of the path of the file, its fault, and a part of the error.
+type DoubtfulFile = (&'static str, &'static str, FaultOf, &'static str);
+
+/// The files that may not be whole, or not of the commit of the policy.
+fn doubtful_files(elsewhere: &Hub) -> Vec<DoubtfulFile> {
     let answer = |status, body: &'static str| {
         move |commit: &str, _: &str| {
             Fault::Answer(status, vec![("X-Repo-Commit", commit.to_owned())], body.to_owned())
@@ -278,17 +280,18 @@ fn doubtful_files(elsewhere: &Hub) -> Vec<BadAnswer> {
 #[tokio::test]
 async fn file_that_may_not_be_whole_is_not_used() {
     let elsewhere = Hub::start().await;
-    let foreign = Fault::Answer(200, vec![("X-Repo-Commit", "f".repeat(40))], OPEN.to_owned());
+    let accepts_all = "default = 'accept'\nrules = []".to_owned();
+    let foreign = Fault::Answer(200, vec![("X-Repo-Commit", "f".repeat(40))], accepts_all);
     elsewhere.model().faults("/policy.toml", &foreign, 100);
-    let story = async |(name, part, fault, error): BadAnswer| {
+    let story = async |(name, part, fault, error): DoubtfulFile| {
         let hub = hub_with_list("ada").await;
         let before = gate(&hub).commit(&[("policy.toml", OPEN), ("blocked.txt", "# nobody")]);
-        let blocked = "ada@example.org\nbob@example.org\nkim@example.org\n".to_owned();
-        let mut policy = OPEN.to_owned();
-        if part.ends_with("policy.toml") {
-            policy = format!("{OPEN}{}\n{CLOSED}", "#".repeat(400));
-        }
-        let commit = gate(&hub).commit(&[("policy.toml", policy), ("blocked.txt", blocked)]);
+        let (policy, blocked) = if part.ends_with("policy.toml") {
+            (format!("{OPEN}{}\n{CLOSED}", "#".repeat(400)), "# nobody")
+        } else {
+            (OPEN.to_owned(), "ada@example.org\nbob@example.org\nkim@example.org\n")
+        };
+        let commit = gate(&hub).commit(&[("policy.toml", &*policy), ("blocked.txt", blocked)]);
         hub.model().faults(part, &fault(&commit, &before), 1000);
         let process = Process::start(&hub, PLACE).await;
         let (logs, _guard) = Logs::capture();
