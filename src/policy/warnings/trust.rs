@@ -49,7 +49,7 @@ pub(super) fn part_of_a_value(part: &Part) -> Option<String> {
 
 /// Why a comparison with an answer is true of more people than the owner means.
 pub(super) fn answer(part: &Part) -> Option<String> {
-    let [value, other, ..] = part.operands else { return None };
+    let [_, other, ..] = part.operands else { return None };
     let (function, reads, texts) = (part.function, part.reads(), part.scope.texts(other));
     if let (op::EQUALS, [Some(a), Some(b)]) = (function, reads.as_slice())
         && are_chosen_by_the_requester(a, b)
@@ -58,7 +58,6 @@ pub(super) fn answer(part: &Part) -> Option<String> {
     }
     reads.into_iter().flatten().next().filter(|read| read.source == "fields")?;
     match (function, texts.all.first()) {
-        (op::EQUALS, _) if is_blank(other) || is_blank(value) => None,
         ("under", _) => Some(ADDRESS.to_owned()),
         _ if is_comparison(function) && has_address(other, part.scope) => Some(ADDRESS.to_owned()),
         ("contains" | "startsWith" | "endsWith", Some(part)) => Some(open_answer(function, part)),
