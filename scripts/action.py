@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The GitHub Action: installs the command line, tests the policy, decides the requests, and writes a summary of the job.
 
-It reads environment variables; action.yml says which. It needs nothing but Python.
+It reads environment variables, which action.yml sets. It needs only Python.
 """
 
 import html
@@ -20,7 +20,7 @@ LEFT = 3
 CELLS = ("time", "repo", "user", "asked", "verdict", "rule", "why", "outcome")
 # GitHub allows 1 MiB. A row has at most about 1 KB.
 MAX_ROWS = 500
-# Characters that Markdown or GitHub may read as mark-up, or as a mention.
+# Characters that Markdown or GitHub may read as mark-up or as a mention.
 MARK_UP = re.compile(r"[\\`*_{}\[\]()#+!|~<>@&:.-]")
 
 
@@ -31,7 +31,7 @@ def main():
         if cases:
             tested = subprocess.run([doorman, "test", policy, cases])
             if tested.returncode:
-                sys.exit("::error::a case of the policy fails, so nobody is decided")
+                sys.exit("::error::a case of the policy fails, so no request is decided")
         review = subprocess.run([doorman, "review", "--yes", "--policy", policy], stdout=subprocess.PIPE, text=True)
     rows = [dict(zip(CELLS, line.split("\t"))) for line in review.stdout.splitlines() if line.count("\t") == len(CELLS) - 1]
     write_summary(rows, review.returncode)
@@ -51,9 +51,10 @@ def install(folder):
 
 
 def write_summary(rows, status):
-    """Writes who was decided and why, and who is held. If everybody can read the job, no user is named."""
+    """Writes which requests were decided and why, and which are held. If everybody can read the job, no user is named."""
     counts = Counter(row["verdict"] if row["outcome"] in ("done", "held", "dry run") else row["outcome"] for row in rows)
-    lines = ["## Access requests", "", ", ".join(f"{number} {escaped(word)}" for word, number in sorted(counts.items())) or "Nobody waits."]
+    totals = ", ".join(f"{number} {escaped(word)}" for word, number in sorted(counts.items()))
+    lines = ["## Access requests", "", totals or "No request is pending."]
     if status == LEFT:
         lines += ["", "Something is left for the next run."]
     if os.environ.get("VISIBILITY") == "public":

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Builds the files of a release into `dist` in cargo's target directory. Built twice from one commit, they are the same bytes.
 
-    scripts/release.py lambda              packs the function for both architectures: hub-doorman-lambda-ARCH.zip
+    scripts/release.py lambda              builds the zips of the function for both architectures: hub-doorman-lambda-ARCH.zip
     scripts/release.py program [TARGET]…   builds the wheel and the archive of the command line, by default for Linux on both
-                                           architectures; both contain the packages of the function, so they come first
+                                           architectures. Both contain the zips of the function, so build the zips first
     scripts/release.py image               unpacks the programs for the image, into dist/image/amd64 and arm64
     scripts/release.py sums                writes SHA256SUMS
     scripts/release.py again               builds everything again, from a clone in another folder, and fails if a byte differs
-    scripts/release.py tag TAG URL         fails if the tag is not that of the version, or the repository is not at this address
+    scripts/release.py tag TAG URL         fails if TAG does not name the version, or if doorman/Cargo.toml does not name the URL
     scripts/release.py trial               builds a wheel of the debug build for this machine, without the function
 
 Linux programs are built with zig, for glibc 2.17 and newer. `rustup target add TARGET` is needed first. scripts/verify/release.py
@@ -68,7 +68,7 @@ def main(command="", *targets):
 
 def prepare_release():
     install_tools(*MATURIN, *COMPILERS, *CHECKS)
-    # No program contains a path of this machine, and all files have the time of the commit.
+    # So that a build on another machine has the same bytes: no path of this machine, and the time of the commit in all files.
     sources = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"), "registry", "src")
     prefixes = {ROOT: "/hub-doorman"} | {folder: "/crates" for folder in sources.glob("*")}
     flags = [f"--remap-path-prefix={prefix}={name}" for prefix, name in prefixes.items()]
@@ -87,32 +87,32 @@ def install_tools(*packages):
 def build_function(architecture):
     run("cargo", "lambda", "build", "--release", "--locked", "--bin", "hub-doorman", "--target", ARCHITECTURES[architecture])
     bootstrap = TARGET / "lambda" / "hub-doorman" / "bootstrap"
-    # Without a time, the entry has the first one of the format, in 1980.
+    # An entry without a time gets the earliest one of the format, in 1980, so it is the same in each build.
     entry = zipfile.ZipInfo("bootstrap")
-    # The mode of a program, as on Unix.
+    # The mode of an executable file on Unix.
     entry.external_attr, entry.create_system = 0o100755 << 16, 3
-    with zipfile.ZipFile(package(architecture), "w") as archive:
+    with zipfile.ZipFile(zip_path(architecture), "w") as archive:
         archive.writestr(entry, bootstrap.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
-    report(package(architecture))
+    report(zip_path(architecture))
 
 
-def package(architecture):
+def zip_path(architecture):
     return DIST / f"hub-doorman-lambda-{architecture}.zip"
 
 
 def build_program(target):
-    packages = [package(architecture) for architecture in ARCHITECTURES]
+    zips = [zip_path(architecture) for architecture in ARCHITECTURES]
     on_linux = ["--zig", "--compatibility", "manylinux_2_17"] if "linux" in target else []
     with built_wheel("--release", "--target", target, *on_linux) as wheel:
         [data] = wheel.glob("*.data")
         # The installer puts this folder beside `bin`, where `doorman deploy` looks for it.
         share = data / "data" / "share" / "hub-doorman"
         share.mkdir(parents=True)
-        for file in packages:
+        for file in zips:
             (share / file.name).write_bytes(file.read_bytes())
         pack(wheel, DIST)
         [program] = (data / "scripts").iterdir()
-        build_archive(target, [program, ROOT / "LICENSE", ROOT / "doorman" / "README.md", *packages])
+        build_archive(target, [program, ROOT / "LICENSE", ROOT / "doorman" / "README.md", *zips])
 
 
 def build_trial():
@@ -123,7 +123,7 @@ def build_trial():
 
 @contextmanager
 def built_wheel(*options):
-    """A folder with the content of the wheel that maturin builds, and the script `hub-doorman`, which maturin cannot add."""
+    """Yields a folder with the content of the wheel that maturin builds, and the script `hub-doorman`, which maturin cannot add."""
     with tempfile.TemporaryDirectory() as directory:
         built = Path(directory, "built")
         run("maturin", "build", "--quiet", *options, "--out", built)
@@ -168,7 +168,7 @@ def unpack_programs():
 
 def build_again():
     if run("git", "status", "--porcelain").strip():
-        sys.exit("some changes are not committed, and the clone would lack them: commit them first")
+        sys.exit("some changes are not committed, so the clone would not have them: commit them first")
     with tempfile.TemporaryDirectory() as directory:
         clone = Path(directory, "clone")
         run("git", "clone", "--quiet", ROOT, clone)
@@ -186,7 +186,7 @@ def check_tag(tag, url):
         sys.exit(f"the tag is {tag}, but the version in Cargo.toml is {VERSION}: set the version, and tag that commit v{VERSION}")
     named = tomllib.loads((ROOT / "doorman" / "Cargo.toml").read_text())["package"].get("repository")
     if named != url:
-        sys.exit(f"`repository` in doorman/Cargo.toml is {named}, but `cargo binstall` has to find the archives: set it to {url}")
+        sys.exit(f"`repository` in doorman/Cargo.toml is {named}, where `cargo binstall` would not find the archives: set it to {url}")
 
 
 def write_sums():

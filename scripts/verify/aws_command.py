@@ -1,4 +1,4 @@
-"""The `aws` command, kept ready: a start of it takes 0.4 seconds, and a fork of one that has started a fifth of that.
+"""The `aws` command in a process that is already started. A new process takes 0.4 seconds to start, and a fork a fifth of that.
 
     aws_command.py serve SOCKET            starts the command, and forks it for each call
     aws_command.py call SOCKET ARGUMENT…   makes a call, with this process's environment and standard streams
@@ -17,7 +17,7 @@ def serve(path):
     driver = awscli.clidriver.create_clidriver()
     for service in ("cloudformation", "cloudwatch", "lambda", "s3", "secretsmanager", "sns", "sts"):
         driver.session.get_service_model(service)
-    # Ended children need no parent that waits for them.
+    # So that ended children do not have to be waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     server.bind(path)

@@ -1,7 +1,7 @@
-"""Runs what docs/run-anywhere.md shows for Hugging Face Jobs, Kubernetes and Cloud Run, without these services.
+"""Runs the commands that docs/run-anywhere.md shows for Hugging Face Jobs, Kubernetes and Cloud Run, without these services.
 
-The Hub's client and the schema of Kubernetes check the form. The command of each runs against the stand-in Hub, with the same
-variables. The schema of Cloud Run is not published, so its containers are checked as those of Kubernetes.
+The Hub's client checks the form of a Job, and the schema of Kubernetes that of a manifest. The schema of Cloud Run is not published, so its
+containers are checked as those of Kubernetes. Each command runs against the stand-in Hub, with the variables of the document.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Runs `doorman deploy` with moto in place of AWS, and the stand-in Hub: from nothing to a function, and back to nothing.
+"""Runs `doorman deploy` with moto in place of AWS, and with the stand-in Hub: it deploys a function, changes it, and removes everything.
 
 Neither Rust nor SAM is on the PATH. `deployed.py` says what moto cannot show.
 """
@@ -48,7 +48,8 @@ then = "accept"
 if = "user.name in lists.members"
 """
 
-# Every call that changes something. The first one is also interrupted before it, when the webhook is made and not noted.
+# Every call that changes something. The first one notes the webhook. It is also interrupted before it is made, when the webhook is there
+# already.
 CHANGES = ["secretsmanager:tag-resource", "secretsmanager:create-secret", "sns:create-topic", "sns:subscribe", "s3api:create-bucket"]
 CHANGES += ["s3api:put-public-access-block", "s3api:put-bucket-tagging", "s3api:put-object", "cloudformation:create-stack"]
 REMOVALS = ["cloudformation:delete-stack", "sns:delete-topic", "s3api:delete-objects", "s3api:delete-bucket"]
@@ -86,7 +87,7 @@ class User:
         shutil.copy(tools.TARGET / "debug" / "doorman", self.program)
         for architecture in ("arm64", "x86_64"):
             with zipfile.ZipFile(folder / "share/hub-doorman" / f"hub-doorman-lambda-{architecture}.zip", "w") as package:
-                # With the time of this class, so that the zip is the same for each user.
+                # `ZipInfo` has a fixed time, so the zip is the same for each user.
                 package.writestr(zipfile.ZipInfo("bootstrap"), f"a program for {architecture}")
         self.settings()
         self.write("policy.toml", POLICY)
@@ -98,7 +99,7 @@ class User:
         (self.folder / name).write_text(text)
 
     def run(self, *arguments, status=0, **added):
-        # This machine's environment is not passed on.
+        # The environment of this machine must not have an influence.
         names = ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
         environment = {name: os.environ[name] for name in names} | {
             "PATH": f"{self.folder / 'aws'}:/usr/bin:/bin",
@@ -197,7 +198,7 @@ def check_function(user):
     functions = user.aws.client("lambda")
     (function,) = functions.list_functions()["Functions"]
     name, variables = function["FunctionName"], function["Environment"]["Variables"]
-    # The function of a user would ask the real Hub.
+    # Without this variable, the check would call the real Hub.
     stand_in = variables | {"HF_ENDPOINT": user.hub.settings["HF_ENDPOINT"]}
     functions.update_function_configuration(FunctionName=name, Environment={"Variables": stand_in})
     check = ("check", "--function", name, "--region", user.aws.region)
@@ -255,7 +256,7 @@ def check_smoke_test(user):
 
 
 def check_lost_secret(user):
-    """If the secret is made anew, the webhook is too, because the Hub has the earlier one."""
+    """If a new secret is made, a new webhook is made too, because the earlier webhook has the earlier secret."""
     before = user.webhook_ids()
     user.aws.client("secretsmanager").delete_secret(SecretId="hub-doorman", ForceDeleteWithoutRecovery=True)
     user.run("deploy", "--yes")
@@ -274,7 +275,7 @@ def check_removal(user, nothing):
 
 
 def check_interruptions(folder):
-    """Each call that changes something fails once, and its response is lost. The next run goes on."""
+    """Each call that changes something is carried out once without its response, and the next run goes on."""
     # In this region, buckets have no location.
     with user_in("us-east-1", folder) as user:
         nothing = user.state()

@@ -1,8 +1,8 @@
-"""moto in place of AWS for `doorman deploy`, with what moto lacks, and an `aws` command that can be interrupted.
+"""moto in place of AWS for `doorman deploy`, with the resources that moto lacks, and an `aws` command that can be interrupted.
 
-moto knows neither URLs of functions nor schedules, alarms and settings of events, so `Kept` stands in for these resources: it keeps
-their properties and does nothing. It also gives the function its URL, which is that of a small server. moto keeps the lists of a template
-with the empty place of `AWS::NoValue`, which CloudFormation leaves out; `clean_json` does so here.
+moto knows neither URLs of functions nor schedules, alarms and settings of events, so `Kept` stands in for these resources. It does nothing,
+except that it gives the function its URL, which is that of a small server. CloudFormation leaves `AWS::NoValue` out of the lists of a
+template. moto does not, so `without_no_value` does it here.
 """
 
 import json
@@ -22,7 +22,7 @@ from moto.server import ThreadedMotoServer
 from running import stop
 from transformed import RESULT
 
-# The file `INTERRUPTS` names calls that fail once: with `-` before they are made, with `+` after.
+# The file `INTERRUPTS` names calls that fail once. A call with `-` fails before it is made, and a call with `+` after it is made.
 AWS = """#!/bin/sh
 # Others can see the arguments, so a check looks for secrets in them.
 printf '%s\\n' "$*" >>"$LOG"
@@ -115,7 +115,7 @@ parsing.get_model_map().update(dict.fromkeys(MISSING, Kept))
 
 
 class Function(BaseHTTPRequestHandler):
-    """Answers webhooks as the function does: it accepts those with its secret, which is the one that AWS keeps, or all if it has none."""
+    """Responds to webhooks as the function does. It accepts those with its secret, which AWS keeps. If it has none, it accepts all."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))

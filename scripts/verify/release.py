@@ -1,6 +1,7 @@
 """Checks the files of a release, which scripts/release.py has built for Linux, before they are published.
 
-The part needs qemu-user-static and libc6-arm64-cross for the programs for arm64. With buildah, as root, it also builds the image.
+To run the programs for arm64, it needs qemu-user-static and libc6-arm64-cross. If buildah is there and it runs as root, it also builds
+the image.
 """
 
 import hashlib
@@ -59,7 +60,7 @@ def check_sums():
 
 
 def unpack(folder):
-    """Returns the programs for Linux: of the archives, whose packages of the function are those of the release."""
+    """Returns the programs for Linux, from the zips of the function and from the archives. Checks that the archives contain these zips."""
     programs = {}
     for architecture, name in ARCHITECTURES.items():
         package = f"hub-doorman-lambda-{architecture}.zip"
@@ -85,7 +86,7 @@ def write(path, content):
 
 
 def check_programs(programs):
-    """No program has a path of this machine, or needs a newer C library than it may."""
+    """No program contains a path of this machine, or needs a newer C library than its users have."""
     for name, program in programs.items():
         content = program.read_bytes()
         paths = [str(path) for path in (ROOT, TARGET, Path.home()) if f"{path}/".encode() in content]
@@ -101,31 +102,30 @@ def check_wheels():
     wheels = sorted(DIST.glob("*.whl"))
     tools.run(TOOLS / "twine", "check", "--strict", *wheels)
     ok(f"twine check: {len(wheels)} wheels")
-    # The folder with the data is not a package, and the wheels are no libraries.
     tools.run(TOOLS / "check-wheel-contents", *wheels)
     ok(f"check-wheel-contents: {len(wheels)} wheels")
     [own] = [path for path in wheels if "manylinux" in path.name and "x86_64" in path.name]
     wheel.check_wheel(own)
     with zipfile.ZipFile(own) as archive:
         share = [name for name in archive.namelist() if ".data/data/share/hub-doorman/" in name]
-    expect(len(share) == len(ARCHITECTURES), "the wheel installs the packages of the function in share/hub-doorman", share)
+    expect(len(share) == len(ARCHITECTURES), "the wheel installs the zips of the function in share/hub-doorman", share)
 
 
 def check_function(program, architecture):
-    """The function runs under AWS's emulator. For arm64, an emulator of the processor runs it."""
+    """The function decides under AWS's emulator of Lambda. If it is for arm64, qemu runs it."""
     with Hub() as hub, tempfile.TemporaryDirectory() as directory:
         if architecture == "arm64":
             program = write(Path(directory, "bootstrap"), f'#!/bin/sh\nexec {" ".join(ARM64)} "{program}"\n'.encode())
             program.parent.chmod(0o755)
         stack = Stack(**hub.parameters())
-        # The wrapper finds the emulator on the path, which Lambda also sets.
+        # The wrapper finds qemu by PATH, which Lambda also sets.
         with Function(stack, hub, program=program, PATH=os.environ["PATH"]) as function:
             event = sample("discussion-opened")
             event["headers"]["x-webhook-secret"] = hub.settings["WEBHOOK_SECRET"]
             status, response = function.invoke(event)
         repos = json.loads(response.get("body", "{}")).get("repos", [])
         accepted = [repo["accepted"] for repo in repos]
-        what = f"{architecture}: the function of the package decides, under AWS's emulator"
+        what = f"{architecture}: the function of the zip decides, under AWS's emulator"
         expect((status, accepted) == (200, [2]), what, (status, response))
 
 
@@ -143,7 +143,7 @@ def check_image(folder):
         print("not checked: the image, because this needs buildah and root")
         return
     tools.run(sys.executable, ROOT / "scripts" / "release.py", "image")
-    # The distroless base cannot be pulled everywhere, so the C library of this machine takes its place.
+    # The distroless base cannot be pulled everywhere, so a base with the C library of this machine takes its place.
     for library in ("lib64/ld-linux-x86-64.so.2", *(f"lib/x86_64-linux-gnu/{name}" for name in LIBRARIES)):
         (folder / "base" / library).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path("/", library), folder / "base" / library)

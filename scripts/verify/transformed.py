@@ -26,17 +26,17 @@ def transformed():
     """Returns the text of the template."""
     source = yaml_parse((ROOT / "template.yaml").read_text())
     function = source["Resources"]["Doorman"]
-    # Only `sam build` reads it.
+    # Only `sam build` reads the metadata.
     del function["Metadata"]
     function["Properties"]["CodeUri"] = {"Bucket": {"Ref": "CodeBucket"}, "Key": {"Ref": "CodeKey"}}
     parameters = source["Parameters"]
     parameters |= CODE
-    # SAM replaces a reference to a parameter by its value, in some places. Without a default there is no value.
+    # In some places, SAM would replace a reference to a parameter by its default. So there are no defaults during the transform.
     defaults = {name: about.pop("Default") for name, about in parameters.items() if "Default" in about}
     result = transform(source, {}, SimpleNamespace(load=dict))
     for name, default in defaults.items():
         result["Parameters"][name]["Default"] = default
-    # SAM's mark. This is not deployed by SAM.
+    # This tag says that SAM has deployed the function.
     del result["Resources"]["Doorman"]["Properties"]["Tags"]
     return json.dumps(result, indent=1, ensure_ascii=False) + "\n"
 

@@ -1,4 +1,4 @@
-"""Installs the wheel of the command line as a newcomer would, with Python only, and uses it against the stand-in Hub."""
+"""Installs the wheel of the command line as a new user would, with Python only, and uses it against the stand-in Hub."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from checks import NotOk, expect, require
 from running import Hub
 from tools import ROOT, TARGET, run
 
-# The promise to a newcomer: from an empty directory to the first plan.
+# The time from an empty directory to the first plan.
 MAX_SECONDS = 20
 REPO = "acme/gated-model"
 
@@ -48,7 +48,7 @@ def check_wheel(wheel):
 
 
 def processor_seconds():
-    """The time that all commands so far have computed."""
+    """The processor time of all commands so far."""
     times = os.times()
     return times.children_user + times.children_system
 

@@ -1,4 +1,4 @@
-"""Checks the workflows, the Dockerfile and the packages of the crates with the tools for them, and without GitHub."""
+"""Checks the workflows, the Dockerfile and the files of the crates with the tools for them, without GitHub."""
 
 import os
 
