@@ -1,7 +1,7 @@
 //! Where the policy is kept, and when it is read again. A policy that is kept on the Hub or by AWS may change at any time, so each event
 //! asks for it, but a process asks at most once in ten seconds.
 //!
-//! Nobody is decided by anything but a whole policy. If the newest policy cannot be used, everybody is held.
+//! Only a whole policy decides requests. If the newest policy cannot be used, everybody is held.
 
 mod place;
 mod reading;

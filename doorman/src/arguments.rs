@@ -48,6 +48,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Try plan, review and list on a stand-in for the Hub: no token is needed, and no data leaves this machine
+    #[command(after_help = "Example:\n  doorman demo")]
+    Demo,
     /// Show what the policy would decide about each pending request, and why
     ///
     /// This decides as `review` does, and changes nothing. On a terminal it shows a table of requests, and the totals by rule. In a
@@ -243,9 +246,6 @@ Examples:
     #[command(after_help = "\
 Example:
   doorman completions bash > ~/.local/share/bash-completion/completions/doorman")]
-    /// Try plan, review and list on a stand-in for the Hub: no token is needed, and nothing leaves this machine
-    #[command(after_help = "Example:\n  doorman demo")]
-    Demo,
     Completions {
         /// Shell to write them for
         shell: Shell,

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 pub use failure::AwsFailure;
 
-/// The oldest versions that work: the first number, and the least second number. They know all options that are used.
+/// The oldest versions that know all options that are used: each major version, with its lowest minor version.
 const OLDEST: [(u32, u32); 2] = [(1, 29), (2, 13)];
 
-/// Where the `aws` command reads what is not in its arguments.
+/// The value of an option that makes the `aws` command read it from its standard input.
 const STDIN: &str = "file:///dev/stdin";
 
 /// The `aws` command, for one region.

@@ -16,18 +16,18 @@ use crate::screen::Screen;
 
 const POLICY: &str = include_str!("demo/policy.toml");
 
-/// The name of the file with the policy, in a folder of its own.
+/// The name of the file with the policy.
 const FILE: &str = "policy.toml";
 
-/// The commands, each after what it shows.
+/// The commands, each with the text that is shown before it.
 const STEPS: [(&str, &[&str]); 4] = [
-    ("What would the policy decide about whom, and why? This changes nothing.", &["plan"]),
-    ("Decide them, and tell the Hub.", &["review", "--yes"]),
-    ("Who still waits for a person? These are held.", &["list", REPOS[0]]),
-    ("Who got access?", &["list", REPOS[0], "--status", "accepted"]),
+    ("`plan` shows what the policy would decide about each request, and why. It changes nothing.", &["plan"]),
+    ("`review` decides the requests, and writes the decisions to the Hub.", &["review", "--yes"]),
+    ("The requests that are still pending are held. A person decides them.", &["list", REPOS[0]]),
+    ("These users got access.", &["list", REPOS[0], "--status", "accepted"]),
 ];
 
-/// Runs the commands one after the other. On a terminal it waits for Enter before each, and then serves until Ctrl-C.
+/// Runs the commands one after the other. On a terminal it waits for Enter before each, and then the stand-in runs until Ctrl-C.
 pub async fn run(screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     let hub = Hub::start().await;
     people::seed(&hub);
@@ -50,8 +50,8 @@ async fn show(hub: &Hub, folder: &Path, screen: &mut Screen) -> Result<ExitStatu
     ];
     writeln!(
         screen,
-        "A stand-in for the Hugging Face Hub runs on this machine, with twelve people who ask for access to the gated\n\
-         repos of acme. Nothing leaves the machine. This is acme's policy, {FILE}:\n"
+        "A stand-in for the Hugging Face Hub runs on this machine. Twelve people request access to the gated repos of\n\
+         acme. No data leaves the machine. This is acme's policy, {FILE}:\n"
     )?;
     for line in POLICY.lines() {
         writeln!(screen, "    {line}")?;

@@ -1,4 +1,4 @@
-//! `deploy`: the function on AWS, with everything around it, from a file of settings.
+//! `deploy`: makes, changes and removes the function on AWS, with its schedule, alarms and webhook, from a file of settings.
 
 mod deployment;
 mod destroy;
@@ -20,7 +20,7 @@ use deployment::{Deployment, Place};
 use settings::Settings;
 use steps::{Made, Step};
 
-/// Asks for the settings, deploys, or removes a deployment.
+/// Asks for the settings, deploys the function, or removes a deployment.
 pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     if let Some(DeployCommand::Init(answers)) = &arguments.command {
         return init::run(answers, screen).await;
@@ -86,14 +86,14 @@ fn show_done(name: &str, done: &str, screen: &mut Screen) -> io::Result<()> {
     screen.flush()
 }
 
-/// The error of a step, and how to go on.
+/// The error of a step, with what to do.
 fn stopped(name: &str, error: &dyn Error) -> String {
     format!(
         "{name}: {error}\nThe steps before this one are done. Correct the cause, and run the same command again: it goes on from here."
     )
 }
 
-/// Says what comes next.
+/// Says what to do after a deployment.
 fn advise(deployment: &Deployment, made: &Made, screen: &mut Screen) -> io::Result<()> {
     let settings = &deployment.place.settings;
     let Some(outputs) = &made.outputs else { return Ok(()) };

@@ -130,7 +130,7 @@ fn of_rule(rule: &Rule, lets: &Lets, constants: &Constants, uses: &mut Uses) -> 
     texts
 }
 
-/// `has(user.domain) && …` in a rule that stops requests: a user who shares no address gets round it.
+/// `has(user.domain) && …` in a rule that stops requests: the rule does not stop a user who shares no address.
 fn skipped_without(condition: &IdedExpr) -> Option<String> {
     let test_of = |part: &IdedExpr| match &part.expr {
         Expr::Select(select) if select.test && is_variable(&select.operand, "user") => {
@@ -223,8 +223,8 @@ fn weak_accept(weakness: Weakness, has_exception: bool) -> Option<&'static str> 
     }
 }
 
-/// Why an `unless` is true of more users than the owner means. A wide `unless` of a rule that accepts lets nobody in. A requester
-/// whose answers alone make a `reset` match could change these answers as well.
+/// Why an `unless` is true of more users than the owner means. A wide `unless` of a rule that accepts lets nobody in. If the answers alone
+/// make a `reset` match, the requester could change these answers as well, so an `unless` that rests on answers does no harm.
 fn weak_unless(unless: &IdedExpr, then: Verdict, condition: &IdedExpr) -> Option<&'static str> {
     let weakness = Weakness::of(unless);
     match weakness {

@@ -29,8 +29,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Whether all lists could be read. Otherwise the same commit is read again: that a list could not be read may have been due to the
-    /// token or to the Hub.
+    /// Whether all lists could be read. If one could not, the cause may have been the token or the Hub, so the same commit is read again.
     fn is_complete(&self) -> bool {
         self.policy.lists().all(|(_, entries)| entries.is_ok())
     }

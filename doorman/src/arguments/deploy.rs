@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Deploy the function to AWS, with everything around it
+/// Deploy the function to AWS, with its schedule, alarms and webhook
 ///
 /// It reads doorman.toml, which `doorman deploy init` writes, shows what it will do, and asks. Then it makes, in your account: a secret
 /// with the token, a private bucket with the code, and a stack with the function, its URL, the schedule of sweeps, alarms and a dashboard.
 /// On the Hub it makes a webhook. At the end it tests the function. It uses the `aws` command, with its credentials.
 ///
-/// Each step looks first what is there, so the command can be repeated: after a change of the settings or the policy, for a new version,
-/// or after an interruption. It writes one line for each step that is done, with tabs between the cells in a pipe. If DRY_RUN is true,
-/// nothing is changed.
+/// Each step first looks which parts exist already, so the command can be repeated: after a change of the settings or the policy, for a
+/// new version, or after an interruption. It writes one line for each step that is done, with tabs between the cells in a pipe. If
+/// DRY_RUN is true, nothing is changed.
 // Each is an option of the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub struct DeployArguments {
     /// Zip of the function, instead of the one that came with this program
     #[arg(long, value_name = "FILE")]
     pub zip: Option<PathBuf>,
-    /// Replace the token that AWS keeps by that of HF_TOKEN
+    /// Replace the token that AWS keeps with that of HF_TOKEN
     #[arg(long, conflicts_with = "destroy")]
     pub replace_token: bool,
     /// Show what would be done, and change nothing
@@ -69,7 +69,7 @@ pub struct InitArguments {
     /// Policy: a file, hf://datasets/OWNER/NAME/FILE, or an ARN
     #[arg(long, value_name = "PLACE")]
     pub policy: Option<String>,
-    /// Place on the Hub to which a policy is pushed that does not fit into the function's configuration
+    /// Place on the Hub to which the policy is pushed if it has list files, or is too long for the function's configuration
     #[arg(long, value_name = "PLACE")]
     pub push_to: Option<String>,
     /// Token: HF_TOKEN for the token of the environment or of `hf auth login`, or the ARN of a secret that holds it

@@ -32,12 +32,12 @@ impl AwsFailure {
         Self { call: format!("{service} {operation}"), code, message }
     }
 
-    /// Whether AWS has answered with one of these codes.
+    /// Whether AWS has responded with one of these codes.
     pub fn is(&self, codes: &[&str]) -> bool {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
 
-    /// Whether AWS's message has this text.
+    /// Whether AWS's message contains this text.
     pub fn says(&self, text: &str) -> bool {
         self.message.contains(text)
     }

@@ -31,8 +31,8 @@ pub struct Function {
 }
 
 impl Function {
-    /// Reads the configuration of a function. From now on, [`environment::variables`] are its variables. The token and the policy are read
-    /// if AWS keeps them, because the checks need them. Other secrets are not read.
+    /// Reads the configuration of a function. From now on, [`environment::variables`] are its variables. If AWS keeps the token or the
+    /// policy, they are read too, because the checks need them. Other secrets are not read.
     pub fn read(name: &str, region: Option<&str>, findings: &mut Findings) -> Result<Self, Box<dyn Error>> {
         let aws = Aws::new(region);
         aws.account()?;
@@ -55,7 +55,7 @@ impl Function {
                 Err(error) => return Err(format!("{variable}: {error}").into()),
             }
         }
-        // Lambda sets them, and without them an ARN is a fault. No call is made with them.
+        // Lambda sets these variables, and without them an ARN is a fault. The checks make no call with them.
         for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
             variables.insert(name.to_owned(), "set by Lambda".to_owned());
         }
@@ -67,7 +67,7 @@ impl Function {
     pub fn check_sweeps(&self, findings: &mut Findings) {
         let now = Utc::now();
         let (level, text) = match self.last_sweep(now) {
-            Err(error) => (Level::Warning, format!("when the last one has finished is not known: {error}")),
+            Err(error) => (Level::Warning, format!("it is not known when the last one finished: {error}")),
             Ok(None) => {
                 let days = count(MAX_AGE.num_days().unsigned_abs(), "day");
                 let text = format!(
@@ -114,7 +114,7 @@ impl Function {
     }
 }
 
-/// The begin of the newest period in which a sweep has finished.
+/// The start of the newest period in which a sweep has finished.
 fn newest(read: &Value) -> Result<Option<DateTime<Utc>>, String> {
     let points = read["Datapoints"].as_array().into_iter().flatten();
     let finished = points.filter(|point| point["Sum"].as_f64().is_some_and(|sum| sum > 0.0));

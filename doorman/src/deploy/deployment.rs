@@ -1,4 +1,4 @@
-//! Everything that a deployment needs to know before its first step. Finding it out changes nothing.
+//! What a deployment needs to know before its first step. To find it out changes nothing.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ use crate::exit::UsageError;
 /// The tag of everything that `doorman deploy` makes in AWS. `--destroy` removes nothing else.
 pub const TAG: &str = "hub-doorman:deploy";
 
-/// Far more than the function has. A larger file is another one.
+/// The function is far smaller, so a larger file is something else.
 const MAX_ZIP_BYTES: usize = 50_000_000;
 
-/// The accounts and names of a deployment.
+/// The settings and the account of a deployment, and the names that follow from them.
 pub struct Place {
     pub settings: Settings,
     pub aws: Aws,
@@ -32,14 +32,14 @@ pub struct Place {
 }
 
 impl Place {
-    /// Finds out the account of AWS.
+    /// Asks the `aws` command for the account.
     pub fn find(settings: Settings) -> Result<Self, Box<dyn Error>> {
         let aws = Aws::new(Some(&settings.region));
         let account = aws.account()?;
         Ok(Self { settings, aws, account })
     }
 
-    /// The name of the bucket. It has the account in it, because the names of all accounts are in one space.
+    /// The name of the bucket. It contains the account, because no two accounts can have buckets of the same name.
     pub fn bucket(&self) -> String {
         format!("{}-{}-{}", self.settings.name, self.account.id, self.settings.region)
     }
@@ -49,12 +49,12 @@ impl Place {
         format!("{}-alarms", self.settings.name)
     }
 
-    /// The tags of everything that is made.
+    /// The tags of everything that the deployment makes.
     pub fn tags(&self) -> Value {
         json!([{"Key": TAG, "Value": self.settings.name}])
     }
 
-    /// Whether these tags say that a deployment of this name has made the thing.
+    /// Whether these tags say that a deployment of this name has made their resource.
     pub fn is_ours(&self, tags: &Value) -> bool {
         tag(tags, TAG) == Some(&self.settings.name)
     }
@@ -75,7 +75,7 @@ pub struct Deployment {
     pub zip: Zip,
     /// The token that AWS is to keep, unless the settings name an ARN.
     pub token: Option<Secret>,
-    /// Whether a token that AWS keeps is replaced by this one.
+    /// Whether this token replaces one that AWS keeps already.
     pub replaces_token: bool,
 }
 
@@ -83,7 +83,7 @@ pub struct Deployment {
 pub struct Zip {
     pub path: PathBuf,
     pub bytes: u64,
-    /// The name in the bucket. It is made from the content, so a zip is uploaded once.
+    /// The name in the bucket. It is a hash of the content, so the same zip is uploaded only once.
     pub key: String,
 }
 
@@ -138,7 +138,8 @@ fn token(settings: &Settings) -> Result<Option<Secret>, Box<dyn Error>> {
 }
 
 impl Zip {
-    /// The zip that an option names, else the one of the release, which lies beside the program, or where a wheel installs it.
+    /// The zip that an option names. Otherwise that of the release: an archive has it beside the program, and a wheel installs it in
+    /// `share`.
     fn find(named: Option<&Path>, architecture: Architecture) -> Result<Self, Box<dyn Error>> {
         if let Some(path) = named {
             return Self::read(path);

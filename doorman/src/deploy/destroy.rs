@@ -12,7 +12,7 @@ use crate::environment::{self, deadline};
 use crate::exit::ExitStatus;
 use crate::screen::Screen;
 
-/// The things to remove, in their order. The secret is the last, because it knows the webhook.
+/// What is removed, in this order. The secret is the last, because its tag names the webhook.
 #[derive(Clone, Copy)]
 enum Removal {
     Webhook,
@@ -38,7 +38,7 @@ impl Removal {
     fn describe(self, place: &Place) -> String {
         let name = &place.settings.name;
         match self {
-            Self::Webhook => "delete the webhook on the Hub that the function has".to_owned(),
+            Self::Webhook => "delete the webhook on the Hub that calls the function".to_owned(),
             Self::Stack => format!(
                 "delete the stack {name} in account {}, region {}, with the function; its log stays",
                 place.account.id, place.settings.region
@@ -51,7 +51,7 @@ impl Removal {
         }
     }
 
-    /// Removes the thing, if it is there and `deploy` has made it.
+    /// Removes it, if it is there and `deploy` has made it.
     async fn run(self, place: &Place) -> Result<String, Box<dyn Error>> {
         match self {
             Self::Webhook => delete_webhook(place).await,
@@ -143,7 +143,7 @@ fn delete_bucket(place: &Place) -> Result<String, Box<dyn Error>> {
     if !place.is_ours(&tags) {
         return Ok(FOREIGN.to_owned());
     }
-    // The command reads all pages of the list.
+    // `aws` reads all pages of the list.
     let listed = call_bucket(place, "list-objects-v2", &json!({}))?;
     let keys =
         listed["Contents"].as_array().into_iter().flatten().map(|object| json!({"Key": object["Key"]}));

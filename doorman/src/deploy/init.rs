@@ -15,7 +15,7 @@ use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Screen, print_message};
 use answers::Checks;
 
-/// Asks for what the options do not say, and writes the file.
+/// Asks for the settings that no option gives, and writes the file.
 pub async fn run(options: &InitArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     let path = &options.settings;
     if path.exists() {
@@ -41,14 +41,14 @@ pub async fn run(options: &InitArguments, screen: &mut Screen) -> Result<ExitSta
     screen.write_note(&format!(
         "Wrote {shown}. `doorman deploy --dry-run` shows what a deployment does. The function begins with a dry run, which changes no request."
     ))?;
-    // The deployment needs it. The settings are valid without it.
+    // A deployment needs the `aws` command. The settings are valid without it.
     if let Err(error) = Place::find(settings) {
         print_message(&format!("doorman: before you can deploy: {error}"));
     }
     Ok(ExitStatus::Complete)
 }
 
-/// Without a terminal nobody can be asked, so all answers must be options.
+/// Without a terminal no question can be asked, so options have to give all answers.
 fn refuse_missing(options: &InitArguments, screen: &Screen) -> Result<(), UsageError> {
     let InitArguments { repos, policy, push_to: _, token: _, alarms, region, settings: _ } = options;
     let all = [("--repos", repos), ("--policy", policy), ("--alarms", alarms), ("--region", region)];
@@ -88,7 +88,7 @@ async fn ask_all(options: &InitArguments, screen: &mut Screen) -> Result<Option<
     Ok(Some(settings))
 }
 
-/// A question. The token is the first, because the Hub is asked about other answers with it.
+/// A question. The token comes first, because the checks of other answers call the Hub with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
     Token,

@@ -1,4 +1,4 @@
-//! The policy of a deployment: in the function's configuration if it fits, else on the Hub.
+//! The policy of a deployment. It becomes a part of the function's configuration if it fits. Otherwise it is kept on the Hub.
 
 use std::error::Error;
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::exit::UsageError;
 use crate::policy::push::LocalPolicy;
 use crate::screen::grouped;
 
-/// The most bytes of the policy and `REPOS` together: what the template takes for the policy alone. Lambda takes 4 KB for all names and
-/// values, and the others need some of it.
+/// The most bytes of the policy and `REPOS` together. Lambda allows 4 KB for the names and values of all variables, and the other variables
+/// need some of them. The template has the same limit for the policy alone.
 const MAX_BYTES: usize = 3600;
 
 /// Where the function gets its policy from.
@@ -101,7 +101,7 @@ impl FunctionPolicy {
         }
     }
 
-    /// How the function gets it, for a person.
+    /// Says for a person how the function gets the policy.
     pub fn describe(&self) -> String {
         match self {
             Self::Inline(json) => {

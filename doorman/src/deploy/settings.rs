@@ -33,7 +33,7 @@ pub struct Settings {
     pub no_sweeps: bool,
     /// A file, `hf://datasets/OWNER/NAME/FILE`, or an ARN.
     pub policy: String,
-    /// Where a policy of a file is pushed if it does not fit into the function's configuration.
+    /// Where the policy is pushed if it is a file, and does not fit into the function's configuration.
     pub push_to: Option<String>,
     /// [`TOKEN_OF_ENVIRONMENT`], or the ARN of a secret that holds the token.
     #[serde(default = "default_token")]
@@ -127,7 +127,7 @@ impl Settings {
         self.repos.join(" ")
     }
 
-    /// Whether [`Settings::alarms`] is an address, not a topic.
+    /// The address of [`Settings::alarms`], if it is not a topic.
     pub fn alarm_address(&self) -> Option<&str> {
         self.alarms.as_deref().filter(|text| !text.starts_with("arn:"))
     }
@@ -229,7 +229,7 @@ impl Settings {
     }
 }
 
-/// A fault of the format. It does not quote the line, because somebody may have put a secret there.
+/// A fault of the format. The message does not quote the line, because somebody may have written a secret there.
 fn fault(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));

@@ -1,5 +1,5 @@
-//! The steps of a deployment, in their order. Each can say what it does, and do it. Each looks first what is there already, so a
-//! deployment that was interrupted is finished by the next one.
+//! The steps of a deployment, in their order. Each can say what it does, and do it. Each first looks which parts exist already, so the
+//! next deployment finishes one that was interrupted.
 
 mod code;
 mod secret;
@@ -48,7 +48,7 @@ struct KeptSecret {
     arn: String,
     /// The secret of the webhook.
     webhook: Secret,
-    /// The id of the webhook on the Hub that has this secret.
+    /// The id of the webhook on the Hub that sends this secret.
     webhook_id: Option<String>,
 }
 

@@ -1,16 +1,16 @@
-//! The template of the stack: the one of the repo after SAM's transform, so that `CloudFormation` takes it without SAM.
+//! The template of the stack: `template.yaml` after SAM's transform, so that `CloudFormation` accepts it without SAM.
 
 use serde_json::Value;
 
 /// `scripts/verify/transformed.py` makes it from `template.yaml`.
 const TEMPLATE: &str = include_str!("template.json");
 
-/// The template without white space, because `CloudFormation` takes at most 51,200 bytes with a call.
+/// The template without white space, because `CloudFormation` accepts at most 51,200 bytes in a call.
 pub fn body() -> String {
     template().to_string()
 }
 
-/// The names of its parameters.
+/// The names of the template's parameters.
 pub fn parameters() -> Vec<String> {
     let template = template();
     template["Parameters"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()

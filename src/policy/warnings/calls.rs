@@ -1,5 +1,5 @@
-//! Parts that are probably wrong in every rule, or in one that stops requests: mistaken units, numbers that are compared as text,
-//! answers that get round a comparison.
+//! Parts that are probably wrong in every rule, or in one that stops requests: mistaken units, numbers that are compared as text, and
+//! comparisons that miss a slightly different answer.
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{Expr, IdedExpr};
@@ -69,7 +69,7 @@ pub(super) fn difference_of_years(part: &Part) -> Option<String> {
     })
 }
 
-/// `now - timestamp(fields['Born']) > duration('18h')` means years, which no duration has.
+/// `now - timestamp(fields['Born']) > duration('18h')` probably means years, which is not a unit of durations.
 pub(super) fn time_since_answer(part: &Part) -> Option<String> {
     let [now, since] = part.pair().filter(|_| part.function == op::SUBSTRACT)?;
     let [answer] = operands_of("timestamp", since).filter(|_| is_variable(now, "now"))?;
@@ -98,7 +98,7 @@ pub(super) fn blank_answer(part: &Part) -> Option<String> {
         .then(|| "an answer of blanks gets round `== ''`; write `fields['…'].trim() == ''`".to_owned())
 }
 
-/// `fields['E-mail'].endsWith('@gmail.com')` in a rule that stops requests: an answer that ends in `@Gmail.com` gets round it.
+/// `fields['E-mail'].endsWith('@gmail.com')` in a rule that stops requests: it does not stop an answer that ends in `@Gmail.com`.
 pub(super) fn capital_letters(part: &Part) -> Option<String> {
     let [value, other] = part.pair()?;
     part.scope.read(value).filter(|read| read.source == "fields" && !read.is_folded)?;

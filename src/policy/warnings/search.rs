@@ -14,8 +14,8 @@ use super::{Uses, calls, trust};
 pub(super) enum Effect {
     /// The requester gets access, or is excepted from a rule that stops requests.
     LetsIn,
-    /// The requester gets round a rule that stops the others: `hold` if `!…`. Its answers do not matter, because most such rules only
-    /// ask for better answers.
+    /// A rule does not stop the requester, but stops the others: `hold` if `!…`. Comparisons with answers cause no warning here, because
+    /// most such rules only ask for better answers.
     LetsBy,
     /// The requester is stopped.
     Stops,
@@ -53,7 +53,7 @@ impl<'e> Part<'_, 'e> {
 /// Says why a part is probably wrong, and what to write instead.
 type Rule = fn(&Part) -> Option<String>;
 
-/// The rules, and the effects of a part for which each one counts.
+/// The rules, each with the effects of a part to which it applies.
 const RULES: [(&[Effect], Rule); 12] = {
     use Effect::{LetsBy, LetsIn, None, Stops};
     const ANY: &[Effect] = &[LetsIn, LetsBy, Stops, None];
@@ -92,7 +92,7 @@ impl<'e, 'w> Search<'e, 'w> {
         Search { scope: Scope::new(constants), texts, uses }.visit(condition, effect);
     }
 
-    /// The recursion is no deeper than that of the check.
+    /// The check has bounded the depth of the expression, so the recursion is bounded.
     fn visit(&mut self, expression: &'e IdedExpr, effect: Effect) {
         match &expression.expr {
             Expr::Select(select) => self.visit(&select.operand, Effect::None),

@@ -1,7 +1,7 @@
-//! Comparisons that are true of more than the owner means, because a requester can choose the rest of the value.
+//! Comparisons that are true of more users than the owner means, because a requester can choose the rest of the value.
 //!
-//! The principle: a rule that lets somebody in compares the whole of a value. A part of a domain, an address or a name can be had by
-//! anybody. If another part of the same `&&` names the users, the rest of it only makes the rule stricter.
+//! A rule that lets somebody in should compare a whole value. Anybody can have a domain, an address or a name with a certain part. If
+//! another part of the same `&&` names the users, the comparison only makes the rule stricter.
 
 use cel::common::ast::operators as op;
 use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr};
@@ -143,7 +143,7 @@ fn open_part(function: &str, texts: &Texts, is_whole: bool) -> Option<String> {
     ))
 }
 
-/// Whether a pattern of these is true of any address, and not of some addresses.
+/// Whether one of these patterns is true of every address, so that it names no users.
 fn matches_every_address(texts: &Texts, scope: &Scope) -> bool {
     let strangers = ["q7@x-2.example", "zoe.w@mail.k9.test", "x-2.example", "k9.test"];
     let is_match = |pattern: &str, text: &str| scope.constants.patterns.is_match(pattern, text, true);

@@ -22,12 +22,12 @@ use crate::exit::UsageError;
 use crate::policy::push::LocalPolicy;
 use crate::screen::print_message;
 
-/// What the answers so far have shown.
+/// What the checks of the answers so far have found out.
 pub struct Checks {
     /// The folder of the settings.
     folder: PathBuf,
     hub: Option<Arc<Hub>>,
-    /// The repos that the Hub knows.
+    /// The repos that the answers name, as far as the Hub has them.
     repos: Vec<(Repo, RepoInfo)>,
     /// Whether the policy has to be kept on the Hub.
     pub has_to_push: bool,
@@ -79,7 +79,7 @@ impl Checks {
         Ok(())
     }
 
-    /// Checks that the policy compiles, passes its cases, and reads what the forms of the repos ask.
+    /// Checks that the policy has no fault and passes its cases, and that the forms of the repos ask what its rules read.
     pub async fn policy(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
         let new = Settings { policy: answer.to_owned(), ..settings.clone() };
         let hub = self.hub()?;
@@ -129,7 +129,7 @@ impl Checks {
     }
 }
 
-/// Takes an address or a topic, or nothing.
+/// Checks an answer that is an address, a topic, or empty, and puts it into the settings.
 pub fn alarms(answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
     let answer = Some(answer).filter(|answer| !answer.is_empty() && *answer != "none");
     answer.map_or(Ok(()), check::alarms).map_err(|fault| UsageError(format!("alarms: {fault}")))?;
@@ -137,14 +137,14 @@ pub fn alarms(answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error
     Ok(())
 }
 
-/// Takes a region.
+/// Checks a region, and puts it into the settings.
 pub fn region(answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
     check::region(answer).map_err(|fault| UsageError(format!("region: {fault}")))?;
     answer.clone_into(&mut settings.region);
     Ok(())
 }
 
-/// Prints the warnings. If something has failed, that is the error.
+/// Prints the warnings. If a check has failed, returns what has failed as an error.
 fn report(findings: &Findings) -> Result<(), Box<dyn Error>> {
     let line = |Finding { subject, text, .. }: &Finding| format!("{subject}: {text}");
     let with = |wanted: Level| findings.iter().filter(move |finding| finding.level == wanted).map(line);

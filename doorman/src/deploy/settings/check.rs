@@ -5,7 +5,7 @@ use hub_doorman::policy::nearest;
 use super::TOKEN_OF_ENVIRONMENT;
 use crate::deploy::template;
 
-/// The longest name. The name of the bucket has the account and the region behind it, and at most 63 characters.
+/// The most characters of the name. The name of the bucket is this name, the account and the region, and may have 63 characters.
 const MAX_NAME: usize = 32;
 
 /// Checks the name of the deployment.
@@ -39,7 +39,7 @@ pub fn token(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "it is neither `{TOKEN_OF_ENVIRONMENT}` nor the ARN of a secret or parameter; a token does not belong into this file"
+        "it is neither `{TOKEN_OF_ENVIRONMENT}` nor the ARN of a secret or parameter; do not write a token into this file"
     ))
 }
 
@@ -54,7 +54,7 @@ pub fn alarms(text: &str) -> Result<(), String> {
     Err("it is neither an e-mail address nor the ARN of a topic of SNS".to_owned())
 }
 
-/// Checks the name of a parameter: one of the template, that no other setting sets.
+/// Checks the name of a parameter: the template has it, and no other setting sets it.
 pub fn parameter(name: &str) -> Result<(), String> {
     let others = [
         ("ApprovalPolicy", "policy"),

@@ -1,6 +1,7 @@
 //! The steps `bucket` and `code`: the zip of the function in a private bucket.
 //!
-//! The name of the bucket can be guessed, so somebody else may own it. Each call says who has to own it, and AWS refuses it otherwise.
+//! The name of the bucket can be guessed, so somebody else may own it. Each call names the account that has to own it. If another one
+//! does, AWS refuses the call.
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use crate::aws::AwsFailure;
 use crate::deploy::deployment::{Place, Zip};
 
-/// The codes for "there is none". A HEAD request has no body, so its code is the status.
+/// The codes for "there is none". The response to a HEAD request has no body, so its code is the status.
 pub const ABSENT: &[&str] = &["404", "NoSuchBucket", "NoSuchKey"];
 
 /// The region whose buckets have no location.

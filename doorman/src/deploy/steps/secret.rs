@@ -1,4 +1,4 @@
-//! The step `secret`: AWS keeps the token and the secret of the webhook. What it keeps already stays.
+//! The step `secret`: AWS keeps the token and the secret of the webhook. If it keeps them already, they stay.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use super::{KeptSecret, Made};
 use crate::aws::{Aws, Hidden};
 use crate::deploy::deployment::{Deployment, tag};
 
-/// The tag with the id of the webhook that has the secret.
+/// The tag with the id of the webhook that sends the secret.
 const WEBHOOK_TAG: &str = "hub-doorman:webhook";
 
 /// The keys of the JSON object that AWS keeps.
@@ -39,12 +39,12 @@ pub fn read_secret(aws: &Aws, name: &str) -> Result<Option<Value>, Box<dyn Error
     }
 }
 
-/// The id of the webhook that has this secret.
+/// The id of the webhook that sends this secret.
 pub fn webhook_of(secret: &Value) -> Option<&str> {
     tag(&secret["Tags"], WEBHOOK_TAG)
 }
 
-/// Notes which webhook has the secret.
+/// Notes in a tag which webhook sends the secret.
 pub fn note_webhook(aws: &Aws, arn: &str, id: &str) -> Result<(), Box<dyn Error>> {
     let input = json!({"SecretId": arn, "Tags": [{"Key": WEBHOOK_TAG, "Value": id}]});
     aws.call("secretsmanager", "tag-resource", &input)?;
@@ -68,7 +68,7 @@ pub fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn E
     let hidden = Hidden { option: OPTION, text: &text };
     let kept = if let Some(about) = &about {
         if added.contains(&WEBHOOK) && webhook_of(about).is_some() {
-            // The webhook on the Hub has the earlier secret. If this is interrupted, the next run must know.
+            // The webhook on the Hub sends the earlier secret. Without the tag, the next run replaces it, also after an interruption.
             let input = json!({"SecretId": name, "TagKeys": [WEBHOOK_TAG]});
             aws.call("secretsmanager", "untag-resource", &input)?;
         }
@@ -83,7 +83,7 @@ pub fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn E
     };
     let arn = kept["ARN"].as_str().ok_or("AWS names no ARN")?.to_owned();
     let webhook = Secret::new(object[WEBHOOK].as_str().unwrap_or_default());
-    // A webhook with an earlier secret is replaced.
+    // A webhook that sends an earlier secret does not count, so it is replaced.
     let webhook_id = webhook_of(&kept).filter(|_| !added.contains(&WEBHOOK)).map(str::to_owned);
     made.secret = Some(KeptSecret { arn, webhook, webhook_id });
     let is_other = deployment.token.as_ref().is_some_and(|token| object[TOKEN] != token.expose());
@@ -97,7 +97,7 @@ pub fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn E
     Ok(format!("{what}{hint}"))
 }
 
-/// Adds what is missing to the object, or has to be replaced. Returns the keys.
+/// Adds the texts that are missing in the object or have to be replaced. Returns their keys.
 fn add_missing(
     deployment: &Deployment,
     object: &mut Map<String, Value>,
@@ -133,7 +133,7 @@ fn read_object(aws: &Aws, name: &str) -> Result<Map<String, Value>, Box<dyn Erro
     }
 }
 
-/// 64 hexadecimal digits of chance.
+/// 64 random hexadecimal digits.
 fn new_secret() -> Result<Secret, getrandom::Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)?;

@@ -14,7 +14,7 @@ use crate::screen::spinner;
 
 const PAYLOAD: &str = r#"{"event":{"action":"update","scope":"repo"},"repo":null}"#;
 
-/// How long an attempt may take. The Hub waits as long.
+/// How long an attempt may take. The Hub waits as long for a response.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A new URL and a new role need some seconds until they are known everywhere.
@@ -59,7 +59,7 @@ pub async fn run(made: &Made) -> Result<String, Box<dyn Error>> {
 /// The response to a webhook.
 struct Answer {
     status: u16,
-    /// Whether it is a response of Hub Doorman.
+    /// Whether the body has a `status`, as each response of Hub Doorman has.
     has_status: bool,
 }
 

@@ -14,13 +14,13 @@ use crate::deploy::settings::TOKEN_OF_ENVIRONMENT;
 use crate::deploy::template;
 use crate::screen::spinner;
 
-/// The time between two looks at a stack that changes.
+/// The time between two reads of the state of a stack that changes.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
 
 /// How long a change may take. Usually it takes two minutes.
 const MAX_CHANGE: Duration = Duration::from_secs(30 * 60);
 
-/// The states of a stack that has never worked, or of which only a part is left. It can only be deleted.
+/// The states of a stack that can only be deleted: it has never worked, or only a part of it is left.
 const UNUSABLE: [&str; 6] = [
     "ROLLBACK_COMPLETE",
     "ROLLBACK_FAILED",
@@ -69,7 +69,7 @@ pub async fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box
         "Capabilities": ["CAPABILITY_IAM"],
         "Tags": deployment.place.tags(),
     });
-    // They have the policy, which not every user of the machine needs to see.
+    // The parameters contain the policy, which other users of the machine should not see.
     let parameters = parameters(deployment, made)?.to_string();
     let hidden = crate::aws::Hidden { option: "--parameters", text: &parameters };
     let operation = if before.is_some() { "update-stack" } else { "create-stack" };
@@ -114,7 +114,7 @@ fn parameters(deployment: &Deployment, made: &Made) -> Result<Value, Box<dyn Err
     Ok(of_settings.chain(others).map(parameter).collect())
 }
 
-/// The outputs of the stack. A missing one is an error, because the stack is not what this program has asked for.
+/// The outputs of the stack. If one is missing, the stack is not that of the template, which is an error.
 fn outputs(stack: &Value) -> Result<Outputs, Box<dyn Error>> {
     let output = |key: &str| {
         let outputs = stack["Outputs"].as_array().into_iter().flatten();

@@ -22,7 +22,7 @@ pub fn run(place: &Place, made: &mut Made) -> Result<String, Box<dyn Error>> {
         made.topic.clone_from(&place.settings.alarms);
         return Ok("nothing to make".to_owned());
     };
-    // If there is such a topic, AWS gives its ARN.
+    // If the topic exists already, AWS changes nothing and gives its ARN.
     let topic =
         place.aws.call("sns", "create-topic", &json!({"Name": place.topic(), "Tags": place.tags()}))?;
     let arn = topic["TopicArn"].as_str().ok_or("AWS names no ARN")?.to_owned();

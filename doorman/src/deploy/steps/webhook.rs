@@ -1,4 +1,4 @@
-//! The step `webhook`: the Hub tells the function about each new request, and about each push to the policy.
+//! The step `webhook`: the Hub sends a webhook to the function after each event in the repos, and after each push to the policy.
 
 use std::error::Error;
 
@@ -31,7 +31,7 @@ pub async fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box
         .iter()
         .filter(|webhook| webhook.is_delivered_to(url) || webhook_id.as_ref() == Some(&webhook.id))
     {
-        // The Hub does not show the secret of a webhook, so another one may have another secret.
+        // The Hub does not show the secret of a webhook. Only the noted webhook certainly sends the right one.
         let is_right = webhook_id.as_ref() == Some(id) && wanted.iter().all(|one| watched.contains(one));
         let is_right = is_right && wanted.len() == watched.len();
         if is_right && *state == WebhookState::Enabled {
