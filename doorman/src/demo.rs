@@ -1,5 +1,4 @@
-//! `demo`: walks a newcomer through `plan`, `review` and `list` on a stand-in for the Hub. It needs no token, and nothing leaves the
-//! machine.
+//! `demo`: shows `plan`, `review` and `list` on a stand-in for the Hub. It needs no token, and no data leaves the machine.
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};

@@ -113,7 +113,7 @@ async fn read_from_hub(
     }
     let (text, etag, commit) = match (answer, known.as_deref()) {
         (FileRead::Unchanged { commit }, Some(known)) => (Ok(known.text.clone()), known.etag.clone(), commit),
-        // The call was not conditional, so this is never the answer.
+        // The call was not conditional, so this never happens.
         (FileRead::Unchanged { .. }, None) => return Err(Unusable::of("it was not read".to_owned())),
         (FileRead::New(File { content, etag, commit }), _) => (String::from_utf8(content), etag, commit),
     };
@@ -150,7 +150,7 @@ async fn read_lists(
         let path = policy.path_of(&name);
         let content = match files.read(&policy.repo, commit, &path, None, left.min(MAX_LIST_BYTES)).await {
             Ok(FileRead::New(File { content, .. })) => Ok(content),
-            // The call was not conditional, so this is never the answer.
+            // The call was not conditional, so this never happens.
             Ok(FileRead::Unchanged { .. }) => continue,
             Err(error) => Err(error),
         };
