@@ -139,7 +139,7 @@ async fn run_review() -> Value {
     let policy = Arc::new(Policy::parse(POLICY).expect("a policy"));
     let endpoint = endpoint().parse().expect("a URL");
     let token = Source::Given(Secret::new(StandIn::TOKEN));
-    let sources = Sources { token, webhook: None, webhook_previous: None };
+    let sources = Sources { token, webhook: None, webhook_previous: None, mail: None };
     let http = http::client().expect("a client");
     let keyring = Keyring::read(sources, &http).await.expect("what is given");
     let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use hub_doorman::secrets::{Secret, WebhookSecrets};
+use hub_doorman::secrets::{AcceptedSecrets, Secret};
 use serde_json::{Value, json};
 
 /// Measurements of each kind.
@@ -23,7 +23,7 @@ const FASTEST: f64 = 0.9;
 
 fn main() {
     let texts = [SECRET, &SECRET[..32]];
-    let secrets = texts.map(|text| WebhookSecrets::new([&Secret::new(text)]).expect("random bytes"));
+    let secrets = texts.map(|text| AcceptedSecrets::new([&Secret::new(text)]).expect("random bytes"));
     let ours = measure(|secret, shown| secrets[secret].include(shown));
     let naive = measure(|secret, shown| black_box(texts[secret].as_bytes()) == shown);
     eprintln!("{}", json!({"ours": ours, "naive": naive}));

@@ -6,6 +6,8 @@
 //! | `HF_ENDPOINT` | the URL of the Hub; `https://huggingface.co` if unset |
 //! | `WEBHOOK_SECRET` | required: the secret that a webhook sends in `X-Webhook-Secret`, in ASCII, or an ARN |
 //! | `WEBHOOK_SECRET_PREVIOUS` | a secret that is also accepted, while the secret is rotated, or an ARN |
+//! | `MAIL_SECRET` | the local part of the address to which the Hub mails, 16 to 64 letters, digits, `-`, `_` and `.`, or an ARN; if unset, no mail prompts a look |
+//! | `MAIL_FROM` | the domain of which a mail must come, as DMARC shows, or `any`; `huggingface.co` with its subdomains if unset |
 //! | `APPROVAL_POLICY` | required: the policy, in JSON or TOML; see [`crate::policy`]; or where it is kept: `file:policy.toml`, `hf://datasets/acme/doorman/policy.toml`, or an ARN; files are read from the current directory, which on Lambda is that of the function's package |
 //! | `REPOS` | the repos that are covered, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; `!acme/open` excludes one repo of a namespace; a sweep reviews exactly these repos; if unset or empty, every repo that the token can manage is covered, and there are no sweeps |
 //! | `DRY_RUN` | `true`: decide and report, but write nothing; `false` if unset |
@@ -33,11 +35,12 @@ use crate::model::RepoPattern;
 use crate::policy::ReadFile;
 use crate::secrets::{Secret, Source, Sources, Stored};
 use crate::source::Place;
+use crate::trigger::mail::MailFrom;
 
 /// The settings of the function.
 #[derive(Debug)]
 pub struct Config {
-    /// The token and the webhook's secrets, or where they are kept.
+    /// The token and the secrets that events show, or where they are kept.
     pub secrets: Sources,
     /// The URL of the Hub.
     pub endpoint: Url,
@@ -45,6 +48,8 @@ pub struct Config {
     pub policy: Place,
     /// The repos that are covered, or `None` for every repo that the token can manage.
     pub repos: Option<Vec<RepoPattern>>,
+    /// Who may send a mail that prompts a look.
+    pub mail_from: MailFrom,
     /// Whether to decide and report, but write nothing.
     pub dry_run: bool,
     /// The maximum number of calls to the Hub in flight.
@@ -79,13 +84,22 @@ impl Config {
         let (token, endpoint) = (variables.token(), variables.endpoint());
         let (webhook, webhook_previous) = (variables.webhook_secret(), variables.webhook_secret_previous());
         let (policy, repos) = (variables.policy(read_file), variables.repos());
+        let (mail, mail_from) = (variables.mail_secret(), variables.mail_from());
         let (dry_run, concurrency) = (variables.dry_run(), variables.concurrency_in_memory());
         let _ = variables.log();
         variables.all(|| {
-            let secrets =
-                Sources { token: token?, webhook: Some(webhook?), webhook_previous: webhook_previous? };
-            let (endpoint, policy, repos) = (endpoint?, policy?, repos?);
-            Ok(Self { secrets, endpoint, policy, repos, dry_run: dry_run?, concurrency: concurrency? })
+            let (token, webhook, webhook_previous, mail) = (token?, Some(webhook?), webhook_previous?, mail?);
+            let secrets = Sources { token, webhook, webhook_previous, mail };
+            let (endpoint, policy, repos, mail_from) = (endpoint?, policy?, repos?, mail_from?);
+            Ok(Self {
+                secrets,
+                endpoint,
+                policy,
+                repos,
+                mail_from,
+                dry_run: dry_run?,
+                concurrency: concurrency?,
+            })
         })
     }
 }
@@ -135,6 +149,22 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
     /// `WEBHOOK_SECRET_PREVIOUS`: the secret or where it is kept, if it is set.
     pub fn webhook_secret_previous(&self) -> Result<Option<Source>, FaultNoted> {
         self.optional("WEBHOOK_SECRET_PREVIOUS", |text| self.parse_source(text))
+    }
+
+    /// `MAIL_SECRET`: the secret or where it is kept, if it is set.
+    pub fn mail_secret(&self) -> Result<Option<Source>, FaultNoted> {
+        self.optional("MAIL_SECRET", |text| match self.parse_source(text)? {
+            Source::Given(secret) => {
+                Secret::for_mail(secret.expose()).map(Source::Given).map_err(|fault| vec![fault])
+            }
+            stored @ Source::Stored(_) => Ok(stored),
+        })
+    }
+
+    /// `MAIL_FROM`.
+    pub fn mail_from(&self) -> Result<MailFrom, FaultNoted> {
+        let from = self.optional("MAIL_FROM", |text| text.parse().map_err(|fault| vec![fault]));
+        from.map(Option::unwrap_or_default)
     }
 
     /// `HF_ENDPOINT`.

@@ -2,6 +2,7 @@
 
 mod deadline;
 mod init_error;
+mod mail;
 mod push;
 mod response;
 mod sweep;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use lambda_http::http::{StatusCode, header};
@@ -35,8 +37,10 @@ use crate::review::review;
 use crate::secrets::Keyring;
 use crate::source::Source;
 use crate::sweep::SweepHistory;
+use crate::trigger::mail::MailFrom;
 use crate::trigger::webhook::DELIVERY_HEADER;
 pub use init_error::report_init_error;
+use mail::Looks;
 use push::LastPush;
 
 /// The error for an unreadable HTTP request.
@@ -55,6 +59,8 @@ pub struct Handler {
     hub: Hub,
     history: SweepHistory,
     last_push: Mutex<LastPush>,
+    looks: std::sync::Mutex<Looks>,
+    mail_from: MailFrom,
     dry_run: bool,
 }
 
@@ -74,7 +80,7 @@ impl Handler {
         http: &Client,
         transport: impl Transport + 'static,
     ) -> Result<Self, ConfigError> {
-        let Config { secrets, endpoint, policy, repos, dry_run, concurrency } = config;
+        let Config { secrets, endpoint, policy, repos, mail_from, dry_run, concurrency } = config;
         let keyring = Arc::new(Keyring::read(secrets, http).await.map_err(ConfigError)?);
         let hub = Hub::new(transport, endpoint, Arc::clone(&keyring), concurrency);
         let policy = Source::new(policy, http.clone());
@@ -89,6 +95,8 @@ impl Handler {
             hub,
             history: SweepHistory::default(),
             last_push: Mutex::default(),
+            looks: std::sync::Mutex::default(),
+            mail_from,
             dry_run,
         })
     }
@@ -170,7 +178,12 @@ impl Handler {
                 log_decision(step, policy, *dry_run);
             }
         };
-        review(repo, policy.clone(), hub, Mode::of(*dry_run), deadline, &mut log).await
+        let began = Utc::now();
+        let report = review(repo, policy.clone(), hub, Mode::of(*dry_run), deadline, &mut log).await;
+        if report.complete {
+            self.looks().note(repo, began);
+        }
+        report
     }
 }
 

@@ -4,12 +4,15 @@
 pub mod audit;
 mod counts;
 pub mod metrics;
+mod waits;
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
 pub use counts::Counts;
+pub use waits::Waits;
 
 use crate::hub::{HubError, Problem};
 use crate::model::{Name, Repo, RepoType, Verdict};
@@ -29,6 +32,9 @@ pub struct Report {
     pub policy_fault: Option<String>,
     /// One report for each repo, up to 5,000.
     pub repos: Vec<RepoReport>,
+    /// How long the requesters waited whom the run decided.
+    #[serde(rename = "wait_s", skip_serializing_if = "Waits::is_empty")]
+    pub waits: Waits,
     /// The searches for repos that failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub searches: Vec<SearchReport>,
@@ -73,6 +79,12 @@ pub struct RepoReport {
     /// The limits of the policy because of which requests stay pending.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits_reached: Vec<LimitReached>,
+    /// How long the requesters waited whom the run decided.
+    #[serde(skip)]
+    pub waits: Waits,
+    /// When the newest of the listed requests was made.
+    #[serde(skip)]
+    pub newest_request: Option<DateTime<Utc>>,
     /// The first error.
     pub error: Option<Failure>,
 }
@@ -149,6 +161,7 @@ impl Report {
             dry_run,
             paused: false,
             policy_fault: None,
+            waits: repos.iter().map(|repo| &repo.waits).collect(),
             repos,
             searches,
             unlisted,
@@ -232,6 +245,8 @@ impl RepoReport {
             complete: false,
             counts: Counts::default(),
             limits_reached: Vec::new(),
+            waits: Waits::default(),
+            newest_request: None,
             error: None,
         }
     }

@@ -8,6 +8,6 @@ mod stored;
 
 pub use keyring::{Keyring, Source, Sources};
 pub(crate) use redact::redact;
-pub use secret::{Secret, WebhookSecrets};
+pub use secret::{AcceptedSecrets, Secret};
 pub(crate) use stored::Failed;
 pub use stored::Stored;

@@ -2,6 +2,7 @@
 //!
 //! A webhook's secret is verified first, and only a verified payload can be parsed.
 
+pub mod mail;
 mod order;
 pub mod schedule;
 pub mod webhook;
@@ -17,6 +18,8 @@ pub enum Trigger {
     Sweep(Vec<RepoPattern>),
     /// Sweep all repos that `REPOS` names.
     SweepAll,
+    /// Review the repos that these mails name, or all repos that `REPOS` names. Each mail has to be verified first.
+    Mails(Vec<Result<mail::Received, mail::Refused>>),
     /// Do nothing. The text says why.
     Ignore(&'static str),
 }

@@ -190,7 +190,7 @@ pub async fn connect(
     concurrency: usize,
 ) -> Result<Arc<Hub>, ConfigError> {
     let http = http()?;
-    let sources = Sources { token, webhook: None, webhook_previous: None };
+    let sources = Sources { token, webhook: None, webhook_previous: None, mail: None };
     let keyring = Keyring::read(sources, &http).await.map_err(ConfigError)?;
     let hub = Arc::new(Hub::new(Connections::new(http), endpoint, Arc::new(keyring), concurrency));
     tokio::spawn(report_waits(Arc::downgrade(&hub)));

@@ -88,7 +88,7 @@ async fn create(url: &Url) -> Result<Webhook, Box<dyn Error>> {
         .into());
     };
     let http = environment::http()?;
-    let sources = Sources { token, webhook: Some(secret), webhook_previous: None };
+    let sources = Sources { token, webhook: Some(secret), webhook_previous: None, mail: None };
     let keyring = Arc::new(Keyring::read(sources, &http).await.map_err(ConfigError)?);
     let hub = Hub::new(Connections::new(http), endpoint, Arc::clone(&keyring), concurrency);
     let account = hub.account(deadline());

@@ -156,6 +156,7 @@ async fn doorman(hub: &Hub, policy: &str, folder: &Path) -> Result<Handler, Box<
         "HF_ENDPOINT" => Ok(hub.endpoint()),
         "HF_TOKEN" => Ok(Hub::TOKEN.to_owned()),
         "WEBHOOK_SECRET" => Ok(SECRET.to_owned()),
+        "MAIL_SECRET" => Ok("sample-mail-secret".to_owned()),
         "APPROVAL_POLICY" => Ok(policy.to_owned()),
         "REPOS" => Ok("acme/*".to_owned()),
         _ => Err(VarError::NotPresent),

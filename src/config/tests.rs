@@ -47,7 +47,7 @@ fn value_is_read_without_the_white_space_around_it() {
         Source::Given(secret) => secret.expose().to_owned(),
         Source::Stored(stored) => panic!("{stored:?} is not given"),
     };
-    let Sources { token, webhook, webhook_previous } = &config.secrets;
+    let Sources { token, webhook, webhook_previous, .. } = &config.secrets;
     let webhook = webhook.as_ref().expect("required");
     let previous = webhook_previous.as_ref().map(given);
     assert_eq!(
@@ -83,6 +83,8 @@ fn all_faults_are_reported_at_once_without_secrets() {
             "APPROVAL_POLICY",
             r#"{"rules": [{"name": "a", "then": "accept", "if": "usr.pro"}, {"name": "b"}]}"#,
         ),
+        ("MAIL_SECRET", "the-same"),
+        ("MAIL_FROM", "anybody"),
         ("REPOS", "acme/model, spaces/acme/app, a--b"),
         ("DRY_RUN", "yes"),
         ("CONCURRENCY", "0"),
@@ -100,11 +102,13 @@ fn all_faults_are_reported_at_once_without_secrets() {
         "APPROVAL_POLICY",
         "REPOS",
         "REPOS",
+        "MAIL_SECRET",
+        "MAIL_FROM",
         "DRY_RUN",
         "CONCURRENCY",
     ];
     assert_eq!(about, expected, "{message}");
-    assert!(message.starts_with("the configuration has 11 faults:\n"), "{message}");
+    assert!(message.starts_with("the configuration has 13 faults:\n"), "{message}");
     assert!(!message.contains("hf_t") && !message.contains("same"), "{message}");
 }
 
@@ -196,7 +200,7 @@ fn value_that_is_not_utf_8_is_a_fault() {
     let not_utf_8 = |_: &str| Err(VarError::NotUnicode("x".into()));
     let message = Config::from_lookup(not_utf_8, &read_file).expect_err("faults").to_string();
     assert!(
-        message.contains("10 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
+        message.contains("12 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
         "{message}"
     );
 }
@@ -205,10 +209,10 @@ fn value_that_is_not_utf_8_is_a_fault() {
 fn secret_may_be_an_arn_that_is_not_read_yet() {
     let arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/token";
     let credentials = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
-    for variable in ["HF_TOKEN", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"] {
+    for variable in ["HF_TOKEN", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS", "MAIL_SECRET"] {
         let config = read(&[credentials[0], credentials[1], (variable, arn)]).expect(variable);
-        let Sources { token, webhook, webhook_previous } = config.secrets;
-        let all = [Some(token), webhook, webhook_previous];
+        let Sources { token, webhook, webhook_previous, mail } = config.secrets;
+        let all = [Some(token), webhook, webhook_previous, mail];
         let stored = all.iter().flatten().filter(|source| matches!(source, Source::Stored(_))).count();
         assert_eq!(stored, 1, "{variable}");
         let message = fault(variable, arn);

@@ -6,6 +6,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::{Body, Response};
 use tokio::time::{Instant, sleep_until};
 
+use super::sweep::Scope;
 use super::{Handler, PolicyOfEvent, response};
 use crate::hub::Moment;
 use crate::report::metrics::Event;
@@ -69,7 +70,7 @@ impl Handler {
         {
             return response::ignored("all repos have just been swept by this commit of the policy");
         }
-        let swept = self.sweep(repos, true, policy, deadline, event).await;
+        let swept = self.sweep(Scope::of(repos, true), policy, deadline, event).await;
         *last_push = commit.filter(|_| swept.is_complete).map(|commit| (commit.to_owned(), self.hub.now()));
         let status = if swept.is_complete && is_confirmed { StatusCode::OK } else { StatusCode::ACCEPTED };
         response::json(status, &swept.report.shortened())

@@ -1,5 +1,6 @@
 //! The response to an event that is not HTTP: a sweep.
 
+use chrono::Utc;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde_json::json;
@@ -13,6 +14,22 @@ use crate::report::metrics::{Event, Metric, Values};
 use crate::sweep::sweep;
 use crate::trigger::Trigger;
 use crate::trigger::schedule::{self, NotATrigger};
+
+/// The repos that a sweep reviews, of those that `REPOS` covers.
+pub(super) struct Scope<'a> {
+    pub(super) patterns: &'a [RepoPattern],
+    /// Whether these are all patterns of `REPOS`.
+    pub(super) is_all: bool,
+    /// Whether a repo of the patterns is reviewed.
+    pub(super) is_wanted: &'a (dyn Fn(&Repo) -> bool + Sync),
+}
+
+impl<'a> Scope<'a> {
+    /// All repos that the patterns match.
+    pub(super) fn of(patterns: &'a [RepoPattern], is_all: bool) -> Self {
+        Self { patterns, is_all, is_wanted: &|_| true }
+    }
+}
 
 /// A sweep that has ended.
 pub(super) struct Swept {
@@ -32,6 +49,7 @@ impl Handler {
             Ok(Trigger::SweepAll) => (self.repos.clone().ok_or(InvocationError::NothingToSweep)?, true),
             Ok(Trigger::Sweep(patterns)) => (self.only_covered(patterns)?, false),
             Ok(Trigger::Review(repo)) => (self.only_covered(vec![RepoPattern::One(repo)])?, false),
+            Ok(Trigger::Mails(mails)) => return Ok(self.respond_to_mails(mails, request, event).await),
             Ok(Trigger::Ignore(reason)) => return Ok(response::ignored(reason)),
             Err(NotATrigger::Http) => return Ok(self.refuse_unreadable_http(event)),
             Err(NotATrigger::Unknown(why)) => return Err(InvocationError::UnknownEvent(why)),
@@ -40,7 +58,10 @@ impl Handler {
     }
 
     /// The patterns, or an error if `REPOS` covers no repo of one of them.
-    fn only_covered(&self, patterns: Vec<RepoPattern>) -> Result<Vec<RepoPattern>, InvocationError> {
+    pub(super) fn only_covered(
+        &self,
+        patterns: Vec<RepoPattern>,
+    ) -> Result<Vec<RepoPattern>, InvocationError> {
         let Some(repos) = &self.repos else { return Ok(patterns) };
         let is_covered = |pattern: &RepoPattern| repos.iter().any(|repo| repo.overlaps(pattern));
         match patterns.iter().find(|pattern| !is_covered(pattern)) {
@@ -67,7 +88,7 @@ impl Handler {
         event: &Event,
     ) -> Result<Response<Body>, InvocationError> {
         let deadline = deadline::of_sweep(request);
-        let swept = self.sweep(patterns, is_all, &self.policy(deadline), deadline, event).await;
+        let swept = self.sweep(Scope::of(patterns, is_all), &self.policy(deadline), deadline, event).await;
         match swept.report.token_refused() {
             Some(error) => Err(InvocationError::TokenRefused(error.clone())),
             None => Ok(response::json(StatusCode::OK, &swept.report.shortened())),
@@ -77,13 +98,12 @@ impl Handler {
     /// Sweeps the repos that these patterns match, and writes the log lines and the metrics.
     pub(super) async fn sweep(
         &self,
-        patterns: &[RepoPattern],
-        is_all: bool,
+        scope: Scope<'_>,
         policy: &PolicyOfEvent<'_>,
         deadline: Instant,
         event: &Event,
     ) -> Swept {
-        let begun = Instant::now();
+        let (begun, begun_at) = (Instant::now(), Utc::now());
         let review = |repo: Repo| {
             let span = tracing::info_span!("sweep", %repo);
             let review = async move {
@@ -97,20 +117,25 @@ impl Handler {
             };
             review.instrument(span)
         };
-        let is_covered = |repo: &Repo| self.is_covered(repo);
-        let swept = sweep(&self.hub, patterns, is_covered, &self.history, deadline, review).await;
+        let Scope { patterns, is_all, is_wanted } = scope;
+        let is_wanted = |repo: &Repo| self.is_covered(repo) && is_wanted(repo);
+        let swept = sweep(&self.hub, patterns, is_wanted, &self.history, deadline, review).await;
         for pattern in &swept.unmatched {
             tracing::warn!(%pattern, "no gated repo found; is it misspelt, or hidden from HF_TOKEN?");
         }
         let report = self.report(policy, swept.repos, swept.failed_searches, swept.unlisted);
         let counts = report.log_sweep(swept.search_calls);
         let is_complete = report.is_complete() && swept.unmatched.is_empty();
+        if is_all && is_complete {
+            self.looks().note_all(begun_at);
+        }
         // In a sweep of only some repos, a 403 is about those repos, not about the token.
         let is_refused = report.token_refused().is_some_and(|error| is_all || error.status() == Some(401));
         // A complete sweep without a pending request proves that no request is waiting.
         let oldest = counts.oldest_pending_s.or(is_complete.then_some(0));
         let values = Values::of(&counts, is_complete, report.dry_run, self.hub.take_limit_status())
             .level(Metric::OldestPendingAge, oldest)
+            .waits(&report.waits)
             .duration(Metric::SweepDuration, begun.elapsed())
             .count(Metric::SweepFinished, (is_all && is_complete).into())
             .count(Metric::LimitsReached, report.limits_reached())

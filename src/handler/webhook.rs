@@ -5,12 +5,13 @@ use lambda_http::{Body, Request, Response};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Handler, deadline, is_unusable, response};
+use super::sweep::Scope;
+use super::{Handler, InvocationError, deadline, is_unusable, response};
 use crate::hub::HubError;
 use crate::model::Repo;
 use crate::report::metrics::{Event, Metric, Values};
 use crate::report::{Counts, UnlistedRepos};
-use crate::secrets::WebhookSecrets;
+use crate::secrets::AcceptedSecrets;
 use crate::sweep::catch_panic;
 use crate::trigger::Trigger;
 use crate::trigger::webhook::{self, SECRET_HEADER, Verified};
@@ -52,10 +53,27 @@ impl Handler {
                 self.review_and_respond(&repo, &event, begun, deadline).instrument(span).await
             }
             Ok(Trigger::Ignore(reason)) => response::ignored(reason),
-            // `parse` never returns these for a webhook.
-            Ok(Trigger::Sweep(_) | Trigger::SweepAll) => response::ignored("a webhook starts no sweep"),
+            Ok(Trigger::SweepAll) => match &self.repos {
+                Some(repos) => self.sweep_by_order(Scope::of(repos, true), &event, deadline).await,
+                None => {
+                    response::error(StatusCode::BAD_REQUEST, &InvocationError::NothingToSweep.to_string())
+                }
+            },
+            Ok(Trigger::Sweep(patterns)) => match self.only_covered(patterns) {
+                Ok(patterns) => self.sweep_by_order(Scope::of(&patterns, false), &event, deadline).await,
+                Err(error) => response::error(StatusCode::BAD_REQUEST, &error.to_string()),
+            },
+            // `parse` never returns this for a webhook.
+            Ok(Trigger::Mails(_)) => response::ignored("a webhook brings no mail"),
             Err(error) => response::error(StatusCode::BAD_REQUEST, &error),
         }
+    }
+
+    /// Carries out an order that showed the webhook's secret, in the time of a webhook. What is left then is for the schedule.
+    async fn sweep_by_order(&self, scope: Scope<'_>, event: &Event, deadline: Instant) -> Response<Body> {
+        let swept = self.sweep(scope, &self.policy(deadline), deadline, event).await;
+        let status = if swept.is_complete { StatusCode::OK } else { StatusCode::ACCEPTED };
+        response::json(status, &swept.report.shortened())
     }
 
     /// Verifies the secret of a webhook. If it is wrong, the secrets are read again, because they may have been rotated.
@@ -64,10 +82,10 @@ impl Handler {
             tracing::warn!(secret = "missing", "webhook refused");
             return None;
         };
-        let verify = |accepted: &WebhookSecrets| webhook::verify(accepted, shown.as_bytes(), request.body());
-        let mut verified = verify(&self.keyring.accepted());
+        let verify = |accepted: &AcceptedSecrets| webhook::verify(accepted, shown.as_bytes(), request.body());
+        let mut verified = verify(&self.keyring.webhook().current());
         if verified.is_none() {
-            verified = verify(&*self.keyring.renew_accepted(deadline).await);
+            verified = verify(&*self.keyring.webhook().renewed(deadline).await);
         }
         if verified.is_none() {
             tracing::warn!(secret = "wrong", "webhook refused");
@@ -93,6 +111,7 @@ impl Handler {
         let is_refused = report.hub_error().is_some_and(|error| error.status() == Some(401));
         let values = Values::of(&report.counts, report.complete, dry_run, self.hub.take_limit_status())
             .level(Metric::OldestPendingAge, report.counts.oldest_pending_s)
+            .waits(&report.waits)
             .duration(Metric::ReviewDuration, begun.elapsed())
             .count(Metric::LimitsReached, (!report.limits_reached.is_empty()).into())
             .count(Metric::PolicyUnusable, is_unusable(&policy).into())

@@ -14,6 +14,8 @@
 //! | `RateLimitRemaining` | count | calls that the Hub's rate limit leaves in its current window |
 //! | `OldestPendingAge` | seconds | the age of the oldest request that is still pending |
 //! | `ReviewDuration`, `SweepDuration` | milliseconds | the time from an event to its response: for a webhook, and for a sweep |
+//! | `WaitTime` | seconds | the time from a request to its decision, for each request that the run decided |
+//! | `Mails`, `RejectedMails` | count | mails that arrived, and how many of them prompted no look, because they are not verified |
 //! | `SweepFinished` | count | sweeps of all of `REPOS` that left nothing undone and found a repo for each pattern |
 //! | `TokenRefused` | count | runs in which the Hub refused the token |
 //! | `RejectedWebhooks` | count | webhooks without the secret, and unreadable HTTP requests |
@@ -36,7 +38,7 @@ use lambda_runtime::Context;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::Counts;
+use super::{Counts, Waits};
 use crate::hub::LimitStatus;
 
 /// The namespace of the metrics in `CloudWatch`.
@@ -51,7 +53,7 @@ pub struct Metrics(Mutex<Box<dyn Write + Send>>);
 /// The names of an event in the log.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
-    /// `webhook` or `sweep`.
+    /// `webhook`, `sweep` or `mail`.
     pub name: &'static str,
     /// The name of the function.
     #[serde(rename = "FunctionName")]
@@ -116,6 +118,12 @@ pub enum Metric {
     ReviewDuration,
     /// The time from a schedule or an order to its response.
     SweepDuration,
+    /// The time from a request to its decision.
+    WaitTime,
+    /// Mails that arrived.
+    Mails,
+    /// Mails that are not verified.
+    RejectedMails,
     /// A sweep of all of `REPOS` that left nothing undone and found a repo for each pattern.
     SweepFinished,
     /// The Hub refused the token.
@@ -127,7 +135,7 @@ pub enum Metric {
 impl Metric {
     fn unit(self) -> &'static str {
         match self {
-            Self::OldestPendingAge => "Seconds",
+            Self::OldestPendingAge | Self::WaitTime => "Seconds",
             Self::ReviewDuration | Self::SweepDuration => "Milliseconds",
             _ => "Count",
         }
@@ -136,7 +144,7 @@ impl Metric {
 
 /// Metrics and their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Values(Vec<(Metric, u64)>);
+pub struct Values(Vec<(Metric, Value)>);
 
 impl Values {
     /// One metric, counted once.
@@ -180,7 +188,16 @@ impl Values {
     /// Adds a level, if it is known.
     #[must_use]
     pub fn level(mut self, metric: Metric, value: Option<u64>) -> Self {
-        self.0.extend(value.map(|value| (metric, value)));
+        self.0.extend(value.map(|value| (metric, value.into())));
+        self
+    }
+
+    /// Adds the waits of the requests that were decided, if there are any.
+    #[must_use]
+    pub fn waits(mut self, waits: &Waits) -> Self {
+        if !waits.is_empty() {
+            self.0.push((Metric::WaitTime, waits.samples().into()));
+        }
         self
     }
 }
@@ -195,7 +212,7 @@ impl Metrics {
     pub fn write(&self, event: &Event, Values(values): &Values) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let timestamp = u64::try_from(now.as_millis()).unwrap_or_default();
-        let named = |(metric, value): &(Metric, u64)| (format!("{metric:?}"), metric.unit(), *value);
+        let named = |(metric, value): &(Metric, Value)| (format!("{metric:?}"), metric.unit(), value.clone());
         let values: Vec<_> = values.iter().map(named).collect();
         let metrics: Vec<Value> =
             values.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
@@ -206,7 +223,7 @@ impl Metrics {
         if let Ok(Value::Object(event)) = serde_json::to_value(event) {
             line.extend(event);
         }
-        line.extend(values.into_iter().map(|(name, _, value)| (name, value.into())));
+        line.extend(values.into_iter().map(|(name, _, value)| (name, value)));
         let line = format!("{}\n", Value::Object(line));
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
     }

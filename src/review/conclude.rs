@@ -90,6 +90,10 @@ impl Review<'_> {
             }
             self.is_incomplete = true;
         }
+        if outcome == Outcome::Done {
+            self.report.waits.add(requested_at, Utc::now());
+        }
+        self.report.newest_request = self.report.newest_request.max(requested_at);
         self.report.counts.count(decision.verdict, outcome);
         (self.report_step)(Step::Concluded { who: who.as_ref(), requested_at, decision: &decision, outcome });
     }

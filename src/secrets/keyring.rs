@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reqwest::Client;
 use tokio::time::Instant;
 
-use super::secret::{Secret, WebhookSecrets};
+use super::secret::{AcceptedSecrets, Secret};
 use super::stored::Stored;
 
 /// The maximum time to read the secrets from AWS when the function starts. Lambda allows 10 seconds for a start.
@@ -22,6 +22,8 @@ const MIN_RENEWAL_TIME: Duration = Duration::from_secs(1);
 /// The minimum time between two attempts to read a refused secret again. It limits the calls that anybody who knows the function's
 /// URL can cause with wrong secrets.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(60);
+
+const MAIL_SECRET: &str = "MAIL_SECRET";
 
 /// The place of a secret.
 #[derive(Clone, Debug)]
@@ -41,15 +43,23 @@ pub struct Sources {
     pub webhook: Option<Source>,
     /// `WEBHOOK_SECRET_PREVIOUS`, if it is set.
     pub webhook_previous: Option<Source>,
+    /// `MAIL_SECRET`, if it is set. Without it, no mail prompts a look.
+    pub mail: Option<Source>,
 }
 
 /// The current secrets. It reads a secret again if it was refused.
 #[derive(Debug)]
 pub struct Keyring {
     token: Key,
-    /// A webhook has to show one of these.
-    webhook: Vec<Key>,
-    accepted: Mutex<Arc<WebhookSecrets>>,
+    webhook: Accepted,
+    mail: Accepted,
+}
+
+/// The secrets of which an event has to show one.
+#[derive(Debug)]
+pub struct Accepted {
+    keys: Vec<Key>,
+    secrets: Mutex<Arc<AcceptedSecrets>>,
 }
 
 /// One secret.
@@ -68,10 +78,11 @@ impl Keyring {
     /// Reads all secrets that AWS keeps, concurrently. Each secret that cannot be read gives one error, which begins with the name
     /// of its variable.
     pub async fn read(sources: Sources, http: &Client) -> Result<Self, Vec<String>> {
-        let Sources { token, webhook, webhook_previous } = sources;
+        let Sources { token, webhook, webhook_previous, mail } = sources;
         let webhook = webhook.map(|source| ("WEBHOOK_SECRET", source));
         let previous = webhook_previous.map(|source| ("WEBHOOK_SECRET_PREVIOUS", source));
-        let all = [("HF_TOKEN", token)].into_iter().chain(webhook).chain(previous);
+        let mail = mail.map(|source| (MAIL_SECRET, source));
+        let all = [("HF_TOKEN", token)].into_iter().chain(mail).chain(webhook).chain(previous);
         let read = join_all(all.map(|(variable, source)| Key::read(variable, source, http.clone()))).await;
         let (mut keys, mut faults) = (Vec::new(), Vec::new());
         for key in read {
@@ -83,9 +94,10 @@ impl Keyring {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let (token, webhook) = (keys.remove(0), keys);
-        let accepted = accepted(&webhook).map_err(|fault| vec![fault])?;
-        Ok(Self { token, webhook, accepted: Mutex::new(Arc::new(accepted)) })
+        let token = keys.remove(0);
+        let (mail, webhook) = keys.into_iter().partition(|key: &Key| key.variable == MAIL_SECRET);
+        let accepted = |keys| Accepted::new(keys).map_err(|fault| vec![fault]);
+        Ok(Self { token, webhook: accepted(webhook)?, mail: accepted(mail)? })
     }
 
     /// The current token. It is sent to the Hub's origin and nowhere else.
@@ -95,12 +107,12 @@ impl Keyring {
 
     /// All current secrets, to be redacted from texts.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
-        [&self.token].into_iter().chain(&self.webhook).map(Key::current).collect()
+        [&self.token].into_iter().chain(&self.webhook.keys).chain(&self.mail.keys).map(Key::current).collect()
     }
 
     /// The current secret of `WEBHOOK_SECRET`. It is sent to the Hub when a webhook is created, and nowhere else.
     pub fn webhook_secret(&self) -> Option<Secret> {
-        self.webhook.first().map(Key::current)
+        self.webhook.keys.first().map(Key::current)
     }
 
     /// Returns a token that differs from the one that the Hub refused, because the token may have been rotated. Returns `None` if
@@ -109,29 +121,47 @@ impl Keyring {
         self.token.newer_than(refused, deadline).await
     }
 
-    /// The current secrets that a webhook may show.
-    pub fn accepted(&self) -> Arc<WebhookSecrets> {
-        Arc::clone(&self.accepted.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The secrets of which a webhook has to show one.
+    pub fn webhook(&self) -> &Accepted {
+        &self.webhook
     }
 
-    /// The secrets that a webhook may show, after an attempt to read them again before `deadline`. Call it if a webhook showed
-    /// another secret, because the secret may have been rotated.
-    pub async fn renew_accepted(&self, deadline: Instant) -> Arc<WebhookSecrets> {
-        let renew = self.webhook.iter().map(|key| async { key.newer_than(&key.current(), deadline).await });
-        if join_all(renew).await.iter().any(Option::is_some)
-            && let Ok(accepted) = accepted(&self.webhook)
-        {
-            *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(accepted);
-        }
-        self.accepted()
+    /// The secret that has to be the local part of a mail's recipient, in lower case.
+    pub fn mail(&self) -> &Accepted {
+        &self.mail
     }
 }
 
-/// Makes the secrets that a webhook may show comparable.
-fn accepted(webhook: &[Key]) -> Result<WebhookSecrets, String> {
-    let secrets: Vec<Secret> = webhook.iter().map(Key::current).collect();
-    WebhookSecrets::new(&secrets).map_err(|error| {
-        format!("WEBHOOK_SECRET: the system has no random bytes to compare it with: {error}")
+impl Accepted {
+    fn new(keys: Vec<Key>) -> Result<Self, String> {
+        let secrets = Mutex::new(Arc::new(comparable(&keys)?));
+        Ok(Self { keys, secrets })
+    }
+
+    /// The current secrets.
+    pub fn current(&self) -> Arc<AcceptedSecrets> {
+        Arc::clone(&self.secrets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The secrets after an attempt to read them again before `deadline`. Call it if an event showed another secret, because the
+    /// secret may have been rotated.
+    pub async fn renewed(&self, deadline: Instant) -> Arc<AcceptedSecrets> {
+        let renew = self.keys.iter().map(|key| async { key.newer_than(&key.current(), deadline).await });
+        if join_all(renew).await.iter().any(Option::is_some)
+            && let Ok(secrets) = comparable(&self.keys)
+        {
+            *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(secrets);
+        }
+        self.current()
+    }
+}
+
+/// Makes secrets comparable with those that events show.
+fn comparable(keys: &[Key]) -> Result<AcceptedSecrets, String> {
+    let secrets: Vec<Secret> = keys.iter().map(Key::current).collect();
+    AcceptedSecrets::new(&secrets).map_err(|error| {
+        let variable = keys.first().map_or("WEBHOOK_SECRET", |key| key.variable);
+        format!("{variable}: the system has no random bytes to compare it with: {error}")
     })
 }
 
@@ -139,8 +169,7 @@ impl Key {
     async fn read(variable: &'static str, source: Source, http: Client) -> Result<Self, String> {
         let secret = match &source {
             Source::Given(secret) => secret.clone(),
-            Source::Stored(stored) => stored
-                .read(&http, Instant::now() + MAX_READ_TIME_AT_START)
+            Source::Stored(stored) => read(variable, stored, &http, Instant::now() + MAX_READ_TIME_AT_START)
                 .await
                 .map_err(|why| format!("{variable}: {why}"))?,
         };
@@ -161,7 +190,7 @@ impl Key {
         if may_renew(*renewed, now) && begun + MIN_RENEWAL_TIME <= deadline {
             *renewed = Some(now);
             let variable = self.variable;
-            match stored.read(&self.http, deadline.min(begun + MAX_RENEWAL_TIME)).await {
+            match read(variable, stored, &self.http, deadline.min(begun + MAX_RENEWAL_TIME)).await {
                 Ok(secret) => {
                     tracing::info!(
                         variable,
@@ -177,6 +206,12 @@ impl Key {
         }
         Some(self.current()).filter(|current| !current.is(refused))
     }
+}
+
+/// Reads a secret that AWS keeps.
+async fn read(variable: &str, stored: &Stored, http: &Client, deadline: Instant) -> Result<Secret, String> {
+    let secret = stored.read(http, deadline).await?;
+    if variable == MAIL_SECRET { Secret::for_mail(secret.expose()) } else { Ok(secret) }
 }
 
 /// Whether a secret that was last read again at `renewed` may be read again. If the clock was set back since, it may.

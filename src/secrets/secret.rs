@@ -36,8 +36,22 @@ impl Secret {
         Ok(Self::new(text))
     }
 
+    /// Makes a secret that can be the local part of a mail address: 16 to 64 letters, digits, `-`, `_` and `.`. Mail ignores their
+    /// case, so it is lowered. The error does not show the text.
+    pub fn for_mail(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if !(16..=64).contains(&text.len()) || !text.chars().all(is_allowed) {
+            return Err(
+                "it is not the local part of an address, of 16 to 64 letters, digits, `-`, `_` and `.`"
+                    .to_owned(),
+            );
+        }
+        Ok(Self::new(text.to_ascii_lowercase()))
+    }
+
     /// Whether the two texts are equal. The time it takes depends on the texts, so use it only for secrets that we keep
-    /// ourselves. A secret that a webhook shows is compared by [`WebhookSecrets`].
+    /// ourselves. A secret that an event shows is compared by [`AcceptedSecrets`].
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.expose() == other.expose()
@@ -56,17 +70,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets that a webhook may show: the current one and, during a rotation, the previous one.
+/// The secrets that an event may show: for a webhook the current one and, during a rotation, the previous one.
 ///
 /// Only the HMAC-SHA256 of each secret is kept, under a random key of this value. So only HMACs can be compared, and their bytes
 /// reveal neither the content nor the length of a secret. [`CtOutput`] offers no comparison but the one in constant time.
 #[derive(Clone)]
-pub struct WebhookSecrets {
+pub struct AcceptedSecrets {
     keyed: Hmac<Sha256>,
     tags: Vec<CtOutput<Hmac<Sha256>>>,
 }
 
-impl WebhookSecrets {
+impl AcceptedSecrets {
     /// Draws a random key and computes the HMACs. The error means that the operating system gave no random bytes.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Result<Self, getrandom::Error> {
         let mut key = [0; 64];
@@ -84,7 +98,7 @@ impl WebhookSecrets {
     }
 }
 
-impl fmt::Debug for WebhookSecrets {
+impl fmt::Debug for AcceptedSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }

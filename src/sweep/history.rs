@@ -42,6 +42,11 @@ impl SweepHistory {
         sweeps.found.iter().filter(is_unfinished).cloned().collect()
     }
 
+    /// Whether a search has found this repo.
+    pub(crate) fn has_found(&self, repo: &Repo) -> bool {
+        self.sweeps().found.contains(repo)
+    }
+
     /// Notes the repos that a search has found, and returns the repos to review. If the search failed, the repos of earlier
     /// searches are included. Otherwise the repos that it did not find no longer exist, and are forgotten.
     pub(super) fn note_found(&self, search: &SearchReport, repos: Vec<Repo>) -> Vec<Repo> {

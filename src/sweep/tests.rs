@@ -30,7 +30,7 @@ async fn order_until(
 ) -> (Vec<String>, SweepReport) {
     let endpoint = "http://127.0.0.1:1".parse().expect("a URL");
     let given = || Source::Given(Secret::new("never shown"));
-    let sources = Sources { token: given(), webhook: Some(given()), webhook_previous: None };
+    let sources = Sources { token: given(), webhook: Some(given()), webhook_previous: None, mail: None };
     let http = http::client().expect("a client");
     let keyring = Keyring::read(sources, &http).await.expect("what is given");
     let hub = Hub::new(http, endpoint, Arc::new(keyring), 8);

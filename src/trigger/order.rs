@@ -1,4 +1,5 @@
-//! An order to sweep: `{"sweep": true}`, or `{"sweep": ["acme/model", …]}`. Sending one needs the permission to invoke the function.
+//! An order to sweep: `{"sweep": true}`, or `{"sweep": ["acme/model", …]}`. Sending one needs the permission to invoke the function, or
+//! the webhook's secret.
 
 use serde_json::{Map, Value};
 

@@ -1,11 +1,11 @@
-//! An event of the function that is not a webhook: a schedule or a rule of `EventBridge`, an order, or a ping.
+//! An event of the function that is not a webhook: a schedule or a rule of `EventBridge`, an order, mails, or a ping.
 //!
 //! None of these can come through the function's URL: Lambda wraps each of its requests in an HTTP event, so a caller can fill only
 //! the headers and the body. Sending any other event needs the permission to invoke the function.
 
 use serde_json::{Map, Value};
 
-use super::{Trigger, order};
+use super::{Trigger, mail, order};
 
 /// Why an event is not a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum NotATrigger {
 
 /// The events that the function accepts.
 pub(super) const EXPECTED: &str = "expected an HTTP event (of a Function URL, an API Gateway or a load balancer), an event of \
-    EventBridge (a schedule, or a rule's with `source`, `detail-type` and `detail`), or an order to sweep: `{\"sweep\": [\"acme/model\", \
+    EventBridge (a schedule, or a rule's with `source`, `detail-type` and `detail`), mails of SES (also through SNS and SQS), or an order to sweep: `{\"sweep\": [\"acme/model\", \
     \"datasets/acme/corpus\", \"acme/*\"]}`, or `{\"sweep\": true}` for all that REPOS names";
 
 /// Reads an event that is not a webhook.
@@ -35,6 +35,7 @@ pub fn parse(event: &str) -> Result<Trigger, NotATrigger> {
     }
     match order::parse(&event) {
         Some(order) => order.map_err(NotATrigger::Unknown),
+        None if let Some(mails) = mail::read(&event) => Ok(Trigger::Mails(mails)),
         None if is_ping(&event) => Ok(Trigger::Ignore("a ping that keeps the function warm")),
         None if is_from_eventbridge(&event) => Ok(Trigger::SweepAll),
         None => Err(NotATrigger::Unknown(format!("the event is of no known form; {EXPECTED}"))),

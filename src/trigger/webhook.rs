@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value};
 
-use super::Trigger;
+use super::{Trigger, order};
 use crate::hub::is_commit;
 use crate::model::{Repo, RepoType};
-use crate::secrets::WebhookSecrets;
+use crate::secrets::AcceptedSecrets;
 
 /// The header in which the Hub sends the secret, verbatim.
 pub const SECRET_HEADER: &str = "X-Webhook-Secret";
@@ -22,11 +22,11 @@ pub struct Verified<'a>(&'a [u8]);
 
 /// Returns the body if `shown` is one of the secrets.
 #[must_use]
-pub fn verify<'a>(secrets: &WebhookSecrets, shown: &[u8], body: &'a [u8]) -> Option<Verified<'a>> {
+pub fn verify<'a>(secrets: &AcceptedSecrets, shown: &[u8], body: &'a [u8]) -> Option<Verified<'a>> {
     secrets.include(shown).then_some(Verified(body))
 }
 
-/// Reads the trigger from a webhook. An error says which part of the body differs from the Hub's format.
+/// Reads the trigger from a webhook, or from an order in its place: a form's script or a mail worker can send one. An error says which part of the body differs from the Hub's format.
 ///
 /// The payload has version 3, or version 2, in which `event` is the action and `scope` stands beside it. Only the needed parts are
 /// read, so an addition to the payload causes no error. Errors count towards the suspension of the webhook by the Hub. An unknown
@@ -34,6 +34,10 @@ pub fn verify<'a>(secrets: &WebhookSecrets, shown: &[u8], body: &'a [u8]) -> Opt
 pub fn parse(Verified(body): Verified) -> Result<Trigger, String> {
     let payload: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|e| format!("the body is not a JSON object (line {}, column {})", e.line(), e.column()))?;
+    // An order has nothing of a webhook. A webhook has no `sweep`.
+    if let (false, Some(order)) = (payload.contains_key("repo"), order::parse(&payload)) {
+        return order;
+    }
     let version = payload.get("webhook").map_or(&Value::Null, |webhook| &webhook["version"]);
     if version.is_null() || version == 2 || version == 3 {
         return read(&payload);

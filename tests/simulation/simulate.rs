@@ -114,7 +114,7 @@ impl Simulation {
         let endpoint = Url::parse(&endpoint).expect("a URL");
         let reads_secrets = CLIENT.get_or_init(client);
         let token = Source::Given(Secret::new(crate::hub::Hub::TOKEN));
-        let sources = Sources { token, webhook: None, webhook_previous: None };
+        let sources = Sources { token, webhook: None, webhook_previous: None, mail: None };
         let keyring = Arc::new(Keyring::read(sources, reads_secrets).await.expect("nothing to read"));
         let concurrency = self.schedule.concurrency;
         let hub = if self.schedule.over_http {

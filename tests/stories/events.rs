@@ -33,7 +33,14 @@ async fn replay(event: &Value) -> (u16, Value, Hub) {
     hub.model().add("acme/gated-model").ask(staff("ada"));
     hub.model().add("datasets/acme/gated-corpus").ask(staff("ada"));
     hub.model().add("acme/quiet-model");
-    let doorman = doorman_with(&hub, &[("WEBHOOK_SECRET", "sample-webhook-secret"), ("REPOS", "acme/*")]);
+    let doorman = doorman_with(
+        &hub,
+        &[
+            ("WEBHOOK_SECRET", "sample-webhook-secret"),
+            ("MAIL_SECRET", "sample-mail-secret"),
+            ("REPOS", "acme/*"),
+        ],
+    );
     let request = request::from_str(&event.to_string()).expect("an event");
     let (status, body) = send(&doorman, request).await;
     (status, body, hub)
@@ -44,14 +51,18 @@ const DATASET: &[&str] = &["datasets/acme/gated-corpus"];
 const BOTH: &[&str] = &["acme/gated-model", "datasets/acme/gated-corpus"];
 
 /// For each file the expected response, and the repos for which ada is then accepted.
-const EVENTS: [(&str, u16, Option<&str>, &[&str]); 17] = [
+const EVENTS: [(&str, u16, Option<&str>, &[&str]); 21] = [
     ("alb", 200, Some("reviewed"), MODEL),
     ("base64-body", 200, Some("reviewed"), MODEL),
     ("comment-added", 200, Some("reviewed"), MODEL),
     ("dataset", 200, Some("reviewed"), DATASET),
     ("discussion-opened", 200, Some("reviewed"), MODEL),
     ("http-api", 200, Some("reviewed"), MODEL),
+    ("mail-sns", 200, Some("reviewed"), BOTH),
+    ("mail-sqs", 200, Some("reviewed"), BOTH),
+    ("mail", 200, Some("reviewed"), MODEL),
     ("malformed-body", 400, None, &[]),
+    ("order", 200, Some("reviewed"), DATASET),
     ("push-to-main", 200, Some("reviewed"), MODEL),
     ("repo-deleted", 200, Some("ignored"), &[]),
     ("repo-moved", 200, Some("reviewed"), MODEL),

@@ -16,6 +16,7 @@ mod failures;
 mod large_responses;
 mod limits;
 mod long_lists;
+mod mails;
 mod many_webhooks;
 mod metrics;
 mod names;

@@ -32,7 +32,10 @@ async fn each_request_gets_its_verdict() {
     assert_eq!(status, 200);
     let age = report["repos"][0]["oldest_pending_s"].as_u64().expect("an age");
     assert!((3600..3700).contains(&age), "{age}");
-    let expected = json!({"status": "reviewed", "dry_run": false, "repos": [{
+    let wait = report["wait_s"]["median"].as_u64().expect("a wait");
+    assert!((3600..3700).contains(&wait), "{wait}");
+    let waits = report["wait_s"].clone();
+    let expected = json!({"status": "reviewed", "dry_run": false, "wait_s": waits, "repos": [{
         "repo": "acme/model", "type": "model", "complete": true, "listed": 5, "accepted": 2, "rejected": 1, "reset": 1,
         "held": 1, "gone": 0, "failed": 0, "unknown": 0, "stuck": 0, "over_limit": 0, "calls": 4, "oldest_pending_s": age,
         "error": null}]});
@@ -135,10 +138,7 @@ async fn malformed_body_error_names_the_part() {
         (json!([["create", "x"], ["model", "acme/model"]]).to_string(), "the body is not a JSON object"),
         (format!("\"{}\"", "\\\"".repeat(900_000)), "the body is not a JSON object"),
         ("{}".to_owned(), "`event` is missing, is not an object, or is a string without `scope` beside it"),
-        (
-            json!({"sweep": true}).to_string(),
-            "`event` is missing, is not an object, or is a string without `scope` beside it",
-        ),
+        (json!({"sweep": false}).to_string(), "`sweep` is neither `true` nor a list of repos"),
         (
             json!({"event": "ada@acme.com"}).to_string(),
             "`event` is missing, is not an object, or is a string without `scope` beside it",

@@ -1,8 +1,8 @@
 use super::*;
 
-fn secrets(texts: &[&str]) -> WebhookSecrets {
+fn secrets(texts: &[&str]) -> AcceptedSecrets {
     let secrets: Vec<Secret> = texts.iter().map(|text| Secret::new(*text)).collect();
-    WebhookSecrets::new(&secrets).expect("random bytes")
+    AcceptedSecrets::new(&secrets).expect("random bytes")
 }
 
 #[test]

@@ -1,0 +1,203 @@
+//! The response to mails about requests: the repos that they name are looked at, or else all of `REPOS`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use tokio::time::{Instant, sleep};
+
+use super::sweep::Scope;
+use super::{Handler, deadline, response};
+use crate::hub::LIST_LAG;
+use crate::model::{Repo, RepoPattern};
+use crate::report::metrics::{Event, Metric, Values};
+use crate::report::{RepoReport, Report};
+use crate::trigger::mail::{Mail, Received, Refused};
+
+/// A request made at most this long before its mail arrived is taken for the one that the mail is about. How long the Hub's mails take is
+/// unknown. If one takes longer, its repo is looked at once more than needed.
+const MAIL_TAKES: TimeDelta = TimeDelta::seconds(60);
+
+/// The most repos whose last look is remembered.
+const MAX_REPOS: usize = 20_000;
+
+/// When this process last began to read the whole list of each repo, and the lists of all of `REPOS`.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    repos: HashMap<Repo, DateTime<Utc>>,
+    all: Option<DateTime<Utc>>,
+}
+
+/// The repos that mails ask to look at, and when the last mail about each arrived.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    repos: BTreeMap<Repo, DateTime<Utc>>,
+    /// The last mail that names no repo of `REPOS`.
+    all: Option<DateTime<Utc>>,
+}
+
+impl Looks {
+    /// Notes that the whole list of a repo was read, from this time on.
+    pub(super) fn note(&mut self, repo: &Repo, began: DateTime<Utc>) {
+        if self.repos.len() >= MAX_REPOS {
+            self.repos.clear();
+        }
+        self.repos.insert(repo.clone(), began);
+    }
+
+    /// Notes that the lists of all of `REPOS` were read, from this time on.
+    pub(super) fn note_all(&mut self, began: DateTime<Utc>) {
+        self.all = Some(began);
+    }
+
+    /// Whether the list of this repo may lack the request of a mail that arrived at `mail`.
+    fn may_lack(&self, repo: &Repo, mail: DateTime<Utc>) -> bool {
+        self.repos.get(repo).is_none_or(|began| *began <= mail + LIST_LAG)
+    }
+
+    /// Leaves out what was read after its mail arrived, and after the list must show the request.
+    fn leave_out_known(&self, wanted: &mut Wanted) {
+        wanted.repos.retain(|repo, mail| self.may_lack(repo, *mail));
+        wanted.all = wanted.all.filter(|mail| self.all.is_none_or(|began| began <= *mail + LIST_LAG));
+    }
+}
+
+impl Wanted {
+    fn is_empty(&self) -> bool {
+        self.repos.is_empty() && self.all.is_none()
+    }
+
+    /// When the last mail arrived that asks to look at this repo.
+    fn mail_about(&self, repo: &Repo) -> Option<DateTime<Utc>> {
+        self.repos.get(repo).copied().max(self.all)
+    }
+
+    /// Keeps what a look has not found, as far as the times tell: the repos that it reached and in which no request is as new as the
+    /// mail.
+    fn keep_not_found(&mut self, looked: &[RepoReport]) {
+        let is_new = |report: &RepoReport, mail: DateTime<Utc>| {
+            report.newest_request.is_some_and(|newest| newest > mail - MAIL_TAKES)
+        };
+        self.all = self.all.filter(|mail| !looked.iter().any(|report| is_new(report, *mail)));
+        self.repos
+            .retain(|repo, mail| looked.iter().any(|report| report.repo == *repo && !is_new(report, *mail)));
+    }
+}
+
+impl Handler {
+    /// Looks at the repos that the mails ask for. Mails never fail an invocation, because Lambda and SQS would repeat it. What a look
+    /// leaves undone is for the schedule.
+    pub(super) async fn respond_to_mails(
+        &self,
+        mails: Vec<Result<Received, Refused>>,
+        request: &Request,
+        event: &Event,
+    ) -> Response<Body> {
+        let deadline = deadline::of_sweep(request);
+        let event = &Event { name: "mail", ..event.clone() };
+        let received = u32::try_from(mails.len()).unwrap_or(u32::MAX);
+        let verified = self.verify_mails(mails, deadline).await;
+        let refused = received - u32::try_from(verified.len()).unwrap_or(received);
+        let values = Values::default().count(Metric::Mails, received).count(Metric::RejectedMails, refused);
+        self.metrics.write(event, &values);
+        if verified.is_empty() {
+            return response::ignored("no mail of this event may prompt a look");
+        }
+        let mut wanted = self.wanted(&verified);
+        if wanted.all.is_some() && self.repos.is_none() && wanted.repos.is_empty() {
+            return response::ignored(
+                "the mail names no repo, and REPOS is not set, so there is nothing to sweep",
+            );
+        }
+        self.looks().leave_out_known(&mut wanted);
+        if wanted.is_empty() {
+            return response::ignored("the repos were read after the mail arrived");
+        }
+        let mut report = self.look(&wanted, deadline, event).await;
+        // The Hub's list may lag behind the mail.
+        wanted.keep_not_found(&report.repos);
+        self.looks().leave_out_known(&mut wanted);
+        if !wanted.is_empty() && Instant::now() + LIST_LAG < deadline {
+            sleep(LIST_LAG).await;
+            report = self.look(&wanted, deadline, event).await;
+        }
+        let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
+        response::json(status, &report.shortened())
+    }
+
+    /// The mails that may prompt a look. Each other one is logged.
+    async fn verify_mails(&self, mails: Vec<Result<Received, Refused>>, deadline: Instant) -> Vec<Mail> {
+        let mut secrets = self.keyring.mail().current();
+        let shows_no_secret =
+            |mail: &Result<Received, Refused>| mail.as_ref().is_ok_and(|mail| !mail.shows(&secrets));
+        if mails.iter().any(shows_no_secret) {
+            secrets = self.keyring.mail().renewed(deadline).await;
+        }
+        let verify = |mail: Result<Received, Refused>| mail?.verify(&secrets, &self.mail_from);
+        let verified = mails.into_iter().map(verify);
+        verified
+            .filter_map(|mail| mail.inspect_err(|why| tracing::warn!(%why, "mail refused")).ok())
+            .collect()
+    }
+
+    /// The repos to look at: those that a subject names and `REPOS` covers; if there are none, all of `REPOS`.
+    fn wanted(&self, mails: &[Mail]) -> Wanted {
+        let mut wanted = Wanted::default();
+        for mail in mails {
+            let covered: Vec<Repo> =
+                mail.named_repos().into_iter().filter(|repo| self.is_covered(repo)).collect();
+            if covered.is_empty() {
+                wanted.all = wanted.all.max(Some(mail.arrived));
+            }
+            for repo in covered {
+                let arrived = wanted.repos.entry(repo).or_insert(mail.arrived);
+                *arrived = mail.arrived.max(*arrived);
+            }
+        }
+        wanted
+    }
+
+    async fn look(&self, wanted: &Wanted, deadline: Instant, event: &Event) -> Report {
+        let patterns = match wanted.all.and(self.repos.as_ref()) {
+            Some(repos) => repos.clone(),
+            None => self.patterns(&wanted.repos),
+        };
+        let is_wanted =
+            |repo: &Repo| wanted.mail_about(repo).is_some_and(|mail| self.looks().may_lack(repo, mail));
+        let policy = self.policy(deadline);
+        let scope = Scope { patterns: &patterns, is_all: false, is_wanted: &is_wanted };
+        self.sweep(scope, &policy, deadline, event).await.report
+    }
+
+    /// The patterns of named repos. A name may be that of a model or of a dataset. If it is not known which, the namespace is searched.
+    fn patterns(&self, repos: &BTreeMap<Repo, DateTime<Utc>>) -> Vec<RepoPattern> {
+        let mut patterns = Vec::new();
+        for repo in repos.keys() {
+            let twin = repos.keys().find(|twin| is_twin(repo, twin));
+            let pattern = match (twin, repo.owner()) {
+                (Some(twin), Some(owner)) if !self.history.has_found(repo) => {
+                    if self.history.has_found(twin) {
+                        continue;
+                    }
+                    RepoPattern::Namespace { owner: owner.into(), only: None, except: BTreeSet::new() }
+                }
+                _ => RepoPattern::One(repo.clone()),
+            };
+            if !patterns.contains(&pattern) {
+                patterns.push(pattern);
+            }
+        }
+        patterns
+    }
+
+    pub(super) fn looks(&self) -> MutexGuard<'_, Looks> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether these are a model and a dataset of the same name.
+fn is_twin(repo: &Repo, other: &Repo) -> bool {
+    repo.repo_type() != other.repo_type() && repo.name().eq_ignore_ascii_case(other.name())
+}

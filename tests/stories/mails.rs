@@ -1,0 +1,245 @@
+//! The Hub's mail about a request: which mail prompts a look, at which repos, and what it costs.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use hub_doorman::handler::Handler;
+use serde_json::{Value, json};
+
+use crate::hub::{Fault, Hub, Person, Status};
+use crate::logs::Logs;
+use crate::support::{
+    HALF_A_MINUTE, ask, deliver, doorman_with, hub_with, invoke, model, searches_and_reviews, staff,
+    stranger, sweep, sweep_within,
+};
+
+const LOCAL_PART: &str = "look-here-4f9a2c7d1b";
+
+/// The event of a mail with this subject that arrived this long ago.
+fn mail_since(subject: &str, ago: Duration) -> Value {
+    let from = "Hugging Face <gated_user_access_request@notifications.huggingface.co>";
+    let arrived = (Utc::now() - ago).to_rfc3339();
+    let pass = json!({"status": "PASS"});
+    json!({"Records": [{"eventSource": "aws:ses", "eventVersion": "1.0", "ses": {
+        "mail": {"headersTruncated": false, "headers": [{"name": "From", "value": from}],
+            "commonHeaders": {"from": [from], "subject": subject}},
+        "receipt": {"timestamp": arrived, "recipients": [format!("{LOCAL_PART}@doorman.acme.com")],
+            "spamVerdict": pass, "virusVerdict": pass, "dkimVerdict": pass, "dmarcVerdict": pass}}}]})
+}
+
+fn mail(subject: &str) -> Value {
+    mail_since(subject, Duration::ZERO)
+}
+
+/// The same mail with another value at this place.
+fn changed(mut mail: Value, place: &str, value: Value) -> Value {
+    *mail.pointer_mut(&format!("/Records/0/ses/{place}")).expect("a place") = value;
+    mail
+}
+
+fn doorman(hub: &Hub, repos: &str) -> Handler {
+    doorman_with(hub, &[("MAIL_SECRET", LOCAL_PART), ("REPOS", repos)])
+}
+
+async fn deliver_mail(doorman: &Handler, mail: &Value) -> Value {
+    invoke(doorman, mail, HALF_A_MINUTE).await.expect("a mail never fails")
+}
+
+/// A person asks just now.
+fn ask_now(hub: &Hub, repo: &str, person: Person) {
+    hub.model().repo(repo).ask_at(person, Utc::now());
+}
+
+#[tokio::test]
+async fn mail_that_names_a_repo_decides_there_with_two_calls() {
+    let hub = hub_with(3).await;
+    ask_now(&hub, &model(1), staff("ada"));
+    let report =
+        deliver_mail(&doorman(&hub, "acme/model000 acme/model001"), &mail("ada: acme/model001")).await;
+    assert_eq!(report["status"], "reviewed", "{report}");
+    assert_eq!(hub.users(&model(1), Status::Accepted), ["ada"]);
+    assert_eq!(hub.calls().len(), 2, "{:?}", hub.calls());
+    assert!(report["wait_s"]["max"].as_u64().expect("a wait") < 60, "{report}");
+}
+
+/// Each of these mails, and the calls that it may cost: the repos that it names, or all.
+#[tokio::test]
+async fn calls_of_a_mail_are_those_of_its_repos() {
+    let ten = (0..10).map(model).collect::<Vec<_>>().join(" ");
+    let to_all: Vec<String> = (0..12).map(model).collect();
+    let named = |names: &[usize]| names.iter().map(|number| model(*number)).collect::<Vec<_>>();
+    let truncated = changed(mail("acme/model002"), "mail/headersTruncated", json!(true));
+    let without_subject = changed(mail(""), "mail/commonHeaders/subject", Value::Null);
+    let cases = [
+        ("one repo", mail("acme/model002"), named(&[2])),
+        ("ten repos", mail(&ten), named(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])),
+        ("another case", mail("ACME/Model002"), vec!["ACME/Model002".to_owned()]),
+        ("truncated headers", truncated, named(&[2])),
+        ("no subject", without_subject, to_all.clone()),
+        ("a repo outside of REPOS", mail("other/model"), to_all.clone()),
+        ("one inside and one outside", mail("acme/model002 and other/model"), named(&[2])),
+    ];
+    for (what, mail, expected) in cases {
+        let hub = hub_with(12).await;
+        for number in 0..12 {
+            ask_now(&hub, &model(number), stranger("ada"));
+        }
+        let repos: Vec<String> = (0..12).map(model).collect();
+        let report = deliver_mail(&doorman(&hub, &repos.join(" ")), &mail).await;
+        let (searches, mut reviews) = searches_and_reviews(&hub);
+        reviews.sort();
+        assert_eq!((searches, &reviews), (0, &expected), "{what}: {report}");
+        assert_eq!(hub.calls().len(), expected.len(), "{what}: each has its newcomer in the first look");
+    }
+}
+
+#[tokio::test]
+async fn mail_that_may_not_prompt_makes_no_call_and_is_counted() {
+    let other_secret = json!(["look-here-4f9a2c7d1c@doorman.acme.com"]);
+    let fail = json!({"status": "FAIL"});
+    let cases = [
+        ("wrong secret", changed(mail("acme/model000"), "receipt/recipients", other_secret)),
+        ("forged sender", changed(mail("acme/model000"), "receipt/dmarcVerdict", fail.clone())),
+        ("spam", changed(mail("acme/model000"), "receipt/spamVerdict", fail)),
+        (
+            "a domain that ends alike",
+            changed(mail("acme/model000"), "mail/commonHeaders/from", json!(["x@nothuggingface.co"])),
+        ),
+        (
+            "two senders",
+            changed(
+                mail("acme/model000"),
+                "mail/commonHeaders/from",
+                json!(["x@huggingface.co", "y@evil.com"]),
+            ),
+        ),
+    ];
+    let (logs, _guard) = Logs::capture();
+    for (what, mail) in cases {
+        let hub = hub_with(1).await;
+        ask_now(&hub, &model(0), staff("ada"));
+        let report = deliver_mail(&doorman(&hub, "acme/model000"), &mail).await;
+        assert_eq!(report["status"], "ignored", "{what}: {report}");
+        assert_eq!(hub.calls(), [""; 0], "{what}");
+        let unset = deliver_mail(&doorman_with(&hub, &[("REPOS", "acme/*")]), &mail).await;
+        assert_eq!(
+            (&unset["status"], hub.calls().len()),
+            (&json!("ignored"), 0),
+            "{what}: MAIL_SECRET is not set"
+        );
+    }
+    let refused = logs.lines("mail refused").len();
+    assert_eq!(refused, 10);
+}
+
+/// The request is listed only after the first look.
+#[tokio::test]
+async fn list_that_lags_behind_the_mail_is_read_once_more() {
+    let hub = hub_with(1).await;
+    ask(&hub, &model(0), [stranger("mallory")]);
+    let doorman = doorman(&hub, "acme/model000");
+    let mail = mail("acme/model000");
+    let ask_late = async {
+        while hub.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        ask_now(&hub, &model(0), staff("ada"));
+    };
+    hub.model().way_back = Duration::from_millis(50);
+    tokio::join!(deliver_mail(&doorman, &mail), ask_late);
+    assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
+    assert_eq!(searches_and_reviews(&hub).1.len(), 2);
+}
+
+#[tokio::test]
+async fn look_that_finds_nobody_new_is_repeated_once() {
+    let hub = hub_with(2).await;
+    ask(&hub, &model(0), [stranger("mallory")]);
+    let doorman = doorman(&hub, "acme/model000 acme/model001");
+    deliver_mail(&doorman, &mail("acme/model000")).await;
+    assert_eq!(hub.calls().len(), 2);
+    // A list that is read so long after the mail shows the request.
+    deliver_mail(&doorman, &mail_since("acme/model001", Duration::from_secs(3))).await;
+    assert_eq!(hub.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn mail_about_what_was_read_since_prompts_nothing() {
+    let hub = hub_with(2).await;
+    let doorman = doorman(&hub, "acme/model000 acme/model001");
+    sweep(&doorman).await;
+    let calls = hub.calls().len();
+    for subject in ["acme/model000", "no name", "acme/model001 acme/model000"] {
+        let report = deliver_mail(&doorman, &mail_since(subject, Duration::from_secs(10))).await;
+        assert_eq!(report["status"], "ignored", "{subject}: {report}");
+    }
+    assert_eq!(hub.calls().len(), calls);
+    hub.model().faults(&model(1), &Fault::Status(500), 1000);
+    let failing = doorman_with(&hub, &[("MAIL_SECRET", LOCAL_PART), ("REPOS", "acme/model001")]);
+    sweep_within(&failing, Duration::from_secs(3)).await;
+    hub.model().heal();
+    ask_now(&hub, &model(1), staff("ada"));
+    deliver_mail(&failing, &mail_since("acme/model001", Duration::from_secs(10))).await;
+    assert_eq!(
+        hub.users(&model(1), Status::Accepted),
+        ["ada"],
+        "a list that could not be read does not count"
+    );
+}
+
+/// A name may be that of a model or of a dataset. A search tells which, and then it is known.
+#[tokio::test]
+async fn name_of_a_namespace_is_searched_once() {
+    let hub = hub_with(2).await;
+    hub.model().add("datasets/acme/corpus");
+    let doorman = doorman(&hub, "acme/*");
+    ask_now(&hub, "datasets/acme/corpus", staff("ada"));
+    let report = deliver_mail(&doorman, &mail("acme/corpus")).await;
+    assert_eq!(report["status"], "reviewed", "{report}");
+    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"]);
+    assert_eq!(hub.calls().len(), 4, "two searches, a page, a write: {:?}", hub.calls());
+    ask_now(&hub, "datasets/acme/corpus", staff("bob"));
+    deliver_mail(&doorman, &mail("acme/corpus")).await;
+    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada", "bob"]);
+    assert_eq!(hub.calls().len(), 6, "a page and a write: {:?}", hub.calls());
+}
+
+#[tokio::test]
+async fn mail_without_repos_names_what_is_looked_at() {
+    let hub = hub_with(1).await;
+    ask_now(&hub, &model(0), staff("ada"));
+    let doorman = doorman_with(&hub, &[("MAIL_SECRET", LOCAL_PART)]);
+    let report = deliver_mail(&doorman, &mail("a request")).await;
+    assert!(report["reason"].as_str().expect("a reason").contains("REPOS is not set"), "{report}");
+    deliver_mail(&doorman, &mail("acme/model000")).await;
+    assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn order_with_the_webhook_secret_sweeps() {
+    let hub = hub_with(3).await;
+    for number in 0..3 {
+        ask(&hub, &model(number), [staff("ada")]);
+    }
+    let doorman = doorman_with(&hub, &[("REPOS", "acme/model000 acme/model001")]);
+    let (status, report) = deliver(&doorman, &json!({"sweep": ["acme/model001"]})).await;
+    assert_eq!((status, &report["status"]), (200, &json!("reviewed")), "{report}");
+    assert_eq!(hub.users(&model(0), Status::Pending), ["ada"]);
+    assert_eq!(hub.users(&model(1), Status::Accepted), ["ada"]);
+    let (status, _) = deliver(&doorman, &json!({"sweep": true})).await;
+    assert_eq!((status, hub.users(&model(0), Status::Accepted)), (200, vec!["ada".to_owned()]));
+    for (order, word) in [
+        (json!({"sweep": ["acme/model002"]}), "REPOS does not cover"),
+        (json!({"sweep": []}), "neither `true` nor a list"),
+        (json!({"sweep": ["no repo"]}), "not the name of a repo"),
+    ] {
+        let (status, answer) = deliver(&doorman, &order).await;
+        assert!(
+            status == 400 && answer["error"].as_str().expect("an error").contains(word),
+            "{order}: {answer}"
+        );
+    }
+    let (status, answer) = deliver(&doorman_with(&hub, &[]), &json!({"sweep": true})).await;
+    assert!(status == 400 && answer["error"].as_str().expect("an error").contains("set REPOS"), "{answer}");
+    assert_eq!(hub.users(&model(2), Status::Pending), ["ada"]);
+}
