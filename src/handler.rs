@@ -12,7 +12,6 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use lambda_http::http::{StatusCode, header};
@@ -178,7 +177,7 @@ impl Handler {
                 log_decision(step, policy, *dry_run);
             }
         };
-        let began = Utc::now();
+        let began = hub.time();
         let report = review(repo, policy.clone(), hub, Mode::of(*dry_run), deadline, &mut log).await;
         if report.complete {
             self.looks().note(repo, began);

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::Url;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -111,6 +112,11 @@ impl Hub {
     /// The current time, by both clocks.
     pub fn now(&self) -> Moment {
         Moment::now(self.transport.wall_clock())
+    }
+
+    /// The current time, by the wall clock.
+    pub fn time(&self) -> DateTime<Utc> {
+        self.transport.wall_clock().into()
     }
 
     /// The state of the rate limit of `/api/` calls, as the responses have shown it. `refused` counts the refused calls of all buckets since the last call of

@@ -172,6 +172,24 @@ impl Report {
         report
     }
 
+    /// The report of this run and of a later one over some of its repos. For each repo, the later report stands.
+    #[must_use]
+    pub fn followed_by(self, later: Self) -> Self {
+        let Self { mut repos, mut searches, unlisted, waits, .. } = self;
+        repos.retain(|earlier| !later.repos.iter().any(|report| report.repo == earlier.repo));
+        repos.extend(later.repos);
+        searches.retain(|earlier| {
+            let is_same = |search: &SearchReport| {
+                (&search.owner, search.repo_type) == (&earlier.owner, earlier.repo_type)
+            };
+            !later.searches.iter().any(is_same)
+        });
+        searches.extend(later.searches);
+        let both = Self::new(later.dry_run, repos, searches, unlisted);
+        let waits = [&waits, &later.waits].into_iter().collect();
+        Self { paused: later.paused, policy_fault: later.policy_fault, waits, ..both }
+    }
+
     /// Shortens the report to the limit of a response. Complete repos without a request are left out first.
     #[must_use]
     pub fn shortened(mut self) -> Self {

@@ -13,7 +13,7 @@ use super::{Handler, deadline, response};
 use crate::hub::LIST_LAG;
 use crate::model::{Repo, RepoPattern};
 use crate::report::metrics::{Event, Metric, Values};
-use crate::report::{RepoReport, Report};
+use crate::report::{RepoReport, Report, SearchReport};
 use crate::trigger::mail::{Mail, Received, Refused};
 
 /// A request made at most this long before its mail arrived is taken for the one that the mail is about. How long the Hub's mails take is
@@ -74,15 +74,25 @@ impl Wanted {
         self.repos.get(repo).copied().max(self.all)
     }
 
-    /// Keeps what a look has not found, as far as the times tell: the repos that it reached and in which no request is as new as the
-    /// mail.
-    fn keep_not_found(&mut self, looked: &[RepoReport]) {
+    /// Keeps what a look has not found, as far as the times tell: the repos in which no request is as new as the mail. If a name may
+    /// be that of a model or of a dataset, the request is found in one of them. A repo that a search has shown not to exist is not
+    /// kept.
+    fn keep_not_found(&mut self, looked: &Report) {
         let is_new = |report: &RepoReport, mail: DateTime<Utc>| {
             report.newest_request.is_some_and(|newest| newest > mail - MAIL_TAKES)
         };
-        self.all = self.all.filter(|mail| !looked.iter().any(|report| is_new(report, *mail)));
-        self.repos
-            .retain(|repo, mail| looked.iter().any(|report| report.repo == *repo && !is_new(report, *mail)));
+        self.all = self.all.filter(|mail| !looked.repos.iter().any(|report| is_new(report, *mail)));
+        let may_exist = |repo: &Repo| {
+            let is_of_owner = |search: &SearchReport| {
+                repo.is_owned_by(&search.owner) && search.repo_type == repo.repo_type()
+            };
+            looked.repos.iter().any(|report| report.repo == *repo) || looked.searches.iter().any(is_of_owner)
+        };
+        self.repos.retain(|repo, mail| {
+            let mut named =
+                looked.repos.iter().filter(|report| report.repo == *repo || is_twin(&report.repo, repo));
+            may_exist(repo) && !named.any(|report| is_new(report, *mail))
+        });
     }
 }
 
@@ -106,7 +116,7 @@ impl Handler {
             return response::ignored("no mail of this event may prompt a look");
         }
         let mut wanted = self.wanted(&verified);
-        if wanted.all.is_some() && self.repos.is_none() && wanted.repos.is_empty() {
+        if wanted.is_empty() {
             return response::ignored(
                 "the mail names no repo, and REPOS is not set, so there is nothing to sweep",
             );
@@ -117,11 +127,12 @@ impl Handler {
         }
         let mut report = self.look(&wanted, deadline, event).await;
         // The Hub's list may lag behind the mail.
-        wanted.keep_not_found(&report.repos);
+        wanted.keep_not_found(&report);
         self.looks().leave_out_known(&mut wanted);
         if !wanted.is_empty() && Instant::now() + LIST_LAG < deadline {
             sleep(LIST_LAG).await;
-            report = self.look(&wanted, deadline, event).await;
+            let second = self.look(&wanted, deadline, event).await;
+            report = report.followed_by(second);
         }
         let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
         response::json(status, &report.shortened())
@@ -142,13 +153,13 @@ impl Handler {
             .collect()
     }
 
-    /// The repos to look at: those that a subject names and `REPOS` covers; if there are none, all of `REPOS`.
+    /// The repos to look at: those that a subject names and `REPOS` covers; if there are none, all of `REPOS`, if it is set.
     fn wanted(&self, mails: &[Mail]) -> Wanted {
         let mut wanted = Wanted::default();
         for mail in mails {
             let covered: Vec<Repo> =
                 mail.named_repos().into_iter().filter(|repo| self.is_covered(repo)).collect();
-            if covered.is_empty() {
+            if covered.is_empty() && self.repos.is_some() {
                 wanted.all = wanted.all.max(Some(mail.arrived));
             }
             for repo in covered {
@@ -160,12 +171,17 @@ impl Handler {
     }
 
     async fn look(&self, wanted: &Wanted, deadline: Instant, event: &Event) -> Report {
-        let patterns = match wanted.all.and(self.repos.as_ref()) {
+        let is_wanted =
+            |repo: &Repo| wanted.mail_about(repo).is_some_and(|mail| self.looks().may_lack(repo, mail));
+        let mut patterns = match wanted.all.and(self.repos.as_ref()) {
             Some(repos) => repos.clone(),
             None => self.patterns(&wanted.repos),
         };
-        let is_wanted =
-            |repo: &Repo| wanted.mail_about(repo).is_some_and(|mail| self.looks().may_lack(repo, mail));
+        // A sweep asks `is_wanted` only about the repos that it finds.
+        patterns.retain(|pattern| match pattern {
+            RepoPattern::One(repo) => is_wanted(repo),
+            RepoPattern::Namespace { .. } => true,
+        });
         let policy = self.policy(deadline);
         let scope = Scope { patterns: &patterns, is_all: false, is_wanted: &is_wanted };
         self.sweep(scope, &policy, deadline, event).await.report

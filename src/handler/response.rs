@@ -22,13 +22,13 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
 
 /// The response to an event that starts nothing, with the reason. The reason is logged.
 pub(super) fn ignored(reason: &str) -> Response<Body> {
-    tracing::info!(reason, "webhook ignored");
+    tracing::info!(reason, "event ignored");
     json(StatusCode::OK, &NothingDone { status: "ignored", reason })
 }
 
 /// The response to an event that is left to the schedule, with the reason. The reason is logged.
 pub(super) fn deferred(reason: &str) -> Response<Body> {
-    tracing::warn!(reason, "webhook deferred");
+    tracing::warn!(reason, "event deferred");
     json(StatusCode::ACCEPTED, &NothingDone { status: "deferred", reason })
 }
 

@@ -1,6 +1,5 @@
 //! The response to an event that is not HTTP: a sweep.
 
-use chrono::Utc;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde_json::json;
@@ -103,7 +102,7 @@ impl Handler {
         deadline: Instant,
         event: &Event,
     ) -> Swept {
-        let (begun, begun_at) = (Instant::now(), Utc::now());
+        let (begun, begun_at) = (Instant::now(), self.hub.time());
         let review = |repo: Repo| {
             let span = tracing::info_span!("sweep", %repo);
             let review = async move {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::time::Instant;
 
 use super::Review;
@@ -70,7 +69,7 @@ impl Review<'_> {
         self.pages.reading.note_conclusion();
         let is_left = matches!(outcome, Outcome::Failed | Outcome::Stuck | Outcome::NotAgreed) || !is_certain;
         if is_left || matches!(outcome, Outcome::Held | Outcome::OverLimit | Outcome::DryRun) {
-            self.report.counts.still_pending(requested_at, Utc::now());
+            self.report.counts.still_pending(requested_at, self.hub.time());
         }
         if is_left {
             match (outcome, error) {
@@ -91,7 +90,7 @@ impl Review<'_> {
             self.is_incomplete = true;
         }
         if outcome == Outcome::Done {
-            self.report.waits.add(requested_at, Utc::now());
+            self.report.waits.add(requested_at, self.hub.time());
         }
         self.report.newest_request = self.report.newest_request.max(requested_at);
         self.report.counts.count(decision.verdict, outcome);
@@ -104,7 +103,7 @@ impl Review<'_> {
             return self.end_counting();
         }
         for Withheld { decided, .. } in self.brake.end_counting() {
-            self.report.counts.still_pending(decided.requested_at, Utc::now());
+            self.report.counts.still_pending(decided.requested_at, self.hub.time());
             self.is_incomplete = true;
         }
     }

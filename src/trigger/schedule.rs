@@ -18,8 +18,9 @@ pub enum NotATrigger {
 
 /// The events that the function accepts.
 pub(super) const EXPECTED: &str = "expected an HTTP event (of a Function URL, an API Gateway or a load balancer), an event of \
-    EventBridge (a schedule, or a rule's with `source`, `detail-type` and `detail`), mails of SES (also through SNS and SQS), or an order to sweep: `{\"sweep\": [\"acme/model\", \
-    \"datasets/acme/corpus\", \"acme/*\"]}`, or `{\"sweep\": true}` for all that REPOS names";
+    EventBridge (a schedule, or a rule's with `source`, `detail-type` and `detail`), mails of SES (also through SNS and SQS), or an \
+    order to sweep: `{\"sweep\": [\"acme/model\", \"datasets/acme/corpus\", \"acme/*\"]}`, or `{\"sweep\": true}` for all that REPOS \
+    names";
 
 /// Reads an event that is not a webhook.
 ///

@@ -26,7 +26,8 @@ pub fn verify<'a>(secrets: &AcceptedSecrets, shown: &[u8], body: &'a [u8]) -> Op
     secrets.include(shown).then_some(Verified(body))
 }
 
-/// Reads the trigger from a webhook, or from an order in its place: a form's script or a mail worker can send one. An error says which part of the body differs from the Hub's format.
+/// Reads the trigger from a webhook, or from an order in its place: a form's script or a mail worker can send one. An error says which
+/// part of the body differs from the Hub's format.
 ///
 /// The payload has version 3, or version 2, in which `event` is the action and `scope` stands beside it. Only the needed parts are
 /// read, so an addition to the payload causes no error. Errors count towards the suspension of the webhook by the Hub. An unknown

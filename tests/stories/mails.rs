@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::hub::{Fault, Hub, Person, Status};
 use crate::logs::Logs;
 use crate::support::{
-    HALF_A_MINUTE, ask, deliver, doorman_with, hub_with, invoke, model, searches_and_reviews, staff,
+    HALF_A_MINUTE, POLICY, ask, deliver, doorman_with, hub_with, invoke, model, searches_and_reviews, staff,
     stranger, sweep, sweep_within,
 };
 
@@ -202,6 +202,118 @@ async fn name_of_a_namespace_is_searched_once() {
     deliver_mail(&doorman, &mail("acme/corpus")).await;
     assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada", "bob"]);
     assert_eq!(hub.calls().len(), 6, "a page and a write: {:?}", hub.calls());
+}
+
+/// Several mails may come in one event. The last one about a repo counts.
+#[tokio::test]
+async fn last_mail_about_a_repo_decides_whether_it_was_read() {
+    let hub = hub_with(1).await;
+    let doorman = doorman(&hub, "acme/model000");
+    sweep(&doorman).await;
+    ask_now(&hub, &model(0), staff("ada"));
+    let [old, new] = [60, 0].map(|ago| mail_since("acme/model000", Duration::from_secs(ago)));
+    for (first, second) in [(&old, &new), (&new, &old)] {
+        hub.model().repo(&model(0)).requests[0].set(Status::Pending, None);
+        let records = [&first["Records"][0], &second["Records"][0]];
+        deliver_mail(&doorman, &json!({"Records": records})).await;
+        assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
+    }
+}
+
+/// A mail that names no repo is about any of them, so all must have been read since.
+#[tokio::test]
+async fn incomplete_sweep_does_not_count_as_a_look_at_all() {
+    let hub = hub_with(2).await;
+    let doorman = doorman(&hub, "acme/model000 acme/model001");
+    hub.model().faults(&model(1), &Fault::Status(500), 1000);
+    sweep_within(&doorman, Duration::from_secs(3)).await;
+    hub.model().heal();
+    ask_now(&hub, &model(1), staff("ada"));
+    deliver_mail(&doorman, &mail_since("a request", Duration::from_secs(10))).await;
+    assert_eq!(hub.users(&model(1), Status::Accepted), ["ada"]);
+    let named =
+        |number: usize| searches_and_reviews(&hub).1.iter().filter(|name| **name == model(number)).count();
+    assert_eq!(named(0), 1, "it was read after the mail arrived: {:?}", hub.calls());
+}
+
+/// A look whose search fails has not found out where the name is.
+#[tokio::test]
+async fn failed_search_is_repeated_by_the_second_look() {
+    let hub = hub_with(2).await;
+    hub.model().add("datasets/acme/corpus");
+    ask_now(&hub, "datasets/acme/corpus", staff("ada"));
+    ask_now(&hub, &model(0), staff("bob"));
+    hub.model().faults("?author=acme", &Fault::Status(400), 2);
+    let report =
+        deliver_mail(&doorman(&hub, "acme/* acme/model000"), &mail("acme/corpus acme/model000")).await;
+    assert_eq!(hub.users("datasets/acme/corpus", Status::Accepted), ["ada"], "{report}");
+    assert_eq!(hub.users(&model(0), Status::Accepted), ["bob"], "{report}");
+    assert_eq!(report["repos"].as_array().expect("repos").len(), 2, "both looks are reported: {report}");
+}
+
+/// Of a model and a dataset with the same name, only one has the request.
+#[tokio::test]
+async fn request_in_one_of_two_namesakes_is_enough() {
+    let hub = hub_with(1).await;
+    hub.model().add(&format!("datasets/{}", model(0)));
+    let doorman = doorman(&hub, "acme/*");
+    sweep(&doorman).await;
+    ask_now(&hub, &model(0), staff("ada"));
+    let calls = hub.calls().len();
+    deliver_mail(&doorman, &mail(&model(0))).await;
+    assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
+    assert_eq!(hub.calls().len(), calls + 3, "two pages and a write: {:?}", hub.calls());
+}
+
+#[tokio::test]
+async fn excluded_repo_is_not_looked_at() {
+    let hub = hub_with(2).await;
+    for number in 0..2 {
+        ask_now(&hub, &model(number), staff("ada"));
+    }
+    let doorman = doorman(&hub, "acme/* !acme/model001");
+    for subject in ["acme/model000 acme/model001", "acme/model001"] {
+        deliver_mail(&doorman, &mail(subject)).await;
+    }
+    assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
+    assert_eq!(hub.users(&model(1), Status::Pending), ["ada"]);
+}
+
+#[tokio::test]
+async fn dry_run_and_paused_policy_look_and_write_nothing() {
+    let paused = POLICY.replacen('{', "{\"paused\": true, ", 1);
+    for variables in
+        [[("DRY_RUN", "true"), ("REPOS", "acme/*")], [("APPROVAL_POLICY", &paused), ("REPOS", "acme/*")]]
+    {
+        let hub = hub_with(1).await;
+        ask_now(&hub, &model(0), staff("ada"));
+        let doorman = doorman_with(&hub, &[&variables[..], &[("MAIL_SECRET", LOCAL_PART)]].concat());
+        let report = deliver_mail(&doorman, &mail(&model(0))).await;
+        assert_eq!(
+            (&report["dry_run"], &report["repos"][0]["accepted"]),
+            (&json!(true), &json!(1)),
+            "{report}"
+        );
+        assert_eq!((hub.users(&model(0), Status::Pending), hub.calls().len()), (vec!["ada".to_owned()], 3));
+    }
+}
+
+/// There is no time for the second look, and a mail about everything needs none if `REPOS` is not set.
+#[tokio::test]
+async fn mail_near_the_deadline_is_looked_at_once() {
+    let hub = hub_with(1).await;
+    for (time, looks) in [(Duration::from_millis(2500), 1), (Duration::from_millis(500), 0)] {
+        let calls = hub.calls().len();
+        let answer =
+            invoke(&doorman(&hub, "acme/model000"), &mail(&model(0)), time).await.expect("no failure");
+        assert_eq!(hub.calls().len() - calls, looks, "{time:?}: {answer}");
+    }
+    let doorman = doorman_with(&hub, &[("MAIL_SECRET", LOCAL_PART)]);
+    let both = json!({"Records": [mail(&model(0))["Records"][0], mail("no name")["Records"][0]]});
+    let calls = hub.calls().len();
+    let report = deliver_mail(&doorman, &both).await;
+    assert_eq!(report["repos"].as_array().expect("repos").len(), 1, "{report}");
+    assert!((3..=4).contains(&(hub.calls().len() - calls)), "a model, perhaps a dataset, twice");
 }
 
 #[tokio::test]
