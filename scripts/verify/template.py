@@ -45,7 +45,8 @@ class Stack:
             self.source = transform(source, dict(self.parameters), SimpleNamespace(load=dict))
         existing = {name: about for name, about in self.source["Resources"].items() if self.exists(about)}
         self.resources = {name: self.resolve(about) for name, about in existing.items()}
-        self.outputs = self.resolve(self.source["Outputs"])
+        outputs = {name: about for name, about in self.source["Outputs"].items() if self.exists(about)}
+        self.outputs = self.resolve(outputs)
 
     def check_rules(self):
         for rule in self.source["Rules"].values():
@@ -133,7 +134,7 @@ class Stack:
         if not self.exists(about):
             raise NotOk(f"the template: a reference to {resource}, which does not exist with these parameters")
         named_by, _ = NAMES.get(about["Type"], (None, None))
-        name = about["Properties"].get(named_by)
+        name = about.get("Properties", {}).get(named_by)
         return self.resolve(name) if name else f"{STACK}-{resource}-a1B2c3D4e5F6"
 
     def attribute(self, resource, attribute):

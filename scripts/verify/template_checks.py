@@ -3,14 +3,14 @@
 import json
 
 from checks import NotOk, expect, ok, require
-from template import Refused, Stack
+from template import ACCOUNT, Refused, Stack
 from transformed import RESULT, transformed
 
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:doorman/hub-AbCdEf"
 PARAMETER_ARN = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/webhook"
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators"
-SECRETS = ("HfToken", "WebhookSecret", "WebhookSecretPrevious")
+SECRETS = ("HfToken", "WebhookSecret", "WebhookSecretPrevious", "MailSecret")
 
 PLAIN = {
     "ApprovalPolicy": '{"rules": [], "default": "hold"}',
@@ -18,6 +18,7 @@ PLAIN = {
     "WebhookSecret": "webhook:secret:in:plain:text",
     "NoSweeps": "true",
 }
+MAIL = {"MailDomain": "doorman.acme.com", "MailSecret": "look-here-4f9a2c7d1b"}
 CASES = {
     "plain secrets": PLAIN,
     "plain secrets and a key": PLAIN | {"KmsKeyArn": KEY_ARN, "WebhookSecretPrevious": "previous-secret-in-plain-text"},
@@ -36,6 +37,8 @@ CASES = {
         "WebhookSecret": f"{SECRET_ARN}#a key",
         "WebhookSecretPrevious": PARAMETER_ARN,
     },
+    "mail": PLAIN | MAIL,
+    "copies of mail and an ARN": PLAIN | MAIL | {"MailSecret": SECRET_ARN, "MailForward": "ada@acme.com", "SweepMinutes": "1"},
 }
 REFUSED = [
     ("HfToken", ""),
@@ -51,6 +54,12 @@ REFUSED = [
     ("KmsKeyArn", "alias/doorman"),
     ("AlarmTopic", "arn:aws:sns:eu-central-1:123456789012:operators.fifo"),
     ("ApprovalPolicy", "policy.json"),
+    ("MailDomain", "doorman.acme.com"),
+    ("MailDomain", "@acme.com"),
+    ("MailSecret", "short"),
+    ("MailSecret", "look-here-4f9a2c7d1b@acme.com"),
+    ("MailFrom", "@huggingface.co"),
+    ("MailForward", "ada"),
     ("LogLevel", "trace"),
     ("OldestPendingHours", "0"),
     ("NoSweeps", "false"),
@@ -64,6 +73,7 @@ def check():
         check_dashboard(case, stack)
         ok(f"{case}: each secret is only where it belongs, and the dashboard is complete")
     check_url(Stack(**PLAIN))
+    check_mail()
     check_calls(Stack(**CASES["plain secrets and sweeps"]))
     architectures = Stack(**PLAIN).properties("Doorman")["Architectures"]
     expect(architectures == ["arm64"], "arm64 is the default", architectures)
@@ -162,3 +172,36 @@ def check_url(stack):
     ):
         expect(expected in seen, f"everybody has {expected['Action']} through the URL", seen)
     expect(len(seen) == 2, "nobody has any other permission for the function", seen)
+
+
+def check_mail():
+    """Without a domain, nothing of the mail exists. With one, it gets from SES to the function, and nobody else may send it."""
+    without = Stack(**PLAIN | {"MailSecret": "look-here-4f9a2c7d1b", "MailForward": "ada@acme.com"})
+    names = [name for name in [*without.resources, *without.outputs] if "Mail" in name]
+    variables = without.properties("Doorman")["Environment"]["Variables"]
+    seen = [*names, variables["MAIL_SECRET"], "mail" in json.dumps(without.properties("DoormanRole"))]
+    expect(seen == ["", False], "without a domain, nothing of the mail exists", seen)
+    for case, topics in ("mail", ["MailTopic"]), ("copies of mail and an ARN", ["MailTopic", "MailCopies"]):
+        stack = Stack(**CASES[case])
+        rule, mapping = stack.properties("MailRule")["Rule"], stack.properties("MailMapping")
+        seen = [(kind, about["TopicArn"]) for action in rule["Actions"] for kind, about in action.items()]
+        expected = [("SNSAction", "MailCopies"), ("StopAction", "MailTopic")][-len(topics) :]
+        expected = [(kind, stack.reference(topic)) for kind, topic in expected]
+        require(seen == expected, f"{case}: the function gets the headers, and only the copies have the text", seen)
+        seen = (rule["Enabled"], rule["ScanEnabled"], rule["Recipients"])
+        require(seen == (True, True, ["doorman.acme.com"]), f"{case}: the rule is on, and scans all mail of the domain", seen)
+        queue, subscription = stack.properties("MailQueue"), stack.properties("MailSubscription")
+        seen = (subscription["TopicArn"], subscription["Endpoint"], mapping["EventSourceArn"], mapping["FunctionName"])
+        arn, function = stack.attribute("MailQueue", "Arn"), stack.reference("Doorman")
+        require(seen == (stack.reference("MailTopic"), arn, arn, function), f"{case}: a mail gets to the function", seen)
+        seen = (mapping["MaximumBatchingWindowInSeconds"], mapping["ScalingConfig"]["MaximumConcurrency"])
+        require(seen == (3, 2), f"{case}: mails are collected for 3 s, and two invocations run at most", seen)
+        times = (queue["VisibilityTimeout"], stack.properties("Doorman")["Timeout"])
+        require(times[0] >= times[1], f"{case}: a mail stays hidden while the function works", times)
+        (statement,) = stack.properties("MailTopicPolicy")["PolicyDocument"]["Statement"]
+        seen = (statement["Principal"]["Service"], statement["Resource"], statement["Condition"]["StringEquals"])
+        resources = [stack.reference(topic) for topic in topics]
+        expected = ("ses.amazonaws.com", resources, {"AWS:SourceAccount": ACCOUNT})
+        require(seen == expected, f"{case}: only SES for this account may send", seen)
+        require(len([name for name in stack.outputs if name.startswith("MailRecord")]) == 3, f"{case}: the DNS records", 0)
+    ok("with a domain, mail gets from SES to the function, and nobody else may send it")
