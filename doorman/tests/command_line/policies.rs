@@ -35,7 +35,7 @@ impl Drop for TempFile {
     }
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "plan",
     "review",
@@ -51,6 +51,7 @@ const COMMANDS: [&str; 17] = [
     "check",
     "test",
     "policy",
+    "deploy",
     "webhook",
     "completions",
 ];
