@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
     }
     // No value needs quotes, which a shell and cargo-lambda would read in different ways.
     let variables = format!(
-        "HF_ENDPOINT={}\nHF_TOKEN={}\nREPOS=acme/*\nWEBHOOK_SECRET=sample-webhook-secret\nAPPROVAL_POLICY=file:examples/policy.json\n",
+        "HF_ENDPOINT={}\nHF_TOKEN={}\nREPOS=acme/*\nWEBHOOK_SECRET=sample-webhook-secret\nMAIL_SECRET=sample-mail-secret\nAPPROVAL_POLICY=file:examples/policy.json\n",
         hub.endpoint(),
         Hub::TOKEN
     );
