@@ -52,6 +52,13 @@ def directives(line):
     return line["_aws"]["CloudWatchMetrics"]
 
 
+def is_value(value):
+    """Whether a metric may have this value: a number, or a list of up to 100 numbers."""
+    values = value if isinstance(value, list) else [value]
+    # `isinstance` would accept a bool as an int.
+    return 0 < len(values) <= 100 and all(type(number) in (int, float) for number in values)
+
+
 def faults(text):
     """Returns the faults of a line."""
     line = json.loads(text)
@@ -64,6 +71,5 @@ def faults(text):
         dimensions = [name for names in directive["Dimensions"] for name in names]
         found += [f"the dimension {name} is not a string" for name in dimensions if not isinstance(line.get(name), str)]
         metrics = [metric["Name"] for metric in directive["Metrics"]]
-        # `isinstance` would accept a bool as an int. The function writes no lists of values.
-        found += [f"the metric {name} is not a number" for name in metrics if type(line.get(name)) not in (int, float)]
+        found += [f"the metric {name} is not a number, or up to 100 of them" for name in metrics if not is_value(line.get(name))]
     return found
