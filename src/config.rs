@@ -48,7 +48,7 @@ pub struct Config {
     pub policy: Place,
     /// The repos that are covered, or `None` for every repo that the token can manage.
     pub repos: Option<Vec<RepoPattern>>,
-    /// Who may send a mail that prompts a look.
+    /// The senders whose mails may prompt a look.
     pub mail_from: MailFrom,
     /// Whether to decide and report, but write nothing.
     pub dry_run: bool,

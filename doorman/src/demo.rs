@@ -31,7 +31,8 @@ pub async fn run(screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     let hub = Hub::start().await;
     people::seed(&hub);
     let folder = std::env::temp_dir().join(format!("doorman-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
+    // This fails if the folder exists, because somebody else may have made it.
+    std::fs::create_dir(&folder)?;
     std::fs::write(folder.join(FILE), POLICY)?;
     let shown = show(&hub, &folder, screen).await;
     std::fs::remove_dir_all(&folder)?;

@@ -12,7 +12,7 @@ use crate::environment::{self, deadline};
 use crate::exit::ExitStatus;
 use crate::screen::Screen;
 
-/// What is removed, in this order. The secret is the last, because its tag names the webhook.
+/// The parts of a deployment, in the order of their removal. The secret is the last, because its tag names the webhook.
 #[derive(Clone, Copy)]
 enum Removal {
     Webhook,

@@ -1,4 +1,4 @@
-//! Who may send a mail that prompts a look.
+//! The senders whose mails may prompt a look.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub enum MailFrom {
     /// Anybody. Only the secret in the recipient's address protects from mails of others.
     Any,
-    /// Whom this domain vouches for, or one of its subdomains.
+    /// The senders of this domain and of its subdomains, as DMARC shows.
     Domain(Domain),
 }
 

@@ -83,7 +83,7 @@ impl Answer {
         self.status == 200 && self.has_status
     }
 
-    /// What is wrong, and what to do.
+    /// The fault that this answer shows, and its remedy.
     fn diagnosis(&self) -> String {
         let why = match self.status {
             200 => "this is not Hub Doorman, whose responses have a `status`",
