@@ -94,12 +94,14 @@ impl Function {
 
     /// The end of the period in which the last sweep has finished.
     fn last_sweep(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Box<dyn Error>> {
+        // The end is exclusive, and `aws` cuts it to seconds. With `now`, a sweep that has just finished would be missed.
+        let end = now + PERIOD;
         let input = json!({
             "Namespace": "HubDoorman",
             "MetricName": "SweepFinished",
             "Dimensions": [{"Name": "FunctionName", "Value": self.name}],
             "StartTime": (now - MAX_AGE).to_rfc3339(),
-            "EndTime": now.to_rfc3339(),
+            "EndTime": end.to_rfc3339(),
             "Period": PERIOD.num_seconds(),
             "Statistics": ["Sum"],
         });
