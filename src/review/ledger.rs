@@ -79,6 +79,10 @@ pub(super) struct Ledger {
     recent: RecentWrites,
     /// When the last write was confirmed.
     last_confirmed: Option<Instant>,
+    /// From when on no write in doubt to a request whose user is not known can reach the Hub any more.
+    nameless_doubt_until: Option<Instant>,
+    /// The same for the writes in doubt to all requests.
+    doubt_until: Option<Instant>,
     /// If a listed request was left for another reading: the earliest time of that reading.
     reading_required_from: Option<Instant>,
     /// Requests that are written, as the Hub has confirmed, but are still listed after [`LIST_LAG`].
@@ -134,6 +138,12 @@ impl Ledger {
         }
         if self.done.contains(&key.request) {
             self.relisted.insert(key.request);
+            return ListedAction::Ignore;
+        }
+        // An entry without a user may be of any user. A write in doubt to an older request of that user could change this one.
+        let doubt = if key.user.is_none() { self.doubt_until } else { self.nameless_doubt_until };
+        if let Some(until) = lags(doubt.as_ref()) {
+            self.require_reading(until);
             return ListedAction::Ignore;
         }
         let Some(user) = key.user else { return ListedAction::Decide(Attempts::default()) };
@@ -232,7 +242,14 @@ impl Ledger {
                 self.held.insert(key.request);
                 return self.conclude(key.request, Outcome::Failed, true);
             }
-            Err(error) if error.leaves_in_doubt() => (State::InDoubt(ended), Some(error)),
+            Err(error) if error.leaves_in_doubt() => {
+                let until = Some(ended + LIST_LAG);
+                self.doubt_until = self.doubt_until.max(until);
+                if open.user.is_none() {
+                    self.nameless_doubt_until = self.nameless_doubt_until.max(until);
+                }
+                (State::InDoubt(ended), Some(error))
+            }
             Err(error) if error.is_put_off() => (State::NotWritten, Some(error)),
             Err(error) => {
                 open.error = Some(error);

@@ -162,10 +162,16 @@ fn request(id: &str, user: &str, seconds: i64) -> AccessRequest {
 
 /// A ledger with a queued decision about a request of ada, and the key of the request.
 fn queued(attempts: Attempts) -> (Ledger, Key) {
-    let (mut ledger, request) = (Ledger::default(), request("r", "ada", 0));
-    let key = ledger.key(&request).expect("named");
+    let mut ledger = Ledger::default();
+    let key = queue(&mut ledger, &request("r", "ada", 0), attempts);
+    (ledger, key)
+}
+
+/// Queues a decision about a request, and returns its key.
+fn queue(ledger: &mut Ledger, request: &AccessRequest, attempts: Attempts) -> Key {
+    let key = ledger.key(request).expect("named");
     let decision = Decision::new(Verdict::Accept, Grounds::NoRule);
-    let (identities, page) = (Identities::of(&request), Moment::now(std::time::SystemTime::now()));
+    let (identities, page) = (Identities::of(request), Moment::now(std::time::SystemTime::now()));
     let decided = DecidedRequest {
         key,
         identities,
@@ -177,7 +183,7 @@ fn queued(attempts: Attempts) -> (Ledger, Key) {
         page,
     };
     ledger.queue(&decided, 1);
-    (ledger, key)
+    key
 }
 
 /// Like [`queued`], but the call is in flight.
@@ -280,6 +286,24 @@ async fn new_request_waits_while_the_old_one_is_in_doubt() {
     ledger.add_result(old, Attempts::default(), Err(lost()), ended);
     assert_eq!(ledger.on_listed(new, ended, 1), ListedAction::Ignore);
     assert_eq!(ledger.on_listed(new, ended + LIST_LAG, 1), ListedAction::Decide(Attempts::default()));
+}
+
+/// Users may hide their data from a list at any time, so an entry without a user may be of the same user.
+#[tokio::test(start_paused = true)]
+async fn doubt_about_a_request_without_a_user_holds_new_ones() {
+    let nameless = |id, second| AccessRequest { user: User::default(), ..request(id, "ada", second) };
+    for (old, new) in
+        [(nameless("r", 0), request("r", "ada", 1)), (request("r", "ada", 0), nameless("r2", 1))]
+    {
+        let mut ledger = Ledger::default();
+        let (old, new) = (queue(&mut ledger, &old, Attempts::default()), ledger.key(&new).expect("an id"));
+        ledger.send(old);
+        let ended = Instant::now();
+        ledger.add_result(old, Attempts::default(), Err(lost()), ended);
+        assert_eq!(ledger.on_listed(new, ended, 1), ListedAction::Ignore);
+        assert_eq!(ledger.next_reading_from(1, ended, ended), Some(ended + LIST_LAG));
+        assert_eq!(ledger.on_listed(new, ended + LIST_LAG, 2), ListedAction::Decide(Attempts::default()));
+    }
 }
 
 #[test]
