@@ -47,8 +47,19 @@ pub fn list(
     };
     let listed = repo.list(status, lag, from);
     let listed = listed.filter(|(_, request)| repo.finds(request, &text) && is_between(request));
-    let listed: Box<dyn Iterator<Item = _>> =
-        if newest_first { Box::new(listed.collect::<Vec<_>>().into_iter().rev()) } else { Box::new(listed) };
+    let listed: Box<dyn Iterator<Item = _>> = if newest_first || !links_pages {
+        let mut listed: Vec<_> = listed.collect();
+        if !links_pages {
+            // Such a list can only be paged by time. In any other order, its end could not be known.
+            listed.sort_by_key(|(_, request)| request.requested_at);
+        }
+        if newest_first {
+            listed.reverse();
+        }
+        Box::new(listed.into_iter())
+    } else {
+        Box::new(listed)
+    };
     let mut listed = listed.skip(skipped);
     let page: Vec<_> = listed.by_ref().take(limit).map(|(_, request)| repo.entry(request, status)).collect();
     let next = listed.next().filter(|_| links_pages).map(|(place, _)| match cursor {
