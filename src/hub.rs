@@ -28,8 +28,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 pub use account::{
-    Account, Form, GatingGroup, GatingMode, GroupSearchResult, Question, RepoInfo, Watched, Webhook,
-    WebhookState, WhoAmI,
+    Account, Form, GatingGroup, GatingMode, GroupSearchResult, NotificationMode, Notifications, Question,
+    RepoInfo, Watched, Webhook, WebhookState, WhoAmI,
 };
 use call::Calls;
 pub use commits::{Commits, Head, NewFile, UploadMode};
@@ -125,6 +125,11 @@ impl Hub {
         let mut limits = self.budgets.iter().map(Budget::take_status);
         let api = limits.next().unwrap_or_default();
         LimitStatus { refused: limits.fold(api.refused, |refused, other| refused + other.refused), ..api }
+    }
+
+    /// How many `/api/` calls the Hub allows in a window of the rate limit, and how long the window is, if a response has said so.
+    pub fn quota(&self) -> Option<(u32, Duration)> {
+        self.budgets.first().and_then(Budget::quota)
     }
 
     /// How long the next call has to wait for the rate limit, in the bucket with the longest wait. `None` if no call has to wait.

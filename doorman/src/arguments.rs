@@ -4,8 +4,9 @@
 
 mod backtest;
 mod deploy;
+mod notify;
 mod policy;
-mod values;
+pub mod values;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
 use crate::{repos, users};
 pub use backtest::BacktestArguments;
 pub use deploy::{DeployArguments, DeployCommand, InitArguments};
+pub use notify::{Notify, NotifyRepos};
 pub use policy::{DiffArguments, PolicyCommand, PushArguments};
 
 /// Decide access requests to gated repos on the Hugging Face Hub.
@@ -242,6 +244,18 @@ Examples:
   REPOS='acme/*' WEBHOOK_SECRET=\"$(cat secret)\" doorman webhook create --url https://….on.aws/"
     )]
     Webhook(Webhook),
+    /// Set where the Hub mails about new requests
+    ///
+    /// A mail of the Hub makes a deployed doorman review the repo within seconds. The Hub does not tell how its mails are set, so nothing
+    /// can restore what was set before. This asks first. If DRY_RUN is true, nothing is changed.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  REPOS='acme/*' MAIL_SECRET=\"$(cat mail-secret)\" doorman notify on --domain doorman.acme.com
+  doorman notify off --email ada@acme.com --mode bulk acme/model"
+    )]
+    Notify(Notify),
     /// Write the completions for a shell
     #[command(after_help = "\
 Example:

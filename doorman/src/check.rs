@@ -3,8 +3,10 @@
 pub mod findings;
 pub mod form;
 mod function;
+mod mail;
 pub mod policy;
 mod policy_repo;
+mod rate;
 pub mod repos;
 mod webhooks;
 
@@ -13,6 +15,7 @@ use std::error::Error;
 use hub_doorman::config::Variables;
 use hub_doorman::hub::{Account, WhoAmI};
 use hub_doorman::model::{Repo, RepoPattern};
+use hub_doorman::secrets::Source;
 use hub_doorman::source::Place;
 
 use crate::arguments::{CheckArguments, Scope};
@@ -69,6 +72,7 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     }
     check_secret(findings);
     findings.variable(Variables::webhook_secret_previous);
+    let mail_secret = mail::check_variables(findings);
     findings.variable(Variables::log);
     let concurrency = findings.variable(Variables::concurrency);
     let (endpoint, token) = (findings.variable(Variables::endpoint), findings.variable(Variables::token));
@@ -85,6 +89,7 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     }
     let patterns = distinct;
     let repos = repos::check(&hub, &patterns, findings).await;
+    rate::check(&patterns, repos.len(), hub.quota(), findings);
     let policy_file = place.as_ref().and_then(Place::on_hub).cloned();
     let policy = match place {
         Some(place) => policy::read(place, &hub, findings).await,
@@ -99,7 +104,8 @@ async fn check_all(scope: &Scope, findings: &mut Findings) {
     }
     let reviewed: Vec<Repo> = repos.into_iter().map(|(repo, _)| repo).collect();
     let covered = covered.flatten();
-    check_groups(&account, &reviewed, covered.as_ref().unwrap_or(&patterns), findings).await;
+    check_groups(&account, &reviewed, covered.as_ref().unwrap_or(&patterns), mail_secret.as_ref(), findings)
+        .await;
     webhooks::check(&account, &patterns, policy_file.as_ref(), findings).await;
 }
 
@@ -155,12 +161,17 @@ async fn check_groups(
     account: &Account<'_>,
     reviewed: &[Repo],
     patterns: &[RepoPattern],
+    mail_secret: Option<&Source>,
     findings: &mut Findings,
 ) {
     let listing = account.gating_groups(reviewed).await;
     for group in &listing.groups {
         let subject = format!("gating group {}", group.slug);
-        findings.add(Level::Warning, subject, groups::warning(group, reviewed, patterns));
+        findings.add(Level::Warning, &*subject, groups::warning(group, reviewed, patterns));
+        if let (Some(secret), Some(notifications)) = (mail_secret, &group.notifications) {
+            let (level, text) = mail::check_group(notifications, secret);
+            findings.add(level, subject, text);
+        }
     }
     if let Some(error) = listing.error {
         let text = format!("not all could be read, so accepting a request may open more repos: {error}");

@@ -12,6 +12,7 @@ mod exit;
 mod export;
 mod groups;
 mod list;
+mod notify;
 mod policy;
 mod repos;
 mod review;
@@ -78,6 +79,7 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
         Command::Deploy(arguments) => deploy::run(&arguments, screen).await?,
         Command::Webhook(command) => webhook::run(&command, screen).await?,
         Command::Demo => demo::run(screen).await?,
+        Command::Notify(command) => notify::run(&command, screen).await?,
         Command::Completions { shell } => write_completions(shell, screen)?,
     };
     screen.flush()?;

@@ -2,6 +2,7 @@
 
 mod form;
 mod groups;
+mod notifications;
 mod webhooks;
 
 use serde_json::Value;
@@ -12,6 +13,7 @@ use super::{Hub, HubError, wire};
 use crate::model::{Name, Repo};
 pub use form::{Form, Question};
 pub use groups::{GatingGroup, GroupSearchResult};
+pub use notifications::{NotificationMode, Notifications};
 pub use webhooks::{Watched, Webhook, WebhookState};
 
 /// The calls of an owner about the account and its repos.

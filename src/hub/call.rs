@@ -177,10 +177,31 @@ impl<'a> Calls<'a> {
         options: &CallOptions,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, HubError> {
+        self.write(&Method::POST, path, body, options, read).await
+    }
+
+    /// Calls `PUT` with this path and a JSON body, and reads the body of the response.
+    pub(super) async fn put<T>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, HubError> {
+        self.write(&Method::PUT, path, body, &CallOptions::default(), read).await
+    }
+
+    async fn write<T>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &impl Serialize,
+        options: &CallOptions,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, HubError> {
         let body = serde_json::to_vec(body).map_err(|error| {
-            HubError::new(&format!("POST {path}"), Problem::Unreadable(wire::describe(&error)))
+            HubError::new(&format!("{method} {path}"), Problem::Unreadable(wire::describe(&error)))
         })?;
-        self.post_bytes(path, &JSON, body, options, read).await
+        self.write_bytes(method, path, (&JSON, body), options, read).await
     }
 
     /// Calls `POST` with this path and a body of this type, and reads the body of the response.
@@ -192,9 +213,20 @@ impl<'a> Calls<'a> {
         options: &CallOptions,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, HubError> {
-        let (url, call) = (self.url(path)?, format!("POST {path}"));
+        self.write_bytes(&Method::POST, path, (content_type, body), options, read).await
+    }
+
+    async fn write_bytes<T>(
+        &self,
+        method: &Method,
+        path: &str,
+        (content_type, body): (&HeaderValue, Vec<u8>),
+        options: &CallOptions,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, HubError> {
+        let (url, call) = (self.url(path)?, format!("{method} {path}"));
         let request = || {
-            let mut request = Request::new(Method::POST, url.clone());
+            let mut request = Request::new(method.clone(), url.clone());
             request.headers_mut().insert(CONTENT_TYPE, content_type.clone());
             *request.body_mut() = Some(body.clone().into());
             request

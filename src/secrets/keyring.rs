@@ -115,6 +115,11 @@ impl Keyring {
         self.webhook.keys.first().map(Key::current)
     }
 
+    /// The current secret of `MAIL_SECRET`, in lower case. It is sent to the Hub as part of an address, and nowhere else.
+    pub fn mail_secret(&self) -> Option<Secret> {
+        self.mail.keys.first().map(Key::current)
+    }
+
     /// Returns a token that differs from the one that the Hub refused, because the token may have been rotated. Returns `None` if
     /// there is no other token, if it cannot be read before `deadline`, or if it was last read less than a minute ago.
     pub async fn newer_token(&self, refused: &Secret, deadline: Instant) -> Option<Secret> {

@@ -36,16 +36,15 @@ impl Secret {
         Ok(Self::new(text))
     }
 
-    /// Makes a secret that can be the local part of a mail address: 16 to 64 letters, digits, `-`, `_` and `.`. Mail ignores their
-    /// case, so it is lowered. The error does not show the text.
+    /// Makes a secret that can be the local part of a mail address: 16 to 64 letters, digits, `-`, `_` and `.`, as the Hub accepts it.
+    /// Mail ignores their case, so it is lowered. The error does not show the text.
     pub fn for_mail(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !(16..=64).contains(&text.len()) || !text.chars().all(is_allowed) {
-            return Err(
-                "it is not the local part of an address, of 16 to 64 letters, digits, `-`, `_` and `.`"
-                    .to_owned(),
-            );
+        let is_dotted_wrongly = text.starts_with('.') || text.ends_with('.') || text.contains("..");
+        if !(16..=64).contains(&text.len()) || !text.chars().all(is_allowed) || is_dotted_wrongly {
+            let fault = "it is not the local part of an address: 16 to 64 letters, digits, `-`, `_`, and single `.` within";
+            return Err(fault.to_owned());
         }
         Ok(Self::new(text.to_ascii_lowercase()))
     }

@@ -271,6 +271,23 @@ fn set_settings(repo: &mut Repo, body: &Value) -> HubResponse {
         gated if gated == "manual" => Gating::Manual,
         _ => return HubResponse::error(400, None, "Invalid value for gated"),
     };
+    // The forms are those of the Hub's OpenAPI (2026-08). No call reads these settings (reported by others, 2026-10).
+    if let Some(mode) = body.get("gatedNotificationsMode") {
+        let Some(mode) = mode.as_str().filter(|mode| ["bulk", "real-time"].contains(mode)) else {
+            return HubResponse::invalid(
+                "Invalid option: expected one of \"bulk\"|\"real-time\"",
+                "gatedNotificationsMode",
+            );
+        };
+        mode.clone_into(&mut repo.notifications_mode);
+    }
+    if let Some(email) = body.get("gatedNotificationsEmail") {
+        let is_address = |email: &&str| email.split_once('@').is_some_and(|(_, domain)| domain.contains('.'));
+        let Some(email) = email.as_str().filter(is_address) else {
+            return HubResponse::invalid("Invalid email address", "gatedNotificationsEmail");
+        };
+        repo.notifications_email = Some(email.to_owned());
+    }
     let private = body["private"].as_bool();
     repo.private = private.or(body["visibility"].as_str().map(|it| it == "private")).unwrap_or(repo.private);
     // The real Hub echoes what was sent (reported by others, 2026-10).

@@ -163,6 +163,10 @@ pub struct Repo {
     pub files: Files,
     /// The body of every response for the pending list, if set.
     pub raw_page: Option<String>,
+    /// `bulk` or `real-time`.
+    pub notifications_mode: String,
+    /// The address that was set for mails about requests.
+    pub notifications_email: Option<String>,
 }
 
 /// The key of `places`, made from a key of a body (`userId`, `user` or `requestId`) and its value. The name of a user may have
@@ -188,6 +192,8 @@ impl Repo {
             places: HashMap::new(),
             files: Files::new(&format!("{kind} {name}")),
             raw_page: None,
+            notifications_mode: "bulk".to_owned(),
+            notifications_email: None,
         }
     }
 

@@ -38,6 +38,31 @@ pub fn since(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
+/// Reads a mail address in the form that the Hub accepts (its OpenAPI, 2026-08). An error does not show it.
+pub fn mail_address(text: &str) -> Result<String, String> {
+    let fault = || "it is not a mail address that the Hub accepts, such as `ada@acme.com`".to_owned();
+    let (local, domain) = text.split_once('@').ok_or_else(fault)?;
+    let is_of = |more: &'static str| move |c: char| c.is_ascii_alphanumeric() || more.contains(c);
+    let is_local = !local.starts_with('.')
+        && !local.contains("..")
+        && local.chars().all(is_of("_'+-."))
+        && local.ends_with(is_of("_+-"));
+    if is_local && mail_domain(domain).is_ok() { Ok(text.to_owned()) } else { Err(fault()) }
+}
+
+/// Reads the domain of a mail address.
+pub fn mail_domain(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        label.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    let last = text.rsplit_once('.').map_or("", |(_, last)| last);
+    if text.split('.').all(is_label) && last.len() >= 2 && last.chars().all(|c| c.is_ascii_alphabetic()) {
+        return Ok(text.to_owned());
+    }
+    Err("it is not a domain such as `doorman.acme.com`".to_owned())
+}
+
 /// Reads the id of a webhook.
 pub fn webhook_id(text: &str) -> Result<String, String> {
     let is_id = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric());
@@ -61,6 +86,31 @@ pub fn webhook_url(text: &str) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mail_address_is_one_that_the_hub_accepts() {
+        for text in ["ada@acme.com", "a.d'a+x_1@mail.acme.co", "x@a-b.com"] {
+            assert_eq!(mail_address(text), Ok(text.to_owned()));
+        }
+        for text in [
+            "",
+            "ada",
+            "ada@",
+            "@acme.com",
+            ".a@acme.com",
+            "a.@acme.com",
+            "a..b@acme.com",
+            "a b@acme.com",
+            "ada@acme",
+            "ada@-acme.com",
+            "ada@acme.c",
+            "ada@acme.c0m",
+            "a@b@acme.com",
+        ] {
+            let error = mail_address(text).expect_err(text);
+            assert!(error.contains("not a mail address"), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn day_or_time_is_read_in_utc() {

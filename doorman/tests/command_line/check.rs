@@ -101,11 +101,13 @@ async fn correct_setup_passes_and_nothing_is_changed() {
          passed\tWEBHOOK_SECRET\tis set\n\
          passed\tHF_TOKEN\ta token of owner with the role `write`\n\
          passed\tacme/model\tgated, with manual approval; 1 pending request\n\
+         passed\trate limit\ta sweep makes 1 call; once a minute, that is 5 of the 1,000 that the Hub allows in 5 minutes; \
+         a period of 1 minute or more fits\n\
          passed\tthe rules\tread only answers that the forms ask for\n\
          passed\twebhook {id}\tdelivered to https://doorman.example/\n"
     );
     assert_eq!((result.status, &*result.out), (0, &*expected));
-    assert_eq!(result.err, "6 passed, 0 warnings, 0 failed\n", "the sums are not on standard output");
+    assert_eq!(result.err, "7 passed, 0 warnings, 0 failed\n", "the sums are not on standard output");
     assert_eq!(hub.calls().len(), 5, "{:?}", hub.calls());
 }
 
@@ -287,7 +289,7 @@ async fn names_in_another_case_pass_in_the_hubs_spelling() {
     hub.model().token_role = TokenRole::FineGrained(scoped);
     let id = watch(&hub, &[("org", "aCME")]);
     let checked = check(&hub, &[("REPOS", "ACME/Model acme/MODEL Acme/* datasets/acme/Corpus")]).await;
-    assert_eq!((checked.wrong(), checked.findings.len()), (Vec::new(), 7), "{:#?}", checked.findings);
+    assert_eq!((checked.wrong(), checked.findings.len()), (Vec::new(), 8), "{:#?}", checked.findings);
     for repo in ["acme/model", "datasets/acme/corpus"] {
         checked.says("passed", repo, &["manual approval"]);
     }
@@ -335,12 +337,12 @@ async fn gated_repos_of_a_namespace_are_checked() {
     checked.only("warning", "acme/automatic", &["accepts every request"]);
     let about: Vec<&str> = checked.findings.iter().map(|[_, about, _]| &**about).collect();
     assert_eq!(about[3..6], ["acme/automatic", "acme/model", "datasets/acme/corpus"]);
-    assert_eq!(about.len(), 8, "{about:?}");
+    assert_eq!(about.len(), 9, "{about:?}");
 
     let checked = check(&hub, &[("REPOS", "datasets/acme/*")]).await;
     let about: Vec<&str> = checked.findings.iter().map(|[_, about, _]| &**about).collect();
     assert_eq!((checked.wrong(), about[3]), (Vec::new(), "datasets/acme/corpus"));
-    assert_eq!(about.len(), 6, "{about:?}");
+    assert_eq!(about.len(), 7, "{about:?}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod deploy;
 mod groups;
 mod jobs;
 mod limits;
+mod notify;
 mod policies;
 mod policy;
 mod requests;

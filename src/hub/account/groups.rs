@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::super::{HubError, Problem, wire};
-use super::Account;
+use super::{Account, Notifications};
 use crate::model::{Repo, RepoType};
 use crate::secrets::{Secret, redact};
 
@@ -22,6 +22,8 @@ pub struct GatingGroup {
     pub slug: String,
     /// Its models and datasets.
     pub repos: BTreeSet<Repo>,
+    /// How its mails about requests are sent, if the Hub says so.
+    pub notifications: Option<Notifications>,
 }
 
 /// The groups that were found, and an error if the search is incomplete.
@@ -49,10 +51,13 @@ impl Account<'_> {
             }
             result.error = result.error.or(error);
         }
-        let wholes = join_all(result.groups.iter().map(|group| self.repos_of(group))).await;
+        let wholes = join_all(result.groups.iter().map(|group| self.read_whole(group))).await;
         for (group, whole) in result.groups.iter_mut().zip(wholes) {
             match whole {
-                Ok(repos) => group.repos.extend(repos),
+                Ok((repos, notifications)) => {
+                    group.repos.extend(repos);
+                    group.notifications = notifications.or(group.notifications.take());
+                }
                 Err(error) => result.error = Some(error),
             }
         }
@@ -92,8 +97,13 @@ impl Account<'_> {
         })
     }
 
-    async fn repos_of(&self, group: &GatingGroup) -> Result<BTreeSet<Repo>, HubError> {
-        self.get(&format!("/api/collections/{}", group.slug), |value| Ok(read_repos(value))).await
+    async fn read_whole(
+        &self,
+        group: &GatingGroup,
+    ) -> Result<(BTreeSet<Repo>, Option<Notifications>), HubError> {
+        let notifications = |value: &Value| Notifications::read(&value["gating"]["notifications"]);
+        let path = format!("/api/collections/{}", group.slug);
+        self.get(&path, |value| Ok((read_repos(value), notifications(value)))).await
     }
 }
 
@@ -113,7 +123,8 @@ fn read_group(group: &Value, repo: &Repo, secrets: &[Secret]) -> Result<GatingGr
     match slug.split('/').collect::<Vec<_>>().as_slice() {
         [owner, name] if is_part(owner) && is_part(name) && redact(slug, secrets) == slug => {
             let repos = read_repos(group).into_iter().chain([repo.clone()]).collect();
-            Ok(GatingGroup { slug: slug.to_owned(), repos })
+            let notifications = Notifications::read(&group["gating"]["notifications"]);
+            Ok(GatingGroup { slug: slug.to_owned(), repos, notifications })
         }
         _ => Err("it lists a gating group without a slug such as `acme/title-id`".to_owned()),
     }

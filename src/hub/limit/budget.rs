@@ -253,6 +253,10 @@ impl Budget {
         }
     }
 
+    pub(in crate::hub) fn quota(&self) -> Option<(u32, Duration)> {
+        self.state().quota
+    }
+
     pub(in crate::hub) fn take_status(&self) -> LimitStatus {
         let mut state = self.state();
         let left = match state.window {

@@ -80,3 +80,22 @@ fn secrets_are_the_same_if_their_texts_are() {
 fn debug_output_is_redacted() {
     assert_eq!(format!("{:?} {:?}", Secret::new("hf_token"), secrets(&["hook"])), "[redacted] [redacted]");
 }
+
+#[test]
+fn secret_of_a_mail_address_is_a_local_part_in_lower_case() {
+    for text in ["look-here-4f9a2c7d1b", " Look-Here-4F9A2C7D1B ", "a.b_c-d.e_f-g.h_i"] {
+        assert_eq!(Secret::for_mail(text).expect(text).expose(), text.trim().to_ascii_lowercase());
+    }
+    let wrong = [
+        "",
+        "look-here-4f9a2",
+        "look here 4f9a2c7d1b",
+        "look+here+4f9a2c7d1b",
+        "look-here-4f9a2c7d1b@acme.com",
+    ];
+    let dots = [".look-here-4f9a2c7d1b", "look-here-4f9a2c7d1b.", "look..here-4f9a2c7d1b"];
+    for text in wrong.into_iter().chain(dots).chain([&*"x".repeat(65)]) {
+        let error = Secret::for_mail(text).expect_err(text);
+        assert!(text.is_empty() || !error.contains(text), "{error}");
+    }
+}

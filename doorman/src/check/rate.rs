@@ -1,0 +1,88 @@
+//! The check whether sweeps fit the Hub's rate limit.
+
+use std::time::Duration;
+
+use hub_doorman::model::RepoPattern;
+
+use super::findings::{Findings, Level};
+use crate::screen::{count, grouped};
+
+/// The minutes between two sweeps that `template.yaml` allows (`SweepMinutes`).
+const PERIODS: [u64; 7] = [1, 2, 5, 10, 15, 30, 60];
+
+/// The minutes that it sets if nothing else is chosen.
+const DEFAULT_PERIOD: u64 = 5;
+
+/// The share of the rate limit that sweeps may use. The rest is for writes, webhooks, mails, and other users of the token.
+const SHARE: u64 = 2;
+
+/// Checks how often all repos can be swept. A sweep searches each namespace, and reads at least one page of each repo.
+pub fn check(
+    patterns: &[RepoPattern],
+    repos: usize,
+    quota: Option<(u32, Duration)>,
+    findings: &mut Findings,
+) {
+    let Some((quota, window)) = quota.filter(|_| repos > 0) else { return };
+    let searches = |pattern: &RepoPattern| match pattern {
+        RepoPattern::One(_) => 0,
+        RepoPattern::Namespace { only, .. } => {
+            if only.is_some() {
+                1
+            } else {
+                2
+            }
+        }
+    };
+    let calls = repos as u64 + patterns.iter().map(searches).sum::<u64>();
+    let (level, text) = describe(calls, u64::from(quota), window.as_secs());
+    findings.add(level, "rate limit", text);
+}
+
+fn describe(calls: u64, quota: u64, window: u64) -> (Level, String) {
+    let each_minute = (calls * window).div_ceil(60);
+    let shortest = PERIODS.into_iter().find(|minutes| calls * window * SHARE <= quota * minutes * 60);
+    let takes = format!(
+        "a sweep makes {}; once a minute, that is {} of the {} that the Hub allows in {}",
+        count(calls, "call"),
+        grouped(each_minute),
+        grouped(quota),
+        count(window / 60, "minute"),
+    );
+    match shortest {
+        Some(minutes) if minutes <= DEFAULT_PERIOD => {
+            (Level::Passed, format!("{takes}; a period of {} or more fits", count(minutes, "minute")))
+        }
+        Some(minutes) => (
+            Level::Warning,
+            format!(
+                "{takes}; set the period of the schedule (SweepMinutes) to {} or more",
+                count(minutes, "minute")
+            ),
+        ),
+        None => (Level::Warning, format!("{takes}; no period of up to an hour fits, so sweep fewer repos")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortest_period_leaves_half_of_the_rate_limit() {
+        let cases = [
+            (100, 1000, Level::Passed, "1 minute or more fits"),
+            (101, 1000, Level::Passed, "2 minutes or more fits"),
+            (500, 1000, Level::Passed, "5 minutes or more fits"),
+            (501, 1000, Level::Warning, "to 10 minutes or more"),
+            (6000, 1000, Level::Warning, "to 60 minutes or more"),
+            (6001, 1000, Level::Warning, "no period of up to an hour"),
+            (501, 2500, Level::Passed, "5 minutes or more fits"),
+        ];
+        for (calls, quota, level, part) in cases {
+            let (found, text) = describe(calls, quota, 300);
+            assert!(found == level && text.contains(part), "{calls} of {quota}: {text}");
+        }
+        assert!(describe(52, 1000, 300).1.contains("52 calls; once a minute, that is 260 of the 1,000"));
+    }
+}
