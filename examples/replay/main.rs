@@ -20,6 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use chrono::Utc;
 use hub_doorman::config::{Config, read_from};
 use hub_doorman::handler::Handler;
 use hub_doorman::report::metrics::Metrics;
@@ -36,6 +37,9 @@ use screen::Screen;
 
 /// The secret of all sample events but one.
 const SECRET: &str = "sample-webhook-secret";
+
+/// When the mails of the sample events arrived.
+const MAIL_ARRIVED: &str = "2026-11-27T12:00:03.100Z";
 
 /// The arguments of the command line.
 struct Arguments {
@@ -79,9 +83,10 @@ async fn replay() -> Result<(), Box<dyn Error>> {
     if !json {
         screen.introduction(&hub, &policy)?;
     }
-    let mut replayed = Vec::new();
+    let (mut replayed, mut asked) = (Vec::new(), None);
     for path in events {
-        let event = read(&path)?;
+        // A mail that arrived before its repo was read would prompt nothing.
+        let event = read(&path)?.replace(MAIL_ARRIVED, &Utc::now().to_rfc3339());
         let unreadable = |error: &dyn Error| format!("{}: {error}", path.display());
         let request = lambda_http::request::from_str(&event).map_err(|error| unreadable(&error))?;
         let incoming = incoming(&request);
@@ -93,7 +98,7 @@ async fn replay() -> Result<(), Box<dyn Error>> {
             body => serde_json::from_slice(body)?,
         };
         let one = json!({
-            "event": path, "in": incoming, "status": response.status().as_u16(), "answer": body, "decisions": decisions,
+            "asked": asked, "event": path, "in": incoming, "status": response.status().as_u16(), "answer": body, "decisions": decisions,
         });
         if json {
             replayed.push(one);
@@ -101,11 +106,11 @@ async fn replay() -> Result<(), Box<dyn Error>> {
             screen.event(&one)?;
         }
         // Another person makes a request before the next event.
-        if let Some(person) = newcomers.next() {
-            for repo in REPOS {
-                hub.model().repo(repo).ask(person.clone());
-            }
+        let newcomer = newcomers.next();
+        for (person, repo) in newcomer.iter().flat_map(|person| REPOS.map(|repo| (person, repo))) {
+            hub.model().repo(repo).ask_at(person.clone(), Utc::now());
         }
+        asked = newcomer.map(|person| person.name);
     }
     if json {
         screen.json(&json!({"events": replayed, "lists": lists(&hub)}))?;
@@ -138,8 +143,15 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         let files = std::fs::read_dir(here.join("events"))?.map(|entry| entry.map(|entry| entry.path()));
         arguments.events = files.collect::<Result<_, _>>()?;
         arguments.events.sort();
-        // The simplest event comes first, and then the sweeps, while there are requests to decide.
-        let first = ["discussion-opened.json", "sweep.json", "sweep-some.json"];
+        // The simplest event comes first, and then the sweeps, mails and orders, while there are requests to decide.
+        let first = [
+            "discussion-opened.json",
+            "sweep.json",
+            "sweep-some.json",
+            "mail.json",
+            "mail-sns.json",
+            "order.json",
+        ];
         arguments
             .events
             .sort_by_key(|path| first.iter().position(|name| path.ends_with(name)).unwrap_or(first.len()));
@@ -169,14 +181,32 @@ async fn doorman(hub: &Hub, policy: &str, folder: &Path) -> Result<Handler, Box<
 fn incoming(request: &Request) -> Value {
     let payload: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     if let Some(RequestContext::PassThrough) = request.request_context_ref() {
+        if let Some(records) = payload["Records"].as_array() {
+            return json!({"mails": records.iter().map(subject).collect::<Vec<_>>()});
+        }
         return json!({"sweep": payload.get("sweep").unwrap_or(&json!(["REPOS"]))});
     }
     let secret = request.headers().get(SECRET_HEADER).is_some_and(|shown| shown == SECRET);
+    if payload["sweep"].is_array() {
+        return json!({"secret": if secret { "right" } else { "wrong" }, "order": payload["sweep"]});
+    }
     json!({
         "secret": if secret { "right" } else { "wrong" },
         "scope": payload["event"]["scope"], "action": payload["event"]["action"],
         "type": payload["repo"]["type"], "repo": payload["repo"]["name"], "moved_to": payload["movedTo"]["name"],
     })
+}
+
+/// The subject of a mail, directly or in the messages of SNS and SQS.
+fn subject(record: &Value) -> Value {
+    let parse =
+        |text: &Value| serde_json::from_str::<Value>(text.as_str().unwrap_or_default()).unwrap_or_default();
+    let mail = match (&record["body"], &record["Sns"]["Message"]) {
+        (Value::Null, Value::Null) => record["ses"].clone(),
+        (Value::Null, message) => parse(message),
+        (body, _) => parse(&parse(body)["Message"]),
+    };
+    mail["mail"]["commonHeaders"]["subject"].clone()
 }
 
 /// The users in each list of each repo.

@@ -65,9 +65,20 @@ impl Screen {
     pub fn event(&mut self, one: &Value) -> io::Result<()> {
         let (incoming, response) = (&one["in"], &one["answer"]);
         let file = Path::new(text(&one["event"])).file_name().unwrap_or_default().display();
-        if let Some(swept) = incoming["sweep"].as_array() {
-            let swept: Vec<_> = swept.iter().map(text).collect();
-            writeln!(self.out, "\n▶ {file}: a sweep over {}", swept.join(" and "))?;
+        let names = |list: &Value| Some(list.as_array()?.iter().map(text).collect::<Vec<_>>().join(" and "));
+        let mail = names(&incoming["mails"]).map(|subjects| format!("the Hub's mail: {subjects}"));
+        let order = names(&incoming["order"]).map(|repos| {
+            format!("an order over HTTP to sweep {repos}, with the {} secret", text(&incoming["secret"]))
+        });
+        let sweep = names(&incoming["sweep"]).map(|repos| format!("a sweep over {repos}"));
+        if let (Some(_), Some(name)) = (&mail, one["asked"].as_str()) {
+            writeln!(self.out, "\n● {name} asks for access")?;
+        }
+        if let Some(what) = mail.or(order).or(sweep) {
+            writeln!(self.out, "\n▶ {file}: {what}")?;
+            if response["status"] == "ignored" {
+                writeln!(self.out, "◀ {}", summary(response))?;
+            }
             for report in response["repos"].as_array().into_iter().flatten() {
                 let name = match text(&report["type"]) {
                     "dataset" => format!("datasets/{}", text(&report["repo"])),
