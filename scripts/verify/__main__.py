@@ -34,6 +34,7 @@ import containers
 import deploy
 import documents
 import live
+import mails
 import metrics
 import policies
 import recipes
@@ -57,6 +58,7 @@ PARTS = {
     "deploy": deploy.check,
     "secrets": secrets_of_aws.check,
     "alarms": alarms.check,
+    "mails": mails.check,
     "metrics": metrics.check,
     "documents": documents.check,
     "policies": policies.check,

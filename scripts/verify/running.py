@@ -131,7 +131,7 @@ class Function:
             self.expect_no_secret(log)
 
     def expect_no_secret(self, log):
-        names = ("HF_TOKEN", "WEBHOOK_SECRET", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        names = ("HF_TOKEN", "WEBHOOK_SECRET", "MAIL_SECRET", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
         for name in names:
             value = self.environment.get(name, "")
             if value and not value.startswith("arn:") and value in log:
