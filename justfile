@@ -62,6 +62,10 @@ test *arguments:
 simulate schedules="100000":
     SCHEDULES={{ schedules }} cargo test --profile simulation --test simulation whatever -- --nocapture
 
+# Simulate this many days with mails and without, for the table in docs/performance.md. A day takes about a minute.
+days number="1":
+    DAYS={{ number }} cargo test --profile simulation --test simulation mail -- --nocapture
+
 # Run mutation tests: each of hundreds of changes to the deciding code must fail a test. Takes an hour or more.
 mutants *arguments:
     CARGO_PROFILE_DEV_DEBUG=0 cargo mutants {{ arguments }}

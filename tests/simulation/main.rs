@@ -8,6 +8,7 @@
 // A panic is how a test reports what is wrong, and the counts are printed for a reader.
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
+mod day;
 mod network;
 mod policies;
 mod schedule;
@@ -19,10 +20,12 @@ use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 use std::{env, fs};
 
 use tokio::runtime::Builder;
 
+use day::Day;
 use hub_stand_in as hub;
 use peak_alloc::PeakAlloc;
 use world::World;
@@ -147,4 +150,44 @@ fn one_seed_always_gives_the_same_simulation() {
         let different = one.iter().zip(&other).find(|(one, other)| one != other);
         assert!(different.is_none() && one.len() == other.len(), "schedule {seed}: {different:#?}");
     }
+}
+
+/// Simulates a day, and prints a line of the table in docs/performance.md.
+fn day(what: &str, day: Day) -> day::Outcome {
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
+    let outcome = runtime.expect("a runtime").block_on(day::simulate(day));
+    let [median, p99, max] = [50, 99, 100].map(|percent| outcome.percentile(percent).as_secs());
+    let (decided, mails, sweeps) = (outcome.waits.len(), outcome.calls_for_mails, outcome.calls_for_sweeps);
+    println!("| {what} | {decided} | {median} s | {p99} s | {max} s | {mails} | {sweeps} |");
+    assert_eq!(outcome.undecided, 0, "{what}");
+    outcome
+}
+
+/// With `DAYS=1` in the environment, a whole day is simulated instead of a fifth of one, and later days with other seeds.
+#[test]
+fn mails_shorten_the_wait_for_a_decision() {
+    let days = number("DAYS");
+    println!("| | decided | median | p99 | maximum | calls for mails | calls for sweeps |");
+    for seed in 0..days.unwrap_or(1) {
+        let (part, requests) = if days.is_some() { (1, 500) } else { (5, 100) };
+        let (lasts, sweeps) = (Duration::from_secs(24 * 60 * 60) / part, Duration::from_secs(300));
+        let with = Day { seed, lasts, requests, repos: 20, instances: 3, mails: true, sweeps };
+        let mailed = day("with mails", with);
+        let swept = day("without mails", Day { mails: false, ..with });
+        assert!(mailed.percentile(50) < Duration::from_secs(10), "{:?}", mailed.waits);
+        assert!(mailed.percentile(100) < Duration::from_secs(360), "{:?}", mailed.waits);
+        assert!(mailed.calls_for_mails <= requests * 5, "{}", mailed.calls_for_mails);
+        assert!(days.is_none() || mailed.percentile(99) < Duration::from_secs(60), "{:?}", mailed.waits);
+        assert!(swept.percentile(50) > Duration::from_secs(60) && swept.calls_for_mails == 0);
+    }
+}
+
+/// A thousand people ask within a minute.
+#[test]
+fn thousand_mails_in_a_minute_cost_few_calls() {
+    let (lasts, sweeps) = (Duration::from_secs(60), Duration::from_secs(300));
+    let burst = Day { seed: 1, lasts, requests: 834, repos: 1, instances: 10, mails: true, sweeps };
+    let outcome = day("1,000 mails in a minute", burst);
+    assert_eq!(outcome.waits.len(), 834);
+    assert!(outcome.calls_for_mails <= 60, "{}", outcome.calls_for_mails);
 }

@@ -227,7 +227,7 @@ impl Network {
     }
 }
 
-fn read(request: &Request) -> (Call, Option<String>) {
+pub fn read(request: &Request) -> (Call, Option<String>) {
     let url = request.url();
     let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
     let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
