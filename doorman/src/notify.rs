@@ -110,9 +110,9 @@ impl Plan {
     /// Says what will happen. Only the domain of the address is shown, because the part before it may be the secret.
     fn describe(&self) -> String {
         let Self { repos, mode, .. } = self;
-        let names = repos.iter().map(|repo| format!("  {repo}\n")).collect::<String>();
+        let names = repos.iter().map(|repo| format!("  {repo}")).collect::<Vec<_>>().join("\n");
         format!(
-            "The Hub will mail {} in the mode `{}` about the requests of {}:\n{names}\
+            "The Hub will mail {} in the mode `{}` about the requests of {}:\n{names}\n\
              This replaces the mode and the address that are set now. The Hub tells them to nobody, so doorman cannot restore them.\n",
             self.domain(),
             mode.as_str(),
