@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::http::StatusCode;
@@ -19,6 +20,9 @@ use crate::trigger::mail::{Mail, Received, Refused};
 /// A request made at most this long before its mail arrived is taken for the one that the mail is about. How long the Hub's mails take is
 /// unknown. If one takes longer, its repo is looked at once more than needed.
 const MAIL_TAKES: TimeDelta = TimeDelta::seconds(60);
+
+/// The longest wait for further mails.
+const BURST_WAIT: Duration = Duration::from_secs(10);
 
 /// The most repos whose last look is remembered.
 const MAX_REPOS: usize = 20_000;
@@ -125,6 +129,7 @@ impl Handler {
         if wanted.is_empty() {
             return response::ignored("the repos were read after the mail arrived");
         }
+        self.await_further(&verified, deadline).await;
         let mut report = self.look(&wanted, deadline, event).await;
         // The Hub's list may lag behind the mail.
         wanted.keep_not_found(&report);
@@ -136,6 +141,20 @@ impl Handler {
         }
         let status = if report.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
         response::json(status, &report.shortened())
+    }
+
+    /// Where several mails come at once, more follow. So a look at many of them waits a second for each mail after the last one arrived, at
+    /// most [`BURST_WAIT`]. It finds all requests, and the mails that arrive meanwhile share the next look.
+    async fn await_further(&self, mails: &[Mail], deadline: Instant) {
+        let Some(last) = mails.iter().map(|mail| mail.arrived).max().filter(|_| mails.len() > 1) else {
+            return;
+        };
+        let count = u32::try_from(mails.len()).unwrap_or(u32::MAX);
+        let wait = Duration::from_secs(1).saturating_mul(count).clamp(LIST_LAG, BURST_WAIT);
+        let left = (last + wait - self.hub.time()).to_std().unwrap_or_default().min(wait);
+        if Instant::now() + left + LIST_LAG < deadline {
+            sleep(left).await;
+        }
     }
 
     /// The mails that may prompt a look. Each other one is logged.

@@ -211,8 +211,9 @@ async fn last_mail_about_a_repo_decides_whether_it_was_read() {
     let doorman = doorman(&hub, "acme/model000");
     sweep(&doorman).await;
     ask_now(&hub, &model(0), staff("ada"));
-    let [old, new] = [60, 0].map(|ago| mail_since("acme/model000", Duration::from_secs(ago)));
-    for (first, second) in [(&old, &new), (&new, &old)] {
+    for (first, second) in [(60, 0), (0, 60)] {
+        let [first, second] =
+            [first, second].map(|ago| mail_since("acme/model000", Duration::from_secs(ago)));
         hub.model().repo(&model(0)).requests[0].set(Status::Pending, None);
         let records = [&first["Records"][0], &second["Records"][0]];
         deliver_mail(&doorman, &json!({"Records": records})).await;
