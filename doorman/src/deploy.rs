@@ -109,5 +109,6 @@ fn advise(deployment: &Deployment, made: &Made, screen: &mut Screen) -> io::Resu
     if settings.repos.is_empty() {
         text += " There are no sweeps: nobody is decided until a webhook comes.";
     }
+    text += &steps::mail_advice(&deployment.place, &outputs.records).unwrap_or_default();
     screen.write_note(&text)
 }

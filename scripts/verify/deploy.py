@@ -92,8 +92,9 @@ class User:
         self.settings()
         self.write("policy.toml", POLICY)
 
-    def settings(self, more=""):
-        self.write("doorman.toml", f'{more}region = "{self.aws.region}"\n{SETTINGS}')
+    def settings(self, more="", parameters=""):
+        settings = SETTINGS.replace(" }", f"{parameters} }}")
+        self.write("doorman.toml", f'{more}region = "{self.aws.region}"\n{settings}')
 
     def write(self, name, text):
         (self.folder / name).write_text(text)
@@ -160,6 +161,7 @@ def check_story(folder):
         check_that_it_asks(user, nothing)
         deployed = check_deployment(user)
         check_lists(user)
+        check_mail(user)
         check_smoke_test(user)
         check_lost_secret(user)
         check_removal(user, nothing)
@@ -245,6 +247,38 @@ def check_lists(user):
     require(user.state() == before, "a policy that fails its cases is not deployed", user.state())
 
 
+def check_mail(user):
+    """The stack's own set of rules becomes active only while no other one is. CloudFormation in moto makes no set, so it is made here."""
+    ses = user.aws.client("ses")
+
+    def active():
+        return ses.describe_active_receipt_rule_set().get("Metadata", {}).get("Name")
+
+    def deployed():
+        (stack,) = user.aws.client("cloudformation").describe_stacks()["Stacks"]
+        values = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+        return active(), values["MailRuleSet"], values["MailSecret"].endswith("#mail")
+
+    for name in ("hub-doorman", "of-others"):
+        ses.create_receipt_rule_set(RuleSetName=name)
+    with_mail = ', MailDomain = "doorman.acme.com"'
+    user.settings("dry_run = false\n", with_mail)
+    shown = user.run("deploy", "--yes")
+    user.secrets.add(user.aws.kept()["mail"])
+    require("MX 10 inbound-smtp" in shown and "doorman notify on --domain doorman.acme.com" in shown, "the next steps are named", shown)
+    expect(deployed() == ("hub-doorman", "", True), "without an active set of rules, that of the stack becomes active", deployed())
+    require("unchanged" in user.run("deploy", "--yes"), "deployed again, it stays", deployed())
+    ses.set_active_receipt_rule_set(RuleSetName="of-others")
+    user.run("deploy", "--yes")
+    expect(deployed() == ("of-others", "of-others", True), "the rule joins a set that is active", deployed())
+    ses.set_active_receipt_rule_set(RuleSetName="hub-doorman")
+    user.settings("dry_run = false\n")
+    user.run("deploy", "--yes")
+    expect(active() is None, "without mail, the stack's set is not active", active())
+    user.settings("dry_run = false\n", with_mail)
+    user.run("deploy", "--yes")
+
+
 def check_smoke_test(user):
     right = user.aws.function.secret
     cases = [(lambda: "another secret", "smoke test: a webhook with the secret: 401"), (lambda: None, "THE DOOR IS OPEN")]
@@ -269,6 +303,7 @@ def check_removal(user, nothing):
     shown = user.run("deploy", "--destroy", "--dry-run")
     require(len(user.webhooks()) == 1, "--destroy --dry-run removes nothing", shown)
     user.run("deploy", "--destroy", "--yes")
+    require("Metadata" not in user.aws.client("ses").describe_active_receipt_rule_set(), "no set of rules is active", "one is")
     expect(user.state() == nothing, "--destroy leaves nothing", user.state())
     user.run("deploy", "--destroy", "--yes")
     ok("--destroy can be repeated")

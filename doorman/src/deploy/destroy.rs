@@ -5,7 +5,9 @@ use std::error::Error;
 use serde_json::{Value, json};
 
 use super::deployment::Place;
-use super::steps::{bucket_exists, call_bucket, delete_and_wait, describe_stack, read_secret, webhook_of};
+use super::steps::{
+    bucket_exists, call_bucket, deactivate_mail, delete_and_wait, describe_stack, read_secret, webhook_of,
+};
 use super::{is_agreed, show_done, stopped};
 use crate::aws::Aws;
 use crate::environment::{self, deadline};
@@ -105,6 +107,7 @@ async fn delete_stack(place: &Place) -> Result<String, Box<dyn Error>> {
         None => Ok(ABSENT.to_owned()),
         Some(stack) if !place.is_ours(&stack["Tags"]) => Ok(FOREIGN.to_owned()),
         Some(_) => {
+            deactivate_mail(place)?;
             delete_and_wait(&place.aws, name).await?;
             Ok(DELETED.to_owned())
         }

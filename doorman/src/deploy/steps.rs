@@ -2,6 +2,7 @@
 //! next deployment finishes one that was interrupted.
 
 mod code;
+mod mail;
 mod secret;
 mod smoke;
 mod stack;
@@ -16,6 +17,7 @@ use super::deployment::Deployment;
 use crate::policy::push::{PushOptions, Pushed, push};
 use crate::screen::grouped;
 pub use code::{bucket_exists, call as call_bucket};
+pub use mail::{advice as mail_advice, deactivate as deactivate_mail};
 pub use secret::{read_secret, webhook_of};
 pub use stack::{delete_and_wait, describe_stack};
 
@@ -28,6 +30,7 @@ pub enum Step {
     Bucket,
     Code,
     Stack,
+    Mail,
     Webhook,
     SmokeTest,
 }
@@ -60,6 +63,8 @@ pub struct Outputs {
     pub function: String,
     /// The name of the log group.
     pub log: String,
+    /// The DNS records that mail needs.
+    pub records: Vec<String>,
 }
 
 /// The error of a step that needs an earlier one.
@@ -75,12 +80,14 @@ impl Step {
             Self::Bucket,
             Self::Code,
             Self::Stack,
+            Self::Mail,
             Self::Webhook,
             Self::SmokeTest,
         ];
         let has_alarms = deployment.place.settings.alarms.is_some();
         let is_needed = |step: &Self| match step {
             Self::Alarms => has_alarms,
+            Self::Mail => mail::domain(&deployment.place).is_some(),
             Self::Webhook => !deployment.patterns.is_empty() || deployment.policy.on_hub().is_some(),
             _ => true,
         };
@@ -96,6 +103,7 @@ impl Step {
             Self::Bucket => "bucket",
             Self::Code => "code",
             Self::Stack => "stack",
+            Self::Mail => "mail",
             Self::Webhook => "webhook",
             Self::SmokeTest => "smoke test",
         }
@@ -115,6 +123,7 @@ impl Step {
                 format!("upload {path} ({kb} KB) to the bucket")
             }
             Self::Stack => stack::describe(deployment),
+            Self::Mail => mail::describe(deployment),
             Self::Webhook => webhook::describe(deployment),
             Self::SmokeTest => {
                 "send webhooks about no repo to the function, with the secret and without".to_owned()
@@ -132,6 +141,7 @@ impl Step {
             Self::Bucket => code::make_bucket(place),
             Self::Code => code::upload(place, &deployment.zip),
             Self::Stack => stack::run(deployment, made).await,
+            Self::Mail => Ok(mail::run(place)?),
             Self::Webhook => webhook::run(deployment, made).await,
             Self::SmokeTest => smoke::run(made).await,
         }

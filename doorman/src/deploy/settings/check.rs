@@ -63,6 +63,8 @@ pub fn parameter(name: &str) -> Result<(), String> {
         ("HfToken", "token"),
         ("WebhookSecret", "the secret that `doorman deploy` makes"),
         ("AlarmTopic", "alarms"),
+        ("MailSecret", "the secret that `doorman deploy` makes"),
+        ("MailRuleSet", "the set of rules that is active in the account"),
         ("DryRun", "dry_run"),
         ("Architecture", "architecture"),
         ("CodeBucket", "the zip that `doorman deploy` uploads"),

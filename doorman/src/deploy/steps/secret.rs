@@ -15,6 +15,7 @@ const WEBHOOK_TAG: &str = "hub-doorman:webhook";
 /// The keys of the JSON object that AWS keeps.
 const TOKEN: &str = "token";
 const WEBHOOK: &str = "webhook";
+const MAIL: &str = "mail";
 
 const OPTION: &str = "--secret-string";
 
@@ -111,8 +112,13 @@ fn add_missing(
         added.push(TOKEN);
     }
     if !is_kept(object, WEBHOOK) {
-        object.insert(WEBHOOK.to_owned(), new_secret()?.expose().into());
+        object.insert(WEBHOOK.to_owned(), new_secret(32)?.expose().into());
         added.push(WEBHOOK);
+    }
+    if super::mail::domain(&deployment.place).is_some() && !is_kept(object, MAIL) {
+        // The part of an address before the @ has at most 64 characters.
+        object.insert(MAIL.to_owned(), new_secret(16)?.expose().into());
+        added.push(MAIL);
     }
     Ok(added)
 }
@@ -133,9 +139,9 @@ fn read_object(aws: &Aws, name: &str) -> Result<Map<String, Value>, Box<dyn Erro
     }
 }
 
-/// 64 random hexadecimal digits.
-fn new_secret() -> Result<Secret, getrandom::Error> {
-    let mut bytes = [0_u8; 32];
+/// The hexadecimal digits of so many random bytes.
+fn new_secret(bytes: usize) -> Result<Secret, getrandom::Error> {
+    let mut bytes = vec![0_u8; bytes];
     getrandom::fill(&mut bytes)?;
     Ok(Secret::new(bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))))
 }

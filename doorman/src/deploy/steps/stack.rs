@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Made, Outputs, TOO_EARLY};
+use super::{Made, Outputs, TOO_EARLY, mail};
 use crate::aws::Aws;
 use crate::deploy::deployment::{Deployment, Place};
 use crate::deploy::settings::TOKEN_OF_ENVIRONMENT;
@@ -63,6 +63,9 @@ pub async fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box
         }
         before => before,
     };
+    if mail::domain(&deployment.place).is_none() || mail::foreign_rule_set(&deployment.place)?.is_some() {
+        mail::deactivate(&deployment.place)?;
+    }
     let input = json!({
         "StackName": name,
         "TemplateBody": template::body(),
@@ -108,7 +111,15 @@ fn parameters(deployment: &Deployment, made: &Made) -> Result<Value, Box<dyn Err
         ("CodeBucket", deployment.place.bucket()),
         ("CodeKey", deployment.zip.key.clone()),
     ];
-    let of_settings = of_settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let of_mail = match mail::domain(&deployment.place) {
+        Some(_) => [
+            ("MailRuleSet", mail::foreign_rule_set(&deployment.place)?.unwrap_or_default()),
+            ("MailSecret", format!("{}#mail", secret.arn)),
+        ]
+        .to_vec(),
+        None => Vec::new(),
+    };
+    let of_settings = of_settings.into_iter().chain(of_mail).map(|(name, value)| (name.to_owned(), value));
     let others = settings.parameters.iter().map(|(name, value)| (name.clone(), value.text()));
     let parameter = |(name, value): (String, String)| json!({"ParameterKey": name, "ParameterValue": value});
     Ok(of_settings.chain(others).map(parameter).collect())
@@ -129,7 +140,9 @@ fn outputs(stack: &Value) -> Result<Outputs, Box<dyn Error>> {
     let url = output("WebhookUrl")?;
     let url =
         Url::parse(&url).map_err(|error| format!("the stack's output `WebhookUrl` is not a URL: {error}"))?;
-    Ok(Outputs { url, function: output("Function")?, log: output("LogGroup")? })
+    let records = ["MailServer", "MailRecord1", "MailRecord2", "MailRecord3"];
+    let records = records.into_iter().filter_map(|key| output(key).ok()).collect();
+    Ok(Outputs { url, function: output("Function")?, log: output("LogGroup")?, records })
 }
 
 /// The stack of this name, if there is one.
