@@ -39,6 +39,7 @@ CASES = {
     },
     "mail": PLAIN | MAIL,
     "copies of mail and an ARN": PLAIN | MAIL | {"MailSecret": SECRET_ARN, "MailForward": "ada@acme.com", "SweepMinutes": "1"},
+    "mail into another set of rules": PLAIN | MAIL | {"MailRuleSet": "of-others"},
 }
 REFUSED = [
     ("HfToken", ""),
@@ -181,6 +182,9 @@ def check_mail():
     variables = without.properties("Doorman")["Environment"]["Variables"]
     seen = [*names, variables["MAIL_SECRET"], "mail" in json.dumps(without.properties("DoormanRole"))]
     expect(seen == ["", False], "without a domain, nothing of the mail exists", seen)
+    joined = Stack(**CASES["mail into another set of rules"])
+    seen = (joined.properties("MailRule")["RuleSetName"], "MailRules" in joined.resources)
+    require(seen == ("of-others", False), "the rule joins the set that is active, and no other set is made", seen)
     for case, topics in ("mail", ["MailTopic"]), ("copies of mail and an ARN", ["MailTopic", "MailCopies"]):
         stack = Stack(**CASES[case])
         rule, mapping = stack.properties("MailRule")["Rule"], stack.properties("MailMapping")
