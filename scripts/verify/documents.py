@@ -94,7 +94,7 @@ def check_names(documents):
     expect(named <= recipes, f"all {len(named)} recipes that the documents name are there", named - recipes)
     done = subprocess.run([TARGET / "debug" / "doorman", "--help"], capture_output=True, text=True, check=True)
     commands = set(re.findall(r"^  ([a-z]+) ", done.stdout, re.MULTILINE))
-    named = set(re.findall(r"(?<![\w/.-])doorman ([a-z]+)", code))
+    named = set(re.findall(r"(?<![\w/.-])(?<![Tt]he )doorman ([a-z]+)", code))
     expect(named <= commands, f"all {len(named)} commands of doorman that the documents name are there", named - commands)
 
 
