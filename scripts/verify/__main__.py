@@ -73,7 +73,7 @@ PARTS = {
 }
 
 # These parts do not need the function that `build` makes.
-INDEPENDENT = set(PARTS) - {"cargo-lambda", "secrets", "alarms", "metrics", "documents"} | {"release"}
+INDEPENDENT = set(PARTS) - {"cargo-lambda", "secrets", "alarms", "mails", "metrics", "documents"} | {"release"}
 
 # These parts run only if they are named.
 NAMED_ONLY = {"release": release.check}
