@@ -12,6 +12,7 @@
 //! | `REPOS` | the repos that are covered, separated by commas or white space: `acme/model`, `datasets/acme/corpus`, `acme/*`; `!acme/open` excludes one repo of a namespace; a sweep reviews exactly these repos; if unset or empty, every repo that the token can manage is covered, and there are no sweeps |
 //! | `DRY_RUN` | `true`: decide and report, but write nothing; `false` if unset |
 //! | `CONCURRENCY` | the maximum number of calls to the Hub in flight, 1 to 64; 8 if unset; lowered to one for each 16 MB of the function's memory |
+//! | `DIGEST_TO` | where the digest is sent, separated by white space: ARNs of SNS topics, URLs of chat webhooks, or ARNs of secrets that hold such a URL; if unset, no digest is sent |
 //! | `RUST_LOG` | the level of the log: `error`, `warn`, `info`, `debug`, or `target=level`, separated by commas; `info` if unset |
 //!
 //! White space around a value is ignored.
@@ -29,6 +30,7 @@ use std::path::Path;
 
 use reqwest::Url;
 
+use crate::digest::Destination;
 use crate::http;
 use crate::log;
 use crate::model::RepoPattern;
@@ -50,6 +52,8 @@ pub struct Config {
     pub repos: Option<Vec<RepoPattern>>,
     /// The senders whose mails may prompt a look.
     pub mail_from: MailFrom,
+    /// Where the digest is sent.
+    pub digest_to: Vec<Destination>,
     /// Whether to decide and report, but write nothing.
     pub dry_run: bool,
     /// The maximum number of calls to the Hub in flight.
@@ -84,19 +88,22 @@ impl Config {
         let (token, endpoint) = (variables.token(), variables.endpoint());
         let (webhook, webhook_previous) = (variables.webhook_secret(), variables.webhook_secret_previous());
         let (policy, repos) = (variables.policy(read_file), variables.repos());
+        let digest_to = variables.digest_to();
         let (mail, mail_from) = (variables.mail_secret(), variables.mail_from());
         let (dry_run, concurrency) = (variables.dry_run(), variables.concurrency_in_memory());
         let _ = variables.log();
         variables.all(|| {
             let (token, webhook, webhook_previous, mail) = (token?, Some(webhook?), webhook_previous?, mail?);
             let secrets = Sources { token, webhook, webhook_previous, mail };
-            let (endpoint, policy, repos, mail_from) = (endpoint?, policy?, repos?, mail_from?);
+            let (endpoint, policy, repos, mail_from, digest_to) =
+                (endpoint?, policy?, repos?, mail_from?, digest_to?);
             Ok(Self {
                 secrets,
                 endpoint,
                 policy,
                 repos,
                 mail_from,
+                digest_to,
                 dry_run: dry_run?,
                 concurrency: concurrency?,
             })
@@ -165,6 +172,13 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
     pub fn mail_from(&self) -> Result<MailFrom, FaultNoted> {
         let from = self.optional("MAIL_FROM", |text| text.parse().map_err(|fault| vec![fault]));
         from.map(Option::unwrap_or_default)
+    }
+
+    /// `DIGEST_TO`.
+    pub fn digest_to(&self) -> Result<Vec<Destination>, FaultNoted> {
+        let get = |name: &str| self.get_non_empty(name).ok().flatten();
+        let to = self.optional("DIGEST_TO", |text| Destination::parse_all(text, get));
+        to.map(Option::unwrap_or_default)
     }
 
     /// `HF_ENDPOINT`.

@@ -1,6 +1,7 @@
 //! Takes a Lambda event and returns a response. This is the only place that knows the status codes of responses.
 
 mod deadline;
+mod digest;
 mod init_error;
 mod mail;
 mod push;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::config::{Config, ConfigError};
+use crate::digest::Destination;
 use crate::http;
 use crate::hub::{Connections, Hub, HubError, Transport};
 use crate::model::{Repo, RepoPattern};
@@ -60,6 +62,8 @@ pub struct Handler {
     last_push: Mutex<LastPush>,
     looks: std::sync::Mutex<Looks>,
     mail_from: MailFrom,
+    digest_to: Vec<Destination>,
+    http: Client,
     dry_run: bool,
 }
 
@@ -79,7 +83,7 @@ impl Handler {
         http: &Client,
         transport: impl Transport + 'static,
     ) -> Result<Self, ConfigError> {
-        let Config { secrets, endpoint, policy, repos, mail_from, dry_run, concurrency } = config;
+        let Config { secrets, endpoint, policy, repos, mail_from, digest_to, dry_run, concurrency } = config;
         let keyring = Arc::new(Keyring::read(secrets, http).await.map_err(ConfigError)?);
         let hub = Hub::new(transport, endpoint, Arc::clone(&keyring), concurrency);
         let policy = Source::new(policy, http.clone());
@@ -96,6 +100,8 @@ impl Handler {
             last_push: Mutex::default(),
             looks: std::sync::Mutex::default(),
             mail_from,
+            digest_to,
+            http: http.clone(),
             dry_run,
         })
     }

@@ -1,5 +1,6 @@
 //! The HTTP client with the settings that all calls share, and the retries of calls.
 
+pub(crate) mod aws;
 pub mod retry;
 
 use std::error::Error;

@@ -104,6 +104,11 @@ impl Hub {
         }
     }
 
+    /// The URL of the Hub.
+    pub fn endpoint(&self) -> &Url {
+        &self.endpoint
+    }
+
     /// The most calls in flight.
     pub fn concurrency(&self) -> usize {
         self.concurrency

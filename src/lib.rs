@@ -59,6 +59,7 @@
 //! ```
 
 pub mod config;
+pub mod digest;
 pub mod handler;
 pub mod http;
 pub mod hub;

@@ -20,6 +20,8 @@ pub enum Trigger {
     SweepAll,
     /// Review the repos that these mails name, or all repos that `REPOS` names. Each mail has to be verified first.
     Mails(Vec<Result<mail::Received, mail::Refused>>),
+    /// Send the digest.
+    Digest,
     /// Do nothing. The text says why.
     Ignore(&'static str),
 }

@@ -127,7 +127,7 @@ pub fn warn_of_policy(policy: &Policy, is_shown: impl Fn(&Warning) -> bool) {
 /// The repos that a trigger names, or why there is nothing to do. There are none if the trigger leaves the choice to the command.
 fn repos_of_trigger(trigger: Option<Trigger>, setup: &Setup) -> Option<Result<Vec<RepoPattern>, String>> {
     match trigger {
-        None | Some(Trigger::Sweep(_) | Trigger::SweepAll | Trigger::Mails(_)) => None,
+        None | Some(Trigger::Sweep(_) | Trigger::SweepAll | Trigger::Mails(_) | Trigger::Digest) => None,
         Some(Trigger::Ignore(why)) => Some(Err(why.to_owned())),
         // A push to the repo of the policy may change every decision.
         Some(Trigger::Review(repo)) if setup.policy_file.as_ref().is_some_and(|file| file.repo == repo) => {

@@ -216,7 +216,7 @@ fn secret_may_be_an_arn_that_is_not_read_yet() {
         let stored = all.iter().flatten().filter(|source| matches!(source, Source::Stored(_))).count();
         assert_eq!(stored, 1, "{variable}");
         let message = fault(variable, arn);
-        assert!(message.contains(&format!("- {variable}: reading its ARN needs AWS_")), "{message}");
+        assert!(message.contains(&format!("- {variable}: using its ARN needs AWS_")), "{message}");
         let message = fault(variable, "arn:aws:s3:::hunter2");
         assert!(message.contains(variable) && !message.contains("hunter2"), "{message}");
     }

@@ -49,6 +49,9 @@ impl Handler {
             Ok(Trigger::Sweep(patterns)) => (self.only_covered(patterns)?, false),
             Ok(Trigger::Review(repo)) => (self.only_covered(vec![RepoPattern::One(repo)])?, false),
             Ok(Trigger::Mails(mails)) => return Ok(self.respond_to_mails(mails, request, event).await),
+            Ok(Trigger::Digest) => {
+                return Ok(self.respond_with_digest(event, deadline::of_sweep(request)).await);
+            }
             Ok(Trigger::Ignore(reason)) => return Ok(response::ignored(reason)),
             Err(NotATrigger::Http) => return Ok(self.refuse_unreadable_http(event)),
             Err(NotATrigger::Unknown(why)) => return Err(InvocationError::UnknownEvent(why)),

@@ -63,6 +63,7 @@ impl Handler {
                 Ok(patterns) => self.sweep_by_order(Scope::of(&patterns, false), &event, deadline).await,
                 Err(error) => response::error(StatusCode::BAD_REQUEST, &error.to_string()),
             },
+            Ok(Trigger::Digest) => self.respond_with_digest(&event, deadline).await,
             // `parse` never returns this for a webhook.
             Ok(Trigger::Mails(_)) => response::ignored("a webhook brings no mail"),
             Err(error) => response::error(StatusCode::BAD_REQUEST, &error),

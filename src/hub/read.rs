@@ -21,6 +21,9 @@ pub use repos::RepoSearchResult;
 /// How long the first attempt to read the access report may take. The report is a single response, however many users it lists.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The most bytes of the access report in the function.
+const MAX_REPORT_IN_FUNCTION: usize = 16 * 1024 * 1024;
+
 /// The most bytes of the access report, enough for half a million users. Only the command line reads it, so Lambda's memory
 /// does not limit it.
 const MAX_REPORT_BYTES: usize = 256 * 1024 * 1024;
@@ -136,10 +139,39 @@ impl<'a> RepoCalls<'a> {
 
     /// Reads the Hub's access report: every user in any of the lists, with all that the Hub reports about them.
     pub async fn access_report(&self) -> Result<Vec<BTreeMap<String, Value>>, HubError> {
-        let options =
-            CallOptions { timeout: REPORT_TIMEOUT, max_bytes: MAX_REPORT_BYTES, ..CallOptions::default() };
-        let path = format!("/{}/user-access-report", self.repo);
         let read = |body: &[u8]| serde_json::from_slice(body).map_err(|error| wire::describe(&error));
+        self.read_report(MAX_REPORT_BYTES, read).await
+    }
+}
+
+impl RepoCalls<'_> {
+    /// The new status of each request that was decided at `since` or later, as the Hub's access report says. It is read within the
+    /// memory of a function, so a report about more than about 80,000 users is refused.
+    pub async fn decided_since(&self, since: DateTime<Utc>) -> Result<Vec<Status>, HubError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Row<'a> {
+            status: Option<&'a str>,
+            #[serde(borrow)]
+            reviewed_at: Option<&'a RawValue>,
+        }
+        let read = |body: &[u8]| {
+            let rows: Vec<Row> = serde_json::from_slice(body).map_err(|error| wire::describe(&error))?;
+            let is_recent = |row: &&Row| row.reviewed_at.and_then(request::timestamp) >= Some(since);
+            let all = [Status::Accepted, Status::Rejected, Status::Reset];
+            let status = |row: &Row| all.into_iter().find(|status| row.status == Some(status.as_str()));
+            Ok(rows.iter().filter(is_recent).filter_map(status).collect())
+        };
+        self.read_report(MAX_REPORT_IN_FUNCTION, read).await
+    }
+
+    async fn read_report<T>(
+        &self,
+        max_bytes: usize,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, HubError> {
+        let options = CallOptions { timeout: REPORT_TIMEOUT, max_bytes, ..CallOptions::default() };
+        let path = format!("/{}/user-access-report", self.repo);
         self.calls.get(&path, &options, read).await.map_err(|error| self.stop_if_final(error))
     }
 }

@@ -16,6 +16,7 @@
 //! | `ReviewDuration`, `SweepDuration` | milliseconds | the time from an event to its response: for a webhook, and for a sweep |
 //! | `WaitTime` | seconds | the time from a request to its decision, for each request that the run decided |
 //! | `Mails`, `RejectedMails` | count | mails that arrived, and how many of them prompted no look, because they are not verified |
+//! | `DigestFailed` | count | destinations to which the digest could not be sent |
 //! | `SweepFinished` | count | sweeps of all of `REPOS` that left nothing undone and found a repo for each pattern |
 //! | `TokenRefused` | count | runs in which the Hub refused the token |
 //! | `RejectedWebhooks` | count | webhooks without the secret, and unreadable HTTP requests |
@@ -53,7 +54,7 @@ pub struct Metrics(Mutex<Box<dyn Write + Send>>);
 /// The names of an event in the log.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
-    /// `webhook`, `sweep` or `mail`.
+    /// `webhook`, `sweep`, `mail` or `digest`.
     pub name: &'static str,
     /// The name of the function.
     #[serde(rename = "FunctionName")]
@@ -124,6 +125,8 @@ pub enum Metric {
     Mails,
     /// Mails that are not verified.
     RejectedMails,
+    /// Destinations to which the digest could not be sent.
+    DigestFailed,
     /// A sweep of all of `REPOS` that left nothing undone and found a repo for each pattern.
     SweepFinished,
     /// The Hub refused the token.

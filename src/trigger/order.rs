@@ -1,4 +1,4 @@
-//! An order to sweep: `{"sweep": true}`, or `{"sweep": ["acme/model", …]}`. Sending one needs the permission to invoke the function, or
+//! An order to sweep, `{"sweep": true}` or `{"sweep": ["acme/model", …]}`, or to send the digest, `{"digest": true}`. Sending one needs the permission to invoke the function, or
 //! the webhook's secret.
 
 use serde_json::{Map, Value};
@@ -7,8 +7,14 @@ use super::Trigger;
 use super::schedule::EXPECTED;
 use crate::model::RepoPattern;
 
-/// Reads an order, or returns `None` if the event has no `sweep`. An error says what is wrong with the order.
+/// Reads an order, or returns `None` if the event has neither `sweep` nor `digest`. An error says what is wrong with the order.
 pub(super) fn parse(event: &Map<String, Value>) -> Option<Result<Trigger, String>> {
+    if let Some(digest) = event.get("digest") {
+        return Some(match digest {
+            Value::Bool(true) if !event.contains_key("sweep") => Ok(Trigger::Digest),
+            _ => Err(format!("`digest` is not `true`, or stands beside `sweep`; {EXPECTED}")),
+        });
+    }
     Some(match event.get("sweep")? {
         Value::Bool(true) => Ok(Trigger::SweepAll),
         Value::Array(names) if !names.is_empty() => {

@@ -20,7 +20,7 @@ pub enum NotATrigger {
 pub(super) const EXPECTED: &str = "expected an HTTP event (of a Function URL, an API Gateway or a load balancer), an event of \
     EventBridge (a schedule, or a rule's with `source`, `detail-type` and `detail`), mails of SES (also through SNS and SQS), or an \
     order to sweep: `{\"sweep\": [\"acme/model\", \"datasets/acme/corpus\", \"acme/*\"]}`, or `{\"sweep\": true}` for all that REPOS \
-    names";
+    names, or for the digest: `{\"digest\": true}`";
 
 /// Reads an event that is not a webhook.
 ///
