@@ -78,6 +78,7 @@ for event in events/*.json; do
         events/malformed-body.json) expected='"statusCode":400' ;;
         # If the repos were read since the mail arrived, it is ignored.
         events/mail*.json) expected='"status":"' ;;
+        events/digest.json) expected='"status":"ignored"' ;;
         events/sweep*.json) expected='"status":"reviewed"' ;;
         *) expected='"statusCode":200' ;;
     esac

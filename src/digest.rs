@@ -2,22 +2,24 @@
 //! contains the names of users and repos, and why somebody is held. It never contains addresses or answers.
 
 mod destination;
+mod escape;
 mod message;
 mod service;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc, Weekday};
 use reqwest::Url;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::hub::Hub;
-use crate::model::{Identity, Repo, RepoPattern, Status, Verdict};
+use crate::model::{Identity, Outcome, Repo, RepoPattern, Status, Verdict};
 use crate::plan::Mode;
 use crate::policy::Policy;
 use crate::report::audit::Step;
 use crate::review::review;
-use crate::sweep::{SweepHistory, sweep};
+use crate::sweep::{SweepHistory, SweepReport, sweep};
 pub use destination::{Destination, Sent};
 pub use service::Service;
 
@@ -27,6 +29,9 @@ pub const MAX_NAMED: usize = 50;
 /// The most repos that a digest names because they could not be read.
 const MAX_UNREAD_NAMED: usize = 5;
 
+/// The day on which a digest is sent although nobody has to do anything, so that silence never means that it is broken.
+const DAY_OF_ALL_WELL: Weekday = Weekday::Mon;
+
 /// Who is held, and how many were decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
@@ -34,12 +39,18 @@ pub struct Digest {
     pub held: Vec<HeldRequest>,
     /// The number of all requests that are held.
     pub total: usize,
+    /// The number of requests that are over a limit of the policy.
+    pub over_limit: usize,
     /// The decisions since this time yesterday, by persons and by the doorman.
     pub decided: Decided,
-    /// The repos and owners whose lists could not be read, or not to their end.
+    /// The repos and owners whose lists could not be read, or not to their end, and the patterns without a repo.
     pub unread: Vec<String>,
     /// Whether the policy is paused, so that everybody waits.
     pub paused: bool,
+    /// Why the policy cannot be used, so that everybody is held.
+    pub policy_fault: Option<String>,
+    /// Whether the doorman only reports, because `DRY_RUN` is true.
+    pub dry_run: bool,
     /// The URL of the Hub, to which the links lead.
     pub endpoint: Url,
     /// When it was made.
@@ -72,56 +83,115 @@ pub struct Decided {
     pub uncounted: usize,
 }
 
+/// What to look at.
+#[derive(Clone, Copy)]
+pub struct Scope<'a, C> {
+    /// The Hub.
+    pub hub: &'a Hub,
+    /// The repos.
+    pub patterns: &'a [RepoPattern],
+    /// Whether a repo that the patterns match is looked at.
+    pub is_covered: C,
+    /// Whether `DRY_RUN` is true. Nothing is written in any case.
+    pub dry_run: bool,
+}
+
 impl Digest {
-    /// Reads the lists of all repos that the patterns match and `is_covered` admits, and decides each request without writing anything. A
-    /// repo costs the calls for its pending list, and one for the Hub's report about it.
-    pub async fn collect(
-        hub: &Hub,
-        patterns: &[RepoPattern],
-        is_covered: impl Fn(&Repo) -> bool,
+    /// Reads the lists of all repos of the scope, and decides each request without writing anything. A repo costs the calls for its
+    /// pending list, and one for the Hub's report about it.
+    pub async fn collect<C: Fn(&Repo) -> bool>(
+        Scope { hub, patterns, is_covered, dry_run }: Scope<'_, C>,
         policy: impl Future<Output = Arc<Policy>> + Clone,
         deadline: Instant,
     ) -> Self {
         let made = Utc::now();
-        let collected = Mutex::new((Held::default(), Decided::default()));
-        let lock = || collected.lock().unwrap_or_else(PoisonError::into_inner);
-        let policy_of_review = policy.clone();
+        let (found, policy_of_repo) = (Mutex::new(Found::default()), policy.clone());
+        // A report is far larger than a page, so only one is in memory at a time.
+        let report_permit = Semaphore::new(1);
         let review_repo = |repo: Repo| {
-            let policy = policy_of_review.clone();
-            let lock = &lock;
+            let (policy, found, report_permit) = (policy_of_repo.clone(), &found, &report_permit);
             async move {
-                let mut add = |step: Step<'_>| {
-                    if let Step::Concluded { who, requested_at, decision, .. } = step
-                        && decision.verdict == Verdict::Hold
-                    {
-                        let (who, repo, why) = (who.cloned(), repo.clone(), decision.explanation());
-                        lock().0.add(HeldRequest { who, repo, since: requested_at, why });
-                    }
-                };
-                let report = review(&repo, policy, hub, Mode::DryRun, deadline, &mut add).await;
-                let since = made - TimeDelta::days(1);
-                match hub.repo(&repo, deadline).decided_since(since).await {
-                    Ok(statuses) => lock().1.add(&statuses),
-                    Err(_) => lock().1.uncounted += 1,
-                }
+                let mut note = |step: Step<'_>| lock(found).note(&repo, step);
+                let report = review(&repo, policy, hub, Mode::DryRun, deadline, &mut note).await;
+                let permit = report_permit.acquire().await;
+                let decided = hub.repo(&repo, deadline).decided_since(made - TimeDelta::days(1)).await;
+                drop(permit);
+                lock(found).decided.add(decided.as_deref().ok());
                 report
             }
         };
         let history = SweepHistory::default();
         let swept = sweep(hub, patterns, is_covered, &history, deadline, review_repo).await;
-        let unread_repos = swept.repos.iter().filter(|report| !report.complete);
-        let unread = swept.failed_searches.iter().map(ToString::to_string);
-        let unread = unread.chain(unread_repos.map(|report| report.repo.to_string())).collect();
-        let (held, decided) = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let paused = policy.await.is_paused();
-        let Held { oldest, total } = held;
-        Self { held: oldest, total, decided, unread, paused, endpoint: hub.endpoint().clone(), made }
+        let policy = policy.await;
+        let Found { held: Held { oldest, total }, over_limit, decided } =
+            found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            held: oldest,
+            total,
+            over_limit,
+            decided,
+            unread: unread(&swept),
+            paused: policy.is_paused(),
+            policy_fault: policy.why_unusable().map(str::to_owned),
+            dry_run,
+            endpoint: hub.endpoint().clone(),
+            made,
+        }
     }
 
     /// Whether nobody has to do anything.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.total == 0 && self.unread.is_empty() && !self.paused
+        self.total == 0
+            && self.over_limit == 0
+            && self.unread.is_empty()
+            && !self.paused
+            && self.policy_fault.is_none()
+    }
+
+    /// Whether it is sent: if somebody has to do something, and on Mondays (in UTC) in any case.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        !self.is_quiet() || self.made.weekday() == DAY_OF_ALL_WELL
+    }
+}
+
+/// The repos, owners and patterns about which not everything is known.
+fn unread(swept: &SweepReport) -> Vec<String> {
+    let SweepReport { repos, failed_searches, unlisted, search_calls: _, unmatched } = swept;
+    let mut unread: Vec<String> = failed_searches.iter().map(ToString::to_string).collect();
+    unread.extend(repos.iter().filter(|report| !report.complete).map(|report| report.repo.to_string()));
+    unread.extend(unmatched.iter().map(|pattern| format!("{pattern} (no gated repo)")));
+    if unlisted.incomplete > 0 {
+        unread.push(format!("{} other repos", unlisted.incomplete));
+    }
+    unread
+}
+
+/// What the reviews have found so far.
+#[derive(Default)]
+struct Found {
+    held: Held,
+    over_limit: usize,
+    decided: Decided,
+}
+
+fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Found {
+    fn note(&mut self, repo: &Repo, step: Step<'_>) {
+        let Step::Concluded { who, requested_at, decision, outcome } = step else { return };
+        if outcome == Outcome::OverLimit {
+            self.over_limit += 1;
+        } else if decision.verdict == Verdict::Hold {
+            let request = || {
+                let (who, repo, why) = (who.cloned(), repo.clone(), decision.explanation());
+                HeldRequest { who, repo, since: requested_at, why }
+            };
+            self.held.add(requested_at, request);
+        }
     }
 }
 
@@ -133,21 +203,23 @@ struct Held {
 }
 
 impl Held {
-    fn add(&mut self, request: HeldRequest) {
+    fn add(&mut self, since: Option<DateTime<Utc>>, request: impl FnOnce() -> HeldRequest) {
         self.total += 1;
         // A request without a time comes last.
-        let key = |request: &HeldRequest| (request.since.is_none(), request.since);
-        let place = self.oldest.partition_point(|older| key(older) <= key(&request));
+        let key = |since: Option<DateTime<Utc>>| (since.is_none(), since);
+        let place = self.oldest.partition_point(|older| key(older.since) <= key(since));
         if place < MAX_NAMED {
-            self.oldest.insert(place, request);
+            self.oldest.insert(place, request());
             self.oldest.truncate(MAX_NAMED);
         }
     }
 }
 
 impl Decided {
-    fn add(&mut self, statuses: &[Status]) {
-        for status in statuses {
+    /// Adds the new statuses of a repo, or a repo whose report could not be read.
+    fn add(&mut self, statuses: Option<&[Status]>) {
+        self.uncounted += usize::from(statuses.is_none());
+        for status in statuses.unwrap_or_default() {
             match status {
                 Status::Accepted => self.accepted += 1,
                 Status::Reset => self.reset += 1,

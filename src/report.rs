@@ -55,7 +55,7 @@ pub struct UnlistedRepos {
     pub repos: usize,
     /// The number of those that are not complete.
     #[serde(skip)]
-    incomplete: usize,
+    pub incomplete: usize,
     /// HTTP requests made for them.
     #[serde(skip)]
     pub calls: u32,

@@ -4,6 +4,7 @@
 
 mod backtest;
 mod deploy;
+mod digest;
 mod notify;
 mod policy;
 pub mod values;
@@ -17,6 +18,7 @@ use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
 use crate::{repos, users};
 pub use backtest::BacktestArguments;
 pub use deploy::{DeployArguments, DeployCommand, InitArguments};
+pub use digest::DigestArguments;
 pub use notify::{Notify, NotifyRepos};
 pub use policy::{DiffArguments, PolicyCommand, PushArguments};
 
@@ -93,6 +95,7 @@ Examples:
         beyond_limits: bool,
     },
     Backtest(BacktestArguments),
+    Digest(DigestArguments),
     /// Show the requests on a list of a repo, with their answers
     ///
     /// In a pipe it writes one line for each request, with tabs between the cells: user, full name, e-mail address, time of the

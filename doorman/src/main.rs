@@ -7,6 +7,7 @@ mod check;
 mod decide;
 mod demo;
 mod deploy;
+mod digest;
 mod environment;
 mod exit;
 mod export;
@@ -55,6 +56,7 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
             review::review(&arguments, yes, beyond_limits, screen).await?
         }
         Command::Backtest(arguments) => backtest::run(&arguments, screen).await?,
+        Command::Digest(arguments) => digest::run(&arguments, screen).await?,
         Command::List { repo, status, search, format } => {
             list::run(&repo, status.into(), search.as_deref(), &format, screen).await?
         }

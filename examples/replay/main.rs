@@ -184,6 +184,9 @@ fn incoming(request: &Request) -> Value {
         if let Some(records) = payload["Records"].as_array() {
             return json!({"mails": records.iter().map(subject).collect::<Vec<_>>()});
         }
+        if payload["digest"] == true {
+            return json!({"digest": true});
+        }
         return json!({"sweep": payload.get("sweep").unwrap_or(&json!(["REPOS"]))});
     }
     let secret = request.headers().get(SECRET_HEADER).is_some_and(|shown| shown == SECRET);

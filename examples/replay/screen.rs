@@ -65,6 +65,10 @@ impl Screen {
     pub fn event(&mut self, one: &Value) -> io::Result<()> {
         let (incoming, response) = (&one["in"], &one["answer"]);
         let file = Path::new(text(&one["event"])).file_name().unwrap_or_default().display();
+        if incoming["digest"] == true {
+            writeln!(self.out, "\n▶ {file}: an order to send the digest")?;
+            return writeln!(self.out, "◀ {}", summary(response));
+        }
         let names = |list: &Value| Some(list.as_array()?.iter().map(text).collect::<Vec<_>>().join(" and "));
         let mail = names(&incoming["mails"]).map(|subjects| format!("the Hub's mail: {subjects}"));
         let order = names(&incoming["order"]).map(|repos| {

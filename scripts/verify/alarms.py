@@ -17,6 +17,7 @@ COVERED = {
     "TokenRefused",
     "LimitsReached",
     "PolicyUnusable",
+    "DigestFailed",
     "Errors",
     "OldestPending",
     "NoSweepFinished",
@@ -53,6 +54,7 @@ def check():
         check_token(hub, stack, alarms["TokenRefused"], alarms["Errors"])
         check_limit(hub, alarms["LimitsReached"])
         check_policy(hub, alarms["PolicyUnusable"])
+        check_digest(hub, alarms["DigestFailed"])
         check_wait(hub, stack)
         check_sweeps(hub, alarms["NoSweepFinished"], quiet)
         check_throttles(stack, alarms["Throttles"], quiet)
@@ -105,6 +107,14 @@ def check_policy(hub, alarm):
     with Doorman(Stack(**hub.parameters(ApprovalPolicy=place)), hub, DRY_RUN="true") as function:
         period = function.period(sample("sweep"))
     expect_raised("PolicyUnusable", alarm, [period], "a policy in a dataset that does not exist")
+
+
+def check_digest(hub, alarm):
+    # With a policy that cannot be used, the digest is due on every day.
+    stack = Stack(**hub.parameters(ApprovalPolicy="hf://datasets/acme/missing/policy.toml"))
+    with Doorman(stack, hub, DIGEST_TO="http://127.0.0.1:1/") as function:
+        period = function.period(sample("digest"))
+    expect_raised("DigestFailed", alarm, [period], "a digest whose destination cannot be reached")
 
 
 def check_wait(hub, stack):

@@ -1,7 +1,8 @@
-"""Checks that the function reads its secrets from Secrets Manager and SSM with the template's role. moto stands in for AWS.
+"""Checks that the function reads its secrets from Secrets Manager and SSM, and publishes its digest to SNS, with the template's role.
+moto stands in for AWS.
 
-moto verifies each signature with botocore's code. It also checks the policies of the role that signed. For these two services, moto
-does not know the resource of a call, and would refuse a permission that is limited to an ARN. The two assignments to
+moto verifies each signature with botocore's code. It also checks the policies of the role that signed. For these services, moto
+does not know the resource of a call, and would refuse a permission that is limited to an ARN. The assignments to
 `_determine_resource` add that. moto does not check kms:Decrypt.
 """
 
@@ -14,12 +15,15 @@ from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.server import ThreadedMotoServer
+from moto.sns.models import sns_backends
+from moto.sns.responses import SNSResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
 from running import Function, Hub, sample, webhook
 from template import Stack
 from werkzeug.exceptions import HTTPException
 
 SecretsManagerResponse._determine_resource = lambda call: json.loads(call.body).get("SecretId", "*")
+SNSResponse._determine_resource = lambda call: call.data.get("TopicArn", ["*"])[0]
 SimpleSystemManagerResponse._determine_resource = lambda call: json.loads(call.body).get("Name", "*")
 
 # The reasons of moto's refusals. moto always responds in XML, so the function can only show the status.
@@ -44,6 +48,7 @@ def check():
     with Hub() as hub, Aws(hub) as aws:
         check_start(hub, aws)
         check_access(hub, aws)
+        check_digest(hub, aws)
 
 
 class Aws:
@@ -58,13 +63,15 @@ class Aws:
         host, port = self.server.get_host_and_port()
         self.url = f"http://{host}:{port}"
         self.clients = {
-            name: boto3.client(name, endpoint_url=self.url) for name in ("secretsmanager", "ssm", "iam", "sts")
+            name: boto3.client(name, endpoint_url=self.url) for name in ("secretsmanager", "ssm", "sns", "iam", "sts")
         }
         with without_permission_checks():
             text = json.dumps({"note": "of the doorman", "token": self.token})
             secret = self.clients["secretsmanager"].create_secret(Name="doorman", SecretString=text)
             self.clients["ssm"].put_parameter(Name=PARAMETER, Value=self.secret, Type="SecureString")
             parameter = self.clients["ssm"].get_parameter(Name=PARAMETER)["Parameter"]
+            topic, other = (self.clients["sns"].create_topic(Name=name) for name in ("owners", "others"))
+        self.topic_arn, self.other_topic_arn = topic["TopicArn"], other["TopicArn"]
         self.secret_arn, self.parameter_arn = secret["ARN"], parameter["ARN"]
         return self
 
@@ -149,6 +156,24 @@ def check_access(hub, aws):
         REFUSALS.clear()
         expect_no_start(what, hub, aws, stack, parts, **options)
         expect(REFUSALS == [refusal] * 2, f"{what}: both calls were refused with {refusal}", REFUSALS)
+
+
+def check_digest(hub, aws):
+    """The digest is published to the topic of the stack. The role may not publish to another one."""
+    # With a policy that cannot be used, the digest is due on every day.
+    place = "hf://datasets/acme/missing/policy.toml"
+    stack = aws.stack(hub, ApprovalPolicy=place, DigestHour="7", DigestTopic=aws.topic_arn)
+    REFUSALS.clear()
+    with aws.function(hub, stack) as function:
+        _, response = function.invoke(sample("digest"))
+    _, region, account = aws.topic_arn.split(":")[2:5]
+    sent = list(sns_backends[account][region].topics[aws.topic_arn].sent_notifications)
+    is_sent = response.get("status") == "sent" and len(sent) == 1 and "policy cannot be used" in sent[0][1]
+    expect(is_sent and not REFUSALS, "the function publishes the digest with its role", f"{response} {sent} {REFUSALS}")
+    with aws.function(hub, stack, DIGEST_TO=aws.other_topic_arn) as function:
+        _, response = function.invoke(sample("digest"))
+    is_refused = response.get("status") == "failed" and set(REFUSALS) == {"AccessDeniedError"}
+    expect(is_refused, "the role may not publish to another topic", f"{response} {REFUSALS}")
 
 
 def expect_no_start(what, hub, aws, stack, parts, **options):

@@ -10,7 +10,8 @@ SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:doorman/hu
 PARAMETER_ARN = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/webhook"
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators"
-SECRETS = ("HfToken", "WebhookSecret", "WebhookSecretPrevious", "MailSecret")
+SECRETS = ("HfToken", "WebhookSecret", "WebhookSecretPrevious", "MailSecret", "DigestTo")
+WEBHOOK_URL = "https://hooks.slack.com/services/T0/B0/aKeyInPlainText"
 
 PLAIN = {
     "ApprovalPolicy": '{"rules": [], "default": "hold"}',
@@ -23,6 +24,9 @@ CASES = {
     "plain secrets": PLAIN,
     "plain secrets and a key": PLAIN | {"KmsKeyArn": KEY_ARN, "WebhookSecretPrevious": "previous-secret-in-plain-text"},
     "plain secrets and sweeps": PLAIN | {"Repos": "acme/*", "AlarmTopic": TOPIC, "NoSweeps": "false"},
+    "a digest to a topic and to URLs": PLAIN
+    | {"Repos": "acme/*", "DigestHour": "7", "DigestTopic": TOPIC, "DigestTo": f"{WEBHOOK_URL} {WEBHOOK_URL}2"},
+    "a digest to a URL that AWS keeps": PLAIN | {"DigestHour": "23", "DigestTo": f"{SECRET_ARN}#url", "KmsKeyArn": KEY_ARN},
     "the token's ARN": PLAIN | {"HfToken": SECRET_ARN, "Repos": "acme/*"},
     "ARNs, plain text and a key": PLAIN
     | {
@@ -54,6 +58,11 @@ REFUSED = [
     ("WebhookSecret", f" {SECRET_ARN}"),
     ("KmsKeyArn", "alias/doorman"),
     ("AlarmTopic", "arn:aws:sns:eu-central-1:123456789012:operators.fifo"),
+    ("DigestTo", "http://hooks.slack.com/services/T0/B0/x"),
+    ("DigestTo", f"{WEBHOOK_URL} {SECRET_ARN}"),
+    ("DigestTo", TOPIC),
+    ("DigestTopic", "arn:aws:sns:eu-central-1:123456789012:owners.fifo"),
+    ("DigestHour", "24"),
     ("ApprovalPolicy", "policy.json"),
     ("MailDomain", "doorman.acme.com"),
     ("MailDomain", "@acme.com"),
@@ -71,6 +80,7 @@ def check():
     for case, parameters in CASES.items():
         stack = Stack(**parameters)
         check_secrets(case, parameters, stack)
+        check_digest(case, parameters, stack)
         check_dashboard(case, stack)
         ok(f"{case}: each secret is only where it belongs, and the dashboard is complete")
     check_url(Stack(**PLAIN))
@@ -128,6 +138,24 @@ def check_secrets(case, parameters, stack):
     has_key = bool(named) and "KmsKeyArn" in parameters
     keys = [statement["Resource"] for statement in policies.get("key", [])]
     require(keys == [KEY_ARN] * has_key, f"{case}: the role may use {'a' if has_key else 'no'} key of KMS", keys)
+
+
+def check_digest(case, parameters, stack):
+    """The schedule exists only if an hour is set. The role may publish to the topic of the digest, and to no other."""
+    topic, to = parameters.get("DigestTopic", ""), parameters.get("DigestTo", "")
+    seen = stack.properties("Doorman")["Environment"]["Variables"]["DIGEST_TO"]
+    require(seen.split() == [*topic.split(), *to.split()], f"{case}: the function has all destinations", seen)
+    policies = {policy["PolicyName"]: policy["PolicyDocument"]["Statement"] for policy in stack.properties("DoormanRole")["Policies"]}
+    expected = [{"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}] if topic else []
+    require(policies.get("digest", []) == expected, f"{case}: the role may publish to {topic or 'no topic'}", policies)
+    hour = parameters.get("DigestHour")
+    schedules = stack.of_type("AWS::Scheduler::Schedule")
+    require(("DigestSchedule" in schedules) == (hour is not None), f"{case}: a digest is sent if its hour is set", sorted(schedules))
+    if hour is not None:
+        schedule = schedules["DigestSchedule"]
+        seen = (schedule["ScheduleExpression"], json.loads(schedule["Target"]["Input"]), schedule["Target"]["Arn"])
+        expected = (f"cron(0 {hour} * * ? *)", {"digest": True}, stack.attribute("Doorman", "Arn"))
+        require(seen == expected, f"{case}: the digest is sent at its hour", seen)
 
 
 def check_dashboard(case, stack):

@@ -61,6 +61,9 @@ impl Destination {
 
     fn parse(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let kind = match Arn::split(text) {
+            Some(arn) if arn.service == "sns" && arn.resource.ends_with(".fifo") => {
+                return Err("it is the ARN of a FIFO topic; name a standard topic".to_owned());
+            }
             Some(arn) if arn.service == "sns" => {
                 let api = Api::new("sns", "AWS_ENDPOINT_URL_SNS", arn, get)?;
                 Kind::Topic { arn: text.to_owned(), api }
@@ -164,18 +167,93 @@ async fn publish(
     http: &Client,
     deadline: Instant,
 ) -> Result<(), String> {
-    let (subject, message) = (digest.title(), digest.text());
+    let form = publication(arn, &digest.title(), &digest.text())?;
+    let sent = api.call(&PUBLICATION_HEADERS, form.as_bytes(), http, deadline).await;
+    sent.map(|_| ()).map_err(|failed| failed.why)
+}
+
+const PUBLICATION_HEADERS: [(&str, &str); 2] =
+    [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")];
+
+/// The parameters of a call that publishes a message.
+fn publication(arn: &str, subject: &str, message: &str) -> Result<String, String> {
     let parameters = [
         ("Action", "Publish"),
         ("Version", "2010-03-31"),
         ("TopicArn", arn),
-        ("Subject", &subject),
-        ("Message", &message),
+        ("Subject", subject),
+        ("Message", message),
     ];
     // Only for the encoding of the parameters, which is that of a query.
     let form = Url::parse_with_params("http://localhost/", parameters).map_err(|error| error.to_string())?;
-    let body = form.query().unwrap_or_default();
-    let headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")];
-    let sent = api.call(&headers, body.as_bytes(), http, deadline).await;
-    sent.map(|_| ()).map_err(|failed| failed.why)
+    Ok(form.query().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:owners";
+
+    fn get(name: &str) -> Option<String> {
+        let value = match name {
+            "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY" => "wJalrXUtnFEMI",
+            "AWS_SESSION_TOKEN" => "session",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn signature_of_a_publication_equals_that_of_botocore() {
+        let all = Destination::parse_all(TOPIC, get).expect("a topic");
+        let [Destination(Kind::Topic { arn, api })] = &all[..] else { panic!("{all:?}") };
+        let subject = "2 access requests wait for your decision.";
+        let form = publication(arn, subject, "é: <x> & y\n").expect("a form");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_341_600);
+        let request = api.signed(&PUBLICATION_HEADERS, form.as_bytes(), time).expect("a signature");
+        assert_eq!(request.uri(), "https://sns.eu-central-1.amazonaws.com/");
+        // The signature is that of botocore 1.43.127 for the same call at the same time.
+        let expected = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261122/eu-central-1/sns/aws4_request, \
+            SignedHeaders=accept;content-type;host;x-amz-date;x-amz-security-token, \
+            Signature=73de7d7d792c9f5bcb2ca2ae267619ea0f63815499122e8104e3f040b8d37ed1";
+        assert_eq!(request.headers()["authorization"], expected);
+    }
+
+    #[test]
+    fn destinations_are_separated_by_white_space() {
+        let text = format!(
+            "{TOPIC}\n https://hooks.slack.com/services/T/B/x\thttp://127.0.0.1:1/ \
+             arn:aws:ssm:eu-central-1:1:parameter/url http://[::1]:1/x http://localhost/x"
+        );
+        let all = Destination::parse_all(&text, get).expect("destinations");
+        assert_eq!(all.len(), 6);
+        let debug = format!("{all:?}");
+        assert!(!debug.contains("services") && !debug.contains("wJalrXUtnFEMI"), "{debug}");
+    }
+
+    #[test]
+    fn fault_of_a_destination_names_its_number_and_hides_it() {
+        let cases = [
+            ("hunter2", "neither a URL nor the ARN"),
+            ("ftp://hunter2.example/", "neither http nor https"),
+            ("mailto:hunter2@example.org", "neither http nor https"),
+            ("http://hunter2.example/", "without encryption"),
+            ("http://localhost.hunter2.example/", "without encryption"),
+            ("arn:aws:sns:eu-central-1:1:hunter2.fifo", "FIFO"),
+            ("arn:aws:sns:hunter2.example/:1:x", "begins with `arn:`"),
+            ("arn:aws:sqs:eu-central-1:1:hunter2", "begins with `arn:`"),
+        ];
+        for (text, why) in cases {
+            let faults = Destination::parse_all(&format!("https://a.example/ {text}"), get).expect_err(text);
+            let [fault] = &faults[..] else { panic!("{faults:?}") };
+            assert!(fault.starts_with("destination 2: ") && fault.contains(why), "{text}: {fault}");
+            assert!(!fault.contains("hunter2"), "{fault}");
+        }
+        let faults = Destination::parse_all(TOPIC, |_| None).expect_err("no credentials");
+        assert!(faults[0].contains("needs AWS_ACCESS_KEY_ID"), "{faults:?}");
+    }
 }

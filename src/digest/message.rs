@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
+use super::escape::shown;
 use super::{Decided, Digest, HeldRequest, MAX_UNREAD_NAMED};
 use crate::model::{Identity, Repo};
 
-/// The most characters of a text that others than the owner may choose.
-const MAX_CHARS: usize = 200;
+/// The most characters of a name in a link. The Hub's own limit is 96.
+const MAX_NAME: usize = 100;
 
 /// A piece of a line. No service may read mark-up or mentions in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +41,19 @@ impl Digest {
         if named < self.total {
             remarks.push(format!("And {} more. `doorman list --held` shows all.", self.total - named));
         }
+        if self.over_limit > 0 {
+            let requests = count(self.over_limit, "request");
+            remarks.push(format!(
+                "{requests} over a limit of the policy. `doorman review --beyond-limits` decides them."
+            ));
+        }
+        if let Some(fault) = &self.policy_fault {
+            remarks.push(format!("The policy cannot be used, so everybody is held: {}", shown(fault)));
+        }
         if self.paused {
             remarks.push("The policy is paused, so nobody is decided.".to_owned());
+        } else if self.dry_run {
+            remarks.push("DRY_RUN is true, so nobody is decided.".to_owned());
         }
         if !self.unread.is_empty() {
             let named: Vec<String> =
@@ -53,7 +65,7 @@ impl Digest {
         let Decided { accepted, reset, rejected, uncounted } = self.decided;
         let uncounted = match uncounted {
             0 => String::new(),
-            number => format!(" The decisions of {number} repos could not be counted."),
+            number => format!(" The decisions in {} could not be counted.", count(number, "repo")),
         };
         remarks.push(format!(
             "Since yesterday: {accepted} accepted, {reset} reset, {rejected} rejected.{uncounted}"
@@ -62,16 +74,25 @@ impl Digest {
     }
 }
 
+/// `1 repo`, `2 repos`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 fn request_line(request: &HeldRequest, endpoint: &Url, now: DateTime<Utc>) -> Line {
     let HeldRequest { who, repo, since, why } = request;
     let who = match who {
-        Some(Identity::UserName(name)) => link(shown(name), endpoint, &[name]),
+        Some(Identity::UserName(name)) => match link(shown(name), endpoint, &[name]) {
+            // A word in front, because Markdown might read the beginning of a line as a list.
+            Span::Text(name) => Span::Text(format!("user {name}")),
+            link @ Span::Link { .. } => link,
+        },
         Some(other) => Span::Text(format!("request {}", shown(other.as_str()))),
         None => Span::Text("somebody".to_owned()),
     };
     let since = since.map(|since| {
         let days = (now - since).num_days().max(0);
-        let days = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+        let days = count(usize::try_from(days).unwrap_or_default(), "day");
         format!(", since {} ({days})", since.format("%Y-%m-%d"))
     });
     let rest = format!("{}: {}", since.unwrap_or_default(), shown(why));
@@ -85,25 +106,20 @@ fn requests_of(repo: &Repo, endpoint: &Url) -> Span {
     link(name.clone(), endpoint, &parts)
 }
 
+/// A link to a page of the Hub. If a part of the path is not as the Hub's names are, there is no link, because a service might read
+/// mark-up in its URL.
 fn link(text: String, endpoint: &Url, path: &[&str]) -> Span {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_usual = |part: &&str| {
+        part.len() <= MAX_NAME && part.chars().all(is_plain) && !part.trim_matches('.').is_empty()
+    };
+    if !path.iter().all(is_usual) {
+        return Span::Text(text);
+    }
     let mut url = endpoint.clone();
     match url.path_segments_mut() {
         Ok(mut segments) => segments.pop_if_empty().extend(path),
         Err(()) => return Span::Text(text),
     };
     Span::Link { text, url: url.into() }
-}
-
-/// A text on one line, without characters that control the terminal or the direction of the text, and not too long.
-fn shown(text: &str) -> String {
-    let is_control = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
-    };
-    let clean = |c: char| if is_control(c) { '\u{fffd}' } else { c };
-    let mut short: String = text.chars().take(MAX_CHARS).map(clean).collect();
-    if text.chars().nth(MAX_CHARS).is_some() {
-        short.push('…');
-    }
-    short
 }

@@ -5,6 +5,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::Digest;
+use super::escape::{for_any_service, for_discord, for_markdown, for_teams};
 use super::message::{Line, Span};
 
 /// A service that shows a digest.
@@ -22,8 +23,8 @@ pub enum Service {
     Other,
 }
 
-/// The most bytes of a message to Slack. Its own limit is 40,000 characters of text.
-const MAX_SLACK: usize = 20_000;
+/// The most bytes of a message to Slack. Its reference has no limit for rich text, but Slack refused blocks of about 13,200 bytes.
+const MAX_SLACK: usize = 12_000;
 
 /// The most UTF-16 units of the description of an embed in Discord. Its own limit is 4,096 characters.
 const MAX_DISCORD: usize = 4000;
@@ -31,8 +32,18 @@ const MAX_DISCORD: usize = 4000;
 /// The most bytes of a message to Teams. Its own limit is 28 KB.
 const MAX_TEAMS: usize = 24_000;
 
-/// The most characters of a text to Mattermost, whose own limit is 16,383, or to another service.
+/// The most UTF-16 units of a text to Mattermost, whose own limit is 16,383 characters, or to another service.
 const MAX_TEXT: usize = 16_000;
+
+/// The domains of workflows and, in older tenants, of connectors, in the public and the national clouds.
+const TEAMS: [&str; 6] = [
+    "webhook.office.com",
+    "logic.azure.com",
+    "powerplatform.com",
+    "logic.azure.us",
+    "logic.azure.cn",
+    "powerplatform.us",
+];
 
 impl Service {
     /// Recognizes a service by the host of its webhook's URL.
@@ -46,10 +57,7 @@ impl Service {
             Self::Slack
         } else if ["discord.com", "discordapp.com"].iter().any(|domain| is_in(domain)) {
             Self::Discord
-        } else if ["webhook.office.com", "logic.azure.com", "powerplatform.com"]
-            .iter()
-            .any(|domain| is_in(domain))
-        {
+        } else if TEAMS.iter().any(|domain| is_in(domain)) {
             Self::Teams
         } else if host.contains("mattermost") {
             Self::Mattermost
@@ -73,25 +81,31 @@ impl Service {
     /// The body of the POST to the service's webhook. It names as many people as fit.
     #[must_use]
     pub fn payload(self, digest: &Digest) -> Value {
-        let (build, size, max): (fn(&Parts) -> Value, fn(&Value) -> usize, usize) = match self {
-            Self::Slack => (slack, |payload| payload.to_string().len(), MAX_SLACK),
-            Self::Discord => {
-                (discord, |payload| utf16_length(&payload["embeds"][0]["description"]), MAX_DISCORD)
-            }
-            Self::Teams => (teams, |payload| payload.to_string().len(), MAX_TEAMS),
-            Self::Mattermost => {
-                (|parts| json!({"text": markdown(parts)}), |payload| utf16_length(&payload["text"]), MAX_TEXT)
-            }
-            Self::Other => {
-                (|parts| json!({"text": plain(parts)}), |payload| utf16_length(&payload["text"]), MAX_TEXT)
-            }
-        };
         let mut requests = digest.requests();
         loop {
-            let payload = build(&Parts::of(digest, &requests));
-            if size(&payload) <= max || requests.pop().is_none() {
+            let payload = self.build(&Parts::of(digest, &requests));
+            if self.fits(&payload) || requests.pop().is_none() {
                 return payload;
             }
+        }
+    }
+
+    fn build(self, parts: &Parts) -> Value {
+        match self {
+            Self::Slack => slack(parts),
+            Self::Discord => discord(parts),
+            Self::Teams => teams(parts),
+            Self::Mattermost => json!({"text": markdown(parts)}),
+            Self::Other => json!({"text": plain(parts)}),
+        }
+    }
+
+    fn fits(self, payload: &Value) -> bool {
+        match self {
+            Self::Slack => payload.to_string().len() <= MAX_SLACK,
+            Self::Discord => utf16_length(&payload["embeds"][0]["description"]) <= MAX_DISCORD,
+            Self::Teams => payload.to_string().len() <= MAX_TEAMS,
+            Self::Mattermost | Self::Other => utf16_length(&payload["text"]) <= MAX_TEXT,
         }
     }
 }
@@ -140,19 +154,20 @@ fn slack(Parts { title, requests, remarks }: &Parts) -> Value {
     json!({"text": title, "blocks": [{"type": "rich_text", "elements": elements}], "unfurl_links": false})
 }
 
-/// Discord reads Markdown in an embed, but no mention notifies anybody.
+/// Discord reads Markdown in an embed, so names are escaped. No mention notifies anybody.
 fn discord(parts: &Parts) -> Value {
-    let description = body(parts, escaped).join("\n");
+    let description = body(parts, for_discord, "\n");
     json!({"content": parts.title, "embeds": [{"description": description}], "allowed_mentions": {"parse": []}})
 }
 
-/// The text runs of an Adaptive Card parse nothing.
+/// The text runs of an Adaptive Card read no mark-up. A mention would need an entity beside the text.
 fn teams(Parts { title, requests, remarks }: &Parts) -> Value {
-    let run = |text: &str| json!({"type": "TextRun", "text": text});
+    let run = |text: &str| json!({"type": "TextRun", "text": for_teams(text)});
     let span = |span: &Span| match span {
         Span::Text(text) => run(text),
         Span::Link { text, url } => {
-            json!({"type": "TextRun", "text": text, "selectAction": {"type": "Action.OpenUrl", "url": url}})
+            let action = json!({"type": "Action.OpenUrl", "url": url});
+            json!({"type": "TextRun", "text": for_teams(text), "selectAction": action})
         }
     };
     let block = |inlines: Vec<Value>| json!({"type": "RichTextBlock", "inlines": inlines});
@@ -166,55 +181,32 @@ fn teams(Parts { title, requests, remarks }: &Parts) -> Value {
 }
 
 fn markdown(parts: &Parts) -> String {
-    format!("**{}**\n\n{}\n", parts.title, body(parts, escaped).join("\n"))
+    format!("**{}**\n\n{}\n", parts.title, body(parts, for_markdown, "\n\n"))
 }
 
-/// The requests as a list, and the remarks, in Markdown.
-fn body(Parts { requests, remarks, .. }: &Parts, escape: fn(&str) -> String) -> Vec<String> {
+/// The requests as a list, and the remarks, in Markdown. `gap` separates remarks.
+fn body(Parts { requests, remarks, .. }: &Parts, escape: fn(&str) -> String, gap: &str) -> String {
+    let link = |text: &str, url: &str| format!("[{}](<{url}>)", escape(text));
+    let remarks: Vec<String> = remarks.iter().map(|remark| escape(remark)).collect();
+    format!("{}{}", list(requests, escape, link), remarks.join(gap))
+}
+
+/// A text for a mail, or for a service that is not known.
+fn plain(Parts { title, requests, remarks }: &Parts) -> String {
+    let link = |text: &str, url: &str| format!("{} <{url}>", for_any_service(text));
+    let remarks: Vec<String> = remarks.iter().map(|remark| for_any_service(remark)).collect();
+    format!("{title}\n\n{}{}\n", list(requests, for_any_service, link), remarks.join("\n"))
+}
+
+/// A line for each request, and an empty one.
+fn list(requests: &[Line], escape: fn(&str) -> String, link: impl Fn(&str, &str) -> String) -> String {
     let span = |span: &Span| match span {
         Span::Text(text) => escape(text),
-        Span::Link { text, url } => format!("[{}](<{url}>)", escape(text)),
+        Span::Link { text, url } => link(text, url),
     };
-    let mut lines: Vec<String> =
-        requests.iter().map(|line| format!("- {}", line.iter().map(span).collect::<String>())).collect();
-    if !lines.is_empty() {
-        lines.push(String::new());
-    }
-    lines.extend(remarks.iter().map(|remark| escape(remark)));
-    lines
-}
-
-/// The text with a backslash before each character that Markdown may read as mark-up. A zero-width space behind `@` keeps Mattermost and
-/// GitHub from reading a mention.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() * 2);
-    for c in text.chars() {
-        match c {
-            '@' => escaped.push_str("@\u{200b}"),
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '<' | '>' | '#' | '~' | '|'
-            | '!' | ':' => {
-                escaped.extend(['\\', c]);
-            }
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-fn plain(Parts { title, requests, remarks }: &Parts) -> String {
-    let span = |span: &Span| match span {
-        Span::Text(text) => text.clone(),
-        Span::Link { text, url } => format!("{text} <{url}>"),
-    };
-    let requests = requests.iter().map(|line| format!("- {}", line.iter().map(span).collect::<String>()));
-    let gap = if requests.len() > 0 { vec![String::new()] } else { Vec::new() };
-    let lines: Vec<String> = [title.clone(), String::new()]
-        .into_iter()
-        .chain(requests)
-        .chain(gap)
-        .chain(remarks.iter().cloned())
-        .collect();
-    lines.join("\n")
+    let lines = requests.iter().map(|line| format!("- {}\n", line.iter().map(span).collect::<String>()));
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { lines + "\n" }
 }
 
 fn utf16_length(text: &Value) -> usize {

@@ -1,22 +1,18 @@
 //! The response to an order for the digest: it is made and sent to all of `DIGEST_TO`.
 
-use chrono::{Datelike, Utc, Weekday};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Response};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Handler, response};
-use crate::digest::{Destination, Digest};
+use crate::digest::{Destination, Digest, Scope};
 use crate::report::metrics::{Event, Metric, Values};
 
-/// The day on which a digest is sent although nobody waits, so that silence never means that it is broken.
-const DAY_OF_ALL_WELL: Weekday = Weekday::Mon;
-
 impl Handler {
-    /// Makes the digest and sends it. A failure is reported, and affects nothing else. If nobody waits, it is sent only once a week.
+    /// Makes the digest and sends it, unless nobody has to do anything. A failure is reported, and affects nothing else.
     pub(super) async fn respond_with_digest(&self, event: &Event, deadline: Instant) -> Response<Body> {
-        let Self { hub, repos, digest_to, http, .. } = self;
+        let Self { hub, repos, digest_to, http, dry_run, .. } = self;
         let Some(patterns) = repos else {
             return response::ignored("REPOS is not set, so there is nothing to report");
         };
@@ -26,9 +22,9 @@ impl Handler {
         let left = deadline.saturating_duration_since(Instant::now());
         // A quarter of the time is for sending.
         let read_until = deadline - left / 4;
-        let is_covered = |repo: &_| self.is_covered(repo);
-        let digest = Digest::collect(hub, patterns, is_covered, self.policy(read_until), read_until).await;
-        if digest.is_quiet() && Utc::now().weekday() != DAY_OF_ALL_WELL {
+        let scope = Scope { hub, patterns, is_covered: |repo: &_| self.is_covered(repo), dry_run: *dry_run };
+        let digest = Digest::collect(scope, self.policy(read_until), read_until).await;
+        if !digest.is_due() {
             return response::json(StatusCode::OK, &json!({"status": "quiet", "held": 0}));
         }
         let sent = Destination::send_all(digest_to, &digest, http, deadline).await;

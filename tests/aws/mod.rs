@@ -1,5 +1,5 @@
-//! A stand-in for AWS Secrets Manager and the Systems Manager Parameter Store. It only answers the calls that read one secret
-//! or parameter. It does not verify signatures. `scripts/verify.sh` has them verified by moto.
+//! A stand-in for AWS Secrets Manager, the Systems Manager Parameter Store and SNS. It only answers the calls that read one secret or
+//! parameter, and those that publish a message. It does not verify signatures. `scripts/verify.sh` has them verified by moto.
 
 // Each user of this module needs another part of it.
 #![allow(dead_code)]
@@ -24,6 +24,9 @@ pub const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secre
 /// The ARN of a parameter of the Parameter Store.
 pub const PARAMETER: &str = "arn:aws:ssm:eu-central-1:123456789012:parameter/doorman/webhook";
 
+/// The ARN of a topic of SNS. Others do not exist.
+pub const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:owners";
+
 /// A running stand-in for AWS. It stops when this is dropped.
 pub struct Aws {
     model: Arc<Mutex<Model>>,
@@ -38,6 +41,8 @@ pub struct Model {
     pub kept: HashMap<String, String>,
     /// The ARNs that were asked for, in this order.
     pub asked: Vec<String>,
+    /// The parameters of the messages that were published.
+    pub published: Vec<HashMap<String, String>>,
     /// Responses wait until so many calls have arrived.
     pub together: usize,
     /// How many of the next calls get no response.
@@ -79,10 +84,17 @@ async fn answer(
 ) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let header =
         |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_signed = header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=");
+    if header("content-type") == "application/x-www-form-urlencoded" {
+        return Ok(publish(
+            &mut model.lock().expect("no panic"),
+            is_signed,
+            str::from_utf8(&body).expect("UTF-8"),
+        ));
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (is_secret, name) = match header("x-amz-target") {
         "secretsmanager.GetSecretValue" => (true, &body["SecretId"]),
         "AmazonSSM.GetParameter" if body["WithDecryption"] == true => (false, &body["Name"]),
@@ -130,6 +142,35 @@ async fn answer(
         }
         None => respond(400, &json!({"__type": "ParameterNotFound"})),
     })
+}
+
+/// Publishes a message within the limits that SNS has for its subject and its length.
+fn publish(model: &mut Model, is_signed: bool, form: &str) -> Response<Full<Bytes>> {
+    let url = format!("http://localhost/?{form}").parse::<reqwest::Url>().expect("a form");
+    let parameters: HashMap<String, String> = url.query_pairs().into_owned().collect();
+    let error = |status, code: &str, message: &str| {
+        respond(status, &json!({"Error": {"Type": "Sender", "Code": code, "Message": message}}))
+    };
+    let fault = if model.faults.is_empty() { None } else { Some(model.faults.remove(0)) };
+    let is_subject = |subject: &str| subject.is_ascii() && (1..100).contains(&subject.len());
+    let is_message = |message: &str| (1..=262_144).contains(&message.len());
+    let of = |name: &str| parameters.get(name).map_or("", String::as_str);
+    if let Some((status, code, message)) = fault {
+        return error(status, code, message);
+    }
+    match (of("Action"), of("Version")) {
+        _ if !is_signed => {
+            error(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+        }
+        ("Publish", "2010-03-31") if of("TopicArn") != TOPIC => {
+            error(404, "NotFound", "Topic does not exist")
+        }
+        ("Publish", "2010-03-31") if is_subject(of("Subject")) && is_message(of("Message")) => {
+            model.published.push(parameters);
+            respond(200, &json!({"PublishResponse": {"PublishResult": {"MessageId": "id-message"}}}))
+        }
+        _ => error(400, "InvalidParameter", "Invalid parameter"),
+    }
 }
 
 fn respond(status: u16, body: &Value) -> Response<Full<Bytes>> {

@@ -51,11 +51,12 @@ const DATASET: &[&str] = &["datasets/acme/gated-corpus"];
 const BOTH: &[&str] = &["acme/gated-model", "datasets/acme/gated-corpus"];
 
 /// For each file the expected response, and the repos for which ada is then accepted.
-const EVENTS: [(&str, u16, Option<&str>, &[&str]); 21] = [
+const EVENTS: [(&str, u16, Option<&str>, &[&str]); 22] = [
     ("alb", 200, Some("reviewed"), MODEL),
     ("base64-body", 200, Some("reviewed"), MODEL),
     ("comment-added", 200, Some("reviewed"), MODEL),
     ("dataset", 200, Some("reviewed"), DATASET),
+    ("digest", 200, Some("ignored"), &[]),
     ("discussion-opened", 200, Some("reviewed"), MODEL),
     ("http-api", 200, Some("reviewed"), MODEL),
     ("mail-sns", 200, Some("reviewed"), BOTH),

@@ -10,6 +10,7 @@ mod logs;
 
 mod audit;
 mod binary;
+mod digest;
 mod discovery;
 mod events;
 mod failures;

@@ -10,6 +10,7 @@ mod backtest;
 mod check;
 mod demo;
 mod deploy;
+mod digest;
 mod groups;
 mod jobs;
 mod limits;
