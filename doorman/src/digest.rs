@@ -25,12 +25,11 @@ pub async fn run(arguments: &DigestArguments, screen: &mut Screen) -> Result<Exi
     let scope = Scope { hub, patterns: &patterns, is_covered: |_: &Repo| true, dry_run: *dry_run };
     let digest = Digest::collect(scope, ready(Arc::clone(policy)), deadline()).await;
     bar.finish_and_clear();
-    let is_sent = match destinations {
-        Some(destinations) => send_to(&destinations, &digest, screen).await?,
-        None => {
-            screen.write_all(digest.markdown().as_bytes())?;
-            true
-        }
+    let is_sent = if let Some(destinations) = destinations {
+        send_to(&destinations, &digest, screen).await?
+    } else {
+        screen.write_all(digest.markdown().as_bytes())?;
+        true
     };
     for name in &digest.unread {
         print_message(&format!("doorman: {name}: not everything could be read"));

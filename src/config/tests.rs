@@ -200,7 +200,7 @@ fn value_that_is_not_utf_8_is_a_fault() {
     let not_utf_8 = |_: &str| Err(VarError::NotUnicode("x".into()));
     let message = Config::from_lookup(not_utf_8, &read_file).expect_err("faults").to_string();
     assert!(
-        message.contains("12 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
+        message.contains("13 faults") && message.contains("APPROVAL_POLICY: it is not UTF-8"),
         "{message}"
     );
 }

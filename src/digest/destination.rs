@@ -61,7 +61,7 @@ impl Destination {
 
     fn parse(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let kind = match Arn::split(text) {
-            Some(arn) if arn.service == "sns" && arn.resource.ends_with(".fifo") => {
+            Some(arn) if arn.service == "sns" && arn.resource.strip_suffix(".fifo").is_some() => {
                 return Err("it is the ARN of a FIFO topic; name a standard topic".to_owned());
             }
             Some(arn) if arn.service == "sns" => {

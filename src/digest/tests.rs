@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::escape::{for_any_service, for_discord, for_markdown, shown};
 use super::*;
+use crate::model::RepoType;
 
 const SERVICES: [Service; 5] =
     [Service::Slack, Service::Discord, Service::Teams, Service::Mattermost, Service::Other];
@@ -56,7 +57,7 @@ fn made() -> DateTime<Utc> {
 fn request(name: &str, why: &str) -> HeldRequest {
     HeldRequest {
         who: Some(Identity::UserName(name.to_owned())),
-        repo: "datasets/acme/corpus".parse().expect("a repo"),
+        repo: Repo::new(RepoType::Dataset, "acme/corpus").expect("a repo"),
         since: Some(made() - TimeDelta::days(10)),
         why: why.to_owned(),
     }
@@ -194,9 +195,9 @@ fn texts_of_markdown(markdown: &str) -> Vec<String> {
                 is_open = true;
             }
             Event::End(TagEnd::Paragraph | TagEnd::Item) => is_open = false,
-            Event::Start(Tag::List(None)) | Event::End(TagEnd::List(false) | TagEnd::Link) => {}
+            Event::Start(Tag::List(None))
+            | Event::End(TagEnd::List(false) | TagEnd::Link | TagEnd::Strong) => {}
             Event::Start(Tag::Strong) => assert!(texts.len() == 1 && texts[0].is_empty(), "{markdown}"),
-            Event::End(TagEnd::Strong) => {}
             Event::Start(Tag::Link { dest_url, .. }) => {
                 assert!(dest_url.starts_with("https://hub.example/"), "{dest_url}");
             }

@@ -1,33 +1,37 @@
 //! `digest`: who is held, in Markdown, and sent to DIGEST_TO.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
-use http_body_util::{BodyExt, Full};
-use hyper::Response;
-use hyper::body::Bytes;
-
-use crate::hub::{Fault, Hub, Server, Status, listen};
+use crate::hub::{Fault, Hub, Status};
 use crate::support::{ask, hub_with, model, staff, stranger, writes};
 use crate::{doorman, doorman_in};
 
 /// The part of a URL that nobody may see.
 const KEY: &str = "key-of-the-webhook-7c1f";
 
-/// A webhook that responds with this status, and the messages that it gets.
-async fn webhook(status: u16) -> (String, Arc<Mutex<Vec<String>>>, Server) {
-    let messages: Arc<Mutex<Vec<String>>> = Arc::default();
-    let kept = Arc::clone(&messages);
-    let (address, server) = listen(move |request| {
-        let messages = Arc::clone(&kept);
-        async move {
-            let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
-            messages.lock().expect("no panic").push(String::from_utf8_lossy(&body).replace('\u{200b}', ""));
-            Ok(Response::builder().status(status).body(Full::new(Bytes::new())).expect("a response"))
-        }
-    })
-    .await;
-    (format!("http://{address}/{KEY}"), messages, server)
+/// The URL of a webhook that responds with this status, and the messages that it gets.
+fn webhook(status: u16) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let (sender, messages) = channel();
+    thread::spawn(move || listener.incoming().try_for_each(|stream| receive(stream?, status, &sender)));
+    (format!("http://{address}/{KEY}"), messages)
+}
+
+/// Reads one message, and responds.
+fn receive(mut stream: TcpStream, status: u16, messages: &Sender<String>) -> io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let head: Vec<String> =
+        reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+    let length =
+        head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or_default()];
+    reader.read_exact(&mut body)?;
+    messages.send(String::from_utf8_lossy(&body).replace('\u{200b}', "")).map_err(io::Error::other)?;
+    write!(stream, "HTTP/1.1 {status} Done\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 }
 
 async fn hub_with_one_held() -> Hub {
@@ -54,7 +58,7 @@ async fn digest_is_markdown_without_addresses_and_answers() {
 #[tokio::test]
 async fn digest_is_sent_and_each_destination_reported() {
     let hub = hub_with_one_held().await;
-    let ((good, messages, _good), (bad, _, _bad)) = (webhook(200).await, webhook(404).await);
+    let ((good, messages), (bad, _bad)) = (webhook(200), webhook(404));
     let to = format!("{good} {bad}");
     let result = doorman_in(&hub, &[("DIGEST_TO", &to), ("REPOS", "acme/*")], &["digest", "--send"]).await;
     result.failed(
@@ -62,7 +66,7 @@ async fn digest_is_sent_and_each_destination_reported() {
         &["Sent to destination 1 (webhook).", "destination 2 (webhook): not sent: the service answered 404"],
     );
     assert!(!result.err.contains(KEY) && result.out.is_empty(), "{}", result.err);
-    let messages = messages.lock().expect("no panic").clone();
+    let messages: Vec<String> = messages.try_iter().collect();
     assert!(messages.len() == 1 && messages[0].contains("mallory"), "{messages:?}");
     let result = doorman_in(&hub, &[("DIGEST_TO", &good)], &["digest", "--send", "acme/*"]).await;
     assert_eq!(result.status, 0, "{}", result.err);
