@@ -1,4 +1,4 @@
-//! `digest`: who is held, in Markdown, and sent to DIGEST_TO.
+//! `digest`: who is held, in Markdown, and sent to `DIGEST_TO`.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
