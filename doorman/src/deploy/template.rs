@@ -16,6 +16,11 @@ pub fn parameters() -> Vec<String> {
     template["Parameters"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
+/// Whether nobody may see the value of a parameter. The template says so with `NoEcho`.
+pub fn is_hidden(parameter: &str) -> bool {
+    template()["Parameters"][parameter]["NoEcho"] == true
+}
+
 fn template() -> Value {
     serde_json::from_str(TEMPLATE).unwrap_or_default()
 }
@@ -28,5 +33,11 @@ mod tests {
     fn template_fits_into_a_call() {
         assert!((20_000..51_200).contains(&body().len()), "{}", body().len());
         assert!(parameters().contains(&"CodeKey".to_owned()));
+    }
+
+    #[test]
+    fn parameter_with_a_secret_is_hidden() {
+        assert!(is_hidden("DigestTo") && is_hidden("MailSecret"));
+        assert!(!is_hidden("DigestHour") && !is_hidden("Other"));
     }
 }

@@ -43,7 +43,10 @@ pub fn describe(deployment: &Deployment) -> String {
         format!("the repos {}", settings.repos())
     };
     let Place { account, .. } = &deployment.place;
-    let others = settings.parameters.iter().map(|(name, value)| format!(", {name}={}", value.text()));
+    let others = settings.parameters.iter().map(|(name, value)| match value.text() {
+        text if template::is_hidden(name) && !text.starts_with("arn:") => format!(", {name}=(hidden)"),
+        text => format!(", {name}={text}"),
+    });
     format!(
         "make or update the stack {} in account {}, region {}: the function for {repos}; {mode}{}",
         settings.name,
