@@ -211,8 +211,12 @@ impl Metrics {
         Self(Mutex::new(Box::new(out)))
     }
 
-    /// Writes a line. If that fails, the metrics are lost, because there is nowhere else to report the failure.
+    /// Writes a line, unless there are no values: `CloudWatch` refuses a line without metrics. If that fails, the metrics are lost,
+    /// because there is nowhere else to report the failure.
     pub fn write(&self, event: &Event, Values(values): &Values) {
+        if values.is_empty() {
+            return;
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let timestamp = u64::try_from(now.as_millis()).unwrap_or_default();
         let named = |(metric, value): &(Metric, Value)| (format!("{metric:?}"), metric.unit(), value.clone());

@@ -25,21 +25,21 @@ const KEY: &str = "key-of-the-webhook-7c1f";
 
 /// What the receiver does with a message.
 #[derive(Clone, Copy)]
-enum Reply {
+pub enum Reply {
     Status(u16),
     RetryAfter(u16, &'static str),
     Stall,
 }
 
 /// A chat service. It accepts each message, after the replies that a test has put here.
-struct Receiver {
+pub struct Receiver {
     address: SocketAddr,
     messages: Arc<Mutex<Vec<Value>>>,
     _server: Server,
 }
 
 impl Receiver {
-    async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         let messages: Arc<Mutex<Vec<Value>>> = Arc::default();
         let replies = Arc::new(Mutex::new(VecDeque::from_iter(replies)));
         let kept = Arc::clone(&messages);
@@ -64,7 +64,7 @@ impl Receiver {
         Self { address, messages, _server: server }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}/hooks/{KEY}", self.address)
     }
 

@@ -7,6 +7,7 @@ use hub_doorman::handler::{Handler, InvocationError};
 use hub_doorman::report::metrics::Metrics;
 use serde_json::{Value, json};
 
+use crate::digest::Receiver;
 use crate::hub::{Fault, Hub, Quota, Role};
 use crate::logs::Logs;
 use crate::support::{
@@ -292,4 +293,21 @@ async fn rate_limit_and_failures_are_counted_once() {
     hub.model().faults("/handle", &Fault::Stall, 9);
     deliver_within(&doorman, &payload("acme/model"), Duration::from_secs(2)).await;
     assert_eq!(last_counts(&metrics)["Failed"], 1, "a response was lost");
+}
+
+/// The alarm `DigestFailed`. A line without a value would be no metric.
+#[tokio::test]
+async fn failed_destinations_of_a_digest_are_counted() {
+    let (hub, receiver) = (Hub::start().await, Receiver::start([]).await);
+    ask(&hub, "acme/model", [stranger("mallory")]);
+    let (missing, good) = (format!("{}/no-webhook", hub.endpoint()), receiver.url());
+    let (doorman_to_all, metrics) =
+        doorman(&hub, &[("DIGEST_TO", &format!("{missing} {good} {missing}"))]).await;
+    let order = json!({"digest": true});
+    let report = invoke(&doorman_to_all, &order, HALF_A_MINUTE).await.expect("a digest never fails");
+    assert_eq!((&report["status"], last(&metrics)), (&json!("failed"), json!({"DigestFailed": 2})));
+
+    let (doorman_to_one, metrics) = doorman(&hub, &[("DIGEST_TO", &good)]).await;
+    let report = invoke(&doorman_to_one, &order, HALF_A_MINUTE).await.expect("a digest never fails");
+    assert_eq!((&report["status"], metrics.lines("metrics").len()), (&json!("sent"), 0), "{report}");
 }
