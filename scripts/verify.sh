@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Verifies the function with AWS's tools: SAM, cfn-lint, the emulator of Lambda's runtime, moto in place of Secrets Manager and SSM,
-# and CloudWatch's rules for metrics and alarms. The script also verifies the schema of policies, the command line on a terminal, and the
-# stand-in Hub against the facts about the Hub. It needs cargo, curl, Node and Python with pip, on Linux and x86_64. It makes no calls to other machines, except to install the tools.
+# and CloudWatch's rules for metrics and alarms. The script also verifies the schema of policies, the command line on a terminal, the
+# desk in a browser, and the stand-in Hub against the facts about the Hub. It needs cargo, curl, Node and Python with pip, on Linux and x86_64. It makes no calls to other machines, except to install the tools.
 #
 #     scripts/verify.sh              runs all parts
 #     scripts/verify.sh alarms …     runs some parts; their names are in scripts/verify/__main__.py

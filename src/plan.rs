@@ -1,7 +1,8 @@
 //! A plan: the decisions that were shown to a person, each about one request. If the person agrees, only these decisions are
-//! written, and only about unchanged requests.
+//! written, and only about unchanged requests. The choices of a person about single requests are written in the same way.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
@@ -17,6 +18,15 @@ pub struct Plan(HashSet<PlanEntry>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PlanEntry([u8; 32]);
 
+/// The digest of a request and of all that the Hub lists about it. It is equal only for the same request with the same data. The
+/// digest is cryptographic because requesters write the answers and could look for collisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestKey([u8; 32]);
+
+/// What a person has decided about requests of one repo. The policy has no part in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices(HashMap<RequestKey, Decision>);
+
 /// The use that a review makes of its decisions.
 #[derive(Clone, Copy, Debug)]
 pub enum Mode<'a> {
@@ -28,9 +38,13 @@ pub enum Mode<'a> {
     Plan(&'a Mutex<Plan>),
     /// Writes only the decisions of a plan to which a person has agreed.
     Agreed(&'a Plan),
+    /// Writes what a person has decided about single requests, whatever the policy says. Other requests stay as they are, and are
+    /// not reported. The review ends as soon as each choice has its outcome. A request that has changed, or that is not pending any
+    /// more, has none.
+    Chosen(&'a Choices),
 }
 
-impl Mode<'_> {
+impl<'a> Mode<'a> {
     /// [`Mode::DryRun`] if `dry_run`, otherwise [`Mode::Apply`].
     #[must_use]
     pub fn of(dry_run: bool) -> Self {
@@ -41,6 +55,14 @@ impl Mode<'_> {
     #[must_use]
     pub fn is_dry(self) -> bool {
         matches!(self, Self::DryRun | Self::Plan(_))
+    }
+
+    /// The choices of a person, if they decide instead of the policy.
+    pub(crate) fn choices(self) -> Option<&'a Choices> {
+        match self {
+            Self::Chosen(choices) => Some(choices),
+            _ => None,
+        }
     }
 
     /// The entry for a decision, if there is a plan.
@@ -74,19 +96,60 @@ impl Plan {
 }
 
 impl PlanEntry {
-    /// The entry for a decision about a request. The hash is cryptographic because requesters write the answers and could look for
-    /// collisions.
+    /// The entry for a decision about a request.
     #[must_use]
     pub fn new(repo: &Repo, request: &AccessRequest, decision: &Decision) -> Self {
+        let Decision { verdict, reason, grounds: _, excepted: _ } = decision;
+        Self(digest(&(RequestKey::new(repo, request), verdict, reason)))
+    }
+}
+
+impl RequestKey {
+    /// The key of a request for access to this repo.
+    #[must_use]
+    pub fn new(repo: &Repo, request: &AccessRequest) -> Self {
         let AccessRequest { request_id, user, requested_at, fields, unreadable } = request;
         let User { id, name, fullname, email, pro, verified_orgs, orgs, service_account } = user;
-        let Decision { verdict, reason, grounds: _, excepted: _ } = decision;
         let user = (id, name, fullname, email, pro, verified_orgs, orgs, service_account);
         let facts = (request_id, user, requested_at, fields, unreadable);
-        // `Debug` quotes every string, so different facts never give the same text.
-        let text = format!("{:?}", (repo.to_string().to_ascii_lowercase(), facts, verdict, reason));
-        Self(Sha256::digest(text).into())
+        Self(digest(&(repo.to_string().to_ascii_lowercase(), facts)))
     }
+}
+
+impl fmt::Display for RequestKey {
+    /// 32 hexadecimal digits, which a page can name a request by.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.iter().take(16).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Choices {
+    /// Adds a decision about a request. A decision to hold is no choice, because the request is pending already.
+    pub fn add(&mut self, request: RequestKey, decision: Decision) {
+        self.0.insert(request, decision);
+    }
+
+    /// The number of decisions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no decision.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The decision about a request, if a person has decided this request with this data.
+    pub(crate) fn about(&self, repo: &Repo, request: &AccessRequest) -> Option<&Decision> {
+        self.0.get(&RequestKey::new(repo, request))
+    }
+}
+
+fn digest(facts: &impl fmt::Debug) -> [u8; 32] {
+    // `Debug` quotes every string, so different facts never give the same text.
+    Sha256::digest(format!("{facts:?}")).into()
 }
 
 #[cfg(test)]

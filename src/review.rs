@@ -204,10 +204,13 @@ impl<'a> Review<'a> {
 
     /// Takes the policy, by which the pages in memory can be decided now.
     fn set_policy(&mut self, policy: Arc<Policy>) {
-        if policy.is_paused() && !self.mode.is_dry() {
-            self.mode = Mode::DryRun;
+        // The policy does not limit what a person decides.
+        if self.mode.choices().is_none() {
+            if policy.is_paused() && !self.mode.is_dry() {
+                self.mode = Mode::DryRun;
+            }
+            self.brake.set_limits(policy.limits());
         }
-        self.brake.set_limits(policy.limits());
         let now = self.hub.now();
         for page in &mut self.pages.in_memory {
             page.prepare(&policy, now);

@@ -7,13 +7,14 @@ mod deploy;
 mod digest;
 mod notify;
 mod policy;
+mod requests;
 pub mod values;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use hub_doorman::model::{Identity, Repo, RepoPattern, Status};
+use hub_doorman::model::{Identity, Repo, RepoPattern};
 
 use crate::{repos, users};
 pub use backtest::BacktestArguments;
@@ -21,6 +22,8 @@ pub use deploy::{DeployArguments, DeployCommand, InitArguments};
 pub use digest::DigestArguments;
 pub use notify::{Notify, NotifyRepos};
 pub use policy::{DiffArguments, PolicyCommand, PushArguments};
+pub use requests::{DeskArguments, ListArguments, PlanArguments};
+pub use values::reason;
 
 /// Decide access requests to gated repos on the Hugging Face Hub.
 ///
@@ -63,8 +66,9 @@ pub enum Command {
 Examples:
   doorman plan --policy policy.json https://huggingface.co/acme/model
   REPOS='acme/*' APPROVAL_POLICY=\"$(cat policy.json)\" doorman plan
+  doorman plan --answers acme/model
   doorman plan acme/model | awk -F'\\t' '$4 == \"accept\" {print $2}'")]
-    Plan(ReviewArguments),
+    Plan(PlanArguments),
     /// Decide each pending request, and write the decisions to the Hub
     ///
     /// On a terminal it first shows what it will do, with the names of users to reject or reset, and asks. Without a terminal, as
@@ -101,24 +105,38 @@ Examples:
     /// In a pipe it writes one line for each request, with tabs between the cells: user, full name, e-mail address, time of the
     /// request, and each answer after its label. If the repo does not share the user, `request:…` stands for the user. Other
     /// commands take that, too.
+    ///
+    /// With --held it shows the requests that the policy holds, of one repo or of all repos of REPOS, and why. In a pipe the cells are
+    /// then: repo, user, full name, e-mail address, time of the request, rule, why, and the answers.
     #[command(after_help = "\
 Examples:
   doorman list acme/model
+  doorman list --held
   doorman list acme/model --status accepted --csv > accepted.csv
   doorman list acme/model --search ada --json")]
-    List {
-        /// Repo: `acme/model`, `datasets/acme/corpus`, or the URL of a page of it
-        #[arg(value_parser = repos::parse_one)]
-        repo: Repo,
-        /// List to show
-        #[arg(long, value_enum, default_value_t = ListOf::Pending)]
-        status: ListOf,
-        /// Show only users whose name begins with this text
-        #[arg(long, value_name = "TEXT", value_parser = values::search)]
-        search: Option<String>,
-        #[command(flatten)]
-        format: Format,
-    },
+    List(ListArguments),
+    /// Decide the held requests one by one on the terminal
+    ///
+    /// For each held request this shows why it is held, and the answers, and asks what to do, like `git add -p`. At the end it shows all
+    /// decisions, asks, and sends them. A request that has changed meanwhile is not decided. If DRY_RUN is true, nothing is sent.
+    #[command(after_help = "\
+Examples:
+  doorman decide
+  doorman decide --policy policy.toml acme/model")]
+    Decide(Scope),
+    /// Decide the held requests on a page in the browser
+    ///
+    /// This prints an address, and opens it in the browser. The page shows the held requests of all repos, with the answers, and decides
+    /// them. A decision can be undone for five seconds, and is then sent. If you stop the desk earlier, it is not sent.
+    ///
+    /// The desk is reachable from this machine only, and only by the browser that has opened the address. It stops after an hour without
+    /// use. If DRY_RUN is true, nothing is sent.
+    #[command(after_help = "\
+Examples:
+  doorman desk
+  doorman desk --policy policy.toml acme/model datasets/acme/corpus
+  doorman desk --port 8017 'acme/*'     and on your own machine: ssh -L 8017:127.0.0.1:8017 HOST")]
+    Desk(DeskArguments),
     /// Accept requests, whatever their status
     #[command(after_help = "\
 Examples:
@@ -384,26 +402,6 @@ pub struct WebhookIds {
     /// Ids, as `doorman webhook list` shows them
     #[arg(value_name = "ID", required = true, value_parser = values::webhook_id)]
     pub ids: Vec<String>,
-}
-
-/// One of the four lists of a repo.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ListOf {
-    Pending,
-    Accepted,
-    Rejected,
-    Reset,
-}
-
-impl From<ListOf> for Status {
-    fn from(list: ListOf) -> Self {
-        match list {
-            ListOf::Pending => Self::Pending,
-            ListOf::Accepted => Self::Accepted,
-            ListOf::Rejected => Self::Rejected,
-            ListOf::Reset => Self::Reset,
-        }
-    }
 }
 
 #[cfg(test)]

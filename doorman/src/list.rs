@@ -6,17 +6,30 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
 use hub_doorman::hub::{HubError, ListEntry, ListPage, RepoCalls};
-use hub_doorman::model::{AccessRequest, Repo, Status, User};
+use hub_doorman::model::{AccessRequest, Repo, RepoPattern, Status, User};
 use serde::Serialize;
 
-use crate::arguments::Format;
+use crate::arguments::{Format, ListArguments, Scope};
 use crate::environment::{deadline, hub};
 use crate::exit::ExitStatus;
 use crate::screen::{Cell, Screen, count, print_message, rfc3339, time};
-use crate::users;
+use crate::{held, users};
 
-/// Shows one of the lists of a repo.
-pub async fn run(
+/// Shows one of the lists of a repo, or the held requests.
+pub async fn run(arguments: &ListArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+    let ListArguments { repo, status, held: _, policy, search, format } = arguments;
+    let search = search.as_deref();
+    match repo {
+        Some(repo) if !arguments.held => show_list(repo, (*status).into(), search, format, screen).await,
+        repo => {
+            let repos = repo.iter().cloned().map(RepoPattern::One).collect();
+            let scope = Scope { repos, exclude: Vec::new(), policy: policy.clone() };
+            held::run(&scope, search, format, screen).await
+        }
+    }
+}
+
+async fn show_list(
     repo: &Repo,
     status: Status,
     search: Option<&str>,

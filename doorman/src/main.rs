@@ -1,19 +1,23 @@
 //! The command line `doorman`: for a person, a cron job, or a Hugging Face Job.
 
 mod arguments;
+mod ask;
 mod aws;
 mod backtest;
 mod check;
 mod decide;
 mod demo;
 mod deploy;
+mod desk;
 mod digest;
 mod environment;
 mod exit;
 mod export;
 mod groups;
+mod held;
 mod list;
 mod notify;
+mod pending;
 mod policy;
 mod repos;
 mod review;
@@ -57,9 +61,9 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
         }
         Command::Backtest(arguments) => backtest::run(&arguments, screen).await?,
         Command::Digest(arguments) => digest::run(&arguments, screen).await?,
-        Command::List { repo, status, search, format } => {
-            list::run(&repo, status.into(), search.as_deref(), &format, screen).await?
-        }
+        Command::List(arguments) => list::run(&arguments, screen).await?,
+        Command::Decide(scope) => ask::run(&scope, screen).await?,
+        Command::Desk(arguments) => desk::run(&arguments, screen).await?,
         Command::Accept(users) => {
             decide::run(&users, &Action::decide(Status::Accepted, None), screen).await?
         }

@@ -17,18 +17,20 @@ use hub_doorman::trigger::Trigger;
 use hub_doorman::trigger::webhook::parse_job_payload;
 use serde_json::json;
 
-use crate::arguments::{ReviewArguments, Scope};
+use crate::arguments::{PlanArguments, ReviewArguments, Scope};
 use crate::environment::{BYTE_ORDER_MARK, Setup, setup};
 use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Screen, add_times_to_messages, grouped, print_message};
 use crate::{groups, repos};
-use run::{DecidedRequest, Run};
+use run::{Answers, DecidedRequest, Run};
 
 /// Shows what would be decided, and changes nothing.
-pub async fn plan(arguments: &ReviewArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+pub async fn plan(arguments: &PlanArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
+    let PlanArguments { review: arguments, answers } = arguments;
     let setup = setup(arguments.scope.policy.as_deref()).await?;
     let patterns = patterns(&arguments.scope, &setup)?;
-    let run = Run::start(&setup, &patterns, Mode::DryRun, &mut |_| {}).await;
+    let answers = if *answers { Answers::Keep } else { Answers::Drop };
+    let run = Run::start(&setup, &patterns, Mode::DryRun, answers, &mut |_| {}).await;
     if arguments.json {
         screen.json(&show::json(&run))?;
     } else {
@@ -96,7 +98,7 @@ pub async fn review(
                 let _ = show::write_line(request, screen);
             }
         };
-        Run::start(&setup, &patterns, Mode::of(is_dry), &mut on_outcome).await
+        Run::start(&setup, &patterns, Mode::of(is_dry), Answers::Drop, &mut on_outcome).await
     };
     let is_not_gated = |report: &RepoReport| report.hub_error().is_some_and(HubError::is_not_gated);
     if is_triggered && run.report.repos.iter().any(is_not_gated) {
@@ -154,7 +156,7 @@ async fn run_if_confirmed(
     screen: &mut Screen,
 ) -> Result<Option<Run>, Box<dyn Error>> {
     let plan = Mutex::default();
-    let mut planned = Run::start(setup, patterns, Mode::Plan(&plan), &mut |_| {}).await;
+    let mut planned = Run::start(setup, patterns, Mode::Plan(&plan), Answers::Drop, &mut |_| {}).await;
     let plan = plan.into_inner().unwrap_or_else(PoisonError::into_inner);
     if plan.is_empty() {
         planned.report.dry_run = false;
@@ -164,7 +166,7 @@ async fn run_if_confirmed(
         return Ok(None);
     }
     // Requests that came in or changed after the plan was shown are left for the next run.
-    let mut run = Run::start(setup, patterns, Mode::Agreed(&plan), &mut |_| {}).await;
+    let mut run = Run::start(setup, patterns, Mode::Agreed(&plan), Answers::Drop, &mut |_| {}).await;
     run.mark_changes_since(planned);
     Ok(Some(run))
 }

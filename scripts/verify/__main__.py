@@ -32,6 +32,7 @@ import action
 import alarms
 import containers
 import deploy
+import desk
 import documents
 import live
 import mails
@@ -64,6 +65,7 @@ PARTS = {
     "policies": policies.check,
     "recipes": recipes.check,
     "terminal": terminal.check,
+    "desk": desk.check,
     "smoke": smoke.check,
     "live": live.check,
     "containers": containers.check,

@@ -144,23 +144,49 @@ impl<'a> RepoCalls<'a> {
     }
 }
 
+/// A row of the Hub's access report.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReportRow<'a> {
+    user: Option<String>,
+    status: Option<&'a str>,
+    #[serde(borrow)]
+    reviewed_at: Option<&'a RawValue>,
+}
+
+impl ReportRow<'_> {
+    /// The status, if the request is decided.
+    fn decided(&self) -> Option<Status> {
+        let all = [Status::Accepted, Status::Rejected, Status::Reset];
+        all.into_iter().find(|status| self.status == Some(status.as_str()))
+    }
+}
+
 impl RepoCalls<'_> {
     /// The new status of each request that was decided at `since` or later, as the Hub's access report says. It is read within the
     /// memory of a function, so a report about more than about 80,000 users is refused.
     pub async fn decided_since(&self, since: DateTime<Utc>) -> Result<Vec<Status>, HubError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Row<'a> {
-            status: Option<&'a str>,
-            #[serde(borrow)]
-            reviewed_at: Option<&'a RawValue>,
-        }
-        let read = |body: &[u8]| {
-            let rows: Vec<Row> = serde_json::from_slice(body).map_err(|error| wire::describe(&error))?;
-            let is_recent = |row: &&Row| row.reviewed_at.and_then(request::timestamp) >= Some(since);
-            let all = [Status::Accepted, Status::Rejected, Status::Reset];
-            let status = |row: &Row| all.into_iter().find(|status| row.status == Some(status.as_str()));
-            Ok(rows.iter().filter(is_recent).filter_map(status).collect())
+        let is_recent = |row: &&ReportRow| row.reviewed_at.and_then(request::timestamp) >= Some(since);
+        self.read_rows(|rows| rows.iter().filter(is_recent).filter_map(ReportRow::decided).collect()).await
+    }
+
+    /// The users whose requests are decided and for whom `is_wanted` is true, as the Hub's access report says. It is read within the
+    /// same memory as by [`RepoCalls::decided_since`].
+    pub async fn decided_users(
+        &self,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, Status)>, HubError> {
+        let wanted = |row: &ReportRow| {
+            let user = row.user.as_deref().filter(|user| is_wanted(user))?;
+            Some((user.to_owned(), row.decided()?))
+        };
+        self.read_rows(|rows| rows.iter().filter_map(wanted).collect()).await
+    }
+
+    async fn read_rows<T>(&self, read: impl Fn(&[ReportRow]) -> T) -> Result<T, HubError> {
+        let read = |body: &[u8]| match serde_json::from_slice::<Vec<ReportRow>>(body) {
+            Ok(rows) => Ok(read(&rows)),
+            Err(error) => Err(wire::describe(&error)),
         };
         self.read_report(MAX_REPORT_IN_FUNCTION, read).await
     }

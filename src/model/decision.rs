@@ -95,6 +95,8 @@ pub enum Grounds {
     Unreadable(&'static str),
     /// The policy cannot be used for this reason, so everybody is held.
     NoPolicy(Arc<str>),
+    /// A person has decided.
+    Person,
 }
 
 impl Grounds {
@@ -103,7 +105,7 @@ impl Grounds {
     pub fn rule(&self) -> Option<&str> {
         match self {
             Self::Rule(rule) | Self::Unknown { rule, .. } => Some(rule),
-            Self::NoRule | Self::Unreadable(_) | Self::NoPolicy(_) => None,
+            Self::NoRule | Self::Unreadable(_) | Self::NoPolicy(_) | Self::Person => None,
         }
     }
 }
@@ -116,6 +118,7 @@ impl fmt::Display for Grounds {
             Self::Unknown { rule, why } => write!(f, "rule `{rule}` could not be evaluated: {why}"),
             Self::Unreadable(why) => f.write_str(why),
             Self::NoPolicy(why) => write!(f, "the policy cannot be used: {why}"),
+            Self::Person => f.write_str("decided by a person"),
         }
     }
 }

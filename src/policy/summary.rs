@@ -24,6 +24,18 @@ impl Policy {
         })
     }
 
+    /// The reasons that the rules and the default give to requesters, each once, in the order of the policy.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<&str> {
+        let mut reasons = Vec::new();
+        for reason in self.rules.iter().map(|rule| &rule.reason).chain([&self.default.reason]).flatten() {
+            if !reasons.contains(&&**reason) {
+                reasons.push(&**reason);
+            }
+        }
+        reasons
+    }
+
     /// The verdict if no rule matches.
     #[must_use]
     pub fn default_verdict(&self) -> Verdict {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{Counts, LimitReached, RepoReport, Report, Work};
-use crate::model::{Decision, Identity, Outcome};
+use crate::model::{AccessRequest, Decision, Identity, Outcome};
 use crate::policy::Policy;
 
 /// A step of a review, which is reported while the review goes on.
@@ -11,6 +11,13 @@ use crate::policy::Policy;
 pub enum Step<'a> {
     /// A page of the first reading of the list had this many pending requests.
     Listed(usize),
+    /// The policy has decided a request. Whoever reports this shows people what the requester wrote.
+    Decided {
+        /// The request.
+        request: &'a AccessRequest,
+        /// The decision.
+        decision: &'a Decision,
+    },
     /// The run is done with a request.
     Concluded {
         /// The requester, or the request. An entry may name neither.

@@ -15,6 +15,7 @@ use crate::hub::{MAX_PAGE_AGE, Moment};
 use crate::model::{AccessRequest, Decision, Grounds, Outcome, Verdict};
 use crate::plan::Mode;
 use crate::policy::Policy;
+use crate::report::audit::Step;
 
 /// How long requests are decided before the results of calls are processed again.
 const TIME_SLICE: Duration = Duration::from_micros(500);
@@ -80,7 +81,12 @@ impl Review<'_> {
             None if reading > 1 => return,
             None => Attempts::default(),
         };
-        let decision = policy.decide(request, self.repo, Utc::now());
+        let decision = match self.mode.choices().map(|choices| choices.about(self.repo, request)) {
+            None => policy.decide(request, self.repo, Utc::now()),
+            Some(Some(choice)) => choice.clone(),
+            Some(None) => return key.into_iter().for_each(|key| self.ledger.hold(key)),
+        };
+        (self.report_step)(Step::Decided { request, decision: &decision });
         let (who, requested_at) = (request.who(), request.requested_at);
         self.pages.reading.note_progress();
         let Some(key) = key.filter(|_| decision.verdict != Verdict::Hold) else {
@@ -150,7 +156,7 @@ impl Review<'_> {
                 self.leave(decided, Outcome::DryRun);
             }
             (Mode::Plan(_) | Mode::DryRun, _) => self.leave(decided, Outcome::DryRun),
-            (Mode::Apply | Mode::Agreed(_), _) => {
+            (Mode::Apply | Mode::Agreed(_) | Mode::Chosen(_), _) => {
                 self.pages.reading.has_writes = true;
                 self.writes.unwritten += 1;
                 self.ledger.queue(&decided, reading);

@@ -132,7 +132,7 @@ impl<'a> Review<'a> {
     }
 
     fn choose_page(&mut self, max_ahead: usize) -> Option<NextPage> {
-        if self.pages.ended.is_some() {
+        if self.pages.ended.is_some() || self.has_all_choices() {
             return None;
         }
         let now = Instant::now();
@@ -150,6 +150,12 @@ impl<'a> Review<'a> {
             Next::End(Err(why)) => Err(Failure::Other(why.to_owned()).into()),
         };
         page.map_err(|ended| self.pages.ended = Some(ended)).ok()
+    }
+
+    /// Whether a person has decided these requests, and each has its outcome. Then the rest of the list does not matter.
+    fn has_all_choices(&self) -> bool {
+        let concluded = self.report.counts.listed as usize;
+        self.mode.choices().is_some_and(|choices| concluded >= choices.len())
     }
 
     /// Chooses the next step after a reading, once all of its requests are decided. The next reading may begin before the last writes

@@ -118,7 +118,7 @@ fn filled_in(random: &mut Rng, person: Person, number: usize, repo: &str) -> Per
         4 => return person,
         2 | 5 | 8 => ODD
             .get(number / 3 % (ODD.len() + 1))
-            .map_or_else(|| "長い text ".repeat(250), |&odd| odd.to_owned()),
+            .map_or_else(|| "長い text ".repeat(500), |&odd| odd.to_owned()),
         _ => affiliation.to_owned(),
     };
     if repo == VISION {

@@ -154,7 +154,7 @@ impl Simulation {
         let review_repo = async |repo: Repo| {
             let name = name_of(&repo).to_ascii_lowercase();
             let mut on_step = |step: Step| match step {
-                Step::Listed(_) => {}
+                Step::Listed(_) | Step::Decided { .. } => {}
                 Step::Concluded { .. } => lock(&self.world).concluded(run, &name, step),
             };
             let policy = async {

@@ -1,6 +1,6 @@
 //! One run over the repos: a dry run for a plan, or a review that writes. It collects the decisions and shows progress.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +24,15 @@ pub struct DecidedRequest {
     pub requested_at: Option<DateTime<Utc>>,
     pub decision: Decision,
     pub outcome: Outcome,
+    /// What the requester has answered, if the command shows it.
+    pub answers: Option<BTreeMap<String, String>>,
+}
+
+/// Whether a run keeps the answers of the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    Keep,
+    Drop,
 }
 
 /// The results of a run.
@@ -43,6 +52,7 @@ impl Run {
         setup: &Setup,
         patterns: &[RepoPattern],
         mode: Mode<'_>,
+        answers: Answers,
         on_outcome: &mut (dyn FnMut(&DecidedRequest) + Send),
     ) -> Self {
         let Setup { hub, policy, .. } = setup;
@@ -51,12 +61,19 @@ impl Run {
         let review = |repo: Repo| {
             let (bar, decided) = (&bar, &decided);
             async move {
+                let mut kept = HashMap::new();
                 let mut on_step = |step: Step<'_>| match step {
                     Step::Listed(number) => lengthen(bar, number),
+                    Step::Decided { request, .. } => {
+                        if answers == Answers::Keep {
+                            kept.insert((request.who(), request.requested_at), request.fields.clone());
+                        }
+                    }
                     Step::Concluded { who, requested_at, decision, outcome } => {
                         bar.inc(1);
                         let (repo, who, decision) = (repo.clone(), who.cloned(), decision.clone());
-                        let request = DecidedRequest { repo, who, requested_at, decision, outcome };
+                        let answers = kept.remove(&(who.clone(), requested_at));
+                        let request = DecidedRequest { repo, who, requested_at, decision, outcome, answers };
                         let (decided, on_outcome) =
                             &mut *decided.lock().unwrap_or_else(PoisonError::into_inner);
                         on_outcome(&request);

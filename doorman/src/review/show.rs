@@ -41,22 +41,24 @@ struct JsonDecision<'a> {
     grounds: String,
     reason: Option<&'a str>,
     outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<&'a BTreeMap<String, String>>,
 }
 
 pub fn json(run: &Run) -> Json<'_> {
     let repos = run.report.repos.iter().map(|report| {
-        let decisions =
-            run.of_repo(report).map(|DecidedRequest { who, requested_at, decision, outcome, .. }| {
-                JsonDecision {
-                    user: who.as_ref().map(users::name),
-                    requested_at: *requested_at,
-                    verdict: decision.verdict.as_str(),
-                    rule: decision.grounds.rule(),
-                    grounds: decision.explanation(),
-                    reason: decision.reason.as_deref(),
-                    outcome: outcome.as_str(),
-                }
-            });
+        let decisions = run.of_repo(report).map(
+            |DecidedRequest { who, requested_at, decision, outcome, answers, .. }| JsonDecision {
+                user: who.as_ref().map(users::name),
+                requested_at: *requested_at,
+                verdict: decision.verdict.as_str(),
+                rule: decision.grounds.rule(),
+                grounds: decision.explanation(),
+                reason: decision.reason.as_deref(),
+                outcome: outcome.as_str(),
+                fields: answers.as_ref(),
+            },
+        );
         JsonRepo { report, decisions: decisions.collect() }
     });
     let Report { status, dry_run, paused, searches, .. } = &run.report;
@@ -70,10 +72,26 @@ pub fn decisions(run: &Run, screen: &mut Screen) -> io::Result<()> {
     }
     for report in run.report.repos.iter().filter(|report| report.counts.listed > 0) {
         screen.write_heading(&report.repo.to_string())?;
+        if run.of_repo(report).any(|request| request.answers.is_some()) {
+            run.of_repo(report).try_for_each(|request| with_answers(request, screen))?;
+            continue;
+        }
         let rows: Vec<_> = run.of_repo(report).map(|request| planned_row(request, true, false)).collect();
         screen.table(&["user", "asked", "verdict", "rule", "why"], rows)?;
     }
     Ok(())
+}
+
+/// Shows a request with its verdict, the reason for it, and the answers below.
+fn with_answers(request: &DecidedRequest, screen: &mut Screen) -> io::Result<()> {
+    let DecidedRequest { who, requested_at, decision, answers, .. } = request;
+    let (rule, why) = (decision.grounds.rule().unwrap_or_default(), why(decision));
+    let asked = time(*requested_at, true);
+    let remark = [decision.verdict.as_str(), rule, &why, &asked].map(str::to_owned);
+    let remark: Vec<String> = remark.into_iter().filter(|text| !text.is_empty()).collect();
+    let name = who.as_ref().map(users::name).unwrap_or_default();
+    let answers = answers.iter().flatten().map(|(label, answer)| format!("{label}: {answer}"));
+    screen.write_entry(&name, &remark.join(", "), answers)
 }
 
 /// Names the users whose requests are reset or rejected, by repo. In a plan this is still to be done.
@@ -216,11 +234,13 @@ fn planned_row(request: &DecidedRequest, is_terminal: bool, with_repo: bool) -> 
         row.pop();
         row.push(Cell::plain(request.outcome.as_str()));
     }
+    let answers = request.answers.iter().flatten();
+    row.extend(answers.map(|(label, answer)| Cell::plain(format!("{label}: {answer}"))));
     row
 }
 
 fn row(request: &DecidedRequest, is_terminal: bool, with_repo: bool) -> Vec<Cell> {
-    let DecidedRequest { repo, who, requested_at, decision, outcome: _ } = request;
+    let DecidedRequest { repo, who, requested_at, decision, outcome: _, answers: _ } = request;
     let mut row = Vec::new();
     if with_repo {
         row.push(Cell::plain(repo.to_string()));
@@ -249,7 +269,7 @@ pub fn why(Decision { reason, grounds, .. }: &Decision) -> String {
         Grounds::Rule(_) => reason.as_ref().map(|reason| format!("reason “{reason}”")).unwrap_or_default(),
         Grounds::NoRule => "no rule matched".to_owned(),
         Grounds::Unknown { why, .. } => why.clone(),
-        Grounds::Unreadable(_) | Grounds::NoPolicy(_) => grounds.to_string(),
+        Grounds::Unreadable(_) | Grounds::NoPolicy(_) | Grounds::Person => grounds.to_string(),
     }
 }
 

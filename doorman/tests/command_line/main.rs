@@ -8,8 +8,10 @@ mod support;
 
 mod backtest;
 mod check;
+mod decide;
 mod demo;
 mod deploy;
+mod desk;
 mod digest;
 mod groups;
 mod jobs;

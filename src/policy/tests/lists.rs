@@ -38,7 +38,7 @@ fn result(lists: &str, condition: &str) -> String {
         Grounds::Rule(_) => "yes".to_owned(),
         Grounds::NoRule => "no".to_owned(),
         Grounds::Unknown { why, .. } => why,
-        Grounds::Unreadable(_) | Grounds::NoPolicy(_) => panic!("the request and the policy are right"),
+        Grounds::Unreadable(_) | Grounds::NoPolicy(_) | Grounds::Person => panic!("a rule has decided"),
     }
 }
 

@@ -1,0 +1,199 @@
+//! The pages, as HTML. Whatever a requester wrote is text: the templates escape it, and characters that control the direction of
+//! writing are replaced.
+
+mod decided;
+mod parts;
+mod pending;
+
+use hub_doorman::model::Verdict;
+use maud::{DOCTYPE, Markup, html};
+use tokio::time::Instant;
+
+use super::filter::Filter;
+use super::state::{Action, State};
+pub use decided::{List, decided};
+pub use parts::refusal;
+pub use pending::pending;
+
+/// What every page needs besides the state.
+pub struct Context<'a> {
+    pub filter: &'a Filter,
+    /// The mark of the forms on the page.
+    pub form: &'a str,
+    /// The reasons of the policy.
+    pub reasons: &'a [&'a str],
+    /// The address of the Hub, without a slash at the end.
+    pub hub: &'a str,
+    pub dry_run: bool,
+    /// How long the Hub takes no calls, in seconds.
+    pub wait: Option<u64>,
+    /// A message about the last request of this browser.
+    pub message: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tab {
+    Pending,
+    Decided,
+}
+
+/// A whole page.
+fn layout(context: &Context, state: &State, tab: Tab, content: &Markup) -> Markup {
+    let current = |of: Tab| (of == tab).then_some("page");
+    let held = state.undecided().filter(|request| request.is_held()).count();
+    let is_first_reading = state.read_at.is_none() && state.is_reading;
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { @if held > 0 { "(" (held) ") " } "Doorman desk" }
+                link rel="stylesheet" href="desk.css";
+                script src="desk.js" defer {}
+                @if is_first_reading {
+                    noscript { meta http-equiv="refresh" content="1"; }
+                }
+            }
+            body {
+                header {
+                    h1 { "Doorman desk" }
+                    nav aria-label="Lists" {
+                        a href="./" aria-current=[current(Tab::Pending)] { "Waiting" }
+                        a href="decided" aria-current=[current(Tab::Decided)] { "Decided" }
+                    }
+                    button type="button" id="help-button" hidden { "Keys " kbd { "?" } }
+                }
+                main {
+                    (status(context, state, tab))
+                    (content)
+                }
+                (dialogs())
+            }
+        }
+    }
+}
+
+/// What the desk is doing: problems, and the decisions that will be sent. A script replaces it.
+fn status(context: &Context, state: &State, tab: Tab) -> Markup {
+    let query = context.filter.query();
+    let back = if tab == Tab::Decided { "decided" } else { "" };
+    let now = Instant::now();
+    let is_busy = state.is_reading || state.actions.iter().any(|action| action.is_sending);
+    html! {
+        section #status aria-label="State of the desk" data-busy=[is_busy.then_some("")] {
+            @if context.dry_run {
+                p.note { "DRY_RUN is true, so nothing is sent." }
+            }
+            @if let Some(message) = context.message {
+                p.problem role="alert" { (message) }
+            }
+            @if let Some(seconds) = context.wait {
+                p.note { "The Hub takes no calls for another " (seconds) " s, because its rate limit is used up. The desk waits." }
+            }
+            @for fault in state.faults.iter().chain(state.repos.values().flatten()) {
+                p.problem { (parts::text(fault)) }
+            }
+            form method="post" action={ "undo?from=" (back) "&" (query.trim_start_matches('?')) } {
+                input type="hidden" name="form" value=(context.form);
+                @if !state.problems.is_empty() {
+                    div role="alert" {
+                        ul.problems { @for problem in &state.problems { li { (parts::text(problem)) } } }
+                    }
+                    button name="undo" value="problems" { "Dismiss" }
+                }
+                @if !state.actions.is_empty() {
+                    ul.actions aria-label="Decisions to be sent" {
+                        @for action in &state.actions { li { (waiting(action, now)) } }
+                    }
+                    @if state.actions.iter().filter(|action| !action.is_sending).count() > 1 {
+                        button name="undo" value="all" { "Undo all" }
+                    }
+                }
+            }
+            @if let Some(last) = state.sent.front() {
+                details.sent {
+                    summary { "Sent: " (state.sent_count) ". Last: " (parts::text(last)) }
+                    ol { @for line in &state.sent { li { (parts::text(line)) } } }
+                }
+            }
+        }
+    }
+}
+
+/// A decision that will be sent, and what its requester will see.
+fn waiting(action: &Action, now: Instant) -> Markup {
+    let left = action.due.saturating_duration_since(now);
+    html! {
+        span.what {
+            b.(parts::class(action.verdict)) { (parts::infinitive(action.verdict)) }
+            " " b { (parts::text(&action.subject.name())) }
+            " · " (action.subject.repo())
+        }
+        span.sees { (sees(action.verdict, action.reason.as_deref())) }
+        @if action.is_sending {
+            span { "Sending…" }
+        } @else {
+            span data-due=(left.as_millis()) { "Sent in " (left.as_secs() + 1) " s" }
+            button name="undo" value=(action.id) { "Undo" }
+        }
+    }
+}
+
+/// What the requester will see.
+fn sees(verdict: Verdict, reason: Option<&str>) -> Markup {
+    html! {
+        @match (verdict, reason) {
+            (Verdict::Accept | Verdict::Hold, _) => "gets access, without a reason",
+            (_, Some(reason)) => { "is shown: " q { (parts::text(reason)) } },
+            (_, None) => "is shown no reason",
+        }
+    }
+}
+
+/// The dialogs of the script.
+fn dialogs() -> Markup {
+    html! {
+        dialog #decide aria-labelledby="decide-title" {
+            form method="dialog" {
+                h2 #decide-title {}
+                p #decide-effect {}
+                label for="decide-reason" { "Reason" }
+                textarea #decide-reason rows="3" maxlength="200" {}
+                p.count { span #decide-count { "0" } " of 200 characters" }
+                div #decide-reasons role="group" aria-label="Reasons of the policy" {}
+                p.preview #decide-preview aria-live="polite" {}
+                div.buttons {
+                    button value="cancel" formnovalidate { "Cancel" }
+                    button.primary #decide-send value="send" { "Send" }
+                }
+            }
+        }
+        dialog #help aria-labelledby="help-title" {
+            form method="dialog" {
+                h2 #help-title { "Keys" }
+                dl.keys {
+                    @for (key, what) in KEYS {
+                        dt { kbd { (key) } }
+                        dd { (what) }
+                    }
+                }
+                div.buttons { button.primary value="close" { "Close" } }
+            }
+        }
+        div #announce .visually-hidden role="status" aria-live="polite" {}
+    }
+}
+
+const KEYS: [(&str, &str); 9] = [
+    ("j", "next person"),
+    ("k", "previous person"),
+    ("a", "accept the person, or the selected people"),
+    ("r", "reject, with a reason"),
+    ("s", "reset, with a reason: the person may ask again"),
+    ("x", "select the person"),
+    ("u", "undo the last decision"),
+    ("/", "search"),
+    ("?", "these keys"),
+];
