@@ -143,13 +143,15 @@ fn ask(request: &PendingRequest, reasons: &[&str], screen: &mut Screen) -> io::R
             }
         };
         if let Some(reason) = ask_for_reason(reasons, screen)? {
+            let reason = Some(reason).filter(|reason| !reason.is_empty());
             return Ok(Reply::Decide(verdict, reason));
         }
     }
 }
 
-/// Asks for a reason: the number of one of the policy's, another text, or nothing. The result is `None` if the input has ended.
-fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> io::Result<Option<Option<Arc<str>>>> {
+/// Asks for a reason: the number of one of the policy's, another text, or nothing, which is empty. The result is `None` if the input
+/// has ended.
+fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> io::Result<Option<Arc<str>>> {
     for (number, reason) in reasons.iter().enumerate() {
         writeln!(screen, "  {}  {}", number + 1, clean(reason))?;
     }
@@ -164,10 +166,10 @@ fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> io::Result<Option<Op
         let text = line.trim();
         let picked = text.parse::<usize>().ok().and_then(|number| reasons.get(number.checked_sub(1)?));
         match picked {
-            Some(picked) => return Ok(Some(Some((*picked).into()))),
-            None if text.is_empty() => return Ok(Some(None)),
+            Some(picked) => return Ok(Some((*picked).into())),
+            None if text.is_empty() => return Ok(Some("".into())),
             None => match reason(text) {
-                Ok(text) => return Ok(Some(Some(text.into()))),
+                Ok(text) => return Ok(Some(text.into())),
                 Err(why) => writeln!(screen, "This reason cannot be sent: {why}.")?,
             },
         }

@@ -63,15 +63,15 @@ async function axe(page_, what) {
 
 test("300 varied people are shown as text, and nothing is loaded from elsewhere", async () => {
   await page.goto(`${desk.home}?show=all`);
-  const text = await page.locator("body").innerText();
-  assert.match(text, /<script>alert\(1\)<\/script>/);
-  assert.match(text, /محمد|王伟|Rocket 🚀/);
-  assert.match(text, /4,000 characters/);
+  const first = await page.locator("body").innerText();
+  assert.match(first, /<script>alert\(1\)<\/script>/);
+  assert.match(first, /محمد|王伟|Rocket 🚀/);
   assert.equal(await page.locator("main script, main img, main iframe").count(), 0);
   assert.equal(await rows().count(), 100);
   await page.getByRole("link", { name: "Next →" }).click();
   await page.waitForURL(/page=1/);
-  assert.ok(await rows().count() > 50);
+  assert.match(first + await page.locator("body").innerText(), /\((3,9|4,0)\d\d characters\)/);
+  assert.ok(await rows().count() > 20);
   const html = await page.content();
   for (const secret of [hub.settings.HF_TOKEN, "hf_"]) assert.ok(!html.includes(secret));
   const cookies = await context.cookies();
@@ -80,7 +80,7 @@ test("300 varied people are shown as text, and nothing is loaded from elsewhere"
 });
 
 test("search and filters show whom they name, and the age sorts", async () => {
-  await page.getByLabel("Search").fill("epfl");
+  await page.getByLabel("Search", { exact: true }).fill("epfl");
   await page.getByRole("button", { name: "Show", exact: true }).click();
   await page.waitForURL(/q=epfl/);
   const found = await rows().count();
@@ -120,7 +120,7 @@ test("keys move, select, search and show the help", async () => {
   await page.keyboard.press("/");
   assert.equal(await focused(), "q");
   await page.keyboard.type("jkarsx?");
-  assert.equal(await page.getByLabel("Search").inputValue(), "jkarsx?");
+  assert.equal(await page.getByLabel("Search", { exact: true }).inputValue(), "jkarsx?");
 });
 
 test("a accepts, u undoes within five seconds, and the rest is sent", async () => {
@@ -154,13 +154,13 @@ test("r and s show what is sent, with a reason of the policy or a typed one", as
   await axe(page, "dialog");
   await page.keyboard.press("Enter");
   await until("it waits", async () => (await status()).includes(`Reject ${name}`));
-  assert.match(await status(), /is shown: “We cannot ship there.”/);
+  assert.match(await status(), /is shown: We cannot ship there\./);
   const second = rows().first(), other = await nameOf(second);
   await second.focus();
   await page.keyboard.press("s");
   const reset = page.getByRole("dialog", { name: `Reset ${other}` });
-  await reset.getByLabel("Reason").fill("ü".repeat(250));
-  assert.equal((await reset.getByLabel("Reason").inputValue()).length, 200);
+  await reset.getByLabel("Reason", { exact: true }).fill("ü".repeat(250));
+  assert.equal((await reset.getByLabel("Reason", { exact: true }).inputValue()).length, 200);
   await reset.getByRole("button", { name: "Reset" }).click();
   await until("both are sent", async () => await isOn(CORPUS, "rejected", name)() && await isOn(CORPUS, "reset", other)());
   await until("the page says so", async () => /reset .*: done/.test(await status()));
@@ -254,7 +254,7 @@ test("the second tab finds accepted people and revokes access", async () => {
   await row.getByRole("button", { name: /^Revoke/ }).click();
   const dialog = page.getByRole("dialog");
   assert.match(await dialog.innerText(), /may ask again/);
-  await dialog.getByLabel("Reason").fill("Please tell us what you publish.");
+  await dialog.getByLabel("Reason", { exact: true }).fill("Please tell us what you publish.");
   await dialog.getByRole("button", { name: "Revoke" }).click();
   await until("it waits", async () => (await status()).includes(`Reset ${name}`));
   await until("access is gone", isOn(MODEL, "reset", name));
@@ -276,7 +276,7 @@ test("everything works without JavaScript", async () => {
   await page.getByLabel("Reason for a reset").fill("We cannot.");
   await page.getByRole("button", { name: "Reject selected" }).click();
   assert.match(await status(page), new RegExp(`Reject ${name}`));
-  assert.match(await status(page), /is shown: “We cannot.”/);
+  assert.match(await status(page), /is shown: We cannot\./);
   await page.locator(".actions").getByRole("button", { name: "Undo" }).click();
   assert.equal(await nameOf(rows(page).first()), name);
   await rows(page).first().getByRole("button", { name: /^Accept/ }).click();

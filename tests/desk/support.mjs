@@ -5,6 +5,7 @@ import { once } from "node:events";
 import http from "node:http";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
 const { DESK_MODULES, CARGO_TARGET_DIR, CHROMIUM = "/usr/bin/chromium" } = process.env;
 const require = createRequire(`${DESK_MODULES}/modules.js`);
@@ -14,11 +15,14 @@ export const { AxeBuilder } = require("@axe-core/playwright");
 /** A host name that the browser resolves to this machine, as a rebound name of an attacker would be. */
 export const REBOUND = "rebound.example";
 
+/** The root of the repository, from which the stand-in names the policy. */
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
 const running = [];
 
 /** Starts a program, and resolves to the process and its lines until `isReady`. */
 async function start(program, args, env, isReady) {
-  const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
   running.push(child);
   const log = [];
   createInterface({ input: child.stderr }).on("line", (line) => log.push(line));

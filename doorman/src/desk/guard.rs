@@ -194,11 +194,13 @@ mod tests {
         (guard, token)
     }
 
+    type Case<'a> = (Method, &'a [(&'static str, &'a str)], Result<(), Refusal>);
+
     #[test]
     fn request_has_to_name_the_host_and_come_from_the_desk() {
         let (guard, _) = guard();
         let (host, own) = (("host", "127.0.0.1:8017"), ("origin", "http://127.0.0.1:8017"));
-        let cases: [(Method, &[(&'static str, &str)], Result<(), Refusal>); 14] = [
+        let cases: [Case; 14] = [
             (Method::GET, &[host], Ok(())),
             (Method::GET, &[host, ("sec-fetch-site", "cross-site")], Ok(())),
             (Method::GET, &[], Err(Refusal::Host)),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::filter::Filter;
 use super::state::{Action, State};
 pub use decided::{List, decided};
-pub use parts::refusal;
+pub use parts::{refusal, welcome};
 pub use pending::pending;
 
 /// What every page needs besides the state.
@@ -38,7 +38,7 @@ enum Tab {
 }
 
 /// A whole page.
-fn layout(context: &Context, state: &State, tab: Tab, content: &Markup) -> Markup {
+fn layout(context: &Context, state: &State, tab: Tab, body: &Markup) -> Markup {
     let current = |of: Tab| (of == tab).then_some("page");
     let held = state.undecided().filter(|request| request.is_held()).count();
     let is_first_reading = state.read_at.is_none() && state.is_reading;
@@ -67,7 +67,7 @@ fn layout(context: &Context, state: &State, tab: Tab, content: &Markup) -> Marku
                 }
                 main {
                     (status(context, state, tab))
-                    (content)
+                    (body)
                 }
                 (dialogs())
             }

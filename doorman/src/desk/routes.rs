@@ -72,10 +72,8 @@ async fn check(State(desk): AppState, request: Request, next: Next) -> Response 
             desk.last_use.touch();
             next.run(request).await
         }
-        Ok(Some(cookie)) => {
-            let headers = [(LOCATION, "./".to_owned()), (SET_COOKIE, cookie)];
-            (StatusCode::SEE_OTHER, headers).into_response()
-        }
+        // A redirect would not do: after a click in a terminal that is itself a page, the browser withholds the strict cookie from it.
+        Ok(Some(cookie)) => ([(SET_COOKIE, cookie)], page::welcome()).into_response(),
         Err(refusal) => (refusal.status(), page::refusal(refusal)).into_response(),
     };
     for (name, value) in HEADERS {
@@ -209,12 +207,10 @@ impl Desk {
             .use_form(value(pairs, "form"))
             .map_err(|refusal| (refusal.status(), refusal.to_string()))?;
         // The button of one person goes before the selection.
+        let selected = || pairs.iter().filter(|(name, _)| name == "request").map(|(_, key)| key.as_str());
         let (word, keys) = match value(pairs, "one").split_once(' ') {
             Some((word, key)) => (word, vec![key]),
-            None => {
-                let keys = pairs.iter().filter(|(name, _)| name == "request");
-                (value(pairs, "verdict"), keys.map(|(_, key)| key.as_str()).collect())
-            }
+            None => (value(pairs, "verdict"), selected().collect()),
         };
         let verdict = verdict(word).ok_or_else(|| bad("Choose what to do. Nothing was changed."))?;
         if keys.is_empty() {
@@ -290,7 +286,7 @@ impl Desk {
     }
 
     fn pending_page(&self, filter: &Filter, message: Option<&str>) -> maud::Markup {
-        self.with_context(filter, message, |context, state| page::pending(context, state))
+        self.with_context(filter, message, page::pending)
     }
 
     fn decided_page(&self, filter: &Filter, list: &List, message: Option<&str>) -> maud::Markup {

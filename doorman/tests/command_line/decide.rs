@@ -98,7 +98,8 @@ async fn decision_of_a_person_is_not_limited_by_the_policy() {
 /// After the request was shown, something about it changes.
 #[tokio::test]
 async fn request_that_changed_since_it_was_shown_is_left() {
-    let changes: [(&str, fn(&Hub)); 4] = [
+    type Change = (&'static str, fn(&Hub));
+    let changes: [Change; 4] = [
         ("another answer", |hub| {
             let mut model = hub.model();
             let request = model.repo("acme/model").find_mut("user", "ada").expect("ada");

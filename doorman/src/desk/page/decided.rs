@@ -42,7 +42,7 @@ pub fn decided(context: &Context, state: &State, list: &List) -> Markup {
     let shown: Vec<&Arc<DecidedRequest>> = requests.iter().filter(|request| !is_acted(request)).collect();
     let page = context.filter.page.min(shown.len().saturating_sub(1) / PAGE_SIZE);
     let filter = &context.filter.on_page(page);
-    let content = html! {
+    let body = html! {
         (filters(filter, state, repo.as_ref(), *status))
         @if let Some(error) = error { p.problem role="alert" { (parts::text(error)) } }
         form.decide method="post" action={ "change" (filter.query()) } {
@@ -63,7 +63,7 @@ pub fn decided(context: &Context, state: &State, list: &List) -> Markup {
             @if !shown.is_empty() { (parts::bar(context, buttons(*status))) }
         }
     };
-    layout(context, state, Tab::Decided, &content)
+    layout(context, state, Tab::Decided, &body)
 }
 
 fn filters(filter: &Filter, state: &State, repo: Option<&Repo>, status: Status) -> Markup {

@@ -156,6 +156,21 @@ pub fn pages(filter: &Filter, total: usize, place: &str) -> Markup {
     }
 }
 
+/// The page for the first request of the owner's browser. It leads to the desk.
+pub fn welcome() -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="refresh" content="0; url=./";
+                title { "Doorman desk" }
+            }
+            body { p { a href="./" { "Open the desk" } } }
+        }
+    }
+}
+
 /// The page for a refused request. It shows nothing else of the desk.
 pub fn refusal(refusal: Refusal) -> Markup {
     html! {

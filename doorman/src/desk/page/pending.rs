@@ -28,7 +28,7 @@ pub fn pending(context: &Context, state: &State) -> Markup {
     let filter = &filter.on_page(page);
     let by_name = state.pending_by_name();
     let on_page = shown.iter().skip(page * PAGE_SIZE).take(PAGE_SIZE);
-    let content = html! {
+    let body = html! {
         (filters(filter, state))
         form.decide method="post" action={ "decide" (filter.query()) } {
             // Without this, Enter in the field of the reason would press the first button of the page.
@@ -44,7 +44,7 @@ pub fn pending(context: &Context, state: &State) -> Markup {
             @if total > 0 { (parts::bar(context, &BUTTONS)) }
         }
     };
-    layout(context, state, Tab::Pending, &content)
+    layout(context, state, Tab::Pending, &body)
 }
 
 fn summary(total: usize, filter: &Filter, state: &State) -> String {
