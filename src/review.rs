@@ -71,7 +71,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::hub::Hub;
 use crate::model::Repo;
 use crate::plan::Mode;
-use crate::policy::Policy;
+use crate::policy::{Limits, Policy};
 use crate::report::RepoReport;
 use crate::report::audit::Step;
 use apply::{Applier, WriteAttempt};
@@ -205,12 +205,11 @@ impl<'a> Review<'a> {
     /// Takes the policy, by which the pages in memory can be decided now.
     fn set_policy(&mut self, policy: Arc<Policy>) {
         // The policy does not limit what a person decides.
-        if self.mode.choices().is_none() {
-            if policy.is_paused() && !self.mode.is_dry() {
-                self.mode = Mode::DryRun;
-            }
-            self.brake.set_limits(policy.limits());
+        let decides = self.mode.choices().is_none();
+        if decides && policy.is_paused() && !self.mode.is_dry() {
+            self.mode = Mode::DryRun;
         }
+        self.brake.set_limits(if decides { policy.limits() } else { Limits::default() });
         let now = self.hub.now();
         for page in &mut self.pages.in_memory {
             page.prepare(&policy, now);

@@ -4,7 +4,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -30,7 +29,7 @@ impl Desk {
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("doorman starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let address = lines.next_line().await.expect("a line").expect("the address");
-        let client = Client::builder().redirect(Policy::none()).no_proxy().build().expect("a client");
+        let client = hub_doorman::http::client_builder().no_proxy().build().expect("a client");
         let (home, _) = address.split_once('?').expect("a token");
         let origin = home.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         let response = client.get(&address).send().await.expect("a response");

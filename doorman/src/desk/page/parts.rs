@@ -70,7 +70,7 @@ fn path(name: &str) -> String {
 pub fn answers(request: &AccessRequest) -> Markup {
     html! {
         @if request.fields.is_empty() {
-            p.faint { "No answers" }
+            p.answers.faint { "No answers" }
         } @else {
             dl.answers {
                 @for (label, answer) in &request.fields {

@@ -1,65 +1,12 @@
-// The desk in a real browser, as its owner and as an attacker use it.
+// The desk in a real browser, as its owner uses it.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import http from "node:http";
-import { after, before, beforeEach, afterEach, test } from "node:test";
+import { test } from "node:test";
 
-import { AxeBuilder, Hub, REBOUND, startBrowser, startDesk, stopAll, until } from "./support.mjs";
-
-let browser, hub, desk, context, page;
-const faults = [];
-
-before(async () => {
-  [browser, hub] = await Promise.all([startBrowser(), Hub.start()]);
-  desk = await startDesk(hub);
-  context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-  page = watched(await context.newPage());
-  await page.goto(desk.address);
-});
-
-after(async () => {
-  await browser?.close();
-  await stopAll();
-});
-
-beforeEach(async () => {
-  hub.mode = "pass";
-  await page.goto(desk.home);
-});
-
-afterEach(() => assert.deepEqual(faults.splice(0), []));
-
-/** Notes each error of a page: of the script, of the Content-Security-Policy, or a dialog that a requester has opened. */
-function watched(page) {
-  page.on("pageerror", (error) => faults.push(`error: ${error}`));
-  page.on("console", (message) => { if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) faults.push(message.text()); });
-  page.on("dialog", (dialog) => { faults.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
-  page.on("request", (request) => { if (!request.url().startsWith(desk.home)) faults.push(`loads ${request.url()}`); });
-  return page;
-}
-
-const rows = (page_ = page) => page_.locator(".request");
-const nameOf = (row) => row.getAttribute("data-name");
-const repoOf = (row) => row.getAttribute("data-repo");
-const focused = (page_ = page) => page_.evaluate(() => document.activeElement.id);
-const status = (page_ = page) => page_.locator("#status").innerText();
-
-/** Opens the waiting people of one repo, and returns the first row with its name. */
-async function firstOf(repo) {
-  await page.goto(`${desk.home}?repo=${encodeURIComponent(repo)}`);
-  const row = rows().first();
-  return { row, name: await nameOf(row) };
-}
-
-const MODEL = "acme/gated-model", CORPUS = "datasets/acme/gated-corpus", VISION = "acme/vision-model";
-const isOn = (repo, list, name) => async () => (await hub.users(repo, list)).includes(name);
-
-async function axe(page_, what) {
-  const { violations } = await new AxeBuilder({ page: page_ }).analyze();
-  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
-  assert.deepEqual(serious.map(({ id, nodes }) => `${what}: ${id}: ${nodes[0].html} ${nodes[0].failureSummary}`), []);
-}
+import { until } from "./support.mjs";
+import {
+  axe, browser, context, CORPUS, desk, firstOf, focused, hub, isOn, MODEL, nameOf, page, rows, status, watched,
+} from "./session.mjs";
 
 test("300 varied people are shown as text, and nothing is loaded from elsewhere", async () => {
   await page.goto(`${desk.home}?show=all`);
@@ -205,6 +152,7 @@ test("a request that another person decides meanwhile is not overruled", async (
   await hub.decide(MODEL, name, "rejected");
   await until("the desk says so", async () => (await status()).includes(`accept ${name} (${MODEL}): not sent: the request has changed`));
   assert.ok(await isOn(MODEL, "rejected", name)());
+  assert.equal(await rows().and(page.locator(`[data-name="${name}"]`)).count(), 0, "the new state is shown");
   await page.getByRole("button", { name: "Dismiss" }).click();
   await until("it is dismissed", async () => !(await status()).includes("not sent"));
 });
@@ -217,28 +165,6 @@ test("a closed tab does not lose a decision", async () => {
   await until("it waits", async () => (await status(other)).includes(`Accept ${name}`));
   await other.close();
   await until("the Hub has it", isOn(CORPUS, "accepted", name));
-});
-
-test("a Hub that fails leaves the request, and the desk says so", async () => {
-  const { row, name } = await firstOf(VISION);
-  hub.mode = "fail";
-  await row.focus();
-  await page.keyboard.press("a");
-  await until("the desk gives up", async () => /accept .* (not sent|unknown)/.test(await status()), 60);
-  hub.mode = "pass";
-  await page.reload();
-  assert.equal(await nameOf(rows().first()), name);
-  assert.ok(await isOn(VISION, "pending", name)());
-  await page.getByRole("button", { name: "Dismiss" }).click();
-});
-
-test("a used up rate limit is shown, and the decision is sent afterwards", async () => {
-  const { row, name } = await firstOf(VISION);
-  await row.focus();
-  await page.keyboard.press("a");
-  hub.mode = "limit";
-  await until("the page says so", async () => (await status()).includes("its rate limit is used up"));
-  await until("the Hub has it", isOn(VISION, "accepted", name), 30);
 });
 
 test("the second tab finds accepted people and revokes access", async () => {
@@ -282,108 +208,4 @@ test("everything works without JavaScript", async () => {
   await rows(page).first().getByRole("button", { name: /^Accept/ }).click();
   await until("the Hub has it", isOn(MODEL, "accepted", name));
   await plain.close();
-});
-
-test("light, dark, wide and narrow: axe finds nothing serious, and nothing is cut off", async () => {
-  for (const colorScheme of ["light", "dark"]) {
-    for (const width of [1280, 360]) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 800 });
-      await page.goto(`${desk.home}?show=all`);
-      await axe(page, `${colorScheme} ${width}`);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= width, `${colorScheme} ${width}: the page is ${wide} wide`);
-    }
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-  await page.setViewportSize({ width: 1280, height: 900 });
-});
-
-// ---- Attacks
-
-/** Serves a page at another origin, and returns its address. */
-async function attacker(html) {
-  const server = http.createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end(html));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  server.unref();
-  return `http://127.0.0.1:${server.address().port}/`;
-}
-
-/** A form of the desk that would reject the first person, as an attacker who knows everything but the cookie could make it. */
-async function formOfDesk() {
-  const row = rows().first();
-  const value = await row.getByRole("button", { name: /^Reject/ }).getAttribute("value");
-  const mark = await page.locator("form.decide input[name=form]").inputValue();
-  return { name: await nameOf(row), repo: await repoOf(row), form: { form: mark, one: value, reason: "" } };
-}
-
-const posts = () => hub.calls.filter((call) => call.startsWith("POST")).length;
-
-test("another origin cannot send a form", async () => {
-  const { form } = await formOfDesk();
-  const inputs = Object.entries(form).map(([name, value]) => `<input name="${name}" value="${value}">`).join("");
-  const evil = await attacker(`<form method="post" action="${desk.home}decide">${inputs}</form><script>document.forms[0].submit()</script>`);
-  for (const host of ["127.0.0.1", "localhost", REBOUND]) {
-    const tab = await context.newPage();
-    const refused = tab.waitForResponse((response) => response.url().startsWith(desk.home) && response.request().method() === "POST");
-    await tab.goto(evil.replace("127.0.0.1", host));
-    assert.equal((await refused).status(), 403);
-    await tab.close();
-  }
-  assert.ok(!(await (await page.reload()).text()).includes("Sent in"));
-});
-
-test("another host name for this machine is refused", async () => {
-  const tab = await context.newPage();
-  for (const address of [desk.home, desk.address]) {
-    const response = await tab.goto(address.replace("127.0.0.1", REBOUND));
-    assert.equal(response.status(), 421);
-    assert.match(await tab.locator("body").innerText(), /names another host/);
-  }
-  await tab.close();
-});
-
-test("a guessed, wrong or used token is refused", async () => {
-  const stranger = await browser.newContext();
-  const tab = await stranger.newPage();
-  const guess = desk.address.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"));
-  for (const address of [desk.home, `${desk.home}desk.css`, `${desk.home}decided`, guess, desk.address, `${desk.home}?token=`]) {
-    const response = await tab.goto(address);
-    assert.equal(response.status(), 403, address);
-    assert.ok(!(await response.text()).includes("acme"), address);
-  }
-  assert.equal((await tab.goto(new URL("/", desk.home).href)).status(), 403);
-  await stranger.close();
-});
-
-test("a form that was sent before is refused", async () => {
-  const { form, name } = await formOfDesk();
-  const before = posts();
-  const origin = new URL(desk.home).origin;
-  const send = () => context.request.post(`${desk.home}decide`, { form, headers: { origin }, maxRedirects: 0 });
-  assert.equal((await send()).status(), 303);
-  await page.reload();
-  await page.locator(".actions").getByRole("button", { name: "Undo" }).click();
-  await until("it is undone", async () => await nameOf(rows().first()) === name);
-  const replayed = await send();
-  assert.equal(replayed.status(), 409);
-  assert.match(await replayed.text(), /This form was sent before/);
-  assert.equal(posts(), before);
-  for (const headers of [{ origin: "null" }, { origin: "http://127.0.0.1:1" }, {}]) {
-    assert.equal((await context.request.post(`${desk.home}decide`, { form, headers })).status(), 403);
-  }
-});
-
-test("the desk is not shown in a frame", async () => {
-  const evil = await attacker(`<iframe src="${desk.home}"></iframe><object data="${desk.home}"></object>`);
-  const tab = await context.newPage();
-  const refused = tab.waitForResponse((response) => response.url() === desk.home);
-  await tab.goto(evil);
-  assert.equal((await refused).status(), 403);
-  for (const frame of tab.frames().slice(1)) assert.ok(!(await frame.content()).includes("Doorman desk"));
-  const { "content-security-policy": policy, "x-frame-options": frames } = (await page.reload()).headers();
-  assert.match(policy, /default-src 'none'.*frame-ancestors 'none'/);
-  assert.equal(frames, "DENY");
-  await tab.close();
 });
