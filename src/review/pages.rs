@@ -152,10 +152,11 @@ impl<'a> Review<'a> {
         page.map_err(|ended| self.pages.ended = Some(ended)).ok()
     }
 
-    /// Whether a person has decided these requests, and each has its outcome. Then the rest of the list does not matter.
+    /// Whether a person has decided these requests, and each has its outcome or is being written. Then the rest of the list does not
+    /// matter.
     fn has_all_choices(&self) -> bool {
-        let concluded = self.report.counts.listed as usize;
-        self.mode.choices().is_some_and(|choices| concluded >= choices.len())
+        let found = self.report.counts.listed as usize + self.writes.unwritten;
+        self.mode.choices().is_some_and(|choices| found >= choices.len())
     }
 
     /// Chooses the next step after a reading, once all of its requests are decided. The next reading may begin before the last writes
