@@ -128,6 +128,28 @@ test("selected people are decided together after a look at them", async () => {
   await until("nothing waits", async () => !/Accept /.test(await status()));
 });
 
+test("decisions in a row never cover the next person, and all can be undone", async () => {
+  await page.setViewportSize({ width: 1000, height: 600 });
+  await page.keyboard.press("j");
+  const names = [];
+  for (let i = 0; i < 8; i += 1) {
+    // What a person sees where the name of the focused person is.
+    const seen = await page.evaluate(() => {
+      const link = document.activeElement.querySelector(".name"), { left, top, height } = link.getBoundingClientRect();
+      return link.contains(document.elementFromPoint(left + 2, top + height / 2)) && document.activeElement.dataset.name;
+    });
+    assert.ok(seen && !names.includes(seen), `${i}: ${seen}`);
+    names.push(seen);
+    await page.keyboard.press("a");
+    await until("it waits", async () => (await status()).includes(`Accept ${seen}`));
+  }
+  const before = hub.calls.filter((call) => call.startsWith("POST")).length;
+  await page.getByRole("button", { name: "Undo all" }).click();
+  await until("all are back", async () => (await page.locator(".actions").count()) === 0);
+  assert.equal(hub.calls.filter((call) => call.startsWith("POST")).length, before);
+  await page.setViewportSize({ width: 1280, height: 900 });
+});
+
 test("two tabs: the second cannot decide whom the first has decided", async () => {
   const { name } = await firstOf(MODEL);
   const second = watched(await context.newPage());

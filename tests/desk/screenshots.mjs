@@ -1,4 +1,5 @@
-// Makes the pictures of the documents: node tests/desk/screenshots.mjs FOLDER, with the variables that scripts/verify.sh desk sets.
+// Makes the pictures of the documents: node tests/desk/screenshots.mjs FOLDER, with the variables that scripts/verify/desk.py sets.
+// Names in Chinese or Japanese need the fonts of Debian's package fonts-noto-cjk.
 
 import { Hub, startBrowser, startDesk, stopAll } from "./support.mjs";
 

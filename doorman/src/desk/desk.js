@@ -31,9 +31,16 @@ function replaceParts(html) {
   for (const each of rows()) boxOf(each).checked = checked.has(each.id);
   for (const details of all("details")) details.open = open.has(pathOf(details));
   const next = row && (document.getElementById(row.id) ?? rows()[Math.min(place, rows().length - 1)]);
-  if (next) (next.id === row.id && focused ? one(`[data-verdict=${focused}]`, next) : next).focus({ preventScroll: next.id === row.id });
+  if (next) (next.id === row.id && focused ? one(`[data-verdict=${focused}]`, next) : next).focus({ preventScroll: true });
+  keepInSight(next);
   showSelected();
   wait();
+}
+
+// The decisions to be sent stay at the top of the window, and must not cover the person whom the next key is about.
+function keepInSight(row) {
+  document.body.style.setProperty("--above", `${one("#status").offsetHeight}px`);
+  row?.scrollIntoView({ block: "nearest" });
 }
 
 const pathOf = (details) => {
@@ -182,8 +189,8 @@ function move(by) {
   const row = current();
   const place = row ? list.indexOf(row) + by : by > 0 ? 0 : list.length - 1;
   const next = list[Math.max(0, Math.min(list.length - 1, place))];
-  next.focus();
-  next.scrollIntoView({ block: "nearest" });
+  next.focus({ preventScroll: true });
+  keepInSight(next);
 }
 
 function toggle() {
@@ -218,7 +225,7 @@ const KEYS = {
   r: () => act("reject"),
   s: () => act("reset"),
   x: toggle,
-  u: () => { const buttons = all(".actions button[name=undo]"); buttons.at(-1)?.click(); },
+  u: () => { const buttons = all(".actions button[name=undo]"); buttons[0]?.click(); },
   "/": () => one("#q").focus(),
   "?": () => one("#help").showModal(),
 };

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::filter::Filter;
 use super::state::{Action, State};
+use crate::screen::count;
 pub use decided::{List, decided};
 pub use parts::{refusal, welcome};
 pub use pending::pending;
@@ -80,6 +81,7 @@ fn status(context: &Context, state: &State, tab: Tab) -> Markup {
     let query = context.filter.query();
     let back = if tab == Tab::Decided { "decided" } else { "" };
     let now = Instant::now();
+    let undoable = state.actions.iter().filter(|action| !action.is_sending).count() as u64;
     let is_busy = state.is_reading || state.actions.iter().any(|action| action.is_sending);
     html! {
         section #status aria-label="State of the desk" data-busy=[is_busy.then_some("")] {
@@ -104,11 +106,12 @@ fn status(context: &Context, state: &State, tab: Tab) -> Markup {
                     button name="undo" value="problems" { "Dismiss" }
                 }
                 @if !state.actions.is_empty() {
-                    ul.actions aria-label="Decisions to be sent" {
-                        @for action in &state.actions { li { (waiting(action, now)) } }
+                    @if undoable > 1 {
+                        p.all { (count(undoable, "decision")) " to be sent " button name="undo" value="all" { "Undo all" } }
                     }
-                    @if state.actions.iter().filter(|action| !action.is_sending).count() > 1 {
-                        button name="undo" value="all" { "Undo all" }
+                    // The newest is on top, because only the first ones are in sight.
+                    ul.actions aria-label="Decisions to be sent" tabindex="0" {
+                        @for action in state.actions.iter().rev() { li { (waiting(action, now)) } }
                     }
                 }
             }
