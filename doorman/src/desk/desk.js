@@ -39,8 +39,11 @@ function replaceParts(html) {
 
 // The decisions to be sent stay at the top of the window, and must not cover the person whom the next key is about.
 function keepInSight(row) {
-  document.body.style.setProperty("--above", `${one("#status").offsetHeight}px`);
-  row?.scrollIntoView({ block: "nearest" });
+  const above = one("#status").offsetHeight;
+  document.body.style.setProperty("--above", `${above}px`);
+  // Of a row that is higher than the window, the top is shown, which has the name.
+  const isHigh = row && row.offsetHeight > window.innerHeight - above - 100;
+  row?.scrollIntoView({ block: isHigh ? "start" : "nearest" });
 }
 
 const pathOf = (details) => {
