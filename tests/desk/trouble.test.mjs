@@ -36,9 +36,11 @@ test("light, dark, wide and narrow: axe finds nothing serious, and nothing is cu
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: 800 });
       await page.goto(`${desk.home}?show=all`);
-      await axe(page, `${colorScheme} ${width}`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= width, `${colorScheme} ${width}: the page is ${wide} wide`);
+      // axe takes seconds for a hundred people, and finds the same faults with fewer.
+      await page.goto(`${desk.home}?repo=${encodeURIComponent(VISION)}`);
+      await axe(page, `${colorScheme} ${width}`);
     }
   }
   await page.emulateMedia({ colorScheme: "light" });
