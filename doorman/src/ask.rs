@@ -19,10 +19,10 @@ use crate::screen::{Cell, Look, Screen, clean, count, print_message};
 const HELP: &str = "\
 a  accept: the person gets access
 s  reset, with a reason: the person may ask again
-r  reject, with a reason: the person can never ask again
+r  reject, with a reason: the Hub ignores further requests of the person
 n  skip: the request stays held
 k  go back to the request before
-q  quit, and decide about the decisions so far
+q  stop asking, and show the decisions so far
 ?  this help";
 
 /// What the person at the terminal wants.
@@ -40,7 +40,7 @@ pub async fn run(scope: &Scope, screen: &mut Screen) -> Result<ExitStatus, Box<d
     warn_of_policy(&setup.policy, |warning| warning.is_unusable_list);
     let held = read_held(&setup, &patterns).await;
     if held.requests.is_empty() {
-        writeln!(screen, "Nobody is held.")?;
+        writeln!(screen, "No request is held.")?;
         screen.flush()?;
         return Ok(held.exit_status());
     }

@@ -135,6 +135,6 @@ async fn finish(desk: &Desk) {
     print_message("Decisions are being sent. The desk waits for them; Ctrl-C again stops it at once.");
     tokio::select! {
         () = desk.finish_writing() => {}
-        _ = signal::ctrl_c() => print_message("Stopped. `doorman list` shows which decisions were carried out."),
+        _ = signal::ctrl_c() => print_message("Stopped. A decision may not have been sent: `doorman list REPO` shows who is still pending."),
     }
 }

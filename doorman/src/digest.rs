@@ -58,7 +58,7 @@ async fn send_to(
 ) -> Result<bool, Box<dyn Error>> {
     if !digest.is_due() {
         screen.write_note(
-            "Nobody has to do anything, so nothing is sent. On Mondays it is sent in any case.",
+            "Nobody has to act, so the digest was not sent. On Mondays (UTC) it is always sent.",
         )?;
         return Ok(true);
     }

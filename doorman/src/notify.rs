@@ -29,6 +29,7 @@ pub async fn run(command: &Notify, screen: &mut Screen) -> Result<ExitStatus, Bo
     | Notify::Off { repos: NotifyRepos { yes, .. }, .. }) = command;
     let plan = plan(command).await?;
     if environment::is_dry_run()? {
+        screen.write_all(plan.describe().as_bytes())?;
         print_message("DRY_RUN is true, so nothing was changed.");
         return Ok(ExitStatus::Complete);
     }
@@ -49,7 +50,7 @@ async fn plan(command: &Notify) -> Result<Plan, Box<dyn Error>> {
     | Notify::Off { repos: NotifyRepos { repos, .. }, .. }) = command;
     let patterns = if repos.is_empty() { covered.unwrap_or_default() } else { repos.clone() };
     if patterns.is_empty() {
-        let text = "REPOS: not set; set it to the repos whose notifications are set, or name them";
+        let text = "REPOS is not set; set it, or name repos, such as `acme/model`";
         return Err(UsageError(text.to_owned()).into());
     }
     let http = environment::http()?;

@@ -96,7 +96,7 @@ pub enum ChoiceOutcome {
 }
 
 impl ChoiceOutcome {
-    /// Whether the request has the chosen status now.
+    /// Whether nothing is left to do: the Hub has carried it out, or this is a dry run.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done | Self::DryRun)
     }
@@ -105,11 +105,13 @@ impl ChoiceOutcome {
     pub fn describe(&self) -> String {
         match self {
             Self::Done => "done".to_owned(),
-            Self::DryRun => "dry run".to_owned(),
+            Self::DryRun => "dry run, so nothing was sent".to_owned(),
             Self::Changed => {
                 "not sent: the request has changed since it was shown, or is decided already".to_owned()
             }
-            Self::Unknown => "unknown: the Hub sent no response, so look again".to_owned(),
+            Self::Unknown => {
+                "unknown: the Hub sent no response, so it may have been done; read the list again".to_owned()
+            }
             Self::Failed(why) => format!("not sent: {why}"),
         }
     }
@@ -160,9 +162,11 @@ fn outcome_of(outcome: Option<Outcome>, report: &RepoReport) -> ChoiceOutcome {
         Some(Outcome::Gone) => ChoiceOutcome::Changed,
         // The list was read to its end without this request.
         None if report.error.is_none() => ChoiceOutcome::Changed,
-        Some(Outcome::Held) => ChoiceOutcome::Failed("the Hub lists this user twice".to_owned()),
+        Some(Outcome::Held) => {
+            ChoiceOutcome::Failed("the Hub lists this user twice; decide on the Hub's page".to_owned())
+        }
         Some(Outcome::Failed | Outcome::Stuck | Outcome::NotAgreed | Outcome::OverLimit) | None => {
-            ChoiceOutcome::Failed(why().unwrap_or_else(|| "the Hub has not taken it".to_owned()))
+            ChoiceOutcome::Failed(why().unwrap_or_else(|| "the Hub did not confirm it; try again".to_owned()))
         }
     }
 }

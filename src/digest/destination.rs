@@ -194,18 +194,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::http::aws::example_credentials as get;
 
     const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:owners";
-
-    fn get(name: &str) -> Option<String> {
-        let value = match name {
-            "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
-            "AWS_SECRET_ACCESS_KEY" => "wJalrXUtnFEMI",
-            "AWS_SESSION_TOKEN" => "session",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    }
 
     #[test]
     fn signature_of_a_publication_equals_that_of_botocore() {

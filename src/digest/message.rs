@@ -24,9 +24,9 @@ impl Digest {
     #[must_use]
     pub fn title(&self) -> String {
         match self.total {
-            0 => "Nobody waits for your decision.".to_owned(),
-            1 => "1 access request waits for your decision.".to_owned(),
-            total => format!("{total} access requests wait for your decision."),
+            0 => "No request is held for you.".to_owned(),
+            1 => "1 access request is held for you.".to_owned(),
+            total => format!("{total} access requests are held for you."),
         }
     }
 
@@ -51,9 +51,11 @@ impl Digest {
             remarks.push(format!("The policy cannot be used, so everybody is held: {}", shown(fault)));
         }
         if self.paused {
-            remarks.push("The policy is paused, so nobody is decided.".to_owned());
+            remarks.push(
+                "The policy is paused, so no request is decided. Remove `paused` to continue.".to_owned(),
+            );
         } else if self.dry_run {
-            remarks.push("DRY_RUN is true, so nobody is decided.".to_owned());
+            remarks.push("DRY_RUN is true, so no decision is written.".to_owned());
         }
         if !self.unread.is_empty() {
             let named: Vec<String> =

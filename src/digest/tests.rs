@@ -138,7 +138,7 @@ fn message_says_how_many_are_not_named() {
             text.contains("user00000") && text.contains(&format!("And {} more.", 10_000 - named)),
             "{service:?}"
         );
-        assert!(text.contains("10000 access requests wait"), "{service:?}");
+        assert!(text.contains("10000 access requests are held"), "{service:?}");
     }
 }
 
@@ -171,12 +171,12 @@ fn markdown_shows_who_is_held_since_when_and_why() {
     digest.over_limit = 1;
     let corpus = "[datasets/acme/corpus](<https://hub.example/datasets/acme/corpus/settings>)";
     let expected = format!(
-        "**3 access requests wait for your decision.**\n\n\
+        "**3 access requests are held for you.**\n\n\
          - [ada](<https://hub.example/ada>) for {corpus}, since 2026-11-17 (10 days): rule \\`vague\\`\n\
          - [grace](<https://hub.example/grace>) for {corpus}, since 2026-11-26 (1 day): no rule matched\n\
          - request abc\\_1 for {corpus}: no rule matched\n\n\
          1 request over a limit of the policy. \\`doorman review --beyond-limits\\` decides them.\n\n\
-         DRY\\_RUN is true, so nobody is decided.\n\n\
+         DRY\\_RUN is true, so no decision is written.\n\n\
          Not everything could be read: acme/a, b/\\*.\n\n\
          Since yesterday: 3 accepted, 2 reset, 1 rejected. The decisions in 1 repo could not be counted.\n"
     );
@@ -267,7 +267,7 @@ fn hostile_name_is_text_in_discord() {
     for text in HOSTILE {
         let payload = Service::Discord.payload(&hostile_digest(text));
         assert_eq!(payload["allowed_mentions"], serde_json::json!({"parse": []}));
-        assert_eq!(payload["content"], "2 access requests wait for your decision.");
+        assert_eq!(payload["content"], "2 access requests are held for you.");
         let escaped = for_discord(&shown(text));
         let description = payload["embeds"][0]["description"].as_str().expect("a description");
         assert!(description.contains(&format!("user {escaped} for ")), "{description}");
@@ -313,7 +313,7 @@ fn hostile_name_is_text_in_slack_and_teams() {
         let types: HashSet<String> = texts_under(&slack, "type").into_iter().collect();
         let known = ["rich_text", "rich_text_section", "rich_text_list", "text", "link"];
         assert!(types.iter().all(|name| known.contains(&name.as_str())), "{types:?}");
-        assert_eq!(slack["text"], "2 access requests wait for your decision.");
+        assert_eq!(slack["text"], "2 access requests are held for you.");
         assert!(texts_under(&slack, "text").contains(&format!("user {}", shown(text))), "{slack}");
         let teams = Service::Teams.payload(&digest);
         let types: HashSet<String> = texts_under(&teams, "type").into_iter().collect();

@@ -27,11 +27,22 @@ const BURST_WAIT: Duration = Duration::from_secs(10);
 /// The most repos whose last look is remembered.
 const MAX_REPOS: usize = 20_000;
 
-/// When this process last began to read the whole list of each repo, and the lists of all of `REPOS`.
+/// What this process knows of the whole list of each repo, and of the lists of all of `REPOS`.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    repos: HashMap<Repo, DateTime<Utc>>,
+    repos: HashMap<Repo, Look>,
+    /// When it last began to read the lists of all of `REPOS`.
     all: Option<DateTime<Utc>>,
+}
+
+/// The last look at the whole list of a repo.
+#[derive(Debug, Default)]
+struct Look {
+    began: DateTime<Utc>,
+    /// The time of the newest request that it has seen.
+    newest: Option<DateTime<Utc>>,
+    /// The time of the newest request that the look before it had seen.
+    newest_before: Option<DateTime<Utc>>,
 }
 
 /// The repos that mails ask to look at, and when the last mail about each arrived.
@@ -43,22 +54,29 @@ struct Wanted {
 }
 
 impl Looks {
-    /// Notes that the whole list of a repo was read, from this time on.
-    pub(super) fn note(&mut self, repo: &Repo, began: DateTime<Utc>) {
+    /// Notes that the whole list of a repo was read, from this time on. `newest` is the time of its newest request.
+    pub(super) fn note(&mut self, repo: &Repo, began: DateTime<Utc>, newest: Option<DateTime<Utc>>) {
         if self.repos.len() >= MAX_REPOS {
             self.repos.clear();
         }
-        self.repos.insert(repo.clone(), began);
+        let newest_before = self.repos.get(repo).and_then(|look| look.newest);
+        self.repos.insert(repo.clone(), Look { began, newest, newest_before });
     }
 
     /// Notes that the lists of all of `REPOS` were read, from this time on.
     pub(super) fn note_all(&mut self, began: DateTime<Utc>) {
-        self.all = Some(began);
+        self.all = self.all.max(Some(began));
+    }
+
+    /// Whether the last look at a repo has shown a request that may be the one of a mail, and that the look before had not shown.
+    fn is_new(&self, report: &RepoReport, mail: DateTime<Utc>) -> bool {
+        let before = self.repos.get(&report.repo).and_then(|look| look.newest_before);
+        report.newest_request.is_some_and(|newest| newest > mail - MAIL_TAKES && Some(newest) > before)
     }
 
     /// Whether the list of this repo may lack the request of a mail that arrived at `mail`.
     fn may_lack(&self, repo: &Repo, mail: DateTime<Utc>) -> bool {
-        self.repos.get(repo).is_none_or(|began| *began <= mail + LIST_LAG)
+        self.repos.get(repo).is_none_or(|look| look.began <= mail + LIST_LAG)
     }
 
     /// Leaves out what was read after its mail arrived, and after the list must show the request.
@@ -81,10 +99,8 @@ impl Wanted {
     /// Keeps what a look has not found, as far as the times tell: the repos in which no request is as new as the mail. If a name may
     /// be that of a model or of a dataset, the request is found in one of them. A repo that a search has shown not to exist is not
     /// kept.
-    fn keep_not_found(&mut self, looked: &Report) {
-        let is_new = |report: &RepoReport, mail: DateTime<Utc>| {
-            report.newest_request.is_some_and(|newest| newest > mail - MAIL_TAKES)
-        };
+    fn keep_not_found(&mut self, looked: &Report, looks: &Looks) {
+        let is_new = |report: &RepoReport, mail: DateTime<Utc>| looks.is_new(report, mail);
         self.all = self.all.filter(|mail| !looked.repos.iter().any(|report| is_new(report, *mail)));
         let may_exist = |repo: &Repo| {
             let is_of_owner = |search: &SearchReport| {
@@ -132,7 +148,10 @@ impl Handler {
         self.await_further(&verified, deadline).await;
         let mut report = self.look(&wanted, deadline, event).await;
         // The Hub's list may lag behind the mail.
-        wanted.keep_not_found(&report);
+        wanted.keep_not_found(&report, &self.looks());
+        if report.searches.is_empty() {
+            wanted.all = wanted.all.max(self.names_nothing(&verified, &report));
+        }
         self.looks().leave_out_known(&mut wanted);
         if !wanted.is_empty() && Instant::now() + LIST_LAG < deadline {
             sleep(LIST_LAG).await;
@@ -165,7 +184,13 @@ impl Handler {
         if mails.iter().any(shows_no_secret) {
             secrets = self.keyring.mail().renewed(deadline).await;
         }
-        let verify = |mail: Result<Received, Refused>| mail?.verify(&secrets, &self.mail_from);
+        let now = self.hub.time();
+        let verify = |mail: Result<Received, Refused>| -> Result<Mail, Refused> {
+            let mut mail = mail?.verify(&secrets, &self.mail_from)?;
+            // No clock is so wrong, and times in between can be calculated with.
+            mail.arrived = mail.arrived.clamp(DateTime::UNIX_EPOCH, now);
+            Ok(mail)
+        };
         let verified = mails.into_iter().map(verify);
         verified
             .filter_map(|mail| mail.inspect_err(|why| tracing::warn!(%why, "mail refused")).ok())
@@ -186,7 +211,26 @@ impl Handler {
                 *arrived = mail.arrived.max(*arrived);
             }
         }
+        // If only one of two namesakes is known to exist, the mail is about that one.
+        let repos: Vec<Repo> = wanted.repos.keys().cloned().collect();
+        wanted.repos.retain(|repo, _| {
+            self.history.has_found(repo)
+                || !repos.iter().any(|twin| is_twin(repo, twin) && self.history.has_found(twin))
+        });
         wanted
+    }
+
+    /// When the last mail arrived that names repos of `REPOS`, none of which exists. It may be about any repo.
+    fn names_nothing(&self, mails: &[Mail], looked: &Report) -> Option<DateTime<Utc>> {
+        self.repos.as_ref()?;
+        let exists = |repo: &Repo| {
+            looked.repos.iter().any(|report| report.repo == *repo) || self.looks().repos.contains_key(repo)
+        };
+        let names_nothing = |mail: &&Mail| {
+            let mut covered = mail.named_repos().into_iter().filter(|repo| self.is_covered(repo)).peekable();
+            covered.peek().is_some() && !covered.any(|repo| exists(&repo))
+        };
+        mails.iter().filter(names_nothing).map(|mail| mail.arrived).max()
     }
 
     async fn look(&self, wanted: &Wanted, deadline: Instant, event: &Event) -> Report {
@@ -203,19 +247,22 @@ impl Handler {
         });
         let policy = self.policy(deadline);
         let scope = Scope { patterns: &patterns, is_all: false, is_wanted: &is_wanted };
-        self.sweep(scope, &policy, deadline, event).await.report
+        let began = self.hub.time();
+        let report = self.sweep(scope, &policy, deadline, event).await.report;
+        if let Some(mail) = wanted.all.filter(|_| report.is_complete()) {
+            // A repo that is left out was read before now, but late enough for the mail.
+            self.looks().note_all(began.min(mail + LIST_LAG + TimeDelta::milliseconds(1)));
+        }
+        report
     }
 
     /// The patterns of named repos. A name may be that of a model or of a dataset. If it is not known which, the namespace is searched.
     fn patterns(&self, repos: &BTreeMap<Repo, DateTime<Utc>>) -> Vec<RepoPattern> {
         let mut patterns = Vec::new();
         for repo in repos.keys() {
-            let twin = repos.keys().find(|twin| is_twin(repo, twin));
-            let pattern = match (twin, repo.owner()) {
-                (Some(twin), Some(owner)) if !self.history.has_found(repo) => {
-                    if self.history.has_found(twin) {
-                        continue;
-                    }
+            let has_twin = repos.keys().any(|twin| is_twin(repo, twin));
+            let pattern = match repo.owner() {
+                Some(owner) if has_twin && !self.history.has_found(repo) => {
                     RepoPattern::Namespace { owner: owner.into(), only: None, except: BTreeSet::new() }
                 }
                 _ => RepoPattern::One(repo.clone()),

@@ -195,3 +195,15 @@ impl Api {
         Ok(request)
     }
 }
+
+/// The environment variables of example credentials.
+#[cfg(test)]
+pub(crate) fn example_credentials(name: &str) -> Option<String> {
+    let value = match name {
+        "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY" => "wJalrXUtnFEMI",
+        "AWS_SESSION_TOKEN" => "session",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}

@@ -136,18 +136,9 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::http::aws::example_credentials as get;
 
     const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:doorman-a1b2c3";
-
-    fn get(name: &str) -> Option<String> {
-        let value = match name {
-            "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
-            "AWS_SECRET_ACCESS_KEY" => "wJalrXUtnFEMI",
-            "AWS_SESSION_TOKEN" => "session",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    }
 
     #[test]
     fn signature_equals_that_of_botocore() {

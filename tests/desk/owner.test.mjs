@@ -97,7 +97,7 @@ test("r and s show what is sent, with a reason of the policy or a typed one", as
   const dialog = page.getByRole("dialog", { name: `Reject ${name}` });
   await dialog.getByRole("button", { name: "We cannot ship there." }).click();
   assert.match(await dialog.innerText(), /is shown “We cannot ship there.”/);
-  assert.match(await dialog.innerText(), /can never ask again/);
+  assert.match(await dialog.innerText(), /ignores their further requests/);
   await axe(page, "dialog");
   await page.keyboard.press("Enter");
   await until("it waits", async () => (await status()).includes(`Reject ${name}`));
@@ -161,7 +161,7 @@ test("two tabs: the second cannot decide whom the first has decided", async () =
   await until("the first tab has decided", async () => (await status()).includes(`Accept ${name}`));
   await rows(second).first().getByRole("button", { name: /^Reject/ }).click();
   await second.keyboard.press("Enter");
-  await until("the second is refused", async () => (await status(second)).includes("1 decision refused, because the request has changed"));
+  await until("the second is refused", async () => (await status(second)).includes("Not accepted: 1 decision. The requests have changed"));
   assert.notEqual(await nameOf(rows(second).first()), name);
   await until("the first one holds", isOn(MODEL, "accepted", name));
   assert.ok(!await isOn(MODEL, "rejected", name)());

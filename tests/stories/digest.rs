@@ -228,7 +228,7 @@ async fn digest_goes_to_topics_and_to_urls_that_aws_keeps() {
     );
     let published = aws.model().published.clone();
     assert_eq!(published.len(), 1);
-    assert_eq!(published[0]["Subject"], "2 access requests wait for your decision.");
+    assert_eq!(published[0]["Subject"], "2 access requests are held for you.");
     assert!(published[0]["Message"].replace('\u{200b}', "").contains("mallory <"), "{published:?}");
     assert!(receiver.text().contains("mallory"));
     let seen = format!("{}{report}", logs.text());
@@ -255,8 +255,8 @@ async fn digest_says_why_nobody_is_decided() {
     let limited = POLICY.replacen('{', r#"{"limits": {"accept": 0}, "#, 1);
     let place = "hf://datasets/acme/gate/policy.toml";
     let cases = [
-        ("APPROVAL_POLICY", &*paused, "The policy is paused, so nobody is decided.", 2),
-        ("DRY_RUN", "true", "DRY_RUN is true, so nobody is decided.", 2),
+        ("APPROVAL_POLICY", &*paused, "The policy is paused, so no request is decided.", 2),
+        ("DRY_RUN", "true", "DRY_RUN is true, so no decision is written.", 2),
         ("APPROVAL_POLICY", &*limited, "1 request over a limit of the policy.", 2),
         ("APPROVAL_POLICY", place, "The policy cannot be used, so everybody is held: ", 3),
     ];

@@ -359,3 +359,69 @@ async fn order_with_the_webhook_secret_sweeps() {
     assert!(status == 400 && answer["error"].as_str().expect("an error").contains("set REPOS"), "{answer}");
     assert_eq!(hub.users(&model(2), Status::Pending), ["ada"]);
 }
+
+/// A full name may be that of a model or of a dataset. If only one of them exists, a late mail reads neither again.
+#[tokio::test]
+async fn late_mail_does_not_read_a_namesake_that_does_not_exist() {
+    let hub = hub_with(2).await;
+    let doorman = doorman(&hub, "acme/*");
+    sweep(&doorman).await;
+    let late = mail_since("acme/model001", Duration::from_secs(8));
+    deliver_mail(&doorman, &late).await;
+    let calls = hub.calls().len();
+    let report = deliver_mail(&doorman, &late).await;
+    assert_eq!((&report["status"], hub.calls().len()), (&json!("ignored"), calls), "{report}");
+}
+
+#[tokio::test]
+async fn late_mail_without_repos_is_known_after_one_look_at_all() {
+    let hub = hub_with(2).await;
+    let doorman = doorman(&hub, "acme/*");
+    let late = mail_since("somebody asks", Duration::from_secs(8));
+    deliver_mail(&doorman, &late).await;
+    let calls = hub.calls().len();
+    let report = deliver_mail(&doorman, &late).await;
+    assert_eq!((&report["status"], hub.calls().len()), (&json!("ignored"), calls), "{report}");
+}
+
+/// What the Hub's mail looks like is unknown. It may shorten a name, or contain other text with a slash.
+#[tokio::test]
+async fn mail_that_names_nothing_that_exists_is_about_all_repos() {
+    for subject in ["acme/model0", "acme/model000_by_ada", "acme/team: request for model000"] {
+        let hub = hub_with(2).await;
+        ask_now(&hub, &model(0), staff("ada"));
+        let report = deliver_mail(&doorman(&hub, "acme/*"), &mail(subject)).await;
+        assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"], "{subject}: {report}");
+    }
+}
+
+/// A held request of an earlier mail is not the one of this mail, which the Hub does not list yet.
+#[tokio::test]
+async fn request_that_was_seen_before_is_not_the_new_one() {
+    let hub = hub_with(1).await;
+    let doorman = doorman(&hub, &model(0));
+    ask_now(&hub, &model(0), stranger("mallory"));
+    deliver_mail(&doorman, &mail(&model(0))).await;
+    let (mail, before) = (mail(&model(0)), hub.calls().len());
+    let ask_late = async {
+        while hub.calls().len() == before {
+            tokio::task::yield_now().await;
+        }
+        ask_now(&hub, &model(0), staff("ada"));
+    };
+    hub.model().way_back = Duration::from_millis(50);
+    tokio::join!(deliver_mail(&doorman, &mail), ask_late);
+    assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
+}
+
+#[tokio::test]
+async fn impossible_times_stop_no_other_mail() {
+    for time in ["+262142-12-31T23:59:59Z", "-262143-01-01T00:00:00Z"] {
+        let hub = hub_with(1).await;
+        ask_now(&hub, &model(0), staff("ada"));
+        let odd = changed(mail(&model(0)), "receipt/timestamp", json!(time));
+        let records = [&odd["Records"][0], &mail(&model(0))["Records"][0]];
+        deliver_mail(&doorman(&hub, &model(0)), &json!({"Records": records})).await;
+        assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"], "{time}");
+    }
+}

@@ -14,11 +14,11 @@ use super::Scope;
 /// Mondays only.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 everything is read and sent, 1 a repo could not be read or a destination not be reached, 2 the command line or \
+Exit status: 0 the digest was written or sent, 1 a list could not be read or a destination failed, 2 the command line or \
 the environment is invalid.
 
 Examples:
-  doorman digest >> \"$GITHUB_STEP_SUMMARY\"
+  doorman digest >> digest.md
   DIGEST_TO=https://hooks.slack.com/services/… doorman digest --send 'acme/*'")]
 pub struct DigestArguments {
     #[command(flatten)]

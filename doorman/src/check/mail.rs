@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mails_of_a_group_prompt_a_look_only_at_once_and_to_the_secret() {
+    fn group_mail_needs_real_time_and_the_secret() {
         let secret = Source::Given(Secret::for_mail("look-here-4f9a2c7d1b").expect("a local part"));
         let cases = [
             (

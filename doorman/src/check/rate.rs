@@ -13,8 +13,8 @@ const PERIODS: [u64; 7] = [1, 2, 5, 10, 15, 30, 60];
 /// The minutes that it sets if nothing else is chosen.
 const DEFAULT_PERIOD: u64 = 5;
 
-/// The share of the rate limit that sweeps may use. The rest is for writes, webhooks, mails, and other users of the token.
-const SHARE: u64 = 2;
+/// Sweeps may use the rate limit divided by this. The rest is for writes, webhooks, mails, and other users of the token.
+const RATE_LIMIT_DIVISOR: u64 = 2;
 
 /// Checks how often all repos can be swept. A sweep searches each namespace, and reads at least one page of each repo.
 pub fn check(
@@ -40,12 +40,13 @@ pub fn check(
 }
 
 fn describe(calls: u64, quota: u64, window: u64) -> (Level, String) {
-    let each_minute = (calls * window).div_ceil(60);
-    let shortest = PERIODS.into_iter().find(|minutes| calls * window * SHARE <= quota * minutes * 60);
+    let calls_in_window = (calls * window).div_ceil(60);
+    let shortest =
+        PERIODS.into_iter().find(|minutes| calls * window * RATE_LIMIT_DIVISOR <= quota * minutes * 60);
     let takes = format!(
         "a sweep makes {}; once a minute, that is {} of the {} that the Hub allows in {}",
         count(calls, "call"),
-        grouped(each_minute),
+        grouped(calls_in_window),
         grouped(quota),
         count(window / 60, "minute"),
     );

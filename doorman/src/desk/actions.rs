@@ -70,10 +70,7 @@ impl Desk {
                     let status = action.verdict.status();
                     let change = StatusChange { status, reason: action.reason.clone() };
                     let calls = setup.hub.repo(&repo, deadline);
-                    let outcome = decided::change(&calls, request, &change).await;
-                    // If it is pending in another repo now, or again in this one, the lists show it.
-                    must_read |= outcome.is_done() && status == Status::Pending;
-                    outcome
+                    decided::change(&calls, request, &change).await
                 }
             };
             must_read |= !outcome.is_done() && matches!(action.subject, Subject::Pending(_));
@@ -96,8 +93,13 @@ impl Desk {
 
     /// Waits until no decision is being written any more.
     pub async fn finish_writing(&self) {
-        while self.state().actions.iter().any(|action| action.is_sending) {
-            self.changed.notified().await;
+        loop {
+            // Made before the state is read, so that no change is missed.
+            let changed = self.changed.notified();
+            if !self.state().actions.iter().any(|action| action.is_sending) {
+                return;
+            }
+            changed.await;
         }
     }
 

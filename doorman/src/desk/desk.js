@@ -59,7 +59,7 @@ async function load(url, options) {
     replaceParts(html);
     return response.ok;
   } catch (error) {
-    showProblem(`The desk cannot be reached: ${error.message}. Is it still running? Nothing was changed by this page.`);
+    showProblem(`The desk did not respond as expected: ${error.message}. Look at the terminal of "doorman desk": it names each decision that was sent. Then reload this page.`);
     return false;
   }
 }
@@ -130,7 +130,7 @@ async function send(verdict, people, reason) {
 const EFFECTS = {
   accept: "They get access.",
   reset: "They have no access, and may ask again. The Hub shows them the reason.",
-  reject: "They have no access, and can never ask again. The Hub shows them the reason.",
+  reject: "They have no access, and the Hub ignores their further requests. It shows them the reason.",
 };
 const TITLES = { accept: "Accept", reset: "Reset", reject: "Reject" };
 

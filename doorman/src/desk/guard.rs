@@ -48,12 +48,12 @@ pub enum Refusal {
     #[error("This browser has not opened the desk. Open the address that `doorman desk` has printed.")]
     Cookie,
     #[error(
-        "This address was used already, or is wrong. Each start of `doorman desk` prints an address for one browser."
+        "This address is wrong, or was used already. Stop `doorman desk` and start it again to get a new address."
     )]
     Token,
-    #[error("This request comes from another page than the desk.")]
+    #[error("This request comes from another page than the desk. Nothing was changed.")]
     Origin,
-    #[error("This form was sent before, or is too old. Nothing was changed.")]
+    #[error("This form was sent before, or is too old, so it was ignored. Reload the page.")]
     Form,
 }
 

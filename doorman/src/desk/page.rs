@@ -148,7 +148,8 @@ fn waiting(action: &Action, now: Instant) -> Markup {
 fn sees(verdict: Verdict, reason: Option<&str>) -> Markup {
     html! {
         @match (verdict, reason) {
-            (Verdict::Accept | Verdict::Hold, _) => "gets access, without a reason",
+            (Verdict::Accept, _) => "gets access, without a reason",
+            (Verdict::Hold, _) => "stays pending",
             (_, Some(reason)) => { "is shown: " q { (parts::text(reason)) } },
             (_, None) => "is shown no reason",
         }

@@ -151,7 +151,7 @@ async fn undo(
     Query(Tab { from }): Query<Tab>,
     Form(pairs): Pairs,
 ) -> Response {
-    let place = if from.as_deref() == Some("decided") { "decided" } else { "./" };
+    let is_of_decided = from.as_deref() == Some("decided");
     let failed = match desk.guard.use_form(value(&pairs, "form")) {
         Err(refusal) => Some((refusal.status(), refusal.to_string())),
         Ok(()) => match value(&pairs, "undo") {
@@ -164,7 +164,11 @@ async fn undo(
         },
     };
     match failed {
-        None => see(&format!("{place}{}", filter.query())),
+        None => see(&format!("{}{}", if is_of_decided { "decided" } else { "./" }, filter.query())),
+        Some((status, message)) if is_of_decided => {
+            let list = desk.decided_list(&filter).await;
+            (status, desk.decided_page(&filter, &list, Some(&message))).into_response()
+        }
         Some((status, message)) => (status, desk.pending_page(&filter, Some(&message))).into_response(),
     }
 }
@@ -238,7 +242,7 @@ impl Desk {
             return Ok(());
         }
         let message = format!(
-            "{} refused, because the request has changed since this page was made, or is decided already. This is the new state.",
+            "Not accepted: {}. The requests have changed since this page was made, or are decided already. The list below is new.",
             count(refused, "decision")
         );
         Err((StatusCode::CONFLICT, message))
@@ -248,8 +252,13 @@ impl Desk {
     fn undo(&self, id: Option<u64>) -> Option<(StatusCode, String)> {
         let number = self.state().undo(id);
         self.acted.notify_one();
-        (number == 0)
-            .then(|| (StatusCode::CONFLICT, "It is too late to undo this: it was sent already.".to_owned()))
+        (number == 0).then(|| {
+            (
+                StatusCode::CONFLICT,
+                "It is too late to undo: the decision is being sent, or was sent. Correct it under Decided."
+                    .to_owned(),
+            )
+        })
     }
 
     /// Reads the list of decided requests that a page asks for. Without a repo it is the first one.

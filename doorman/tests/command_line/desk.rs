@@ -168,7 +168,7 @@ async fn form_with_a_fault_changes_nothing() {
         (vec![("verdict", "accept")], 400, "Nobody is selected"),
         (vec![("verdict", "hold"), ("request", key)], 400, "Choose what to do"),
         (vec![("verdict", "reject"), ("request", key), ("reason", &long)], 400, "201 characters"),
-        (vec![("verdict", "accept"), ("request", "0")], 409, "1 decision refused"),
+        (vec![("verdict", "accept"), ("request", "0")], 409, "Not accepted: 1 decision"),
     ];
     for (mut pairs, status, expected) in cases {
         let page = desk.page().await;

@@ -46,10 +46,7 @@ async fn digest_is_markdown_without_addresses_and_answers() {
     let result = doorman(&hub, "digest acme/*").await;
     assert_eq!((result.status, &*result.err), (0, ""), "{}", result.out);
     let out = result.out;
-    assert!(
-        out.starts_with("**1 access request waits for your decision.**\n\n- [mallory](<http://"),
-        "{out}"
-    );
+    assert!(out.starts_with("**1 access request is held for you.**\n\n- [mallory](<http://"), "{out}");
     assert!(out.ends_with("Since yesterday: 0 accepted, 0 reset, 0 rejected.\n"), "{out}");
     assert!(!out.contains("example.org") && !out.contains("my purpose") && !out.contains("ada"), "{out}");
     assert_eq!((writes(&hub), hub.users(&model(0), Status::Pending).len()), (0, 2));

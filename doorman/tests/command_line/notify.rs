@@ -67,7 +67,7 @@ async fn nothing_is_set_without_an_agreement_or_an_address() {
     notify(&hub, &["on", "--address", "not an address"]).await.failed(2, &["not a mail address"]);
     let on = ["notify", "on", "--domain", "doorman.acme.com", "--yes"];
     doorman_in(&hub, &[("REPOS", "acme/*")], &on).await.failed(2, &["MAIL_SECRET: not set"]);
-    doorman_in(&hub, &[("MAIL_SECRET", SECRET)], &on).await.failed(2, &["REPOS: not set"]);
+    doorman_in(&hub, &[("MAIL_SECRET", SECRET)], &on).await.failed(2, &["REPOS is not set"]);
     let dry = [("REPOS", "acme/*"), ("MAIL_SECRET", SECRET), ("DRY_RUN", "true")];
     let result = doorman_in(&hub, &dry, &on).await;
     assert!(result.err.contains("nothing was changed"), "{}", result.err);

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn long_answer_is_cut_and_whole() {
+    fn long_answer_is_cut_and_shown_on_demand() {
         let answer = "ä".repeat(4000);
         let page = long(&answer).into_string();
         assert!(page.contains(&format!("{}…", "ä".repeat(LONG_ANSWER))) && page.contains(&answer));

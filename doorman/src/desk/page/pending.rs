@@ -57,7 +57,7 @@ fn summary(total: usize, filter: &Filter, state: &State) -> String {
             format!("{} found, of {pending} pending.{reading}", count(total as u64, "request"))
         }
         (0, 0) if state.is_reading => "Reading the lists…".to_owned(),
-        (0, 0) => format!("Nobody waits for you. Pending: {pending}."),
+        (0, 0) => format!("No request is held. Pending: {pending}."),
         _ => format!("{} held for you, of {pending} pending.{reading}", count(held, "request")),
     }
 }
