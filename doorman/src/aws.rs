@@ -61,6 +61,9 @@ impl Aws {
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         check_version(said.join(" ").trim())?;
         let identity = self.call("sts", "get-caller-identity", &json!({})).map_err(|failure| {
+            if failure.says("Could not connect to the endpoint") {
+                return format!("{failure}. Is the region right, and is there a network?");
+            }
             format!("{failure}. To give `aws` credentials, run `aws configure` or `aws sso login`, or set AWS_PROFILE")
         })?;
         let field = |name: &str| identity[name].as_str().map(str::to_owned);

@@ -120,7 +120,8 @@ impl Step {
             Self::Code => {
                 let (path, kb) =
                     (deployment.zip.path.display(), grouped(deployment.zip.bytes.div_ceil(1000)));
-                format!("upload {path} ({kb} KB) to the bucket")
+                let processor = place.settings.architecture.as_str();
+                format!("upload {path} ({kb} KB) to the bucket; its program has to be for {processor}")
             }
             Self::Stack => stack::describe(deployment),
             Self::Mail => mail::describe(deployment),

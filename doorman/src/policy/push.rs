@@ -194,7 +194,7 @@ fn show_changes_of_lists(
     }
     Err(format!(
         "nothing was pushed, because a list on the Hub would lose entries, which a form's script may have added; download the newer \
-         file from {} first, or push with --remove-entries",
+         file from {} first, or run `doorman policy push --remove-entries`",
         target.repo
     )
     .into())

@@ -24,11 +24,14 @@ pub fn name(name: &str) -> Result<(), String> {
 
 /// Checks the form of the name of a region.
 pub fn region(region: &str) -> Result<(), String> {
-    let parts: Vec<&str> = region.split('-').collect();
-    let is_number = |text: &&str| text.parse::<u8>().is_ok();
-    let is_region = parts.len() >= 3
-        && parts.last().is_some_and(is_number)
-        && region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let directions =
+        ["north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest", "central"];
+    let is_region = match region.split('-').collect::<Vec<_>>()[..] {
+        [_, .., direction, number] => directions.contains(&direction) && number.parse::<u8>().is_ok(),
+        _ => false,
+    };
+    let is_region =
+        is_region && region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if is_region { Ok(()) } else { Err(format!("`{region}` is not a region of AWS, such as `eu-central-1`")) }
 }
 
