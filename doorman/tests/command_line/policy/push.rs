@@ -102,7 +102,7 @@ async fn list_on_the_hub_loses_entries_only_by_request() {
         1,
         &[
             "list `signed`: entries that the Hub's file gets: 0; entries that it loses: 2",
-            "download the newer file from datasets/acme/doorman first, or push with --remove-entries",
+            "download the newer file from datasets/acme/doorman first, or run `doorman policy push --remove-entries`",
         ],
     );
     assert_eq!(hub.dataset("acme/doorman").head().id, signed);
