@@ -168,6 +168,9 @@ fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> io::Result<Option<Ar
         match picked {
             Some(picked) => return Ok(Some((*picked).into())),
             None if text.is_empty() => return Ok(Some("".into())),
+            None if !reasons.is_empty() && text.parse::<usize>().is_ok() => {
+                writeln!(screen, "There is no reason {text}.")?;
+            }
             None => match reason(text) {
                 Ok(text) => return Ok(Some(text.into())),
                 Err(why) => writeln!(screen, "This reason cannot be sent: {why}.")?,

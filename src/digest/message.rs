@@ -24,6 +24,9 @@ impl Digest {
     #[must_use]
     pub fn title(&self) -> String {
         match self.total {
+            0 if !self.unread.is_empty() => {
+                "Not all lists could be read, so it is not known who is held.".to_owned()
+            }
             0 => "No request is held for you.".to_owned(),
             1 => "1 access request is held for you.".to_owned(),
             total => format!("{total} access requests are held for you."),
@@ -69,9 +72,11 @@ impl Digest {
             0 => String::new(),
             number => format!(" The decisions in {} could not be counted.", count(number, "repo")),
         };
-        remarks.push(format!(
-            "Since yesterday: {accepted} accepted, {reset} reset, {rejected} rejected.{uncounted}"
-        ));
+        if self.unread.is_empty() || self.total + accepted + reset + rejected > 0 {
+            remarks.push(format!(
+                "Since yesterday: {accepted} accepted, {reset} reset, {rejected} rejected.{uncounted}"
+            ));
+        }
         remarks
     }
 }

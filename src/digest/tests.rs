@@ -415,6 +415,13 @@ fn digest_is_due_on_mondays_or_if_somebody_must_act() {
 }
 
 #[test]
+fn digest_of_lists_that_cannot_be_read_claims_nothing() {
+    let text = Digest { unread: vec!["acme/*".to_owned()], ..digest([]) }.text();
+    assert!(text.starts_with("Not all lists could be read"), "{text}");
+    assert!(!text.contains("Since yesterday"), "{text}");
+}
+
+#[test]
 fn service_is_recognized_by_its_host() {
     let cases = [
         ("https://hooks.slack.com/services/T/B/x", Service::Slack),

@@ -95,7 +95,16 @@ impl Keyring {
             return Err(faults);
         }
         let token = keys.remove(0);
-        let (mail, webhook) = keys.into_iter().partition(|key: &Key| key.variable == MAIL_SECRET);
+        let (mail, webhook): (Vec<Key>, Vec<Key>) =
+            keys.into_iter().partition(|key| key.variable == MAIL_SECRET);
+        let is_same = |mail: &Key, webhook: &Key| {
+            mail.current().expose().eq_ignore_ascii_case(webhook.current().expose())
+        };
+        if mail.iter().any(|mail| webhook.iter().any(|webhook| is_same(mail, webhook))) {
+            let fault = "MAIL_SECRET: it is also the webhook's secret; choose another one, because everybody who sees the address could send \
+                         webhooks and orders";
+            return Err(vec![fault.to_owned()]);
+        }
         let accepted = |keys| Accepted::new(keys).map_err(|fault| vec![fault]);
         Ok(Self { token, webhook: accepted(webhook)?, mail: accepted(mail)? })
     }

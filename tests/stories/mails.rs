@@ -1,16 +1,18 @@
 //! The Hub's mail about a request: which mail prompts a look, at which repos, and what it costs.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use hub_doorman::handler::Handler;
+use hub_doorman::report::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Hub, Person, Status};
 use crate::logs::Logs;
 use crate::support::{
-    HALF_A_MINUTE, POLICY, ask, deliver, doorman_with, hub_with, invoke, model, searches_and_reviews, staff,
-    stranger, sweep, sweep_within,
+    HALF_A_MINUTE, POLICY, SECRET, ask, config_with, deliver, doorman_with, hub_with, invoke, model,
+    searches_and_reviews, staff, stranger, sweep, sweep_within,
 };
 
 const LOCAL_PART: &str = "look-here-4f9a2c7d1b";
@@ -424,4 +426,16 @@ async fn impossible_times_stop_no_other_mail() {
         deliver_mail(&doorman(&hub, &model(0)), &json!({"Records": records})).await;
         assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"], "{time}");
     }
+}
+
+/// Everybody who sees the address could otherwise send webhooks and orders.
+#[tokio::test]
+async fn mail_secret_must_not_be_that_of_the_webhook() {
+    let hub = hub_with(1).await;
+    let config = config_with(&hub, &[("MAIL_SECRET", &SECRET.to_ascii_uppercase())]);
+    let faults = Handler::new(config, Metrics::new(io::sink())).await.err().expect("a fault").to_string();
+    assert!(
+        faults.contains("MAIL_SECRET: it is also the webhook's secret") && !faults.contains(SECRET),
+        "{faults}"
+    );
 }

@@ -21,7 +21,6 @@ function replaceParts(html) {
   const checked = new Set(selected().map((row) => row.id));
   const open = new Set(all("details[open]").map(pathOf));
   const row = current();
-  const place = row ? rows().indexOf(row) : -1;
   const focused = document.activeElement?.dataset?.verdict;
   for (const part of PARTS) {
     const old = one(part), made = one(part, page);
@@ -30,8 +29,10 @@ function replaceParts(html) {
   document.title = page.title;
   for (const each of rows()) boxOf(each).checked = checked.has(each.id);
   for (const details of all("details")) details.open = open.has(pathOf(details));
-  const next = row && (document.getElementById(row.id) ?? rows()[Math.min(place, rows().length - 1)]);
-  if (next) (next.id === row.id && focused ? one(`[data-verdict=${focused}]`, next) : next).focus({ preventScroll: true });
+  // If the request is gone, no other one gets the focus, because the next key may be on its way already.
+  const next = row && document.getElementById(row.id);
+  if (row && !next && rows().length > 0) announce(`The request of ${row.dataset.name} is not in this list any more. Press j for the first one.`);
+  if (next) (focused ? one(`[data-verdict=${focused}]`, next) : next).focus({ preventScroll: true });
   keepInSight(next);
   showSelected();
   wait();
@@ -243,7 +244,8 @@ document.addEventListener("keydown", (event) => {
   const action = KEYS[event.key];
   if (!action) return;
   event.preventDefault();
-  action();
+  // A key that is held down moves on, and decides nobody.
+  if (!event.repeat || event.key === "j" || event.key === "k") action();
 });
 
 document.addEventListener("change", (event) => {

@@ -216,6 +216,10 @@ impl Desk {
             Some((word, key)) => (word, vec![key]),
             None => (value(pairs, "verdict"), selected().collect()),
         };
+        let is_named_twice = |name: &str| pairs.iter().filter(|(key, _)| key == name).nth(1).is_some();
+        if is_named_twice("verdict") || is_named_twice("one") {
+            return Err(bad("The form names two decisions. Nothing was changed."));
+        }
         let verdict = verdict(word).ok_or_else(|| bad("Choose what to do. Nothing was changed."))?;
         if keys.is_empty() {
             return Err(bad("Nobody is selected, so nothing was changed."));

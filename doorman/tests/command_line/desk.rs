@@ -167,6 +167,7 @@ async fn form_with_a_fault_changes_nothing() {
     let cases = [
         (vec![("verdict", "accept")], 400, "Nobody is selected"),
         (vec![("verdict", "hold"), ("request", key)], 400, "Choose what to do"),
+        (vec![("verdict", "accept"), ("verdict", "reject"), ("request", key)], 400, "two decisions"),
         (vec![("verdict", "reject"), ("request", key), ("reason", &long)], 400, "201 characters"),
         (vec![("verdict", "accept"), ("request", "0")], 409, "Not accepted: 1 decision"),
     ];
