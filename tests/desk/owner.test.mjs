@@ -70,6 +70,16 @@ test("keys move, select, search and show the help", async () => {
   assert.equal(await page.getByLabel("Search", { exact: true }).inputValue(), "jkarsx?");
 });
 
+test("a key that is held down decides one person", async () => {
+  await page.keyboard.press("j");
+  for (let count = 0; count < 6; count += 1) await page.keyboard.down("a");
+  await page.keyboard.up("a");
+  await page.locator(".actions li").first().waitFor();
+  assert.equal(await page.locator(".actions li").count(), 1);
+  await page.keyboard.press("u");
+  await page.locator(".actions li").first().waitFor({ state: "detached" });
+});
+
 test("a accepts, u undoes within five seconds, and the rest is sent", async () => {
   const { name } = await firstOf(MODEL);
   await page.keyboard.press("j");
