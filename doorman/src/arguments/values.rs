@@ -40,7 +40,7 @@ pub fn since(text: &str) -> Result<DateTime<Utc>, String> {
 
 /// Reads a mail address in the form that the Hub accepts (its OpenAPI, 2026-08). An error does not show it.
 pub fn mail_address(text: &str) -> Result<String, String> {
-    let fault = || "it is not a mail address that the Hub accepts, such as `ada@acme.com`".to_owned();
+    let fault = || "it is not a mail address that the Hub accepts".to_owned();
     let (local, domain) = text.split_once('@').ok_or_else(fault)?;
     let is_of = |more: &'static str| move |c: char| c.is_ascii_alphanumeric() || more.contains(c);
     let is_local = !local.starts_with('.')
