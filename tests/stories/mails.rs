@@ -433,7 +433,7 @@ async fn impossible_times_stop_no_other_mail() {
 async fn mail_secret_must_not_be_that_of_the_webhook() {
     let hub = hub_with(1).await;
     let config = config_with(&hub, &[("MAIL_SECRET", &SECRET.to_ascii_uppercase())]);
-    let faults = Handler::new(config, Metrics::new(io::sink())).await.err().expect("a fault").to_string();
+    let faults = Handler::new(config, Metrics::new(io::sink())).await.expect_err("a fault").to_string();
     assert!(
         faults.contains("MAIL_SECRET: it is also the webhook's secret") && !faults.contains(SECRET),
         "{faults}"
