@@ -32,7 +32,7 @@ const MAX_UNREAD_NAMED: usize = 5;
 /// The day on which a digest is sent although nobody has to do anything, so that silence never means that it is broken.
 const DAY_OF_ALL_WELL: Weekday = Weekday::Mon;
 
-/// Who is held, and how many were decided.
+/// The held requests, and the numbers of decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
     /// The people who have waited longest, up to [`MAX_NAMED`], the oldest request first.

@@ -15,7 +15,7 @@ use crate::environment::{self, deadline};
 use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Cell, Look, Screen, count, print_message};
 
-/// What is set, and in which repos.
+/// The notifications to set, and the repos to set them in.
 struct Plan {
     hub: Hub,
     repos: Vec<Repo>,

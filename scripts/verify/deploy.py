@@ -319,6 +319,7 @@ def check_interruptions(folder):
         runs = interrupted_runs(user, "deploy", "--destroy", "--yes")
         expect(user.state() == nothing, f"after {runs} interruptions, --destroy leaves nothing", user.state())
         user.expect_secrecy()
+        expect("describe-active-receipt-rule-set" not in user.log.read_text(), "without mail, SES is not asked", "it is")
     return deployed
 
 

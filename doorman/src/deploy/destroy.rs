@@ -106,8 +106,8 @@ async fn delete_stack(place: &Place) -> Result<String, Box<dyn Error>> {
     match describe_stack(&place.aws, name)? {
         None => Ok(ABSENT.to_owned()),
         Some(stack) if !place.is_ours(&stack["Tags"]) => Ok(FOREIGN.to_owned()),
-        Some(_) => {
-            deactivate_mail(place)?;
+        Some(stack) => {
+            deactivate_mail(place, &stack)?;
             delete_and_wait(&place.aws, name).await?;
             Ok(DELETED.to_owned())
         }

@@ -1,4 +1,4 @@
-//! Who may use the desk: only the browser that has opened the printed address, and only from the desk's own page.
+//! The guard of the desk: only the browser that has opened the printed address may use it, and only from the desk's own page.
 //!
 //! Other users of this machine can reach the port, and any site that the owner visits can make the browser send requests to it. So
 //! each request has to name the right host and path, and to show the cookie. A request that changes something also has to come from

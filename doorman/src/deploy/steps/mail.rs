@@ -4,7 +4,7 @@
 //! account's other mail stays as it is. Otherwise the stack has a set of its own, and this step activates it, because `CloudFormation`
 //! cannot.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::aws::AwsFailure;
 use crate::deploy::deployment::{Deployment, Place};
@@ -27,9 +27,12 @@ pub fn foreign_rule_set(place: &Place) -> Result<Option<String>, AwsFailure> {
     Ok(active(place)?.filter(|active| *active != place.settings.name))
 }
 
-/// Makes the stack's own set inactive, because AWS deletes no active one.
-pub fn deactivate(place: &Place) -> Result<(), AwsFailure> {
-    if active(place)?.as_ref() == Some(&place.settings.name) {
+/// Makes the own set of this stack inactive, because AWS deletes no active one. A stack without mail has none, and then SES is not asked:
+/// it receives mail in some regions only.
+pub fn deactivate(place: &Place, stack: &Value) -> Result<(), AwsFailure> {
+    let mut outputs = stack["Outputs"].as_array().into_iter().flatten();
+    let has_mail = outputs.any(|output| output["OutputKey"] == "MailRuleSet");
+    if has_mail && active(place)?.as_ref() == Some(&place.settings.name) {
         place.aws.call("ses", "set-active-receipt-rule-set", &json!({}))?;
     }
     Ok(())

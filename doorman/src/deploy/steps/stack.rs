@@ -66,8 +66,8 @@ pub async fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box
         }
         before => before,
     };
-    if mail::domain(&deployment.place).is_none() || mail::foreign_rule_set(&deployment.place)?.is_some() {
-        mail::deactivate(&deployment.place)?;
+    if let Some(before) = before.as_ref().filter(|_| mail::domain(&deployment.place).is_none()) {
+        mail::deactivate(&deployment.place, before)?;
     }
     let input = json!({
         "StackName": name,

@@ -12,7 +12,7 @@ use super::parts::{self, PAGE_SIZE};
 use super::{Context, Tab, layout};
 use crate::screen::count;
 
-/// What is known of a list of decided requests.
+/// A list of decided requests, as far as it was read.
 pub struct List {
     pub repo: Option<Repo>,
     pub status: Status,
