@@ -303,7 +303,7 @@ pub struct CheckArguments {
     /// Check the configuration of this deployed function: its name or ARN
     #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
-    /// Region of the function, instead of that of `aws configure`
+    /// Region of the function, instead of that of doorman.toml here, or else of `aws configure`
     #[arg(long, value_name = "REGION", requires = "function")]
     pub region: Option<String>,
 }

@@ -63,6 +63,8 @@ impl Aws {
         let identity = self.call("sts", "get-caller-identity", &json!({})).map_err(|failure| {
             if failure.says("Could not connect to the endpoint") {
                 return format!("{failure}. Is the region right, and is there a network?");
+            } else if failure.lacks_region() {
+                return failure.to_string();
             }
             format!("{failure}. To give `aws` credentials, run `aws configure` or `aws sso login`, or set AWS_PROFILE")
         })?;

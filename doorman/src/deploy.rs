@@ -2,9 +2,10 @@
 
 mod deployment;
 mod destroy;
+mod existing;
 mod init;
 mod policy;
-mod settings;
+pub mod settings;
 mod steps;
 mod template;
 
@@ -13,10 +14,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::arguments::{DeployArguments, DeployCommand};
+use crate::aws::AwsFailure;
 use crate::environment;
 use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Cell, Look, Screen, print_message};
 use deployment::{Deployment, Place};
+use existing::Existing;
 use settings::Settings;
 use steps::{Made, Step};
 
@@ -47,7 +50,12 @@ pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<Exi
         return Ok(ExitStatus::Failed);
     };
     let steps = Step::all(&deployment);
-    let plan: Vec<_> = steps.iter().map(|step| (step.name(), step.describe(&deployment))).collect();
+    let existing = Existing::read(&deployment.place)?;
+    let line = |step: &Step| {
+        let exists = step.exists(&deployment, &existing)?;
+        Ok(PlanLine { step: step.name(), exists, text: step.describe(&deployment) })
+    };
+    let plan = steps.iter().map(line).collect::<Result<Vec<_>, AwsFailure>>()?;
     if !is_agreed(&plan, is_dry, arguments.yes, screen)? {
         return Ok(if is_dry { ExitStatus::Complete } else { ExitStatus::Failed });
     }
@@ -60,22 +68,37 @@ pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<Exi
     Ok(ExitStatus::Complete)
 }
 
-/// Shows the steps of a plan, and asks whether to carry them out. A dry run only shows them.
+/// A line of a plan.
+struct PlanLine {
+    step: &'static str,
+    /// Whether what the step makes or removes exists. None means that this is not known.
+    exists: Option<bool>,
+    text: String,
+}
+
+fn show_plan(plan: &[PlanLine], screen: &mut Screen) -> io::Result<()> {
+    let rows = plan.iter().map(|PlanLine { step, exists, text }| {
+        let now = exists.map_or("", |exists| if exists { "exists" } else { "missing" });
+        vec![Cell::plain(step), Cell::plain(now), Cell::plain(text)]
+    });
+    screen.table(&["step", "now", "what it does"], rows)
+}
+
+/// Shows a plan, and asks whether to carry it out. A dry run only shows it.
 fn is_agreed(
-    plan: &[(&str, String)],
+    plan: &[PlanLine],
     is_dry: bool,
     yes: bool,
     screen: &mut Screen,
 ) -> Result<bool, Box<dyn Error>> {
-    let rows = || plan.iter().map(|(name, text)| vec![Cell::plain(name), Cell::plain(text)]);
     if is_dry {
-        screen.table(&["step", "what it does"], rows())?;
+        show_plan(plan, screen)?;
         screen.write_note("\nThis is a dry run, so nothing was changed.")?;
         return Ok(false);
     }
-    let is_agreed = yes || screen.ask(|terminal| terminal.table(&["step", "what it does"], rows()))?;
+    let is_agreed = yes || screen.ask(|terminal| show_plan(plan, terminal))?;
     if !is_agreed {
-        print_message("Nothing was changed. Use --yes to skip the question.");
+        print_message("Nothing was changed.");
     }
     Ok(is_agreed)
 }

@@ -16,6 +16,9 @@ const MAX_REASON: usize = 200;
 
 const VERDICTS: [Verdict; 4] = [Verdict::Accept, Verdict::Hold, Verdict::Reset, Verdict::Reject];
 
+/// The keys of the document itself. Editors read the schema under `$schema`.
+const TOP_KEYS: [&str; 7] = ["default", "lists", "let", "rules", "limits", "paused", "$schema"];
+
 /// Names that a `let` cannot have: the variables of rules, and the words of CEL.
 const RESERVED: [&str; 29] = [
     "user",
@@ -121,9 +124,7 @@ pub(super) struct WrittenRule {
 /// Reads the keys of a policy, and adds their faults to `faults`. If there are faults, parts of the document may be missing.
 pub(super) fn read(root: &Node, faults: &mut Vec<Fault>) -> Document {
     let mut reader = Reader { faults };
-    // Editors read the schema under `$schema`.
-    let keys = ["default", "lists", "let", "rules", "limits", "paused", "$schema"];
-    let entries = reader.entries("", root, &keys);
+    let entries = reader.entries("", root, &TOP_KEYS);
     let get = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
     if let Some(schema) = get("$schema") {
         reader.text("`$schema`: ", schema);

@@ -152,20 +152,34 @@ impl List {
             return Some((text, self.is_file && unused.len() == uses.len()));
         }
         let unfit = (0..).zip(entries.iter()).filter(|(_, entry)| !uses.iter().any(|kind| fits(kind, entry)));
-        let mut unfit = unfit.map(|(index, _)| index);
-        let (place, others) = (self.place(entries.line_of(unfit.next()?)), unfit.count());
-        let all = if others == 0 { String::new() } else { format!(", nor {others} more") };
+        let mut lines = unfit.map(|(index, _)| entries.line_of(index));
+        let listed: Vec<usize> = lines.by_ref().take(MAX_LISTED).collect();
         let nouns: Vec<&str> = uses.iter().map(|kind| kind.noun()).collect();
         let nouns = nouns.join(" or ");
-        Some((
-            format!("{place} does not have the form of {nouns}{all}, so no value equals it; {HOW_TO_WRITE}"),
-            false,
-        ))
+        let text = match (&*listed, lines.count()) {
+            ([], _) => return None,
+            ([line], _) => {
+                format!("{} does not have the form of {nouns}, so no value equals it", self.place(*line))
+            }
+            (listed, others) => {
+                let lines: Vec<String> = listed.iter().map(usize::to_string).collect();
+                let what = if self.is_file { "the entries of lines" } else { "entries" };
+                let more = if others == 0 { String::new() } else { format!(" and {others} more") };
+                format!(
+                    "{what} {}{more} do not have the form of {nouns}, so no value equals them",
+                    lines.join(", ")
+                )
+            }
+        };
+        Some((format!("{text}; {HOW_TO_WRITE}"), false))
     }
 }
 
 /// A record that is read behind a CSV. If a quote is open at the end of the file, it becomes a part of the last value.
 const END: &str = "\u{1}end";
+
+/// The most entries that a warning names.
+const MAX_LISTED: usize = 3;
 
 /// The form of the entries of a list.
 const HOW_TO_WRITE: &str =

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::deploy::settings::DEFAULT_PATH;
+
 /// Deploy the function to AWS, with its schedule, alarms and webhook
 ///
 /// It reads doorman.toml, which `doorman deploy init` writes, shows what it will do, and asks. Then it makes, in your account: a secret
@@ -29,7 +31,7 @@ pub struct DeployArguments {
     #[command(subcommand)]
     pub command: Option<DeployCommand>,
     /// File with the settings
-    #[arg(long, value_name = "FILE", default_value = "doorman.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub settings: PathBuf,
     /// Zip of the function, instead of the one that came with this program
     #[arg(long, value_name = "FILE")]
@@ -82,6 +84,6 @@ pub struct InitArguments {
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
     /// File to write
-    #[arg(long, value_name = "FILE", default_value = "doorman.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub settings: PathBuf,
 }

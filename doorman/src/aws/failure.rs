@@ -18,7 +18,9 @@ pub struct AwsFailure {
 impl AwsFailure {
     /// A failure with what the command has written to its standard error. `hidden` must not be shown.
     pub fn new(service: &str, operation: &str, written: &str, hidden: Option<&str>) -> Self {
-        let mut message = written.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Our text goes on behind the message.
+        let words: Vec<&str> = written.trim().trim_end_matches('.').split_whitespace().collect();
+        let mut message = words.join(" ");
         if let Some(hidden) = hidden.map(str::trim).filter(|hidden| !hidden.is_empty()) {
             message = message.replace(hidden, "[redacted]");
         }
@@ -41,6 +43,11 @@ impl AwsFailure {
     pub fn says(&self, text: &str) -> bool {
         self.message.contains(text)
     }
+
+    /// Whether neither an option nor the configuration names a region.
+    pub fn lacks_region(&self) -> bool {
+        self.says("specify a region")
+    }
 }
 
 impl fmt::Display for AwsFailure {
@@ -50,8 +57,8 @@ impl fmt::Display for AwsFailure {
         let is_missing_right = code.as_ref().is_some_and(|code| code.contains("AccessDenied"));
         if is_missing_right {
             write!(f, " (the credentials of `aws` lack this right; use those of an administrator)")?;
-        } else if message.contains("specify a region") {
-            write!(f, " (set AWS_REGION, or `region` in `aws configure`)")?;
+        } else if self.lacks_region() {
+            write!(f, " (name it with --region, or set AWS_REGION)")?;
         }
         Ok(())
     }
@@ -81,7 +88,10 @@ mod tests {
     fn missing_right_and_missing_region_have_a_hint() {
         let cases = [
             ("An error occurred (AccessDenied) when calling the X operation: no", "administrator"),
-            ("You must specify a region. You can also configure your region", "AWS_REGION"),
+            (
+                "You must specify a region. You can also configure your region.",
+                "your region (name it with --region,",
+            ),
         ];
         for (written, hint) in cases {
             assert!(AwsFailure::new("s3api", "x", written, None).to_string().contains(hint), "{written}");

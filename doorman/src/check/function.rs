@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::findings::{Findings, Level};
 use crate::aws::Aws;
+use crate::deploy::settings::Settings;
 use crate::environment;
 use crate::screen::{count, time};
 
@@ -33,8 +34,10 @@ pub struct Function {
 impl Function {
     /// Reads the configuration of a function. From now on, [`environment::variables`] are its variables. If AWS keeps the token or the
     /// policy, they are read too, because the checks need them. Other secrets are not read.
+    /// If no region is given, it is that of `doorman.toml` in the current folder, or of the `aws` command.
     pub fn read(name: &str, region: Option<&str>, findings: &mut Findings) -> Result<Self, Box<dyn Error>> {
-        let aws = Aws::new(region);
+        let region = region.map(str::to_owned).or_else(Settings::region_here);
+        let aws = Aws::new(region.as_deref());
         aws.account()?;
         let about = aws.call("lambda", "get-function-configuration", &json!({"FunctionName": name}))?;
         let variables = about["Environment"]["Variables"].as_object().into_iter().flatten();

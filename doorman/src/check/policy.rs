@@ -78,7 +78,7 @@ fn check_length(argument: Option<&str>, findings: &mut Findings) {
 }
 
 /// Counts the parts of a policy.
-fn contents(policy: &Policy) -> String {
+pub fn contents(policy: &Policy) -> String {
     let mut parts = vec![count(policy.rule_names().count() as u64, "rule")];
     let lets = policy.let_names().count();
     if lets > 0 {

@@ -1,6 +1,7 @@
 //! What a deployment needs to know before its first step. To find it out changes nothing.
 
 use std::error::Error;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
@@ -11,6 +12,7 @@ use hub_doorman::model::RepoPattern;
 use hub_doorman::secrets::{Secret, Source};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use zip::ZipArchive;
 
 use super::policy::FunctionPolicy;
 use super::settings::{Architecture, Settings, TOKEN_OF_ENVIRONMENT};
@@ -47,6 +49,11 @@ impl Place {
     /// The name of the topic for alarms.
     pub fn topic(&self) -> String {
         format!("{}-alarms", self.settings.name)
+    }
+
+    pub fn topic_arn(&self) -> String {
+        let AwsAccount { id, .. } = &self.account;
+        format!("arn:{}:sns:{}:{id}:{}", self.account.partition(), self.settings.region, self.topic())
     }
 
     /// The tags of everything that the deployment makes.
@@ -140,9 +147,9 @@ fn token(settings: &Settings) -> Result<Option<Secret>, Box<dyn Error>> {
 impl Zip {
     /// The zip that an option names. Otherwise that of the release: an archive has it beside the program, and a wheel installs it in
     /// `share`.
-    fn find(named: Option<&Path>, architecture: Architecture) -> Result<Self, Box<dyn Error>> {
+    pub fn find(named: Option<&Path>, architecture: Architecture) -> Result<Self, Box<dyn Error>> {
         if let Some(path) = named {
-            return Self::read(path);
+            return Self::read(path, architecture);
         }
         let name = format!("hub-doorman-lambda-{}.zip", architecture.as_str());
         let program = env::current_exe()?;
@@ -153,28 +160,45 @@ impl Zip {
             .find(|path| path.is_file());
         let path = found.ok_or_else(|| {
             UsageError(format!(
-                "{name}: it is neither beside this program nor in ../share/hub-doorman; the archives of a release have it, and --zip FILE names \
-                 another"
+                "{name}: this program was installed without the function. Install it with `pip install hub-doorman`, or unpack the archive of \
+                 a release; or take that file from a release, and name it with --zip"
             ))
         })?;
-        Self::read(&path)
+        Self::read(&path, architecture)
     }
 
-    fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let shown = path.display();
-        let content =
-            fs::read(path).map_err(|error| UsageError(format!("{shown}: cannot be read: {error}")))?;
-        let name = b"bootstrap";
-        let is_function =
-            content.starts_with(b"PK\x03\x04") && content.windows(name.len()).any(|part| part == name);
-        if !is_function || content.len() > MAX_ZIP_BYTES {
-            return Err(UsageError(format!(
-                "{shown}: this is not a zip of a function, which has a file `bootstrap`"
-            ))
-            .into());
+    fn read(path: &Path, architecture: Architecture) -> Result<Self, Box<dyn Error>> {
+        let fault = |text: String| UsageError(format!("{}: {text}", path.display()));
+        let content = fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let no_function =
+            || fault("this is not a zip of a function, which has a program `bootstrap`".to_owned());
+        if content.len() > MAX_ZIP_BYTES {
+            return Err(no_function().into());
+        }
+        match architecture_of(&content).ok_or_else(no_function)? {
+            actual if actual != architecture => {
+                let (actual, wanted) = (actual.as_str(), architecture.as_str());
+                let text = format!(
+                    "the program in it is for {actual}, but the settings have architecture = \"{wanted}\"; change one of the two"
+                );
+                return Err(fault(text).into());
+            }
+            _ => {}
         }
         let hash =
             Sha256::digest(&content).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         Ok(Self { path: path.to_owned(), bytes: content.len() as u64, key: format!("{hash}.zip") })
+    }
+}
+
+/// The architecture of the program `bootstrap` in a zip. The header of an ELF file names it.
+fn architecture_of(zip: &[u8]) -> Option<Architecture> {
+    let mut archive = ZipArchive::new(Cursor::new(zip)).ok()?;
+    let mut header = [0; 20];
+    archive.by_name("bootstrap").ok()?.read_exact(&mut header).ok()?;
+    match (header.starts_with(b"\x7fELF"), u16::from_le_bytes([header[18], header[19]])) {
+        (true, 0x3e) => Some(Architecture::X86_64),
+        (true, 0xb7) => Some(Architecture::Arm64),
+        _ => None,
     }
 }

@@ -5,17 +5,15 @@ use std::error::Error;
 use serde_json::{Value, json};
 
 use super::deployment::Place;
-use super::steps::{
-    bucket_exists, call_bucket, deactivate_mail, delete_and_wait, describe_stack, read_secret, webhook_of,
-};
-use super::{is_agreed, show_done, stopped};
-use crate::aws::Aws;
+use super::existing::Existing;
+use super::steps::{call_bucket, deactivate_mail, delete_and_wait};
+use super::{PlanLine, is_agreed, show_done, show_plan, stopped};
 use crate::environment::{self, deadline};
 use crate::exit::ExitStatus;
 use crate::screen::Screen;
 
 /// The parts of a deployment, in the order of their removal. The secret is the last, because its tag names the webhook.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Removal {
     Webhook,
     Stack,
@@ -53,21 +51,62 @@ impl Removal {
         }
     }
 
-    /// Removes it, if it is there and `deploy` has made it.
-    async fn run(self, place: &Place) -> Result<String, Box<dyn Error>> {
+    /// Whether the part exists.
+    fn exists(self, existing: &Existing) -> bool {
         match self {
-            Self::Webhook => delete_webhook(place).await,
-            Self::Stack => delete_stack(place).await,
-            Self::Alarms => delete_topic(place),
-            Self::Bucket => delete_bucket(place),
-            Self::Secret => delete_secret(place),
+            Self::Webhook => existing.webhook().is_some(),
+            Self::Stack => existing.stack.is_some(),
+            Self::Alarms => existing.topic.is_some(),
+            Self::Bucket => existing.bucket.is_some(),
+            Self::Secret => existing.secret.is_some(),
         }
     }
-}
 
-const ABSENT: &str = "there is none";
-const DELETED: &str = "deleted";
-const FOREIGN: &str = "left as it is, because `doorman deploy` has not made it";
+    /// Whether `doorman deploy` has made the part, as its tags say.
+    fn is_ours(self, place: &Place, existing: &Existing) -> bool {
+        let tags = |about: &Option<Value>| about.as_ref().is_some_and(|about| place.is_ours(&about["Tags"]));
+        match self {
+            Self::Webhook => existing.webhook().is_some(),
+            Self::Stack => tags(&existing.stack),
+            Self::Alarms => existing.topic.as_ref().is_some_and(|tags| place.is_ours(tags)),
+            Self::Bucket => existing.bucket.as_ref().is_some_and(|tags| place.is_ours(tags)),
+            Self::Secret => tags(&existing.secret),
+        }
+    }
+
+    fn plan(self, place: &Place, existing: &Existing) -> PlanLine {
+        let exists = self.exists(existing);
+        let text = if !exists {
+            "nothing to remove".to_owned()
+        } else if !self.is_ours(place, existing) {
+            "leave it as it is, because `doorman deploy` has not made it".to_owned()
+        } else {
+            self.describe(place)
+        };
+        PlanLine { step: self.name(), exists: Some(exists), text }
+    }
+
+    /// Removes the part, which exists.
+    async fn run(self, place: &Place, existing: &Existing) -> Result<(), Box<dyn Error>> {
+        let (aws, name) = (&place.aws, &place.settings.name);
+        match self {
+            Self::Webhook => delete_webhook(existing.webhook().unwrap_or_default()).await?,
+            Self::Stack => {
+                deactivate_mail(place, existing.stack.as_ref().unwrap_or(&Value::Null))?;
+                delete_and_wait(aws, name).await?;
+            }
+            Self::Alarms => {
+                aws.call("sns", "delete-topic", &json!({"TopicArn": place.topic_arn()}))?;
+            }
+            Self::Bucket => delete_bucket(place)?,
+            Self::Secret => {
+                let input = json!({"SecretId": name, "ForceDeleteWithoutRecovery": true});
+                aws.call("secretsmanager", "delete-secret", &input)?;
+            }
+        }
+        Ok(())
+    }
+}
 
 pub async fn run(
     place: &Place,
@@ -75,13 +114,20 @@ pub async fn run(
     yes: bool,
     screen: &mut Screen,
 ) -> Result<ExitStatus, Box<dyn Error>> {
-    let plan: Vec<_> = Removal::ALL.iter().map(|one| (one.name(), one.describe(place))).collect();
+    let existing = Existing::read(place)?;
+    let plan: Vec<PlanLine> = Removal::ALL.iter().map(|one| one.plan(place, &existing)).collect();
+    let ours: Vec<Removal> = Removal::ALL.into_iter().filter(|one| one.is_ours(place, &existing)).collect();
+    if ours.is_empty() {
+        show_plan(&plan, screen)?;
+        screen.write_note("\nThere is nothing to remove.")?;
+        return Ok(ExitStatus::Complete);
+    }
     if !is_agreed(&plan, is_dry, yes, screen)? {
         return Ok(if is_dry { ExitStatus::Complete } else { ExitStatus::Failed });
     }
-    for one in Removal::ALL {
-        let done = one.run(place).await.map_err(|error| stopped(one.name(), &*error))?;
-        show_done(one.name(), &done, screen)?;
+    for one in ours {
+        one.run(place, &existing).await.map_err(|error| stopped(one.name(), &*error))?;
+        show_done(one.name(), "deleted", screen)?;
     }
     screen.write_note(
         "\nThe log of the function and the policy on the Hub stay. The requests stay as they are.",
@@ -89,63 +135,14 @@ pub async fn run(
     Ok(ExitStatus::Complete)
 }
 
-async fn delete_webhook(place: &Place) -> Result<String, Box<dyn Error>> {
-    let secret = read_secret(&place.aws, &place.settings.name)?;
-    let Some(id) = secret.as_ref().and_then(webhook_of) else { return Ok(ABSENT.to_owned()) };
-    environment::hub().await?.account(deadline()).delete_webhook(id).await.or_else(|error| {
-        match error.status() {
-            Some(404) => Ok(()),
-            _ => Err(error),
-        }
-    })?;
-    Ok(format!("{DELETED} {id}"))
-}
-
-async fn delete_stack(place: &Place) -> Result<String, Box<dyn Error>> {
-    let name = &place.settings.name;
-    match describe_stack(&place.aws, name)? {
-        None => Ok(ABSENT.to_owned()),
-        Some(stack) if !place.is_ours(&stack["Tags"]) => Ok(FOREIGN.to_owned()),
-        Some(stack) => {
-            deactivate_mail(place, &stack)?;
-            delete_and_wait(&place.aws, name).await?;
-            Ok(DELETED.to_owned())
-        }
+async fn delete_webhook(id: &str) -> Result<(), Box<dyn Error>> {
+    match environment::hub().await?.account(deadline()).delete_webhook(id).await {
+        Err(error) if error.status() != Some(404) => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
-fn delete_topic(place: &Place) -> Result<String, Box<dyn Error>> {
-    let arn = format!(
-        "arn:{}:sns:{}:{}:{}",
-        place.account.partition(),
-        place.settings.region,
-        place.account.id,
-        place.topic()
-    );
-    let tags = match place.aws.call("sns", "list-tags-for-resource", &json!({"ResourceArn": arn})) {
-        Err(failure) if failure.is(&["ResourceNotFound", "ResourceNotFoundException", "NotFound"]) => {
-            return Ok(ABSENT.to_owned());
-        }
-        tags => tags?,
-    };
-    if !place.is_ours(&tags["Tags"]) {
-        return Ok(FOREIGN.to_owned());
-    }
-    place.aws.call("sns", "delete-topic", &json!({"TopicArn": arn}))?;
-    Ok(DELETED.to_owned())
-}
-
-fn delete_bucket(place: &Place) -> Result<String, Box<dyn Error>> {
-    if !bucket_exists(place)? {
-        return Ok(ABSENT.to_owned());
-    }
-    let tags = match call_bucket(place, "get-bucket-tagging", &json!({})) {
-        Err(failure) if failure.is(&["NoSuchTagSet"]) => Value::Null,
-        tags => tags?["TagSet"].take(),
-    };
-    if !place.is_ours(&tags) {
-        return Ok(FOREIGN.to_owned());
-    }
+fn delete_bucket(place: &Place) -> Result<(), Box<dyn Error>> {
     // `aws` reads all pages of the list.
     let listed = call_bucket(place, "list-objects-v2", &json!({}))?;
     let keys =
@@ -154,18 +151,5 @@ fn delete_bucket(place: &Place) -> Result<String, Box<dyn Error>> {
         call_bucket(place, "delete-objects", &json!({"Delete": {"Objects": keys, "Quiet": true}}))?;
     }
     call_bucket(place, "delete-bucket", &json!({}))?;
-    Ok(DELETED.to_owned())
-}
-
-fn delete_secret(place: &Place) -> Result<String, Box<dyn Error>> {
-    let (aws, name): (&Aws, _) = (&place.aws, &place.settings.name);
-    match read_secret(aws, name)? {
-        None => Ok(ABSENT.to_owned()),
-        Some(secret) if !place.is_ours(&secret["Tags"]) => Ok(FOREIGN.to_owned()),
-        Some(_) => {
-            let input = json!({"SecretId": name, "ForceDeleteWithoutRecovery": true});
-            aws.call("secretsmanager", "delete-secret", &input)?;
-            Ok(DELETED.to_owned())
-        }
-    }
+    Ok(())
 }

@@ -8,12 +8,12 @@ use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
-use super::deployment::Place;
+use super::deployment::{Place, Zip};
 use super::settings::{Architecture, Settings, TOKEN_OF_ENVIRONMENT};
 use crate::arguments::InitArguments;
 use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Screen, print_message};
-use answers::Checks;
+use answers::{Checks, Found};
 
 /// Asks for the settings that no option gives, and writes the file.
 pub async fn run(options: &InitArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
@@ -42,7 +42,8 @@ pub async fn run(options: &InitArguments, screen: &mut Screen) -> Result<ExitSta
         "Wrote {shown}. `doorman deploy --dry-run` shows what a deployment does. The function begins with a dry run, which changes no request."
     ))?;
     // A deployment needs the `aws` command. The settings are valid without it.
-    if let Err(error) = Place::find(settings) {
+    let zip = Zip::find(None, settings.architecture).map(|_| ());
+    for error in [zip, Place::find(settings).map(|_| ())].into_iter().filter_map(Result::err) {
         print_message(&format!("doorman: before you can deploy: {error}"));
     }
     Ok(ExitStatus::Complete)
@@ -167,19 +168,27 @@ impl Question {
         loop {
             let Some(answer) = screen.ask_for(self.text(), &default)? else { return Ok(false) };
             match self.take(&answer, settings, checks).await {
-                Ok(()) => return Ok(true),
-                Err(error) => print_message(&format!("doorman: {error}")),
+                Ok(found) => {
+                    found.lines().for_each(|line| print_message(&format!("    ✓ {line}")));
+                    return Ok(true);
+                }
+                Err(error) => print_message(&format!("doorman: {error}{}", self.remedy(&answer))),
             }
         }
     }
 
+    /// What helps if this answer is wrong, but its fault is not in the answer itself.
+    fn remedy(self, answer: &str) -> &'static str {
+        match self {
+            Self::Token if answer == TOKEN_OF_ENVIRONMENT => {
+                "\nRun `hf auth login` in another terminal, and press Enter. Or stop with Ctrl-C, set HF_TOKEN, and begin again."
+            }
+            _ => "",
+        }
+    }
+
     /// Checks an answer, and puts it into the settings.
-    async fn take(
-        self,
-        answer: &str,
-        settings: &mut Settings,
-        checks: &mut Checks,
-    ) -> Result<(), Box<dyn Error>> {
+    async fn take(self, answer: &str, settings: &mut Settings, checks: &mut Checks) -> Found {
         match self {
             Self::Token => checks.token(answer, settings).await,
             Self::Repos => checks.repos(answer, settings).await,

@@ -123,9 +123,8 @@ impl FunctionPolicy {
 
 /// The file on the Hub to which a policy is pushed.
 pub fn push_place(text: &str) -> Result<HubFile, Box<dyn Error>> {
-    let place = environment::place(text)?;
-    let place = place.on_hub().filter(|file| !file.is_pinned()).cloned();
-    place.ok_or_else(|| {
+    let place = if text.starts_with("hf://") { environment::place(text)?.on_hub().cloned() } else { None };
+    place.filter(|file| !file.is_pinned()).ok_or_else(|| {
         let text = "push_to: name a branch of a repo on the Hub, such as `hf://datasets/acme/doorman/policy.toml`, and no commit";
         UsageError(text.to_owned()).into()
     })

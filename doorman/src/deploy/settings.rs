@@ -17,6 +17,9 @@ use crate::policy::quote;
 /// The value of `token` for the token of `HF_TOKEN`, or the saved one.
 pub const TOKEN_OF_ENVIRONMENT: &str = "HF_TOKEN";
 
+/// The file of the settings, unless an option names another.
+pub const DEFAULT_PATH: &str = "doorman.toml";
+
 /// The settings of a deployment, as in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,6 +112,11 @@ impl Settings {
         let settings: Self = toml::from_str(text).map_err(|error| vec![fault(&error, text)])?;
         let faults = settings.faults();
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+
+    /// The region of the settings in the current folder, if they are there and valid.
+    pub fn region_here() -> Option<String> {
+        Self::read(Path::new(DEFAULT_PATH)).ok().map(|settings| settings.region)
     }
 
     /// The path of the policy, if it is a file. It is relative to the folder of the settings.
@@ -206,12 +214,10 @@ impl Settings {
         let comment = "The token: HF_TOKEN for the token of the environment or of `hf auth login`, which AWS then keeps, or the ARN of a \
                        secret that holds it.";
         line("token", quoted(token), comment);
-        if let Some(alarms) = alarms {
-            line(
-                "alarms",
-                quoted(alarms),
-                "Who gets the alarms: an e-mail address, or the ARN of a topic of SNS.",
-            );
+        let comment = "Who gets the alarms: an e-mail address, or the ARN of a topic of SNS.";
+        match alarms {
+            Some(alarms) => line("alarms", quoted(alarms), comment),
+            None => line("# alarms", quoted("you@…"), comment),
         }
         line("dry_run", dry_run.to_string(), "If true, the function decides and logs, and changes nothing.");
         line(

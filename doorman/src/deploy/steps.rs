@@ -14,6 +14,8 @@ use std::error::Error;
 use hub_doorman::secrets::Secret;
 
 use super::deployment::Deployment;
+use super::existing::Existing;
+use crate::aws::AwsFailure;
 use crate::policy::push::{PushOptions, Pushed, push};
 use crate::screen::grouped;
 pub use code::{bucket_exists, call as call_bucket};
@@ -109,6 +111,23 @@ impl Step {
         }
     }
 
+    /// Whether AWS or the Hub has already what the step makes. None means that nothing was read that would tell.
+    pub fn exists(self, deployment: &Deployment, existing: &Existing) -> Result<Option<bool>, AwsFailure> {
+        Ok(match self {
+            Self::Policy | Self::Mail | Self::SmokeTest => None,
+            Self::Secret => Some(existing.secret.is_some()),
+            Self::Alarms => {
+                Some(existing.topic.is_some()).filter(|_| deployment.place.settings.alarm_address().is_some())
+            }
+            Self::Bucket => Some(existing.bucket.is_some()),
+            Self::Code => {
+                Some(existing.bucket.is_some() && code::is_uploaded(&deployment.place, &deployment.zip)?)
+            }
+            Self::Stack => Some(existing.stack.is_some()),
+            Self::Webhook => Some(existing.webhook().is_some()),
+        })
+    }
+
     /// What the step does.
     pub fn describe(self, deployment: &Deployment) -> String {
         let place = &deployment.place;
@@ -120,8 +139,7 @@ impl Step {
             Self::Code => {
                 let (path, kb) =
                     (deployment.zip.path.display(), grouped(deployment.zip.bytes.div_ceil(1000)));
-                let processor = place.settings.architecture.as_str();
-                format!("upload {path} ({kb} KB) to the bucket; its program has to be for {processor}")
+                format!("upload {path} ({kb} KB, for {}) to the bucket", place.settings.architecture.as_str())
             }
             Self::Stack => stack::describe(deployment),
             Self::Mail => mail::describe(deployment),
@@ -140,7 +158,7 @@ impl Step {
             Self::Secret => secret::run(deployment, made),
             Self::Alarms => topic::run(place, made),
             Self::Bucket => code::make_bucket(place),
-            Self::Code => code::upload(place, &deployment.zip),
+            Self::Code => Ok(code::upload(place, &deployment.zip)?),
             Self::Stack => stack::run(deployment, made).await,
             Self::Mail => Ok(mail::run(place)?),
             Self::Webhook => webhook::run(deployment, made).await,

@@ -174,7 +174,7 @@ async fn deploy_needs_the_zip_of_the_function() {
     folder
         .run(&hub, &variables, &["deploy"])
         .await
-        .failed(2, &["hub-doorman-lambda-arm64.zip: it is neither", "--zip FILE"]);
+        .failed(2, &["hub-doorman-lambda-arm64.zip: this program was installed without the function", "--zip"]);
     let arguments = ["deploy", "--zip", "policy.toml"];
     folder
         .run(&hub, &variables, &arguments)

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::super::suggest::did_you_mean;
 use super::super::tree::{Fault, Node, Value};
+use super::TOP_KEYS;
 
 /// Reads values. The `subject` of a fault says which part of the document it is in.
 pub(super) struct Reader<'f> {
@@ -28,7 +29,12 @@ impl Reader<'_> {
             if let Some(known) = known.iter().find(|known| **known == name) {
                 found.push((known, value));
             } else {
-                let hint = did_you_mean(name, known.iter().copied());
+                let hint = if TOP_KEYS.contains(&name) {
+                    "; it is a key of the policy itself, and in TOML such a key stands above the first `[`"
+                        .to_owned()
+                } else {
+                    did_you_mean(name, known.iter().copied())
+                };
                 self.fault(key.at, subject, &format!("there is no key `{name}`{hint}"));
             }
         }

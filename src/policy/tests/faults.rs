@@ -151,6 +151,7 @@ fn policy_with_a_fault_is_refused() {
         (rule(r#""then": "Accept", "if": "true""#), "did you mean `accept`?"),
         (rule(r#""then": "acept", "if": "true""#), "did you mean `accept`?"),
         (rule(r#""then": "accept", "if": "true", "unles": "false""#), "rule `r`: there is no key `unles`; did you mean `unless`?"),
+        ("[[rules]]\nname = 'r'\nthen = 'accept'\nif = 'true'\ndefault = 'hold'".to_owned(), "line 5, column 1: rule `r`: there is no key `default`; it is a key of the policy itself, and in TOML such a key stands above the first `[`"),
         (rule(r#""then": "accept", "if": "true", "unless": "use.pro""#), "rule `r`: `unless`: there is no variable `use`"),
         (rule(r#""then": "accept", "if": "true", "repos": []"#), "rule `r`: `repos`: it names no repo"),
         (rule(r#""then": "accept", "if": "true", "repos": ["a b"]"#), "rule `r`: `repos`: `a b` is not the name of a repo"),

@@ -268,7 +268,8 @@ fn entries_that_do_not_fit_their_use_are_warned_of() {
         "\u{200b}ada@x.org",
     ] {
         let warnings = warnings_of_file(plain, by_email, &format!("{good}{entry}\n{entry};\n"));
-        let expected = "the entry of line 5 does not have the form of an e-mail address, nor 1 more, so no value equals it";
+        let expected =
+            "the entries of lines 5, 6 do not have the form of an e-mail address, so no value equals them";
         assert!(
             warnings.len() == 1 && !warnings[0].1 && warnings[0].0.starts_with(expected),
             "{entry}: {warnings:?}"
@@ -334,7 +335,7 @@ fn entries_that_fit_one_of_the_uses_are_fine() {
     let [(unfit, false)] = &*warnings_of_file(in_document, "user.name in lists.l", "") else {
         panic!("one warning")
     };
-    assert!(unfit.starts_with("entry 1 does not have the form of the name of a user"), "{unfit}");
+    assert!(unfit.starts_with("entries 1, 3 do not have the form of the name of a user"), "{unfit}");
     let [(unused, is_unusable)] = &*warnings_of_file("{ file = 'l.txt' }", both, "ada\nbob") else {
         panic!("one warning")
     };

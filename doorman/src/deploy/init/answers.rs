@@ -12,7 +12,7 @@ use hub_doorman::secrets::Source;
 
 use crate::aws::Aws;
 use crate::check::findings::{Finding, Findings, Level};
-use crate::check::policy::{check_labels, check_repos};
+use crate::check::policy::{check_labels, check_repos, contents};
 use crate::check::repos;
 use crate::deploy::deployment::refuse_read_only;
 use crate::deploy::policy::{FunctionPolicy, inline, push_place};
@@ -21,6 +21,9 @@ use crate::environment::{self, deadline};
 use crate::exit::UsageError;
 use crate::policy::push::LocalPolicy;
 use crate::screen::print_message;
+
+/// What the check of an answer has found, for a person, or why the answer is wrong.
+pub type Found = Result<String, Box<dyn Error>>;
 
 /// What the checks of the answers so far have found out.
 pub struct Checks {
@@ -42,8 +45,8 @@ impl Checks {
         self.hub.clone().ok_or("the token is not known")
     }
 
-    /// Checks that there is a token that may write.
-    pub async fn token(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+    /// Checks that there is a token that may write. Like each check, it says what it has found.
+    pub async fn token(&mut self, answer: &str, settings: &mut Settings) -> Found {
         check::token(answer).map_err(|fault| UsageError(format!("token: {fault}")))?;
         let hub = if answer == TOKEN_OF_ENVIRONMENT {
             environment::hub().await?
@@ -58,11 +61,14 @@ impl Checks {
         refuse_read_only(&owner)?;
         answer.clone_into(&mut settings.token);
         self.hub = Some(hub);
-        Ok(())
+        Ok(match owner.role.as_deref() {
+            Some("write") => format!("a token of {}, which may write", owner.name),
+            _ => format!("a token of {}", owner.name),
+        })
     }
 
     /// Checks that the repos exist and are gated, and that the token can read their requests.
-    pub async fn repos(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+    pub async fn repos(&mut self, answer: &str, settings: &mut Settings) -> Found {
         let names = answer.split(|c: char| c == ',' || c.is_whitespace()).filter(|name| !name.is_empty());
         let new = Settings { repos: names.map(str::to_owned).collect(), ..settings.clone() };
         if new.repos.is_empty() {
@@ -76,44 +82,47 @@ impl Checks {
         self.repos = repos::check(&*self.hub()?, &patterns, &mut findings).await;
         report(&findings)?;
         *settings = new;
-        Ok(())
+        let passed = findings.iter().filter(|finding| finding.level == Level::Passed);
+        let lines: Vec<String> =
+            passed.map(|Finding { subject, text, .. }| format!("{subject}: {text}")).collect();
+        Ok(lines.join("\n"))
     }
 
     /// Checks that the policy has no fault and passes its cases, and that the forms of the repos ask what its rules read.
-    pub async fn policy(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+    pub async fn policy(&mut self, answer: &str, settings: &mut Settings) -> Found {
         let new = Settings { policy: answer.to_owned(), ..settings.clone() };
         let hub = self.hub()?;
-        if let Some(path) = new.policy_file(&self.folder) {
+        self.has_to_push = false;
+        let found = if let Some(path) = new.policy_file(&self.folder) {
             let local = LocalPolicy::read(&path)?;
             if !local.passes_cases(None)? {
                 return Err("the policy does not pass its cases".into());
             }
             self.has_to_push = inline(&local, &new.repos()).is_none();
-            self.compare(local.policy())?;
+            self.compare(local.policy())?
         } else if answer.starts_with("arn:") {
             FunctionPolicy::read_remote(answer, &Aws::new(answer.split(':').nth(3)), &hub).await?;
-            self.has_to_push = false;
+            "a policy without faults".to_owned()
         } else {
-            let policy = environment::read_place(environment::place(answer)?, &hub).await?;
-            self.compare(&policy)?;
-            self.has_to_push = false;
-        }
+            self.compare(&*environment::read_place(environment::place(answer)?, &hub).await?)?
+        };
         *settings = new;
-        Ok(())
+        Ok(found)
     }
 
     /// Compares a policy with the repos and their forms.
-    fn compare(&self, policy: &Policy) -> Result<(), Box<dyn Error>> {
+    fn compare(&self, policy: &Policy) -> Found {
         let mut findings = Findings::default();
         check_labels(policy, &self.repos, &mut findings);
         check_repos(policy, &self.repos, &[], &mut findings);
-        report(&findings)
+        report(&findings)?;
+        Ok(contents(policy))
     }
 
     /// Checks that the repo for the policy is private, or can be made.
-    pub async fn push_to(&mut self, answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+    pub async fn push_to(&mut self, answer: &str, settings: &mut Settings) -> Found {
         let place = push_place(answer)?;
-        match self.hub()?.commits(deadline()).head(&place.repo, &place.revision).await {
+        let found = match self.hub()?.commits(deadline()).head(&place.repo, &place.revision).await {
             Ok(head) if !head.is_private => {
                 let text = format!(
                     "{}: it is public, so everybody could read the policy and its lists; make it private, or name another repo",
@@ -121,27 +130,30 @@ impl Checks {
                 );
                 return Err(UsageError(text).into());
             }
-            Err(error) if error.status() != Some(404) => return Err(error.into()),
-            Ok(_) | Err(_) => {}
-        }
+            Ok(_) => format!("{} is there, and private", place.repo),
+            Err(error) if error.status() == Some(404) => {
+                format!("{} is not there yet; the deployment makes it, as a private repo", place.repo)
+            }
+            Err(error) => return Err(error.into()),
+        };
         settings.push_to = Some(answer.to_owned());
-        Ok(())
+        Ok(found)
     }
 }
 
 /// Checks an answer that is an address, a topic, or empty, and puts it into the settings.
-pub fn alarms(answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+pub fn alarms(answer: &str, settings: &mut Settings) -> Found {
     let answer = Some(answer).filter(|answer| !answer.is_empty() && *answer != "none");
     answer.map_or(Ok(()), check::alarms).map_err(|fault| UsageError(format!("alarms: {fault}")))?;
     settings.alarms = answer.map(str::to_owned);
-    Ok(())
+    Ok(if answer.is_none() { "no alarms" } else { "" }.to_owned())
 }
 
 /// Checks a region, and puts it into the settings.
-pub fn region(answer: &str, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+pub fn region(answer: &str, settings: &mut Settings) -> Found {
     check::region(answer).map_err(|fault| UsageError(format!("region: {fault}")))?;
     answer.clone_into(&mut settings.region);
-    Ok(())
+    Ok(String::new())
 }
 
 /// Prints the warnings. If a check has failed, returns what has failed as an error.

@@ -63,14 +63,20 @@ pub fn make_bucket(place: &Place) -> Result<String, Box<dyn Error>> {
     Ok(if exists { "unchanged" } else { "created" }.to_owned())
 }
 
-pub fn upload(place: &Place, zip: &Zip) -> Result<String, Box<dyn Error>> {
-    let key = json!({"Key": zip.key});
-    match call(place, "head-object", &key) {
-        Ok(_) => return Ok("unchanged".to_owned()),
-        Err(failure) if failure.is(ABSENT) => {}
-        Err(failure) => return Err(failure.into()),
+/// Whether the bucket has this zip.
+pub fn is_uploaded(place: &Place, zip: &Zip) -> Result<bool, AwsFailure> {
+    match call(place, "head-object", &json!({"Key": zip.key})) {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.is(ABSENT) => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+pub fn upload(place: &Place, zip: &Zip) -> Result<String, AwsFailure> {
+    if is_uploaded(place, zip)? {
+        return Ok("unchanged".to_owned());
     }
     let body = [OsStr::new("--body"), zip.path.as_os_str()];
-    place.aws.call_with("s3api", "put-object", &input(place, &key), None, &body)?;
+    place.aws.call_with("s3api", "put-object", &input(place, &json!({"Key": zip.key})), None, &body)?;
     Ok("uploaded".to_owned())
 }

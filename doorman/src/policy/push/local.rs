@@ -87,6 +87,7 @@ impl LocalPolicy {
         let path = file.unwrap_or(&beside);
         let is_missing = || fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
         if file.is_none() && is_missing() {
+            let path = std::path::absolute(path)?;
             print_message(&format!(
                 "doorman: the policy is not tested, because there is no {}",
                 path.display()
