@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 pub use failure::AwsFailure;
 
-/// The oldest versions that know all options that are used: each major version, with its lowest minor version.
-const OLDEST: [(u32, u32); 2] = [(1, 29), (2, 13)];
+/// The oldest versions with which a deployment was tried: each major version, with its lowest minor version. Debian 12 has 2.9.
+const OLDEST: [(u32, u32); 2] = [(1, 29), (2, 9)];
 
 /// The value of an option that makes the `aws` command read it from its standard input.
 const STDIN: &str = "file:///dev/stdin";
@@ -178,8 +178,8 @@ mod tests {
     fn old_and_foreign_aws_commands_are_refused() {
         let cases = [
             ("aws-cli/2.31.0 Python/3.13.7 Linux/6.1 exe/x86_64", true),
-            ("aws-cli/2.13.0 Python/3.11.4", true),
-            ("aws-cli/2.12.9 Python/3.11.4", false),
+            ("aws-cli/2.9.19 Python/3.11.2", true),
+            ("aws-cli/2.8.13 Python/3.9.11", false),
             ("aws-cli/1.46.3 Python/3.11.7 botocore/1.43.62", true),
             ("aws-cli/1.19.112 Python/2.7.18", false),
             ("aws-cli/3.0.0", true),

@@ -171,10 +171,10 @@ async fn deploy_needs_the_zip_of_the_function() {
     let script = "case $1 in --version) echo aws-cli/2.31.0;; *) echo '{\"Account\": \"123456789012\", \"Arn\": \"arn:aws:iam::1:user/x\"}';; esac";
     let path = aws(&folder, script);
     let variables = [("PATH", &*path)];
-    folder
-        .run(&hub, &variables, &["deploy"])
-        .await
-        .failed(2, &["hub-doorman-lambda-arm64.zip: this program was installed without the function", "--zip"]);
+    folder.run(&hub, &variables, &["deploy"]).await.failed(
+        2,
+        &["hub-doorman-lambda-arm64.zip: this program was installed without the function", "--zip"],
+    );
     let arguments = ["deploy", "--zip", "policy.toml"];
     folder
         .run(&hub, &variables, &arguments)

@@ -31,8 +31,16 @@ impl LocalPolicy {
     /// Reads a policy and its lists, and prints its warnings. All faults are reported at once.
     pub fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
         let shown = path.display();
-        let text = fs::read_to_string(path)
-            .map_err(|error| ConfigError(vec![format!("{shown}: cannot be read: {error}")]))?;
+        let text = fs::read_to_string(path).map_err(|error| {
+            ConfigError(vec![match error.kind() {
+                ErrorKind::NotFound => {
+                    format!(
+                        "{shown}: there is no such file; `doorman policy init REPO` writes a first policy"
+                    )
+                }
+                _ => format!("{shown}: cannot be read: {error}"),
+            }])
+        })?;
         let lists = RefCell::new(Vec::new());
         // Two lists may be columns of one file.
         let read_once = |name: &str| {
