@@ -67,7 +67,7 @@ struct VerdictOfSes {
 }
 
 /// Why a mail may not prompt a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Refused {
     /// The record is not a mail that SES has received.
     #[error("the record is not a mail of SES")]

@@ -134,6 +134,22 @@ async fn mail_that_may_not_prompt_makes_no_call_and_is_counted() {
     assert_eq!(refused, 10);
 }
 
+/// Anybody can send thousands of mails to the domain.
+#[tokio::test]
+async fn refused_mails_of_an_event_share_a_line_for_each_reason() {
+    let hub = hub_with(1).await;
+    let (logs, _guard) = Logs::capture();
+    let other_secret = json!(["look-here-4f9a2c7d1c@doorman.acme.com"]);
+    let wrong = changed(mail("acme/model000"), "receipt/recipients", other_secret);
+    let forged = changed(mail("acme/model000"), "receipt/dmarcVerdict", json!({"status": "FAIL"}));
+    let mails = [&forged, &wrong, &wrong, &forged, &wrong, &mail("acme/model000")];
+    let records: Vec<&Value> = mails.iter().map(|mail| &mail["Records"][0]).collect();
+    deliver_mail(&doorman(&hub, "acme/model000"), &json!({"Records": records})).await;
+    let lines = logs.lines("mail refused");
+    assert_eq!(lines.iter().map(|line| &line["mails"]).collect::<Vec<_>>(), [3, 2], "{lines:?}");
+    assert!(lines[0]["why"].as_str().expect("a reason").contains("MAIL_SECRET"), "{lines:?}");
+}
+
 /// The request is listed only after the first look.
 #[tokio::test]
 async fn list_that_lags_behind_the_mail_is_read_once_more() {

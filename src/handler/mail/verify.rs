@@ -1,5 +1,7 @@
 //! Which mails may prompt a look. The secret may have been rotated, so it is read again before a mail is refused.
 
+use std::collections::BTreeMap;
+
 use chrono::DateTime;
 use tokio::time::Instant;
 
@@ -7,7 +9,7 @@ use super::super::Handler;
 use crate::trigger::mail::{Mail, Received, Refused};
 
 impl Handler {
-    /// The mails that may prompt a look. Each other one is logged.
+    /// The mails that may prompt a look. The others are logged with one line for each reason, because anybody can send thousands.
     pub(super) async fn verify_mails(
         &self,
         mails: Vec<Result<Received, Refused>>,
@@ -26,9 +28,16 @@ impl Handler {
             mail.arrived = mail.arrived.clamp(DateTime::UNIX_EPOCH, now);
             Ok(mail)
         };
-        let verified = mails.into_iter().map(verify);
+        let (mut verified, mut refused) = (Vec::new(), BTreeMap::<Refused, u32>::new());
+        for mail in mails {
+            match verify(mail) {
+                Ok(mail) => verified.push(mail),
+                Err(why) => *refused.entry(why).or_default() += 1,
+            }
+        }
+        for (why, mails) in refused {
+            tracing::warn!(%why, mails, "mail refused");
+        }
         verified
-            .filter_map(|mail| mail.inspect_err(|why| tracing::warn!(%why, "mail refused")).ok())
-            .collect()
     }
 }
