@@ -9,11 +9,11 @@ const MIN_REDACTED_BYTES: usize = 4;
 const MAX_CHARS: usize = 300;
 
 /// Makes a text from outside fit to be shown: on one line, at most 300 characters long, without these secrets and without e-mail
-/// addresses.
+/// addresses. Case is ignored, as mail ignores it in the secret of an address.
 pub(crate) fn redact(text: &str, secrets: &[Secret]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= MIN_REDACTED_BYTES) {
-        text = text.replace(secret, "[redacted]");
+        text = without(&text, secret);
     }
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
@@ -29,6 +29,18 @@ pub(crate) fn redact(text: &str, secrets: &[Secret]) -> String {
     line
 }
 
+/// The text with `[redacted]` in the place of the secret. No copy of the secret is made.
+fn without(mut text: &str, secret: &str) -> String {
+    let mut shown = String::new();
+    let is_secret = |bytes: &[u8]| bytes.eq_ignore_ascii_case(secret.as_bytes());
+    while let Some(start) = text.as_bytes().windows(secret.len()).position(is_secret) {
+        shown += &text[..start];
+        shown += "[redacted]";
+        text = &text[start + secret.len()..];
+    }
+    shown + text
+}
+
 /// Whether the word has an `@`, either plain or as it is escaped in URLs and HTML.
 fn may_be_address(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
@@ -38,6 +50,13 @@ fn may_be_address(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secret_is_redacted_in_any_case() {
+        let secrets = [Secret::new("look-here-4f9a2c7d1b"), Secret::new("hf_ä"), Secret::new("abc")];
+        let shown = redact("«Look-Here-4F9A2C7D1B» and look-here-4f9a2c7d1bHF_äöABC", &secrets);
+        assert_eq!(shown, "«[redacted]» and [redacted][redacted]öABC");
+    }
 
     #[test]
     fn address_is_redacted_in_each_spelling_of_its_at_sign() {
