@@ -65,6 +65,8 @@ pub(super) fn only_address(from: &[String]) -> Option<&str> {
         None => is_plain(name, "\"\\@,;:<>()"),
     };
     let (local, domain) = address.split_once('@')?;
-    let is_address = [local, domain].iter().all(|part| !part.is_empty() && is_plain(part, "\"\\@,;:<>()[] "));
-    (is_name && is_address).then_some(address)
+    // A question mark could be part of an encoded word.
+    let is_local = !local.is_empty() && local.is_ascii() && is_plain(local, "\"\\,;:<>()[]? ");
+    let is_domain = domain.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
+    (is_name && is_local && is_domain).then_some(address)
 }

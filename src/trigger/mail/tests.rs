@@ -87,6 +87,60 @@ fn only_a_verified_mail_may_prompt_a_look() {
     }
 }
 
+/// Each field `From`, and the address that is read from it. Real senders use the plain forms. What could be read in two ways is
+/// refused, also if it is legal (RFC 5322, 3.4).
+#[test]
+fn sender_is_read_from_its_plain_forms_only() {
+    let hub = Some("noreply@huggingface.co");
+    let cases = [
+        ("noreply@huggingface.co", hub),
+        ("<noreply@huggingface.co>", hub),
+        ("Hugging Face <noreply@huggingface.co>", hub),
+        ("Hugging Face<noreply@huggingface.co>", hub),
+        ("\"Hugging Face\" <noreply@huggingface.co>", hub),
+        ("\"Face, Hugging\" <noreply@huggingface.co>", hub),
+        ("\"Hugging Face (via x@evil.com)\" <noreply@huggingface.co>", hub),
+        ("Hugging Face 🤗 <noreply@huggingface.co>", hub),
+        ("=?UTF-8?Q?Hugging_Face?= <noreply@huggingface.co>", hub),
+        ("=?UTF-8?B?eEBldmlsLmNvbQ==?= <noreply@huggingface.co>", hub),
+        (" no-reply+1@mail.HuggingFace.co ", Some("no-reply+1@mail.HuggingFace.co")),
+        // A comment, a quoted pair, a route, a domain literal.
+        ("noreply@huggingface.co (Hugging Face)", None),
+        ("Hugging Face (the Hub) <noreply@huggingface.co>", None),
+        ("<noreply@huggingface.co> (x@evil.com)", None),
+        ("\"Hugging \\\"Face\\\"\" <noreply@huggingface.co>", None),
+        ("<@evil.com:noreply@huggingface.co>", None),
+        ("noreply@[huggingface.co]", None),
+        // A group, and several addresses.
+        ("Hub: noreply@huggingface.co;", None),
+        ("Hub:<noreply@huggingface.co>;", None),
+        ("Hub: <noreply@huggingface.co>", None),
+        ("Hugging Face, Inc. <noreply@huggingface.co>", None),
+        ("x@evil.com, <noreply@huggingface.co>", None),
+        ("<x@evil.com> <noreply@huggingface.co>", None),
+        ("\"a\" <x@evil.com>, \"b\" <noreply@huggingface.co>", None),
+        // An address that two readers could cut at different places.
+        ("x@evil.com@huggingface.co", None),
+        ("\"x@evil.com\"@huggingface.co", None),
+        ("noreply @huggingface.co", None),
+        ("< noreply@huggingface.co >", None),
+        ("noreply@huggingface.co\r\nFrom: x@evil.com", None),
+        ("x\u{ff20}evil.com@huggingface.co", None),
+        ("x@evil.com/.huggingface.co", None),
+        ("x@evil.com\u{a0}.huggingface.co", None),
+        ("x@evil.com\u{3002}huggingface.co", None),
+        ("=?UTF-8?Q?x=40evil=2Ecom?=@huggingface.co", None),
+        ("\"Hugging Face <noreply@huggingface.co>", None),
+        ("Hugging Face <noreply@huggingface.co", None),
+        ("\" <noreply@huggingface.co>", None),
+        ("@huggingface.co", None),
+        ("", None),
+    ];
+    for (from, expected) in cases {
+        assert_eq!(only_address(&[from.to_owned()]), expected, "{from:?}");
+    }
+}
+
 #[test]
 fn with_any_sender_the_secret_alone_protects() {
     let forged = mail(|mail| {
