@@ -185,9 +185,7 @@ impl Handler {
         };
         let began = hub.time();
         let report = review(repo, policy.clone(), hub, Mode::of(*dry_run), deadline, &mut log).await;
-        if report.complete {
-            self.looks().note(repo, began, report.newest_request);
-        }
+        self.looks().note(&report, began);
         report
     }
 }

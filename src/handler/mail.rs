@@ -2,7 +2,7 @@
 //! name, or else all of `REPOS`.
 //!
 //! It has these parts: which mails may prompt a look (`verify`), which repos are wanted (`wanted`), what was read already (`looks`), and
-//! the look itself.
+//! the look itself. If a look finds nobody new, there is a second look, because the Hub's list may lag behind its mail.
 
 mod looks;
 mod verify;
@@ -24,7 +24,7 @@ use crate::report::Report;
 use crate::report::metrics::{Event, Metric, Values};
 use crate::trigger::mail::{Mail, Received, Refused};
 pub(super) use looks::Looks;
-use wanted::Wanted;
+use wanted::{Wanted, is_in_vain};
 
 /// The longest wait for further mails.
 const BURST_WAIT: Duration = Duration::from_secs(10);
@@ -60,13 +60,12 @@ impl Handler {
         }
         self.await_further(&verified, deadline).await;
         let mut report = self.look(&wanted, deadline, event).await;
-        // The Hub's list may lag behind the mail.
-        wanted.keep_not_found(&report, &self.looks());
+        wanted.keep_not_found(&report, &self.looks(), self.hub.time());
         if report.searches.is_empty() {
             wanted.all = wanted.all.max(self.names_nothing(&verified, &report));
         }
-        wanted.leave_out_known(&self.looks());
-        if !wanted.is_empty() && Instant::now() + LIST_LAG < deadline {
+        let may_look_again = !is_in_vain(&report) && Instant::now() + LIST_LAG < deadline;
+        if may_look_again && !wanted.is_empty() {
             sleep(LIST_LAG).await;
             let second = self.look(&wanted, deadline, event).await;
             report = report.followed_by(second);

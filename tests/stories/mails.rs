@@ -8,7 +8,7 @@ use hub_doorman::handler::Handler;
 use hub_doorman::report::metrics::Metrics;
 use serde_json::{Value, json};
 
-use crate::hub::{Fault, Hub, Person, Status};
+use crate::hub::{Fault, Hub, Person, Quota, Status};
 use crate::logs::Logs;
 use crate::support::{
     HALF_A_MINUTE, POLICY, SECRET, ask, config_with, deliver, doorman_with, hub_with, invoke, model,
@@ -169,16 +169,45 @@ async fn list_that_lags_behind_the_mail_is_read_once_more() {
     assert_eq!(searches_and_reviews(&hub).1.len(), 2);
 }
 
+/// By how much the Hub's list lags behind its mail is unknown. So the age of the mail does not matter.
 #[tokio::test]
 async fn look_that_finds_nobody_new_is_repeated_once() {
+    for (ago, subject) in [(0, "acme/model000"), (3, "acme/model000"), (3, "somebody asks")] {
+        let hub = hub_with(1).await;
+        ask(&hub, &model(0), [stranger("mallory")]);
+        let mail = mail_since(subject, Duration::from_secs(ago));
+        deliver_mail(&doorman(&hub, &model(0)), &mail).await;
+        assert_eq!(hub.calls().len(), 2, "{subject}, {ago} s ago: {:?}", hub.calls());
+    }
+}
+
+/// Two seconds do not mend these.
+#[tokio::test]
+async fn look_that_was_refused_is_not_repeated() {
+    for (status, subject) in
+        [(401, "acme/model000"), (403, "acme/model000"), (404, "acme/model000"), (403, "x")]
+    {
+        let hub = hub_with(2).await;
+        hub.model().faults(&model(0), &Fault::Status(status), 1000);
+        let report = deliver_mail(&doorman(&hub, "acme/model000"), &mail(subject)).await;
+        assert_eq!((&report["status"], hub.calls().len()), (&json!("deferred"), 1), "{status}: {report}");
+        let both = mail("acme/model000 acme/model001");
+        deliver_mail(&doorman(&hub, "acme/model000 acme/model001"), &both).await;
+        let reviews = searches_and_reviews(&hub).1;
+        let count = |number: usize| reviews.iter().filter(|repo| **repo == model(number)).count();
+        assert_eq!((count(0), count(1)), (2, 2), "{status}: only the other repo is read again");
+    }
+}
+
+/// The rate limit is used up for longer than the invocation lasts.
+#[tokio::test]
+async fn look_that_the_rate_limit_ends_is_not_repeated() {
     let hub = hub_with(2).await;
-    ask(&hub, &model(0), [stranger("mallory")]);
-    let doorman = doorman(&hub, "acme/model000 acme/model001");
-    deliver_mail(&doorman, &mail("acme/model000")).await;
-    assert_eq!(hub.calls().len(), 2);
-    // A list that is read so long after the mail shows the request.
-    deliver_mail(&doorman, &mail_since("acme/model001", Duration::from_secs(3))).await;
-    assert_eq!(hub.calls().len(), 3);
+    hub.model().quota = Quota::new(1, Duration::from_secs(300));
+    let (logs, _guard) = Logs::capture();
+    let report = deliver_mail(&doorman(&hub, "acme/model000 acme/model001"), &mail("somebody asks")).await;
+    assert_eq!((&report["status"], hub.calls().len()), (&json!("deferred"), 1), "{report}");
+    assert_eq!(logs.lines("swept").len(), 1);
 }
 
 #[tokio::test]
@@ -420,6 +449,32 @@ async fn request_that_was_seen_before_is_not_the_new_one() {
     hub.model().way_back = Duration::from_millis(50);
     tokio::join!(deliver_mail(&doorman, &mail), ask_late);
     assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
+}
+
+/// The same, if the look that has seen the request was not complete.
+#[tokio::test]
+async fn request_that_an_incomplete_look_has_seen_is_not_the_new_one() {
+    let hub = hub_with(1).await;
+    let doorman = doorman(&hub, &model(0));
+    hub.model().repo(&model(0)).ask_at(staff("bob"), Utc::now() - Duration::from_secs(300));
+    ask_now(&hub, &model(0), stranger("mallory"));
+    hub.model().faults("batch", &Fault::Status(403), 1);
+    let report = deliver_mail(&doorman, &mail(&model(0))).await;
+    assert_eq!(
+        (&report["status"], &report["repos"][0]["listed"]),
+        (&json!("deferred"), &json!(2)),
+        "{report}"
+    );
+    let (mail, before) = (mail(&model(0)), hub.calls().len());
+    let ask_late = async {
+        while hub.calls().len() == before {
+            tokio::task::yield_now().await;
+        }
+        ask_now(&hub, &model(0), staff("ada"));
+    };
+    hub.model().way_back = Duration::from_millis(50);
+    tokio::join!(deliver_mail(&doorman, &mail), ask_late);
+    assert_eq!(hub.users(&model(0), Status::Accepted), ["ada", "bob"]);
 }
 
 #[tokio::test]

@@ -24,29 +24,29 @@ pub(in crate::handler) struct Looks {
     all: Option<DateTime<Utc>>,
 }
 
-/// The last look at the whole list of a repo.
+/// What was seen of a repo.
 #[derive(Debug, Default)]
 struct Look {
-    began: DateTime<Utc>,
-    /// The time of the newest request that it has seen.
+    /// When the last look at its whole list began.
+    began: Option<DateTime<Utc>>,
+    /// The time of the newest request that was seen.
     newest: Option<DateTime<Utc>>,
-    /// The time of the newest request that the look before it had seen.
+    /// The time of the newest request that was seen before the last look.
     newest_before: Option<DateTime<Utc>>,
 }
 
 impl Looks {
-    /// Notes that the whole list of a repo was read, from this time on. `newest` is the time of its newest request.
-    pub(in crate::handler) fn note(
-        &mut self,
-        repo: &Repo,
-        began: DateTime<Utc>,
-        newest: Option<DateTime<Utc>>,
-    ) {
+    /// Notes a review that began at this time. If it is not complete, it has seen only some of the requests.
+    pub(in crate::handler) fn note(&mut self, report: &RepoReport, began: DateTime<Utc>) {
         if self.repos.len() >= MAX_REPOS {
             self.repos.clear();
         }
-        let newest_before = self.repos.get(repo).and_then(|look| look.newest);
-        self.repos.insert(repo.clone(), Look { began, newest, newest_before });
+        let look = self.repos.entry(report.repo.clone()).or_default();
+        look.newest_before = look.newest;
+        look.newest = look.newest.max(report.newest_request);
+        if report.complete {
+            look.began = Some(began);
+        }
     }
 
     /// Notes that the lists of all of `REPOS` were read, from this time on.
@@ -54,12 +54,17 @@ impl Looks {
         self.all = self.all.max(Some(began));
     }
 
-    /// Whether the list of this repo was read.
-    pub(super) fn has_read(&self, repo: &Repo) -> bool {
-        self.repos.contains_key(repo)
+    /// When the whole list of this repo was last read, from its beginning on.
+    fn began(&self, repo: &Repo) -> Option<DateTime<Utc>> {
+        self.repos.get(repo).and_then(|look| look.began)
     }
 
-    /// Whether the last look at a repo has shown a request that may be the one of a mail, and that the look before had not shown.
+    /// Whether the list of this repo was read.
+    pub(super) fn has_read(&self, repo: &Repo) -> bool {
+        self.began(repo).is_some()
+    }
+
+    /// Whether the last look at a repo has shown a request that may be the one of a mail, and that was not seen before.
     pub(super) fn is_new(&self, report: &RepoReport, mail: DateTime<Utc>) -> bool {
         let before = self.repos.get(&report.repo).and_then(|look| look.newest_before);
         report.newest_request.is_some_and(|newest| newest > mail - MAIL_TAKES && Some(newest) > before)
@@ -67,7 +72,7 @@ impl Looks {
 
     /// Whether the list of this repo may lack the request of a mail that arrived at `mail`.
     pub(super) fn may_lack(&self, repo: &Repo, mail: DateTime<Utc>) -> bool {
-        self.repos.get(repo).is_none_or(|look| look.began <= mail + LIST_LAG)
+        self.began(repo).is_none_or(|began| began <= mail + LIST_LAG)
     }
 
     /// Whether a list of `REPOS` may lack the request of a mail that arrived at `mail`.

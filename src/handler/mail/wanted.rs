@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::Handler;
 use super::looks::Looks;
+use crate::hub::HubError;
 use crate::model::{Repo, RepoPattern};
 use crate::report::{RepoReport, Report, SearchReport};
 use crate::trigger::mail::Mail;
@@ -16,6 +17,8 @@ pub(super) struct Wanted {
     repos: BTreeMap<Repo, DateTime<Utc>>,
     /// The last mail that names no repo of `REPOS`.
     pub(super) all: Option<DateTime<Utc>>,
+    /// The repos whose list the Hub has refused. They are left out of `all`.
+    refused: BTreeSet<Repo>,
 }
 
 impl Wanted {
@@ -25,7 +28,8 @@ impl Wanted {
 
     /// When the last mail arrived that asks to look at this repo.
     pub(super) fn mail_about(&self, repo: &Repo) -> Option<DateTime<Utc>> {
-        self.repos.get(repo).copied().max(self.all)
+        let about_all = self.all.filter(|_| !self.refused.contains(repo));
+        self.repos.get(repo).copied().max(about_all)
     }
 
     /// Leaves out what was read after its mail arrived, and after the list must show the request.
@@ -35,11 +39,15 @@ impl Wanted {
     }
 
     /// Keeps what a look has not found, as far as the times tell: the repos in which no request is as new as the mail. If a name may
-    /// be that of a model or of a dataset, the request is found in one of them. A repo that a search has shown not to exist is not
-    /// kept.
-    pub(super) fn keep_not_found(&mut self, looked: &Report, looks: &Looks) {
+    /// be that of a model or of a dataset, the request is found in one of them. A repo that does not exist or that the Hub has refused
+    /// is not kept. By how much the list lags behind a mail is unknown. So what is kept is wanted again as if its mail had arrived at
+    /// the end of the look, `ended`.
+    pub(super) fn keep_not_found(&mut self, looked: &Report, looks: &Looks, ended: DateTime<Utc>) {
         let is_new = |report: &RepoReport, mail: DateTime<Utc>| looks.is_new(report, mail);
-        self.all = self.all.filter(|mail| !looked.repos.iter().any(|report| is_new(report, *mail)));
+        let is_found = |mail: &DateTime<Utc>| looked.repos.iter().any(|report| is_new(report, *mail));
+        self.all = self.all.filter(|mail| !is_found(mail)).map(|_| ended);
+        let is_refused = |report: &&RepoReport| report.hub_error().is_some_and(is_lasting);
+        self.refused = looked.repos.iter().filter(is_refused).map(|report| report.repo.clone()).collect();
         let may_exist = |repo: &Repo| {
             let is_of_owner = |search: &SearchReport| {
                 repo.is_owned_by(&search.owner) && search.repo_type == repo.repo_type()
@@ -49,9 +57,23 @@ impl Wanted {
         self.repos.retain(|repo, mail| {
             let mut named =
                 looked.repos.iter().filter(|report| report.repo == *repo || is_twin(&report.repo, repo));
-            may_exist(repo) && !named.any(|report| is_new(report, *mail))
+            let is_found = named.any(|report| is_new(report, *mail));
+            *mail = ended;
+            may_exist(repo) && !self.refused.contains(repo) && !is_found
         });
     }
+}
+
+/// Whether a look could read nothing, for a reason that another one in a moment would meet again.
+pub(super) fn is_in_vain(looked: &Report) -> bool {
+    let of_repos = looked.repos.iter().map(RepoReport::hub_error);
+    let mut errors = of_repos.chain(looked.searches.iter().map(|search| search.error.as_ref())).peekable();
+    looked.has_run_out() || errors.peek().is_some() && errors.all(|error| error.is_some_and(is_lasting))
+}
+
+/// Whether the Hub would refuse the same call in a moment, too.
+fn is_lasting(error: &HubError) -> bool {
+    error.is_about_the_repo() || error.status() == Some(404)
 }
 
 impl Handler {
@@ -77,7 +99,7 @@ impl Handler {
         wanted
     }
 
-    /// When the last mail arrived that names repos of `REPOS`, none of which exists. It may be about any repo.
+    /// When the last mail arrived that names repos of `REPOS`, none of which exists. It may be about any repo, unless all were read since.
     pub(super) fn names_nothing(&self, mails: &[Mail], looked: &Report) -> Option<DateTime<Utc>> {
         self.repos.as_ref()?;
         let exists = |repo: &Repo| {
@@ -87,7 +109,8 @@ impl Handler {
             let mut covered = self.covered_by(mail).peekable();
             covered.peek().is_some() && !covered.any(|repo| exists(&repo))
         };
-        mails.iter().filter(names_nothing).map(|mail| mail.arrived).max()
+        let last = mails.iter().filter(names_nothing).map(|mail| mail.arrived).max();
+        last.filter(|mail| self.looks().any_may_lack(*mail))
     }
 
     /// The repos that a mail names and `REPOS` covers.
