@@ -43,8 +43,15 @@ fn describe(calls: u64, quota: u64, window: u64) -> (Level, String) {
     let calls_in_window = (calls * window).div_ceil(60);
     let shortest =
         PERIODS.into_iter().find(|minutes| calls * window * RATE_LIMIT_DIVISOR <= quota * minutes * 60);
+    let of_a_minute = if calls_in_window > quota {
+        ", which does not fit"
+    } else if calls_in_window * RATE_LIMIT_DIVISOR > quota {
+        ", which leaves too few for everything else"
+    } else {
+        ""
+    };
     let takes = format!(
-        "a sweep makes {}; once a minute, that is {} of the {} that the Hub allows in {}",
+        "a sweep makes {}; once a minute, that is {} of the {} that the Hub allows in {}{of_a_minute}",
         count(calls, "call"),
         grouped(calls_in_window),
         grouped(quota),
@@ -84,6 +91,25 @@ mod tests {
             let (found, text) = describe(calls, quota, 300);
             assert!(found == level && text.contains(part), "{calls} of {quota}: {text}");
         }
-        assert!(describe(52, 1000, 300).1.contains("52 calls; once a minute, that is 260 of the 1,000"));
+    }
+
+    #[test]
+    fn text_says_whether_a_sweep_each_minute_fits() {
+        let allowed = "of the 1,000 that the Hub allows in 5 minutes";
+        let cases = [
+            (52, format!("260 {allowed}; a period of 1 minute")),
+            (100, format!("500 {allowed}; a period of 1 minute")),
+            (101, format!("505 {allowed}, which leaves too few for everything else; a period of 2 minutes")),
+            (
+                200,
+                format!("1,000 {allowed}, which leaves too few for everything else; a period of 2 minutes"),
+            ),
+            (201, format!("1,005 {allowed}, which does not fit; a period of 5 minutes")),
+            (501, format!("2,505 {allowed}, which does not fit; set the period")),
+        ];
+        for (calls, part) in cases {
+            let (_, text) = describe(calls, 1000, 300);
+            assert!(text.contains(&format!("{calls} calls; once a minute, that is {part}")), "{text}");
+        }
     }
 }
