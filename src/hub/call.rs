@@ -64,6 +64,8 @@ pub(super) struct CallOptions {
     pub(super) also_accepts: &'static [u16],
     /// Whether repeating the call is harmless. If it is not, the call is not retried after a lost response.
     pub(super) is_repeatable: bool,
+    /// Whether the body of a success is needed. If it is not, it is not read.
+    pub(super) needs_body: bool,
 }
 
 impl Default for CallOptions {
@@ -74,6 +76,7 @@ impl Default for CallOptions {
             max_bytes: MAX_RESPONSE_BYTES,
             also_accepts: &[],
             is_repeatable: true,
+            needs_body: true,
         }
     }
 }
@@ -180,14 +183,10 @@ impl<'a> Calls<'a> {
         self.write(&Method::POST, path, body, options, read).await
     }
 
-    /// Calls `PUT` with this path and a JSON body, and reads the body of the response.
-    pub(super) async fn put<T>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-        read: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<T, HubError> {
-        self.write(&Method::PUT, path, body, &CallOptions::default(), read).await
+    /// Calls `PUT` with this path and a JSON body. The status of the response is enough.
+    pub(super) async fn put(&self, path: &str, body: &impl Serialize) -> Result<(), HubError> {
+        let options = CallOptions { needs_body: false, ..CallOptions::default() };
+        self.write(&Method::PUT, path, body, &options, |_| Ok(())).await
     }
 
     async fn write<T>(

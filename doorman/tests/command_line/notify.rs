@@ -1,5 +1,7 @@
 //! `notify`: the address to which the Hub mails.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::hub::{Fault, Hub, Role};
@@ -81,10 +83,21 @@ async fn repo_that_fails_does_not_prevent_the_others() {
     let result = notify(&hub, &["on", "--address", "ada@gmail.com", "--yes"]).await;
     result.failed(1, &["acme/model", "needs write access"]);
     assert_eq!(result.out, "datasets/acme/corpus\treal-time\t…@gmail.com\n");
+}
 
-    hub.model().repo("acme/model").role = Role::Write;
-    hub.model().faults("settings", &Fault::Answer(200, Vec::new(), "{}".to_owned()), 100);
-    notify(&hub, &["on", "--address", "ada@gmail.com", "--yes", "acme/model"])
-        .await
-        .failed(1, &["does not say that the notifications were set"]);
+/// The status says that the settings were taken. A repeated call would only use up the rate limit.
+#[tokio::test]
+async fn success_counts_whatever_its_body_is() {
+    let answer = |headers, body: &str| Fault::Answer(200, headers, body.to_owned());
+    let endless =
+        Fault::Endless { status: 200, promised: None, chunk: 10, pause: Duration::from_millis(100) };
+    let encoded = vec![("content-encoding", "zstd".to_owned())];
+    let answers = [Fault::Garbage, endless, answer(Vec::new(), "{}"), answer(encoded, "")];
+    for answer in answers {
+        let hub = hub().await;
+        hub.model().faults("settings", &answer, 100);
+        let result = notify(&hub, &["on", "--address", "ada@gmail.com", "--yes", "acme/model"]).await;
+        assert_eq!(result.out(), "acme/model\treal-time\t…@gmail.com\n", "{answer:?}");
+        assert_eq!(hub.calls().iter().filter(|call| call.starts_with("PUT")).count(), 1, "{answer:?}");
+    }
 }

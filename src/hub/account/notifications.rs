@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::HubError;
-use super::{Account, parse};
+use super::Account;
 use crate::model::Repo;
 
 /// How often the Hub mails about new requests.
@@ -49,8 +49,7 @@ impl Notifications {
 impl Account<'_> {
     /// Sets how often the Hub mails about the requests of a repo, and to which address: `PUT /api/{models|datasets}/{name}/settings`.
     ///
-    /// No call reads what was set before, and none removes an address (the Hub's OpenAPI, 2026-08). The Hub answers with what it was sent
-    /// (reported by others, 2026-10). If it does not name the mode, this is an error.
+    /// No call reads what was set before, and none removes an address (the Hub's OpenAPI, 2026-08).
     pub async fn set_notifications(
         &self,
         repo: &Repo,
@@ -60,13 +59,6 @@ impl Account<'_> {
         let path = format!("/api/{}s/{}/settings", repo.repo_type().as_str(), repo.name());
         let body = json!({"gatedNotificationsMode": mode.as_str(), "gatedNotificationsEmail": email});
         let Self(calls) = self;
-        calls
-            .put(&path, &body, |response| {
-                if parse(response)?["gatedNotificationsMode"] == mode.as_str() {
-                    return Ok(());
-                }
-                Err("it does not say that the notifications were set".to_owned())
-            })
-            .await
+        calls.put(&path, &body).await
     }
 }

@@ -15,7 +15,7 @@ use super::{CallOptions, Calls, JSON};
 use crate::http::{self, ReadError};
 use crate::secrets::{Secret, redact};
 
-/// A response of the Hub, read to its end.
+/// A response of the Hub, read to its end if its body is needed.
 pub(in crate::hub) struct HubResponse {
     pub(in crate::hub) status: StatusCode,
     pub(in crate::hub) headers: HeaderMap,
@@ -149,7 +149,7 @@ impl<'c> Attempt<'c> {
         Ok(())
     }
 
-    /// Sends the request, takes note of the limits that the response states, and reads the response to its end.
+    /// Sends the request, takes note of the limits that the response states, and reads the response to its end if its body is needed.
     async fn exchange(
         &self,
         request: Request,
@@ -163,11 +163,12 @@ impl<'c> Attempt<'c> {
         let is_from_page = self.options.page.is_some();
         let limits = in_flight.record_response(status, &headers, hub.transport.wall_clock(), is_from_page);
         self.begin_pause(kind, status, &limits);
-        if status.is_success() {
-            self.check_encoding(&headers)?;
-        }
         let has_marked_end = http::has_marked_end(&response);
-        let body = self.read_body(response).await?;
+        let body = if status.is_success() && !self.options.needs_body {
+            Vec::new()
+        } else {
+            self.read_body(response).await?
+        };
         let retry_after = limits.retry_after;
         Ok(HubResponse { status, headers, retry_after, body, has_marked_end, requested })
     }
@@ -194,6 +195,9 @@ impl<'c> Attempt<'c> {
 
     async fn read_body(&self, response: Response) -> Result<Vec<u8>, Problem> {
         let is_success = response.status().is_success();
+        if is_success {
+            self.check_encoding(response.headers())?;
+        }
         match http::read_within(self.options.max_bytes, response).await {
             Ok(body) => Ok(body),
             // For the caller, the status of the error is enough.
