@@ -27,7 +27,7 @@ pub(super) use looks::Looks;
 use wanted::{Wanted, is_in_vain};
 
 /// The longest wait for further mails.
-const BURST_WAIT: Duration = Duration::from_secs(10);
+const BURST_WAIT: Duration = Duration::from_secs(15);
 
 impl Handler {
     /// Looks at the repos that the mails ask for. Mails never fail an invocation, because Lambda and SQS would repeat it. What a look

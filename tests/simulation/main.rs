@@ -186,8 +186,10 @@ fn mails_shorten_the_wait_for_a_decision() {
 #[test]
 fn thousand_mails_in_a_minute_cost_few_calls() {
     let (lasts, sweeps) = (Duration::from_secs(60), Duration::from_secs(300));
-    let burst = Day { seed: 1, lasts, requests: 834, repos: 1, instances: 10, mails: true, sweeps };
-    let outcome = day("1,000 mails in a minute", burst);
-    assert_eq!(outcome.waits.len(), 834);
-    assert!(outcome.calls_for_mails <= 60, "{}", outcome.calls_for_mails);
+    for seed in 0..10 {
+        let burst = Day { seed, lasts, requests: 834, repos: 1, instances: 10, mails: true, sweeps };
+        let outcome = day("1,000 mails in a minute", burst);
+        assert_eq!(outcome.waits.len(), 834);
+        assert!(outcome.calls_for_mails <= 60, "{}", outcome.calls_for_mails);
+    }
 }
