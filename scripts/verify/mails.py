@@ -119,9 +119,9 @@ def check_scripts(url, secret):
         seen = url.run("module", worker, secret, FROM=sender)
         require(seen == (0, expected), f"the worker of Cloudflare, for a mail of {sender}", seen)
     seen = url.run("module", worker, "wrong", FROM=cases[0][0])
-    expect(seen == (0, [401]), "the worker of Cloudflare prompts a look for a mail of the Hub, and always forwards the mail", seen)
+    expect(seen == (0, [401]), "the worker of Cloudflare prompts a sweep for a mail of the Hub, and always forwards the mail", seen)
     gmail = GOOGLE + gmail + "promptDoorman();\nif (threads) throw new Error(`${threads} threads keep the label`);"
     for threads, secret_shown, expected in (("2", secret, (0, [200])), ("0", secret, (0, [])), ("2", "wrong", (1, [401]))):
         seen = url.run("commonjs", gmail, secret_shown, THREADS=threads)
         require(seen == expected, f"the script of Gmail, with {threads} threads", seen)
-    expect(True, "the script of Gmail prompts one look for all mails, and again if it was refused", None)
+    expect(True, "the script of Gmail prompts one sweep for all mails, and again if it was refused", None)

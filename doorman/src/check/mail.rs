@@ -14,30 +14,30 @@ pub fn check_variables(findings: &mut Findings) -> Option<Source> {
     let text = "is set; whether the Hub mails this address cannot be read for a repo, so set it with `doorman notify on`";
     findings.add(Level::Passed, "MAIL_SECRET", text);
     if from == Some(MailFrom::Any) {
-        let text = "any: everybody who knows the address of MAIL_SECRET can prompt a look";
+        let text = "any: everybody who knows the address of MAIL_SECRET can prompt a sweep";
         findings.add(Level::Warning, "MAIL_FROM", text);
     }
     Some(secret)
 }
 
-/// Checks whether the mails of a gating group prompt a look. If AWS keeps the secret, the address is not compared with it.
+/// Checks whether the mails of a gating group prompt a sweep. If AWS keeps the secret, the address is not compared with it.
 pub fn check_group(notifications: &Notifications, secret: &Source) -> (Level, String) {
     let Notifications { mode, email } = notifications;
     let set = "set them to `real-time` and to the address of MAIL_SECRET in the settings of the collection";
     let Some((local, domain)) = email.as_deref().and_then(|email| email.rsplit_once('@')) else {
         return (
             Level::Warning,
-            format!("its mails go to no address of its own, so they prompt no look; {set}"),
+            format!("its mails go to no address of its own, so they prompt no sweep; {set}"),
         );
     };
     let is_other = |secret: &Secret| !Secret::for_mail(local).is_ok_and(|local| local.is(secret));
     match (mode, secret) {
         (_, Source::Given(secret)) if is_other(secret) => (
             Level::Warning,
-            format!("its mails go to another address, at {domain}, so they prompt no look; {set}"),
+            format!("its mails go to another address, at {domain}, so they prompt no sweep; {set}"),
         ),
         (Some(NotificationMode::RealTime), Source::Given(_)) => {
-            (Level::Passed, "its mails prompt a look".to_owned())
+            (Level::Passed, "its mails prompt a sweep".to_owned())
         }
         (Some(NotificationMode::RealTime), Source::Stored(_)) => {
             (Level::Passed, format!("its mails go to an address at {domain} at once"))
@@ -58,7 +58,7 @@ mod tests {
                 Some(NotificationMode::RealTime),
                 Some("Look-Here-4f9a2c7d1b@acme.com"),
                 Level::Passed,
-                "prompt a look",
+                "prompt a sweep",
             ),
             (
                 Some(NotificationMode::RealTime),
