@@ -44,8 +44,6 @@ pub struct Made {
     secret: Option<KeptSecret>,
     /// The ARN of the topic for alarms.
     topic: Option<String>,
-    /// The set of SES's rules that was active before the stack was made.
-    rule_set: Option<String>,
     /// The outputs of the stack.
     pub outputs: Option<Outputs>,
 }
@@ -162,7 +160,7 @@ impl Step {
             Self::Bucket => code::make_bucket(place),
             Self::Code => Ok(code::upload(place, &deployment.zip)?),
             Self::Stack => stack::run(deployment, made).await,
-            Self::Mail => Ok(mail::run(place, made)?),
+            Self::Mail => Ok(mail::run(place)?),
             Self::Webhook => webhook::run(deployment, made).await,
             Self::SmokeTest => smoke::run(made).await,
         }

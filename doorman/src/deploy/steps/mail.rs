@@ -6,7 +6,6 @@
 
 use serde_json::{Value, json};
 
-use super::Made;
 use crate::aws::AwsFailure;
 use crate::deploy::deployment::{Deployment, Place};
 use crate::deploy::settings::Parameter;
@@ -24,8 +23,8 @@ pub fn describe(deployment: &Deployment) -> String {
 }
 
 /// The set that is active and that the stack does not make, if there is one. Only the stack's own set has its name.
-pub fn foreign_rule_set(place: &Place, made: &Made) -> Option<String> {
-    made.rule_set.clone().filter(|active| *active != place.settings.name)
+pub fn foreign_rule_set(place: &Place) -> Result<Option<String>, AwsFailure> {
+    Ok(active(place)?.filter(|active| *active != place.settings.name))
 }
 
 /// Makes the own set of this stack inactive, because AWS deletes no active one. A stack without mail has none, and then SES is not asked:
@@ -39,10 +38,10 @@ pub fn deactivate(place: &Place, stack: &Value) -> Result<(), AwsFailure> {
     Ok(())
 }
 
-pub fn run(place: &Place, made: &Made) -> Result<String, AwsFailure> {
+pub fn run(place: &Place) -> Result<String, AwsFailure> {
     let name = &place.settings.name;
-    Ok(match &made.rule_set {
-        Some(active) if active == name => "unchanged".to_owned(),
+    Ok(match active(place)? {
+        Some(active) if active == *name => "unchanged".to_owned(),
         Some(active) => format!("the rule is in the active set {active}"),
         None => {
             place.aws.call("ses", "set-active-receipt-rule-set", &json!({"RuleSetName": name}))?;
@@ -66,7 +65,7 @@ pub fn advice(place: &Place, records: &[String]) -> Option<String> {
 }
 
 /// The name of the active set.
-pub fn active(place: &Place) -> Result<Option<String>, AwsFailure> {
+fn active(place: &Place) -> Result<Option<String>, AwsFailure> {
     // Without an active set, the output is empty.
     let active = place.aws.call("ses", "describe-active-receipt-rule-set", &json!({}))?;
     Ok(active["Metadata"]["Name"].as_str().map(str::to_owned))

@@ -66,10 +66,8 @@ pub async fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box
         }
         before => before,
     };
-    match (mail::domain(&deployment.place), &before) {
-        (Some(_), _) => made.rule_set = mail::active(&deployment.place)?,
-        (None, Some(before)) => mail::deactivate(&deployment.place, before)?,
-        (None, None) => {}
+    if let Some(before) = before.as_ref().filter(|_| mail::domain(&deployment.place).is_none()) {
+        mail::deactivate(&deployment.place, before)?;
     }
     let input = json!({
         "StackName": name,
@@ -118,7 +116,7 @@ fn parameters(deployment: &Deployment, made: &Made) -> Result<Value, Box<dyn Err
     ];
     let of_mail = match mail::domain(&deployment.place) {
         Some(_) => [
-            ("MailRuleSet", mail::foreign_rule_set(&deployment.place, made).unwrap_or_default()),
+            ("MailRuleSet", mail::foreign_rule_set(&deployment.place)?.unwrap_or_default()),
             ("MailSecret", format!("{}#mail", secret.arn)),
         ]
         .to_vec(),
