@@ -40,6 +40,7 @@ pub fn deactivate(place: &Place, stack: &Value) -> Result<(), AwsFailure> {
 
 pub fn run(place: &Place) -> Result<String, AwsFailure> {
     let name = &place.settings.name;
+    // Somebody may have activated another set while the stack was made.
     Ok(match active(place)? {
         Some(active) if active == *name => "unchanged".to_owned(),
         Some(active) => format!("the rule is in the active set {active}"),
