@@ -153,7 +153,7 @@ impl Hub {
     }
 
     /// When writes may be sent again, if the Hub has refused a write although the rate limit left calls.
-    pub(crate) fn writes_from(&self) -> Option<Instant> {
+    pub fn writes_from(&self) -> Option<Instant> {
         self.pauses().iter().filter(|(kind, _)| kind.starts_with("POST")).map(|(_, until)| *until).max()
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -24,8 +24,30 @@ pub struct PlanEntry([u8; 32]);
 pub struct RequestKey([u8; 32]);
 
 /// What a person has decided about requests of one repo. The policy has no part in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choices(HashMap<RequestKey, Decision>);
+#[derive(Clone, Debug, Default)]
+pub struct Choices(HashMap<RequestKey, Choice>);
+
+/// The decision of a person about one request. The clones of a choice share its [`Progress`].
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// What to write.
+    pub decision: Decision,
+    progress: Arc<Mutex<Progress>>,
+}
+
+/// How far a choice is. It can be withdrawn while it is [`Progress::Waiting`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// No call was made, or the Hub has carried out none of them, as a rate limit shows.
+    Waiting,
+    /// A call is being made, or the Hub has confirmed it.
+    Sent,
+    /// A call got no response, or one that does not say what the Hub did. So the Hub may have carried it out. Further calls do not
+    /// change this, because they may fail while the first one is still on its way.
+    InDoubt,
+    /// The person has withdrawn it. No call is made any more.
+    Withdrawn,
+}
 
 /// The use that a review makes of its decisions.
 #[derive(Clone, Copy, Debug)]
@@ -124,9 +146,9 @@ impl fmt::Display for RequestKey {
 }
 
 impl Choices {
-    /// Adds a decision about a request. A decision to hold is no choice, because the request is pending already.
-    pub fn add(&mut self, request: RequestKey, decision: Decision) {
-        self.0.insert(request, decision);
+    /// Adds the choice about a request. A decision to hold is no choice, because the request is pending already.
+    pub fn add(&mut self, request: RequestKey, choice: Choice) {
+        self.0.insert(request, choice);
     }
 
     /// The number of decisions.
@@ -142,8 +164,54 @@ impl Choices {
     }
 
     /// The decision about a request, if a person has decided this request with this data.
-    pub(crate) fn about(&self, repo: &Repo, request: &AccessRequest) -> Option<&Decision> {
+    pub(crate) fn about(&self, repo: &Repo, request: &AccessRequest) -> Option<&Choice> {
         self.0.get(&RequestKey::new(repo, request))
+    }
+}
+
+impl Choice {
+    /// A choice that waits to be written.
+    #[must_use]
+    pub fn new(decision: Decision) -> Self {
+        Self { decision, progress: Arc::new(Mutex::new(Progress::Waiting)) }
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        *self.lock()
+    }
+
+    /// Withdraws the choice, unless the Hub may have carried it out. Returns whether it is withdrawn.
+    #[must_use]
+    pub fn withdraw(&self) -> bool {
+        let mut progress = self.lock();
+        if *progress == Progress::Waiting {
+            *progress = Progress::Withdrawn;
+        }
+        *progress == Progress::Withdrawn
+    }
+
+    /// Notes that a call with this choice is about to be made. Returns whether it may be made.
+    #[must_use]
+    pub fn begin_call(&self) -> bool {
+        let mut progress = self.lock();
+        if *progress == Progress::Waiting {
+            *progress = Progress::Sent;
+        }
+        *progress != Progress::Withdrawn
+    }
+
+    /// Notes that a call with this choice has failed, and whether the Hub may have carried it out nevertheless.
+    pub fn end_call(&self, is_in_doubt: bool) {
+        let mut progress = self.lock();
+        if *progress == Progress::Sent {
+            *progress = if is_in_doubt { Progress::InDoubt } else { Progress::Waiting };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,6 +224,22 @@ fn digest(facts: &impl fmt::Debug) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::model::{Grounds, RepoType, Verdict};
+
+    #[test]
+    fn choice_can_be_withdrawn_until_the_hub_may_have_done_it() {
+        let choice = || Choice::new(Decision::new(Verdict::Reject, Grounds::Person));
+        let refused = choice();
+        assert!(refused.begin_call() && !refused.withdraw());
+        refused.end_call(false);
+        assert!(refused.clone().withdraw() && !refused.begin_call());
+        let in_doubt = choice();
+        assert!(in_doubt.begin_call());
+        in_doubt.end_call(true);
+        assert!(in_doubt.begin_call());
+        in_doubt.end_call(false);
+        assert!(!in_doubt.withdraw() && in_doubt.begin_call());
+        assert_eq!(in_doubt.progress(), Progress::InDoubt);
+    }
 
     #[test]
     fn plan_contains_only_the_same_decision_about_the_same_request() {

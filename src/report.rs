@@ -82,6 +82,9 @@ pub struct RepoReport {
     /// How long the requesters waited whom the run decided.
     #[serde(skip)]
     pub waits: Waits,
+    /// Whether the list was read as far as this run needed it. Then a request that has no outcome was not listed.
+    #[serde(skip)]
+    pub is_read: bool,
     /// When the newest of the listed requests was made.
     #[serde(skip)]
     pub newest_request: Option<DateTime<Utc>>,
@@ -274,6 +277,7 @@ impl RepoReport {
             counts: Counts::default(),
             limits_reached: Vec::new(),
             waits: Waits::default(),
+            is_read: false,
             newest_request: None,
             error: None,
         }

@@ -69,7 +69,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use crate::hub::Hub;
-use crate::model::Repo;
+use crate::model::{Outcome, Repo};
 use crate::plan::Mode;
 use crate::policy::{Limits, Policy};
 use crate::report::RepoReport;
@@ -78,6 +78,7 @@ use apply::{Applier, WriteAttempt};
 use brake::Brake;
 use conclude::MIN_BACK_OFF;
 use decide::NO_POLICY;
+use decided::DecidedRequest;
 use ledger::Ledger;
 use pages::{Pages, read_page};
 use queue::{Group, Queue};
@@ -218,11 +219,22 @@ impl<'a> Review<'a> {
     }
 
     /// Takes the next group of decisions to write, if there is one. While requests are being decided, only full groups are
-    /// taken.
+    /// taken. What a person has withdrawn is left out.
     fn next_group(&mut self) -> Option<Group> {
-        let group = self.writes.queue.take(self.pages.undecided() > 0)?;
-        group.decided.iter().for_each(|request| self.ledger.send(request.key));
-        Some(group)
+        loop {
+            let mut group = self.writes.queue.take(self.pages.undecided() > 0)?;
+            let is_withdrawn = |request: &mut DecidedRequest| {
+                request.choice.as_ref().is_some_and(|choice| !choice.begin_call())
+            };
+            for withdrawn in group.decided.extract_if(.., is_withdrawn) {
+                self.writes.unwritten -= 1;
+                self.leave(withdrawn, Outcome::Held);
+            }
+            if !group.decided.is_empty() {
+                group.decided.iter().for_each(|request| self.ledger.send(request.key));
+                return Some(group);
+            }
+        }
     }
 
     fn add_results(&mut self, results: Vec<WriteAttempt>) {

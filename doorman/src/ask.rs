@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use hub_doorman::model::{Decision, Grounds, Repo, Verdict};
+use hub_doorman::plan::Choice;
 
 use crate::arguments::{Scope, reason};
 use crate::environment::{Setup, deadline, setup};
 use crate::exit::ExitStatus;
 use crate::held::{age, details, read_held, remark};
-use crate::pending::{self, Choice, ChoiceOutcome, PendingRequest};
+use crate::pending::{self, ChoiceOutcome, ChosenRequest, PendingRequest};
 use crate::review::{patterns, warn_of_policy};
 use crate::screen::{Cell, Look, Screen, clean, count, print_message};
 
@@ -67,23 +68,23 @@ pub async fn run(scope: &Scope, screen: &mut Screen) -> Result<ExitStatus, Box<d
 /// out.
 async fn send(
     setup: &Setup,
-    chosen: Vec<Choice>,
+    chosen: Vec<ChosenRequest>,
     mut status: ExitStatus,
     screen: &mut Screen,
 ) -> io::Result<ExitStatus> {
-    let mut by_repo: BTreeMap<Repo, Vec<Choice>> = BTreeMap::new();
-    for choice in chosen {
-        by_repo.entry(choice.request.repo.clone()).or_default().push(choice);
+    let mut by_repo: BTreeMap<Repo, Vec<ChosenRequest>> = BTreeMap::new();
+    for one in chosen {
+        by_repo.entry(one.request.repo.clone()).or_default().push(one);
     }
-    for (repo, choices) in by_repo {
+    for (repo, chosen) in by_repo {
         let Setup { hub, policy, dry_run, .. } = setup;
-        let outcomes = pending::write(hub, policy, &repo, &choices, *dry_run, deadline()).await;
+        let outcomes = pending::write(hub, policy, &repo, &chosen, *dry_run, deadline()).await;
         if !outcomes.iter().all(ChoiceOutcome::is_done) {
             status = ExitStatus::Incomplete;
         }
-        let rows = choices.iter().zip(&outcomes).map(|(choice, outcome)| {
+        let rows = chosen.iter().zip(&outcomes).map(|(one, outcome)| {
             let look = if outcome.is_done() { Look::Good } else { Look::Bad };
-            row(choice).into_iter().chain([Cell::new(outcome.describe(), look)]).collect()
+            row(one).into_iter().chain([Cell::new(outcome.describe(), look)]).collect()
         });
         screen.table(&["repo", "user", "decision", "reason", "outcome"], rows.collect::<Vec<_>>())?;
         screen.flush()?;
@@ -95,10 +96,10 @@ fn ask_about_each(
     requests: &[Arc<PendingRequest>],
     reasons: &[&str],
     screen: &mut Screen,
-) -> io::Result<Vec<Choice>> {
-    let mut chosen: Vec<Option<Choice>> = requests.iter().map(|_| None).collect();
+) -> io::Result<Vec<ChosenRequest>> {
+    let mut chosen: Vec<Option<ChosenRequest>> = requests.iter().map(|_| None).collect();
     let mut at = 0;
-    while let (Some(request), Some(choice)) = (requests.get(at), chosen.get_mut(at)) {
+    while let (Some(request), Some(one)) = (requests.get(at), chosen.get_mut(at)) {
         let asked = request.request.requested_at.map(|at| format!(", asked {} ago", age(at, Utc::now())));
         let heading =
             format!("{} of {}: {}{}", at + 1, requests.len(), request.repo, asked.unwrap_or_default());
@@ -107,11 +108,11 @@ fn ask_about_each(
         match ask(request, reasons, screen)? {
             Reply::Decide(verdict, reason) => {
                 let decision = Decision { reason, ..Decision::new(verdict, Grounds::Person) };
-                *choice = Some(Choice { request: Arc::clone(request), decision });
+                *one = Some(ChosenRequest { request: Arc::clone(request), choice: Choice::new(decision) });
                 at += 1;
             }
             Reply::Skip => {
-                *choice = None;
+                *one = None;
                 at += 1;
             }
             Reply::Back => at = at.saturating_sub(1),
@@ -180,12 +181,13 @@ fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> io::Result<Option<Ar
 }
 
 /// Shows what will be sent.
-fn show(chosen: &[Choice], screen: &mut Screen) -> io::Result<()> {
+fn show(chosen: &[ChosenRequest], screen: &mut Screen) -> io::Result<()> {
     screen.write_heading("To send:")?;
     screen.table(&["repo", "user", "decision", "reason"], chosen.iter().map(row))
 }
 
-fn row(Choice { request, decision }: &Choice) -> Vec<Cell> {
+fn row(ChosenRequest { request, choice }: &ChosenRequest) -> Vec<Cell> {
+    let decision = &choice.decision;
     let reason = decision.reason.as_deref().unwrap_or_default();
     vec![
         Cell::plain(request.repo.to_string()),

@@ -1,10 +1,10 @@
 //! `desk`: a page in the browser on which a person decides the held requests of all repos.
 //!
 //! The desk listens on 127.0.0.1 only. [`guard`] says who may use it, [`state`] is what it shows, [`page`] is the HTML, [`routes`] turns
-//! requests into responses, and [`actions`] carries out decisions after the time to undo them.
+//! requests into responses, and [`choices`] carries out decisions after the time to undo them.
 
-mod actions;
 mod assets;
+mod choices;
 mod decided;
 mod filter;
 mod guard;
@@ -24,6 +24,7 @@ use hub_doorman::model::{Repo, RepoPattern};
 use tokio::net::TcpListener;
 use tokio::signal;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use crate::arguments::DeskArguments;
 use crate::environment::{Setup, setup};
@@ -40,18 +41,21 @@ const MAX_IDLE: Duration = Duration::from_secs(60 * 60);
 /// How long open connections may take to end when the desk stops.
 const MAX_CLOSE: Duration = Duration::from_secs(1);
 
+/// While the desk waits for decisions that are being sent, it looks this often whether it need not wait any more.
+const TIME_TO_LOOK: Duration = Duration::from_millis(200);
+
 /// Everything that the requests of the browser share.
 struct Desk {
     setup: Setup,
     patterns: Vec<RepoPattern>,
     guard: Guard,
     /// The address of the Hub, without a slash at the end.
-    hub: String,
+    hub_url: String,
     state: Mutex<State>,
     /// One lock for each repo: its decisions are written one batch after the other.
     writing: Mutex<HashMap<Repo, Arc<tokio::sync::Mutex<()>>>>,
-    /// There is a new action, or one was undone.
-    acted: Notify,
+    /// There is a new choice, or one was undone.
+    chosen: Notify,
     /// The state has changed.
     changed: Notify,
     last_use: LastUse,
@@ -79,13 +83,13 @@ pub async fn run(arguments: &DeskArguments, screen: &mut Screen) -> Result<ExitS
         .map_err(|error| UsageError(format!("the desk cannot listen on 127.0.0.1, port {port}: {error}")))?;
     let (guard, address) = Guard::new(listener.local_addr()?.port())?;
     let desk = Arc::new(Desk {
-        hub: setup.hub.endpoint().as_str().trim_end_matches('/').to_owned(),
+        hub_url: setup.hub.endpoint().as_str().trim_end_matches('/').to_owned(),
         setup,
         patterns,
         guard,
         state: Mutex::default(),
         writing: Mutex::default(),
-        acted: Notify::new(),
+        chosen: Notify::new(),
         changed: Notify::new(),
         last_use: LastUse::new(),
     });
@@ -128,13 +132,18 @@ fn announce(address: &str, no_browser: bool, screen: &mut Screen) -> io::Result<
 
 /// Waits for the decisions that are being sent, so that none is left in doubt.
 async fn finish(desk: &Desk) {
-    let sending = desk.state().actions.len();
-    if sending == 0 {
+    if desk.state().choices.is_empty() {
         return;
     }
     print_message("Decisions are being sent. The desk waits for them; Ctrl-C again stops it at once.");
-    tokio::select! {
-        () = desk.finish_writing() => {}
-        _ = signal::ctrl_c() => print_message("Stopped. A decision may not have been sent: `doorman list REPO` shows who is still pending."),
+    loop {
+        tokio::select! {
+            () = desk.finish_writing() => return,
+            _ = signal::ctrl_c() => {
+                return print_message("Stopped. A decision may not have been sent: `doorman list REPO` shows who is still pending.");
+            }
+            // A decision that the Hub does not take now can be undone again.
+            () = sleep(TIME_TO_LOOK) => desk.drop_undoable(),
+        }
     }
 }

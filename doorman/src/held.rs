@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::arguments::{Format, Scope};
 use crate::environment::{Setup, deadline, setup};
 use crate::exit::ExitStatus;
-use crate::pending::{PendingRequest, read_all};
+use crate::pending::{PendingRequest, oldest_first, read_all};
 use crate::review::show::{failures, why};
 use crate::review::{patterns, warn_of_policy};
 use crate::screen::{Cell, Screen, count, rfc3339, spinner, time};
@@ -50,10 +50,7 @@ pub async fn read_held(setup: &Setup, patterns: &[RepoPattern]) -> Held {
     let swept = read_all(&setup.hub, &setup.policy, patterns, deadline(), add).await;
     bar.finish_and_clear();
     let mut requests = requests.into_inner().unwrap_or_else(PoisonError::into_inner);
-    requests.sort_by_cached_key(|request| {
-        let at = request.request.requested_at;
-        (at.is_none(), at, request.repo.clone(), request.name())
-    });
+    oldest_first(&mut requests);
     let report = Report::new(true, swept.repos, swept.failed_searches, swept.unlisted);
     failures(&report, &swept.unmatched);
     Held { requests, report, unmatched: swept.unmatched }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use hub_doorman::hub::Hub;
 use hub_doorman::model::{AccessRequest, Decision, Identity, Outcome, Repo, RepoPattern, Verdict};
-use hub_doorman::plan::{Choices, Mode, RequestKey};
+use hub_doorman::plan::{Choice, Choices, Mode, Progress, RequestKey};
 use hub_doorman::policy::Policy;
 use hub_doorman::report::audit::Step;
 use hub_doorman::report::{Failure, RepoReport};
@@ -73,29 +73,48 @@ pub async fn read_repo(
     (report, requests.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// A decision of a person about a pending request.
-#[derive(Clone)]
-pub struct Choice {
-    pub request: Arc<PendingRequest>,
-    pub decision: Decision,
+/// Sorts requests: the oldest first, and those without a time last.
+pub fn oldest_first(requests: &mut [Arc<PendingRequest>]) {
+    requests.sort_by_cached_key(|request| {
+        let at = request.request.requested_at;
+        (at.is_none(), at, request.repo.clone(), request.name())
+    });
 }
 
-/// What became of a [`Choice`].
+/// A pending request that a person has decided.
+#[derive(Clone)]
+pub struct ChosenRequest {
+    pub request: Arc<PendingRequest>,
+    pub choice: Choice,
+}
+
+/// What became of the choice of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChoiceOutcome {
     /// The Hub carried it out.
     Done,
     /// Nothing was written, because `DRY_RUN` is true.
     DryRun,
+    /// The person has withdrawn it. Nothing was written.
+    Withdrawn,
     /// The request has changed since it was shown, or is not pending any more. Nothing was written.
     Changed,
-    /// The write got no response, so it may have been carried out.
+    /// A write got no response, or an unclear one, so it may have been carried out.
     Unknown,
-    /// It was not written, for this reason.
+    /// The Hub has not carried it out, for this reason.
     Failed(String),
 }
 
 impl ChoiceOutcome {
+    /// The outcome of a choice that is so far. If the Hub may have carried it out, no person is told that it was not sent.
+    pub fn after(self, progress: Progress) -> Self {
+        match (progress, self) {
+            (Progress::Withdrawn, _) => Self::Withdrawn,
+            (Progress::InDoubt, Self::Changed) => Self::Unknown,
+            (_, outcome) => outcome,
+        }
+    }
+
     /// Whether nothing is left to do: the Hub has carried it out, or this is a dry run.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done | Self::DryRun)
@@ -106,24 +125,26 @@ impl ChoiceOutcome {
         match self {
             Self::Done => "done".to_owned(),
             Self::DryRun => "dry run, so nothing was sent".to_owned(),
+            Self::Withdrawn => "undone, so nothing was sent".to_owned(),
             Self::Changed => {
                 "not sent: the request has changed since it was shown, or is decided already".to_owned()
             }
             Self::Unknown => {
-                "unknown: the Hub sent no response, so it may have been done; read the list again".to_owned()
+                "unknown: the Hub gave no clear response, so it may have been done; read the list again"
+                    .to_owned()
             }
-            Self::Failed(why) => format!("not sent: {why}"),
+            Self::Failed(why) => format!("not done: {why}"),
         }
     }
 }
 
 /// Writes decisions of a person about requests of one repo. A decision is written only if the Hub still lists the same request with
-/// the same data. The outcomes are in the order of the choices.
+/// the same data. The outcomes are in the order of the requests.
 pub async fn write(
     hub: &Hub,
     policy: &Arc<Policy>,
     repo: &Repo,
-    chosen: &[Choice],
+    chosen: &[ChosenRequest],
     dry_run: bool,
     deadline: Instant,
 ) -> Vec<ChoiceOutcome> {
@@ -131,8 +152,8 @@ pub async fn write(
         return chosen.iter().map(|_| ChoiceOutcome::DryRun).collect();
     }
     let mut choices = Choices::default();
-    for Choice { request, decision } in chosen {
-        choices.add(request.key, decision.clone());
+    for ChosenRequest { request, choice } in chosen {
+        choices.add(request.key, choice.clone());
     }
     let outcomes: Mutex<HashMap<Named, Outcome>> = Mutex::default();
     let mut on_step = |step: Step<'_>| {
@@ -144,9 +165,10 @@ pub async fn write(
     let mode = Mode::Chosen(&choices);
     let report = review(repo, ready(Arc::clone(policy)), hub, mode, deadline, &mut on_step).await;
     let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let outcome = |Choice { request, .. }: &Choice| {
+    let outcome = |ChosenRequest { request, choice }: &ChosenRequest| {
         let request = &request.request;
-        outcome_of(outcomes.get(&(request.who(), request.requested_at)).copied(), &report)
+        let outcome = outcome_of(outcomes.get(&(request.who(), request.requested_at)).copied(), &report);
+        outcome.after(choice.progress())
     };
     chosen.iter().map(outcome).collect()
 }
@@ -160,8 +182,8 @@ fn outcome_of(outcome: Option<Outcome>, report: &RepoReport) -> ChoiceOutcome {
         Some(Outcome::DryRun) => ChoiceOutcome::DryRun,
         Some(Outcome::Unknown) => ChoiceOutcome::Unknown,
         Some(Outcome::Gone) => ChoiceOutcome::Changed,
-        // The list was read to its end without this request.
-        None if report.error.is_none() => ChoiceOutcome::Changed,
+        // The list was read without this request. An error of the report is about another request.
+        None if report.is_read => ChoiceOutcome::Changed,
         Some(Outcome::Held) => {
             ChoiceOutcome::Failed("the Hub lists this user twice; decide on the Hub's page".to_owned())
         }

@@ -9,7 +9,7 @@ use super::apply::WriteAttempt;
 use super::brake::Withheld;
 use super::ledger::Concluded;
 use super::pages::ReadingEnded;
-use crate::hub::{MAX_BATCH, Problem, WriteResult};
+use crate::hub::{HubError, MAX_BATCH, Problem, WriteResult};
 use crate::model::{Identity, Outcome};
 use crate::report::audit::Step;
 use crate::report::{Failure, RepoReport};
@@ -44,6 +44,11 @@ impl Review<'_> {
                     let after = error.retry_after().map(|after| ended + after.min(MAX_RETRY_AFTER));
                     self.writes.not_before = self.writes.not_before.max(after);
                 }
+            }
+            if let Some(choice) = &decided.choice
+                && !matches!(result, Ok(WriteResult::Done))
+            {
+                choice.end_call(result.as_ref().is_err_and(HubError::leaves_in_doubt));
             }
             if let Some(concluded) = self.ledger.add_result(decided.key, decided.attempts, result, ended) {
                 self.pages.reading.note_progress();
@@ -137,6 +142,7 @@ impl Review<'_> {
             }
         }
         let mut report = self.report;
+        report.is_read = whole_since.is_some();
         report.limits_reached = self.brake.limits_reached();
         report.complete = report.error.is_none() && !self.is_incomplete;
         report.counts.calls = calls;

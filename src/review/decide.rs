@@ -81,9 +81,9 @@ impl Review<'_> {
             None if reading > 1 => return,
             None => Attempts::default(),
         };
-        let decision = match self.mode.choices().map(|choices| choices.about(self.repo, request)) {
-            None => policy.decide(request, self.repo, Utc::now()),
-            Some(Some(choice)) => choice.clone(),
+        let (decision, choice) = match self.mode.choices().map(|choices| choices.about(self.repo, request)) {
+            None => (policy.decide(request, self.repo, Utc::now()), None),
+            Some(Some(choice)) => (choice.decision.clone(), Some(choice.clone())),
             Some(None) => return key.into_iter().for_each(|key| self.ledger.hold(key)),
         };
         (self.report_step)(Step::Decided { request, decision: &decision });
@@ -112,7 +112,7 @@ impl Review<'_> {
         let (identities, page) = (Identities::of(request), requested);
         let by_user = identities.request_id.is_none() || !self.hub.may_batch_by_request_id();
         let decided =
-            DecidedRequest { key, identities, by_user, who, requested_at, decision, attempts, page };
+            DecidedRequest { key, identities, by_user, who, requested_at, decision, choice, attempts, page };
         self.carry_out_if_permitted(Withheld { decided, entry }, reading);
     }
 
@@ -166,7 +166,7 @@ impl Review<'_> {
     }
 
     /// Concludes a decided request that stays listed.
-    fn leave(&mut self, decided: DecidedRequest, outcome: Outcome) {
+    pub(super) fn leave(&mut self, decided: DecidedRequest, outcome: Outcome) {
         let DecidedRequest { key, who, requested_at, decision, .. } = decided;
         self.ledger.hold(key);
         self.conclude(Concluded { who, requested_at, decision, outcome, error: None, is_certain: true });

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::hub::Moment;
 use crate::model::{AccessRequest, Decision, Identity};
+use crate::plan::Choice;
 
 /// The most write attempts for one request in a run, across all readings of the list.
 pub(super) const MAX_ATTEMPTS: u8 = 8;
@@ -21,6 +22,8 @@ pub(super) struct DecidedRequest {
     pub(super) who: Option<Identity>,
     pub(super) requested_at: Option<DateTime<Utc>>,
     pub(super) decision: Decision,
+    /// If a person has decided instead of the policy: the choice, which the person may withdraw.
+    pub(super) choice: Option<Choice>,
     pub(super) attempts: Attempts,
     /// When the page of this request was requested.
     pub(super) page: Moment,

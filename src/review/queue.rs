@@ -139,7 +139,17 @@ mod tests {
         let key = Ledger::default().key(&request).expect("a name");
         let (identities, attempts, page) =
             (Identities::of(&request), Attempts::default(), Moment::now(std::time::SystemTime::now()));
-        DecidedRequest { key, identities, by_user: false, who, requested_at: None, decision, attempts, page }
+        DecidedRequest {
+            key,
+            identities,
+            by_user: false,
+            who,
+            requested_at: None,
+            decision,
+            choice: None,
+            attempts,
+            page,
+        }
     }
 
     fn names(group: Option<Group>) -> Vec<String> {

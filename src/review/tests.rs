@@ -173,6 +173,7 @@ fn queue(ledger: &mut Ledger, request: &AccessRequest, attempts: Attempts) -> Ke
     let decision = Decision::new(Verdict::Accept, Grounds::NoRule);
     let (identities, page) = (Identities::of(request), Moment::now(std::time::SystemTime::now()));
     let decided = DecidedRequest {
+        choice: None,
         key,
         identities,
         by_user: true,
@@ -381,6 +382,7 @@ fn brake_admits_a_repeated_write_but_no_further_request() {
 /// A decision about the request with this key.
 fn withheld(request: u64, verdict: Verdict) -> Withheld {
     let decided = DecidedRequest {
+        choice: None,
         key: Key { request, user: None },
         identities: Identities { request_id: None, user: None },
         by_user: false,

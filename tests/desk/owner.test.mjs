@@ -70,14 +70,29 @@ test("keys move, select, search and show the help", async () => {
   assert.equal(await page.getByLabel("Search", { exact: true }).inputValue(), "jkarsx?");
 });
 
+test("quick keys decide one person after the other, and undo the last", async () => {
+  const names = await rows().evaluateAll((all) => all.slice(0, 3).map((row) => row.dataset.name));
+  const queued = () => page.locator(".choices li .what b:last-of-type").allInnerTexts();
+  await page.keyboard.press("j");
+  // All keys come before the first response.
+  await page.route("**/decide*", async (route) => {
+    for (const key of ["a", "a", "u"]) await page.keyboard.press(key);
+    await route.continue();
+  }, { times: 1 });
+  await page.keyboard.press("a");
+  await until("the third one is undone", async () => await queued() + "" === [names[1], names[0]] + "" && await nameOf(rows().first()) === names[2]);
+  await page.getByRole("button", { name: "Undo all" }).click();
+  await page.locator(".choices").waitFor({ state: "detached" });
+});
+
 test("a key that is held down decides one person", async () => {
   await page.keyboard.press("j");
   for (let count = 0; count < 6; count += 1) await page.keyboard.down("a");
   await page.keyboard.up("a");
-  await page.locator(".actions li").first().waitFor();
-  assert.equal(await page.locator(".actions li").count(), 1);
+  await page.locator(".choices li").first().waitFor();
+  assert.equal(await page.locator(".choices li").count(), 1);
   await page.keyboard.press("u");
-  await page.locator(".actions li").first().waitFor({ state: "detached" });
+  await page.locator(".choices li").first().waitFor({ state: "detached" });
 });
 
 test("a accepts, u undoes within five seconds, and the rest is sent", async () => {
@@ -157,7 +172,7 @@ test("decisions in a row never cover the next person, and all can be undone", as
   }
   const before = hub.calls.filter((call) => call.startsWith("POST")).length;
   await page.getByRole("button", { name: "Undo all" }).click();
-  await until("all are back", async () => (await page.locator(".actions").count()) === 0);
+  await until("all are back", async () => (await page.locator(".choices").count()) === 0);
   assert.equal(hub.calls.filter((call) => call.startsWith("POST")).length, before);
   await page.setViewportSize({ width: 1280, height: 900 });
 });
@@ -237,7 +252,7 @@ test("everything works without JavaScript", async () => {
   await page.getByRole("button", { name: "Reject selected" }).click();
   assert.match(await status(page), new RegExp(`Reject ${name}`));
   assert.match(await status(page), /is shown: We cannot\./);
-  await page.locator(".actions").getByRole("button", { name: "Undo" }).click();
+  await page.locator(".choices").getByRole("button", { name: "Undo" }).click();
   assert.equal(await nameOf(rows(page).first()), name);
   await rows(page).first().getByRole("button", { name: /^Accept/ }).click();
   await until("the Hub has it", isOn(MODEL, "accepted", name));

@@ -14,7 +14,7 @@ await page.goto(`${desk.home}?repo=acme%2Fgated-model`);
 // One decision waits, another is being made.
 await page.keyboard.press("j");
 await page.keyboard.press("a");
-await page.locator(".actions").waitFor();
+await page.locator(".choices").waitFor();
 await page.keyboard.press("j");
 await page.screenshot({ path: `${folder}/desk-light.png` });
 await page.emulateMedia({ colorScheme: "dark" });

@@ -13,7 +13,7 @@ test("a Hub that fails leaves the request, and the desk says so", async () => {
   hub.mode = "fail";
   await row.focus();
   await page.keyboard.press("a");
-  await until("the desk gives up", async () => /accept .* (not sent|unknown)/.test(await status()), 60);
+  await until("the desk gives up", async () => /accept .* (not done|unknown)/.test(await status()), 60);
   hub.mode = "pass";
   await page.reload();
   assert.equal(await nameOf(rows().first()), name);
@@ -112,7 +112,7 @@ test("a form that was sent before is refused", async () => {
   const send = () => context.request.post(`${desk.home}decide`, { form, headers: { origin }, maxRedirects: 0 });
   assert.equal((await send()).status(), 303);
   await page.reload();
-  await page.locator(".actions").getByRole("button", { name: "Undo" }).click();
+  await page.locator(".choices").getByRole("button", { name: "Undo" }).click();
   await until("it is undone", async () => await nameOf(rows().first()) === name);
   const replayed = await send();
   assert.equal(replayed.status(), 409);

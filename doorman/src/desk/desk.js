@@ -52,10 +52,26 @@ const pathOf = (details) => {
   return row ? `${row.id} ${all("details", row).indexOf(details)}` : "sent";
 };
 
+// What a person does is sent one after the other, because each response brings the mark that the next form needs.
+let last = Promise.resolve(), waiting = 0;
+
+function inTurn(job) {
+  waiting += 1;
+  last = last.then(job).finally(() => { waiting -= 1; });
+  return last;
+}
+
+const post = (url, data) => {
+  data.set("form", one("#form input").value);
+  return load(url, { method: "POST", body: data });
+};
+
 async function load(url, options) {
   try {
     const response = await fetch(url, { credentials: "same-origin", ...options });
     const html = await response.text();
+    // A page that was asked for before a decision may not know of it.
+    if (!options && waiting > 0) return true;
     if (!html.includes('id="status"')) throw new Error(`the desk answered ${response.status}`);
     replaceParts(html);
     return response.ok;
@@ -110,20 +126,27 @@ document.addEventListener("submit", (event) => {
     return;
   }
   const data = new URLSearchParams(new FormData(form, submitter));
-  load(submitter?.getAttribute("formaction") ? submitter.formAction : form.action, { method: "POST", body: data });
+  const url = submitter?.getAttribute("formaction") ? submitter.formAction : form.action;
+  inTurn(() => post(url, data));
 });
 
+// The rows of people whose decision has not reached the desk. No further key decides about them.
+const onTheirWay = new Set();
+
 async function send(verdict, people, reason) {
-  const form = one("form.decide");
-  const data = new URLSearchParams({ form: one("[name=form]", form).value, verdict, reason });
-  for (const row of people) data.append("request", row.id.slice(2));
+  const data = new URLSearchParams({ verdict, reason });
+  const ids = people.map((row) => row.id);
+  for (const id of ids) { data.append("request", id.slice(2)); onTheirWay.add(id); }
   const names = people.length === 1 ? people[0].dataset.name : `${people.length} people`;
   for (const row of people) boxOf(row).checked = false;
   // The next person gets the focus, so that the next key is about them.
   const last = people.at(-1);
   const next = rows().slice(rows().indexOf(last)).find((row) => !people.includes(row)) ?? rows().findLast((row) => !people.includes(row));
   if (next) next.focus();
-  if (await load(form.action, { method: "POST", body: data })) announce(`${verdict}: ${names}. Press u to undo.`);
+  const { action } = one("form.decide");
+  const isTaken = await inTurn(() => post(action, data));
+  for (const id of ids) onTheirWay.delete(id);
+  if (isTaken) announce(`${verdict}: ${names}. Press u to undo.`);
 }
 
 // ---- Deciding
@@ -141,6 +164,7 @@ function decide(verdict, people, submitter) {
     showProblem("Nobody is selected, so nothing was changed.");
     return;
   }
+  if (people.every((row) => onTheirWay.has(row.id))) return;
   // To accept one person takes no words, and can be undone. Everything else is shown before it is sent.
   if (verdict === "accept" && people.length === 1) {
     send(verdict, people, "");
@@ -206,10 +230,15 @@ function toggle() {
 
 function act(verdict) {
   const row = current();
-  const people = selected().length > 0 ? selected() : row ? [row] : [];
+  const people = (selected().length > 0 ? selected() : row ? [row] : []);
   // The second tab does not offer every decision.
   if (people.length > 0 && !one(`[data-verdict=${verdict}]`, people[0])) return announce("This is not possible here.");
   decide(verdict, people);
+}
+
+function undo() {
+  const button = one(".choices button[name=undo]");
+  return button && post(button.form.action, new URLSearchParams({ undo: button.value }));
 }
 
 function showSelected() {
@@ -229,7 +258,8 @@ const KEYS = {
   r: () => act("reject"),
   s: () => act("reset"),
   x: toggle,
-  u: () => { const buttons = all(".actions button[name=undo]"); buttons[0]?.click(); },
+  // The decision before this key may still be on its way to the desk.
+  u: () => inTurn(undo),
   "/": () => one("#q").focus(),
   "?": () => one("#help").showModal(),
 };

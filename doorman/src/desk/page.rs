@@ -5,12 +5,15 @@ mod decided;
 mod parts;
 mod pending;
 
-use hub_doorman::model::Verdict;
+use std::collections::BTreeSet;
+
+use hub_doorman::model::{Decision, Verdict};
+use hub_doorman::plan::Progress;
 use maud::{DOCTYPE, Markup, html};
 use tokio::time::Instant;
 
 use super::filter::Filter;
-use super::state::{Action, State};
+use super::state::{OpenChoice, State};
 use crate::screen::count;
 pub use decided::{List, decided};
 pub use parts::{refusal, welcome};
@@ -24,7 +27,7 @@ pub struct Context<'a> {
     /// The reasons of the policy.
     pub reasons: &'a [&'a str],
     /// The address of the Hub, without a slash at the end.
-    pub hub: &'a str,
+    pub hub_url: &'a str,
     pub dry_run: bool,
     /// How long the Hub takes no calls, in seconds.
     pub wait: Option<u64>,
@@ -81,8 +84,10 @@ fn status(context: &Context, state: &State, tab: Tab) -> Markup {
     let query = context.filter.query();
     let back = if tab == Tab::Decided { "decided" } else { "" };
     let now = Instant::now();
-    let undoable = state.actions.iter().filter(|action| !action.is_sending).count() as u64;
-    let is_busy = state.is_reading || state.actions.iter().any(|action| action.is_sending);
+    let can_be_undone = |open: &&OpenChoice| open.choice.progress() == Progress::Waiting;
+    let undoable = state.choices.iter().filter(can_be_undone).count() as u64;
+    let is_busy = state.is_reading || state.choices.iter().any(|open| open.is_begun);
+    let faults: BTreeSet<&String> = state.faults.iter().chain(state.repos.values().flatten()).collect();
     html! {
         section #status aria-label="State of the desk" data-busy=[is_busy.then_some("")] {
             @if context.dry_run {
@@ -94,30 +99,30 @@ fn status(context: &Context, state: &State, tab: Tab) -> Markup {
             @if let Some(seconds) = context.wait {
                 p.note { "The Hub takes no calls for another " (seconds) " s, because its rate limit is used up. The desk waits." }
             }
-            @for fault in state.faults.iter().chain(state.repos.values().flatten()) {
+            @for fault in faults {
                 p.problem { (parts::text(fault)) }
             }
             form method="post" action={ "undo?from=" (back) "&" (query.trim_start_matches('?')) } {
                 input type="hidden" name="form" value=(context.form);
                 @if !state.problems.is_empty() {
                     div role="alert" {
-                        ul.problems { @for problem in &state.problems { li { (parts::text(problem)) } } }
+                        ul.problems { @for problem in &state.problems { li { (parts::text(&problem.line)) } } }
                     }
                     button name="undo" value="problems" { "Dismiss" }
                 }
-                @if !state.actions.is_empty() {
+                @if !state.choices.is_empty() {
                     @if undoable > 1 {
                         p.all { (count(undoable, "decision")) " to be sent " button name="undo" value="all" { "Undo all" } }
                     }
                     // The newest is on top, because only the first ones are in sight.
-                    ul.actions aria-label="Decisions to be sent" tabindex="0" {
-                        @for action in state.actions.iter().rev() { li { (waiting(action, now)) } }
+                    ul.choices aria-label="Decisions to be sent" tabindex="0" {
+                        @for open in state.choices.iter().rev() { li { (waiting(open, now)) } }
                     }
                 }
             }
             @if let Some(last) = state.sent.front() {
                 details.sent {
-                    summary { "Sent: " (state.sent_count) ". Last: " (parts::text(last)) }
+                    summary { @if context.dry_run { "Would have been sent: " } @else { "Sent: " } (state.sent_count) ". Last: " (parts::text(last)) }
                     ol { @for line in &state.sent { li { (parts::text(line)) } } }
                 }
             }
@@ -126,20 +131,25 @@ fn status(context: &Context, state: &State, tab: Tab) -> Markup {
 }
 
 /// A decision that will be sent, and what its requester will see.
-fn waiting(action: &Action, now: Instant) -> Markup {
-    let left = action.due.saturating_duration_since(now);
+fn waiting(open: &OpenChoice, now: Instant) -> Markup {
+    let OpenChoice { id, subject, choice, due, is_begun } = open;
+    let Decision { verdict, reason, .. } = &choice.decision;
+    let (left, progress) = (due.saturating_duration_since(now), choice.progress());
     html! {
         span.what {
-            b.(parts::class(action.verdict)) { (parts::infinitive(action.verdict)) }
-            " " b { (parts::text(&action.subject.name())) }
-            " · " (action.subject.repo())
+            b.(verdict.as_str()) { (parts::infinitive(*verdict)) }
+            " " b { (parts::text(&subject.name())) }
+            " · " (subject.repo())
         }
-        span.sees { (sees(action.verdict, action.reason.as_deref())) }
-        @if action.is_sending {
-            span { "Sending…" }
-        } @else {
-            span data-due=(left.as_millis()) { "Sent in " (left.as_secs() + 1) " s" }
-            button name="undo" value=(action.id) { "Undo" }
+        span.sees { (sees(*verdict, reason.as_deref())) }
+        @match progress {
+            Progress::Waiting if *is_begun => span { "Waiting for the Hub" },
+            Progress::Waiting => span data-due=(left.as_millis()) { "Sent in " (left.as_secs() + 1) " s" },
+            Progress::Sent | Progress::Withdrawn => span { "Sending…" },
+            Progress::InDoubt => span { "The Hub gave no clear response, so this may be done already. The desk looks again." },
+        }
+        @if progress == Progress::Waiting {
+            button name="undo" value=(id) { "Undo" }
         }
     }
 }

@@ -11,11 +11,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::{TimeDelta, Utc};
-use hub_doorman::model::{Repo, Status, Verdict};
+use hub_doorman::model::{Decision, Grounds, Repo, Status, Verdict};
+use hub_doorman::plan::Choice;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
-use super::actions::TIME_TO_UNDO;
+use super::choices::TIME_TO_UNDO;
 use super::filter::Filter;
 use super::guard::{HEADERS, Refusal};
 use super::page::{self, Context, List};
@@ -68,12 +69,13 @@ struct Token {
 /// Refuses whoever may not use the desk, and gives every response the headers that protect it.
 async fn check(State(desk): AppState, request: Request, next: Next) -> Response {
     let mut response = match check_request(&desk, &request) {
-        Ok(None) => {
+        Ok(Permission::Use) => {
             desk.last_use.touch();
             next.run(request).await
         }
         // A redirect would not do: after a click in a terminal that is itself a page, the browser withholds the strict cookie from it.
-        Ok(Some(cookie)) => ([(SET_COOKIE, cookie)], page::welcome()).into_response(),
+        Ok(Permission::Begin { cookie }) => ([(SET_COOKIE, cookie)], page::welcome()).into_response(),
+        Ok(Permission::See(address)) => see(&address),
         Err(refusal) => (refusal.status(), page::refusal(refusal)).into_response(),
     };
     for (name, value) in HEADERS {
@@ -82,18 +84,34 @@ async fn check(State(desk): AppState, request: Request, next: Next) -> Response 
     response
 }
 
-/// The cookie to set, if the request shows the token of the printed address instead.
-fn check_request(desk: &Desk, request: &Request) -> Result<Option<String>, Refusal> {
+/// What a request is permitted.
+enum Permission {
+    Use,
+    /// It shows the token of the printed address instead of the cookie, which is set now.
+    Begin {
+        cookie: String,
+    },
+    /// It has to ask for this address instead.
+    See(String),
+}
+
+fn check_request(desk: &Desk, request: &Request) -> Result<Permission, Refusal> {
     desk.guard.check_place(request.method(), request.headers())?;
+    let (home, uri) = (desk.guard.path(), request.uri());
+    if *request.method() == Method::GET && uri.path() == home {
+        // A person who copies the address may leave out its last slash. The links and the cookie need it.
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        return Ok(Permission::See(format!("{home}/{query}")));
+    }
     let is_known = desk.guard.check_cookie(request.headers());
     if *request.method() == Method::GET
         && is_known.is_err()
-        && request.uri().path().trim_end_matches('/') == desk.guard.path()
-        && let Ok(Query(Token { token: Some(token) })) = Query::try_from_uri(request.uri())
+        && uri.path().trim_end_matches('/') == home
+        && let Ok(Query(Token { token: Some(token) })) = Query::try_from_uri(uri)
     {
-        return desk.guard.exchange(&token).map(Some);
+        return desk.guard.exchange(&token).map(|cookie| Permission::Begin { cookie });
     }
-    is_known.map(|()| None)
+    is_known.map(|()| Permission::Use)
 }
 
 async fn pending(State(desk): AppState, Query(filter): Query<Filter>) -> Response {
@@ -117,7 +135,7 @@ async fn decide(State(desk): AppState, Query(filter): Query<Filter>, Form(pairs)
         let found = state.requests.iter().find(|request| request.key.to_string() == key).cloned();
         found.map(Subject::Pending)
     };
-    match desk.act(&pairs, find) {
+    match desk.choose(&pairs, find) {
         Ok(()) => see(&format!("./{}", filter.query())),
         Err((status, message)) => (status, desk.pending_page(&filter, Some(&message))).into_response(),
     }
@@ -130,7 +148,7 @@ async fn decided(State(desk): AppState, Query(filter): Query<Filter>) -> Respons
 
 async fn change(State(desk): AppState, Query(filter): Query<Filter>, Form(pairs): Pairs) -> Response {
     let find = |desk: &Desk, key: &str| desk.state().decided.get(key).cloned().map(Subject::Decided);
-    match desk.act(&pairs, find) {
+    match desk.choose(&pairs, find) {
         Ok(()) => see(&format!("decided{}", filter.query())),
         Err((status, message)) => {
             let list = desk.decided_list(&filter).await;
@@ -199,9 +217,9 @@ impl Desk {
         }
     }
 
-    /// Adds the actions of a form. The error is the status and the message of the response. If only some of the requests have changed,
-    /// the actions about the others are added.
-    fn act(
+    /// Adds the choices of a form. The error is the status and the message of the response. If only some of the requests have changed,
+    /// the choices about the others are added.
+    fn choose(
         &self,
         pairs: &[(String, String)],
         find: impl Fn(&Self, &str) -> Option<Subject>,
@@ -232,16 +250,15 @@ impl Desk {
             ),
             _ => None,
         };
-        let reason = reason.map(Into::into);
+        let decision = Decision { reason: reason.map(Into::into), ..Decision::new(verdict, Grounds::Person) };
         let due = Instant::now() + TIME_TO_UNDO;
         let mut refused = 0;
         for key in keys {
-            let subject = find(self, key);
-            let is_added =
-                subject.is_some_and(|subject| self.state().act(subject, verdict, Clone::clone(&reason), due));
+            let choice = Choice::new(decision.clone());
+            let is_added = find(self, key).is_some_and(|subject| self.state().choose(subject, choice, due));
             refused += u64::from(!is_added);
         }
-        self.acted.notify_one();
+        self.chosen.notify_one();
         if refused == 0 {
             return Ok(());
         }
@@ -252,16 +269,13 @@ impl Desk {
         Err((StatusCode::CONFLICT, message))
     }
 
-    /// Takes actions back. The result is the status and the message of the response if it was too late.
+    /// Takes choices back. The result is the status and the message of the response if it was too late.
     fn undo(&self, id: Option<u64>) -> Option<(StatusCode, String)> {
-        let number = self.state().undo(id);
-        self.acted.notify_one();
-        (number == 0).then(|| {
-            (
-                StatusCode::CONFLICT,
-                "It is too late to undo: the decision is being sent, or was sent. Correct it under Decided."
-                    .to_owned(),
-            )
+        let undone = self.state().undo(id);
+        self.chosen.notify_one();
+        undone.is_empty().then(|| {
+            let message = "It is too late to undo: the decision is being sent, or the Hub may have carried it out. Look under Decided.";
+            (StatusCode::CONFLICT, message.to_owned())
         })
     }
 
@@ -317,7 +331,7 @@ impl Desk {
             filter,
             form: &self.guard.new_form(),
             reasons: &self.setup.policy.reasons(),
-            hub: &self.hub,
+            hub_url: &self.hub_url,
             dry_run: self.setup.dry_run,
             wait: wait.map(|wait| wait.as_secs() + 1),
             message,

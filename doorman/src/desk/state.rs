@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use hub_doorman::model::{Decision, Repo, Status, Verdict};
-use hub_doorman::plan::RequestKey;
+use hub_doorman::model::{Decision, Repo, Status};
+use hub_doorman::plan::{Choice, RequestKey};
 use hub_doorman::report::RepoReport;
 use tokio::time::Instant;
 
 use super::decided::DecidedRequest;
-use crate::pending::{Choice, PendingRequest};
+use crate::pending::{ChosenRequest, PendingRequest, oldest_first};
 
-/// The most problems that are kept.
-const MAX_PROBLEMS: usize = 50;
+/// The most problems, and the most choices that were carried out, that are kept.
+const MAX_LINES: usize = 50;
 
 /// The state of the desk.
 #[derive(Default)]
@@ -27,13 +27,13 @@ pub struct State {
     pub faults: Vec<String>,
     /// The decided requests of the people who have a pending one, by their name in lower case.
     pub elsewhere: HashMap<String, Vec<(Repo, Status)>>,
-    /// Decisions that are not carried out yet.
-    pub actions: Vec<Action>,
-    /// What went wrong with decisions, the oldest first.
-    pub problems: VecDeque<String>,
-    /// The decisions that were carried out last, the newest first.
+    /// The choices that are not carried out yet.
+    pub choices: Vec<OpenChoice>,
+    /// What went wrong with choices, the newest first. There is one problem about a person's requests for a repo.
+    pub problems: VecDeque<Problem>,
+    /// The choices that were carried out last, or would have been in a dry run, the newest first.
     pub sent: VecDeque<String>,
-    /// How many decisions were carried out.
+    /// How many choices were carried out.
     pub sent_count: usize,
     /// Whether the lists are being read.
     pub is_reading: bool,
@@ -41,22 +41,28 @@ pub struct State {
     pub read_at: Option<DateTime<Utc>>,
     /// The decided requests that pages have shown, by their keys as text.
     pub decided: HashMap<String, Arc<DecidedRequest>>,
-    next_action: u64,
+    next_choice: u64,
 }
 
-/// A decision of the person at the desk, which can be undone until it is due.
+/// A choice of the person at the desk. It can be undone until it is due, and then until the Hub may have carried it out.
 #[derive(Clone)]
-pub struct Action {
+pub struct OpenChoice {
     pub id: u64,
     pub subject: Subject,
-    pub verdict: Verdict,
-    pub reason: Option<Arc<str>>,
+    pub choice: Choice,
     pub due: Instant,
-    /// Whether it is being carried out, so that it cannot be undone any more.
-    pub is_sending: bool,
+    /// Whether the desk has begun to carry it out.
+    pub is_begun: bool,
 }
 
-/// The request that an action is about.
+/// What went wrong with a choice.
+pub struct Problem {
+    repo: Repo,
+    name: String,
+    pub line: String,
+}
+
+/// The request that a choice is about.
 #[derive(Clone)]
 pub enum Subject {
     Pending(Arc<PendingRequest>),
@@ -86,20 +92,21 @@ impl Subject {
     }
 }
 
-impl Action {
-    /// What it does, as a person reads it: `reset ada (acme/model)`.
+impl OpenChoice {
+    /// What it does, as a person reads it: `reset ada (acme/model), “Please say more.”`.
     pub fn title(&self) -> String {
-        format!("{} {} ({})", self.verdict.as_str(), self.subject.name(), self.subject.repo())
+        let Decision { verdict, reason, .. } = &self.choice.decision;
+        let title = format!("{} {} ({})", verdict.as_str(), self.subject.name(), self.subject.repo());
+        match reason {
+            Some(reason) => format!("{title}, “{reason}”"),
+            None => title,
+        }
     }
 
-    /// The choice that is written, if it is about a pending request.
-    pub fn choice(&self) -> Option<Choice> {
+    /// The request with the choice, if it is pending.
+    pub fn of_pending(&self) -> Option<ChosenRequest> {
         let Subject::Pending(request) = &self.subject else { return None };
-        let decision = Decision {
-            reason: self.reason.clone(),
-            ..Decision::new(self.verdict, hub_doorman::model::Grounds::Person)
-        };
-        Some(Choice { request: Arc::clone(request), decision })
+        Some(ChosenRequest { request: Arc::clone(request), choice: self.choice.clone() })
     }
 }
 
@@ -107,18 +114,13 @@ impl State {
     /// Puts the requests of a repo in place of those that were read before.
     pub fn set_repo(&mut self, report: &RepoReport, requests: Vec<PendingRequest>) {
         let error = report.error.as_ref().map(ToString::to_string);
-        // If the list could not be read to its end, its earlier requests are kept. An action about them is refused if they changed.
+        // If the list could not be read to its end, its earlier requests are kept. A choice about them is refused if they changed.
         let has_failed = error.is_some();
         let read: HashSet<RequestKey> = requests.iter().map(|request| request.key).collect();
         self.requests
             .retain(|request| request.repo != report.repo || has_failed && !read.contains(&request.key));
         self.requests.extend(requests.into_iter().map(Arc::new));
-        // A request without a time comes last.
-        let time = |request: &Arc<PendingRequest>| {
-            let at = request.request.requested_at;
-            (at.is_none(), at, request.repo.clone(), request.name())
-        };
-        self.requests.sort_by_cached_key(time);
+        oldest_first(&mut self.requests);
         self.repos.insert(report.repo.clone(), error);
     }
 
@@ -130,67 +132,58 @@ impl State {
 
     /// The pending requests about which nothing is being sent.
     pub fn undecided(&self) -> impl Iterator<Item = &Arc<PendingRequest>> {
-        let acted: HashSet<RequestKey> = self.actions.iter().map(|action| action.subject.key()).collect();
-        self.requests.iter().filter(move |request| !acted.contains(&request.key))
+        let chosen: HashSet<RequestKey> = self.choices.iter().map(|choice| choice.subject.key()).collect();
+        self.requests.iter().filter(move |request| !chosen.contains(&request.key))
     }
 
-    /// Adds an action, unless there is one about the same request.
-    pub fn act(
-        &mut self,
-        subject: Subject,
-        verdict: Verdict,
-        reason: Option<Arc<str>>,
-        due: Instant,
-    ) -> bool {
-        if self.actions.iter().any(|action| action.subject.key() == subject.key()) {
+    /// Adds a choice, unless there is one about the same request.
+    pub fn choose(&mut self, subject: Subject, choice: Choice, due: Instant) -> bool {
+        if self.choices.iter().any(|open| open.subject.key() == subject.key()) {
             return false;
         }
-        self.next_action += 1;
-        self.actions.push(Action { id: self.next_action, subject, verdict, reason, due, is_sending: false });
+        self.next_choice += 1;
+        self.choices.push(OpenChoice { id: self.next_choice, subject, choice, due, is_begun: false });
         true
     }
 
-    /// Takes back the actions that are not being sent yet, all of them or one.
-    pub fn undo(&mut self, id: Option<u64>) -> usize {
-        let before = self.actions.len();
-        self.actions.retain(|action| action.is_sending || id.is_some_and(|id| id != action.id));
-        before - self.actions.len()
+    /// Takes back one choice or all of them, except those that the Hub may have carried out. Returns those that are undone.
+    pub fn undo(&mut self, id: Option<u64>) -> Vec<OpenChoice> {
+        let is_undone = |open: &mut OpenChoice| id.is_none_or(|id| id == open.id) && open.choice.withdraw();
+        self.choices.extract_if(.., is_undone).collect()
     }
 
-    /// The actions that are due. They are marked as being sent.
-    pub fn take_due(&mut self, now: Instant) -> Vec<Action> {
-        let due = self.actions.iter_mut().filter(|action| !action.is_sending && action.due <= now);
-        due.map(|action| {
-            action.is_sending = true;
-            action.clone()
+    /// The choices that are due. They are marked as begun.
+    pub fn take_due(&mut self, now: Instant) -> Vec<OpenChoice> {
+        let due = self.choices.iter_mut().filter(|open| !open.is_begun && open.due <= now);
+        due.map(|open| {
+            open.is_begun = true;
+            open.clone()
         })
         .collect()
     }
 
-    /// When the next action is due.
+    /// When the next choice is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.actions.iter().filter(|action| !action.is_sending).map(|action| action.due).min()
+        self.choices.iter().filter(|open| !open.is_begun).map(|open| open.due).min()
     }
 
-    /// Notes the end of an action: `Ok` if its request has the new status now.
-    pub fn finish(&mut self, action: &Action, result: Result<String, String>) {
-        self.actions.retain(|each| each.id != action.id);
+    /// Notes the end of a choice: `Ok` if its request has the new status now.
+    pub fn finish(&mut self, ended: &OpenChoice, result: Result<String, String>) {
+        self.choices.retain(|open| open.id != ended.id);
+        let (repo, name) = (ended.subject.repo().clone(), ended.subject.name());
+        self.problems.retain(|problem| problem.repo != repo || !problem.name.eq_ignore_ascii_case(&name));
         match result {
             Ok(line) => {
-                let key = action.subject.key();
+                let key = ended.subject.key();
                 self.requests.retain(|request| request.key != key);
                 self.sent_count += 1;
                 self.sent.push_front(line);
-                self.sent.truncate(MAX_PROBLEMS);
+                self.sent.truncate(MAX_LINES);
             }
-            Err(line) => self.add_problem(line),
-        }
-    }
-
-    pub fn add_problem(&mut self, line: String) {
-        self.problems.push_back(line);
-        if self.problems.len() > MAX_PROBLEMS {
-            self.problems.pop_front();
+            Err(line) => {
+                self.problems.push_front(Problem { repo, name, line });
+                self.problems.truncate(MAX_LINES);
+            }
         }
     }
 

@@ -137,6 +137,18 @@ async fn request_that_changed_since_it_was_shown_is_left() {
     }
 }
 
+#[tokio::test]
+async fn failure_of_one_request_is_not_told_of_another() {
+    let hub = hub_with(&["ada", "bob"]).await;
+    hub.model().chokes_on = Some(("bob".to_owned(), Fault::Status(400)));
+    let withdraw = || {
+        hub.model().repo("acme/model").find_mut("user", "ada").expect("ada").withdrawn = true;
+    };
+    let out = decide_after(&hub, &[], "a\na\ny\n", withdraw).await.out;
+    assert!(out.contains("ada\taccept\t\tnot sent: the request has changed"), "{out}");
+    assert!(out.contains("bob\taccept\t\tnot done: ") && out.contains("the Hub answered 400"), "{out}");
+}
+
 /// The response to the write is lost, and a person rejects Ada before it could be made again.
 #[tokio::test]
 async fn lost_response_of_a_decision_overrules_nobody() {
@@ -151,7 +163,7 @@ async fn lost_response_of_a_decision_overrules_nobody() {
     };
     let (result, ()) = tokio::join!(decided, person);
     assert_eq!(hub.users("acme/model", Status::Rejected), ["ada"], "{}", result.out);
-    assert!(result.out.contains("unknown: the Hub sent no response"), "{}", result.out);
+    assert!(result.out.contains("unknown: the Hub gave no clear response"), "{}", result.out);
 }
 
 /// On a long list, the review ends at the page of the request, and other requests of the list are not touched.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::command;
-use crate::hub::{Hub, Status};
+use crate::hub::{Fault, Hub, Status};
 use crate::support::{ask, stranger};
 
 /// A running desk, and a browser that has opened it.
@@ -56,12 +56,28 @@ impl Desk {
         post.header(ORIGIN, &self.origin).send().await.expect("a response")
     }
 
-    /// Presses a button of the first person on the page.
+    /// Presses a button of the first waiting person.
     async fn press(&self, verdict: &str) -> Response {
-        let page = self.page().await;
-        let one = format!("{verdict} {}", between(&page, "id=\"r-", "\""));
-        self.post("decide", &[("form", between(&page, "name=\"form\" value=\"", "\"")), ("one", &one)]).await
+        self.press_on("", verdict).await
     }
+
+    /// Presses a button of the first person on a tab.
+    async fn press_on(&self, tab: &str, verdict: &str) -> Response {
+        let page = self.get(tab).await.text().await.expect("a page");
+        let one = format!("{verdict} {}", between(&page, "id=\"r-", "\""));
+        let path = if tab.is_empty() { "decide" } else { "change" };
+        self.post(path, &[("form", form_of(&page)), ("one", &one)]).await
+    }
+
+    /// Undoes the only decision, and returns the status of the response.
+    async fn undo(&self) -> StatusCode {
+        self.post("undo", &[("form", form_of(&self.page().await)), ("undo", "all")]).await.status()
+    }
+}
+
+/// The mark of the forms on a page.
+fn form_of(page: &str) -> &str {
+    between(page, "name=\"form\" value=\"", "\"")
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
@@ -105,8 +121,52 @@ async fn dry_run_of_the_desk_sends_nothing() {
     ask(&hub, "acme/model", [stranger("ada")]);
     let desk = Desk::start(&hub, &[("DRY_RUN", "true")]).await;
     desk.press("reject").await;
-    until(&desk, "it would be sent", |page| page.contains("reject ada (acme/model): dry run")).await;
+    let page =
+        until(&desk, "it would be sent", |page| page.contains("reject ada (acme/model): dry run")).await;
+    assert!(page.contains("Would have been sent: 1. Last: reject ada") && !page.contains("Sent:"), "{page}");
     assert!(hub.calls().iter().all(|call| call.starts_with("GET")));
+}
+
+/// A rate limit refuses the write. The desk waits, and the person changes their mind.
+#[tokio::test]
+async fn decision_that_the_hub_has_refused_for_now_can_be_undone() {
+    for (tab, before) in [("", Status::Pending), ("decided", Status::Accepted)] {
+        let hub = Hub::start().await;
+        ask(&hub, "acme/model", [stranger("ada")]);
+        hub.model().repo("acme/model").find_mut("user", "ada").expect("ada").set(before, None);
+        let refusal = Fault::Answer(429, vec![("retry-after", "60".to_owned())], "{}".to_owned());
+        hub.model().faults("POST", &refusal, 9);
+        let desk = Desk::start(&hub, &[]).await;
+        desk.press_on(tab, "reset").await;
+        let is_refused = |page: &str| writes(&hub) == 1 && page.contains("Waiting for the Hub");
+        until(&desk, "it is refused", is_refused).await;
+        assert_eq!(desk.undo().await, StatusCode::SEE_OTHER);
+        let page = desk.get(tab).await.text().await.expect("a page");
+        assert!(page.contains("data-name=\"ada\"") && !page.contains("Undo"), "{page}");
+        assert_eq!((hub.users("acme/model", before), writes(&hub)), (vec!["ada".to_owned()], 1));
+    }
+}
+
+fn writes(hub: &Hub) -> usize {
+    hub.calls().iter().filter(|call| call.starts_with("POST")).count()
+}
+
+/// The Hub carries out each write, and no response says so. Nobody is told that such a decision is undone.
+#[tokio::test]
+async fn decision_that_the_hub_may_have_carried_out_cannot_be_undone() {
+    for (tab, before) in [("", Status::Pending), ("decided", Status::Accepted)] {
+        let hub = Hub::start().await;
+        ask(&hub, "acme/model", [stranger("ada")]);
+        hub.model().repo("acme/model").find_mut("user", "ada").expect("ada").set(before, None);
+        hub.model().faults("POST", &Fault::DropAfter, 9);
+        let desk = Desk::start(&hub, &[]).await;
+        desk.press_on(tab, "reset").await;
+        until(&desk, "it is in doubt", |page| page.contains("this may be done already")).await;
+        assert_eq!(desk.undo().await, StatusCode::CONFLICT);
+        let page = until(&desk, "it is over", |page| !page.contains("this may be done already")).await;
+        assert!(page.contains("reset ada (acme/model): unknown"), "{page}");
+        assert_eq!(hub.users("acme/model", Status::Reset), ["ada"]);
+    }
 }
 
 #[tokio::test]
@@ -156,6 +216,20 @@ async fn browser_that_may_not_use_the_desk_sees_nothing() {
     }
 }
 
+/// A person may copy the address without its last slash.
+#[tokio::test]
+async fn address_without_its_last_slash_leads_to_the_desk() {
+    let hub = Hub::start().await;
+    let desk = Desk::start(&hub, &[]).await;
+    for query in ["", "?token=0&q=ada"] {
+        let address = desk.home.trim_end_matches('/').to_owned() + query;
+        let response = desk.client.get(address).send().await.expect("a response");
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        let place = response.headers()[LOCATION].to_str().expect("ASCII");
+        assert_eq!(desk.origin.clone() + place, desk.home.clone() + query);
+    }
+}
+
 #[tokio::test]
 async fn form_with_a_fault_changes_nothing() {
     let hub = Hub::start().await;
@@ -173,7 +247,7 @@ async fn form_with_a_fault_changes_nothing() {
     ];
     for (mut pairs, status, expected) in cases {
         let page = desk.page().await;
-        pairs.push(("form", between(&page, "name=\"form\" value=\"", "\"")));
+        pairs.push(("form", form_of(&page)));
         let response = desk.post("decide", &pairs).await;
         assert_eq!(response.status().as_u16(), status, "{pairs:?}");
         let page = response.text().await.expect("a page");

@@ -33,13 +33,13 @@ fn buttons(status: Status) -> &'static [(Verdict, &'static str)] {
 
 pub fn decided(context: &Context, state: &State, list: &List) -> Markup {
     let List { repo, status, requests, has_more, error } = list;
-    let is_acted = |request: &Arc<DecidedRequest>| {
+    let is_chosen = |request: &Arc<DecidedRequest>| {
         state
-            .actions
+            .choices
             .iter()
-            .any(|action| matches!(&action.subject, Subject::Decided(other) if other.key == request.key))
+            .any(|open| matches!(&open.subject, Subject::Decided(other) if other.key == request.key))
     };
-    let shown: Vec<&Arc<DecidedRequest>> = requests.iter().filter(|request| !is_acted(request)).collect();
+    let shown: Vec<&Arc<DecidedRequest>> = requests.iter().filter(|request| !is_chosen(request)).collect();
     let page = context.filter.page.min(shown.len().saturating_sub(1) / PAGE_SIZE);
     let filter = &context.filter.on_page(page);
     let body = html! {
@@ -98,7 +98,7 @@ fn row(decided: &DecidedRequest, context: &Context) -> Markup {
         li.request id={ "r-" (key) } data-name=(parts::text(&name)) data-repo=(repo) tabindex="-1" {
             input type="checkbox" name="request" value=(key) aria-label={ "Select " (parts::text(&name)) };
             div.who {
-                (parts::person(request, &name, context.hub))
+                (parts::person(request, &name, context.hub_url))
                 p.where { "asked " (parts::when(request.requested_at)) }
             }
             div.why {

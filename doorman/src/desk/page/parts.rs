@@ -22,10 +22,6 @@ pub fn text(text: &str) -> String {
     text.trim().replace("\r\n", "\n").replace('\t', " ").chars().map(replace).collect()
 }
 
-pub fn class(verdict: Verdict) -> &'static str {
-    verdict.as_str()
-}
-
 pub fn infinitive(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Accept => "Accept",
@@ -119,7 +115,7 @@ pub fn bar(context: &Context, buttons: &[(Verdict, &str)]) -> Markup {
                 }
             }
             @for (verdict, label) in buttons {
-                button name="verdict" value=(verdict.as_str()) class=(class(*verdict)) { (label) " selected" }
+                button name="verdict" value=(verdict.as_str()) class=(verdict.as_str()) { (label) " selected" }
             }
         }
     }
@@ -130,7 +126,7 @@ pub fn buttons(key: &str, name: &str, buttons: &[(Verdict, &str)]) -> Markup {
     html! {
         div.buttons {
             @for (verdict, label) in buttons {
-                button name="one" value={ (verdict.as_str()) " " (key) } class=(class(*verdict)) data-verdict=(verdict.as_str()) {
+                button name="one" value={ (verdict.as_str()) " " (key) } class=(verdict.as_str()) data-verdict=(verdict.as_str()) {
                     (label) span.visually-hidden { " " (text(name)) }
                 }
             }

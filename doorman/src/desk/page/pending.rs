@@ -122,15 +122,15 @@ fn row(
         li.request id={ "r-" (key) } data-name=(parts::text(&name)) data-repo=(repo) tabindex="-1" {
             input type="checkbox" name="request" value=(key) aria-label={ "Select " (parts::text(&name)) };
             div.who {
-                (parts::person(asked, &name, context.hub))
+                (parts::person(asked, &name, context.hub_url))
                 p.where {
-                    a href={ (context.hub) "/" (repo) "/settings" } target="_blank" rel="noopener noreferrer" { (repo) }
+                    a href={ (context.hub_url) "/" (repo) "/settings" } target="_blank" rel="noopener noreferrer" { (repo) }
                     " · asked " (parts::when(asked.requested_at))
                 }
             }
             div.why {
                 p {
-                    span.verdict.(parts::class(decision.verdict)) { (decision.verdict.as_str()) }
+                    span.verdict.(decision.verdict.as_str()) { (decision.verdict.as_str()) }
                     @if let Some(rule) = decision.grounds.rule() { " " code { (rule) } }
                     " " (parts::text(grounds.trim_start_matches([' ', ';'])))
                 }

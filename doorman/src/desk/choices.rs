@@ -1,4 +1,4 @@
-//! What the person at the desk does: a decision waits five seconds, in which it can be undone, and is then written in the background.
+//! What the person at the desk chooses: a choice waits five seconds, in which it can be undone, and is then written in the background.
 //! Closing the page does not stop it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use hub_doorman::hub::StatusChange;
 use hub_doorman::model::{Repo, Status};
 use hub_doorman::sweep::SweepReport;
 use tokio::time::{Instant, sleep_until};
 
 use super::Desk;
 use super::decided;
-use super::state::{Action, Subject};
-use crate::pending::{self, Choice, ChoiceOutcome};
+use super::state::{OpenChoice, Subject};
+use crate::pending::{self, ChoiceOutcome, ChosenRequest};
 use crate::screen::{count, print_message, rfc3339};
 
 /// How long a decision can be undone.
@@ -27,54 +26,50 @@ const MAX_WRITE: Duration = Duration::from_secs(10 * 60);
 const MAX_REPORTS: usize = 50;
 
 impl Desk {
-    /// Carries out each action when it is due, until the desk stops.
+    /// Carries out each choice when it is due, until the desk stops.
     pub async fn carry_out_due(self: Arc<Self>) {
         loop {
             let (due, next) = {
                 let mut state = self.state();
                 (state.take_due(Instant::now()), state.next_due())
             };
-            let mut by_repo: BTreeMap<Repo, Vec<Action>> = BTreeMap::new();
-            for action in due {
-                by_repo.entry(action.subject.repo().clone()).or_default().push(action);
+            let mut by_repo: BTreeMap<Repo, Vec<OpenChoice>> = BTreeMap::new();
+            for open in due {
+                by_repo.entry(open.subject.repo().clone()).or_default().push(open);
             }
-            for (repo, actions) in by_repo {
-                tokio::spawn(Arc::clone(&self).carry_out(repo, actions));
+            for (repo, choices) in by_repo {
+                tokio::spawn(Arc::clone(&self).carry_out(repo, choices));
             }
             match next {
                 Some(due) => tokio::select! {
                     () = sleep_until(due) => {}
-                    () = self.acted.notified() => {}
+                    () = self.chosen.notified() => {}
                 },
-                None => self.acted.notified().await,
+                None => self.chosen.notified().await,
             }
         }
     }
 
-    async fn carry_out(self: Arc<Self>, repo: Repo, actions: Vec<Action>) {
+    async fn carry_out(self: Arc<Self>, repo: Repo, choices: Vec<OpenChoice>) {
         let lock = self.lock_of(&repo);
         let _writing = lock.lock().await;
         let deadline = Instant::now() + MAX_WRITE;
         let setup = &self.setup;
-        let choices: Vec<Choice> = actions.iter().filter_map(Action::choice).collect();
-        let mut outcomes =
-            pending::write(&setup.hub, &setup.policy, &repo, &choices, setup.dry_run, deadline)
-                .await
-                .into_iter();
+        let chosen: Vec<ChosenRequest> = choices.iter().filter_map(OpenChoice::of_pending).collect();
+        let mut outcomes = pending::write(&setup.hub, &setup.policy, &repo, &chosen, setup.dry_run, deadline)
+            .await
+            .into_iter();
         let mut must_read = false;
-        for action in &actions {
-            let outcome = match &action.subject {
+        for open in &choices {
+            let outcome = match &open.subject {
                 Subject::Pending(_) => outcomes.next().unwrap_or(ChoiceOutcome::Changed),
                 Subject::Decided(_) if setup.dry_run => ChoiceOutcome::DryRun,
                 Subject::Decided(request) => {
-                    let status = action.verdict.status();
-                    let change = StatusChange { status, reason: action.reason.clone() };
-                    let calls = setup.hub.repo(&repo, deadline);
-                    decided::change(&calls, request, &change).await
+                    decided::change(&setup.hub, request, &open.choice, deadline).await
                 }
             };
-            must_read |= !outcome.is_done() && matches!(action.subject, Subject::Pending(_));
-            self.conclude(action, &outcome);
+            must_read |= !outcome.is_done() && matches!(open.subject, Subject::Pending(_));
+            self.conclude(open, &outcome);
         }
         if must_read {
             self.read_repo(&repo).await;
@@ -83,12 +78,15 @@ impl Desk {
         self.changed.notify_waiters();
     }
 
-    /// Notes the outcome of an action for the page, and prints it on the terminal.
-    fn conclude(&self, action: &Action, outcome: &ChoiceOutcome) {
-        let line = format!("{}: {}", action.title(), outcome.describe());
+    /// Notes the outcome of a choice for the page, and prints it on the terminal.
+    fn conclude(&self, open: &OpenChoice, outcome: &ChoiceOutcome) {
+        let line = format!("{}: {}", open.title(), outcome.describe());
         print_message(&format!("{} {line}", rfc3339(Utc::now())));
-        let result = if outcome.is_done() { Ok(line) } else { Err(line) };
-        self.state().finish(action, result);
+        // The person knows already what is undone, and may have chosen again.
+        if *outcome != ChoiceOutcome::Withdrawn {
+            let result = if outcome.is_done() { Ok(line) } else { Err(line) };
+            self.state().finish(open, result);
+        }
     }
 
     /// Waits until no decision is being written any more.
@@ -96,7 +94,7 @@ impl Desk {
         loop {
             // Made before the state is read, so that no change is missed.
             let changed = self.changed.notified();
-            if !self.state().actions.iter().any(|action| action.is_sending) {
+            if self.state().choices.is_empty() {
                 return;
             }
             changed.await;
@@ -106,13 +104,7 @@ impl Desk {
     /// Drops the decisions that could still be undone, and says so. A dropped decision leaves its request pending, which harms nobody,
     /// while a rejection is final. So Ctrl-C is the last undo.
     pub fn drop_undoable(&self) {
-        let dropped: Vec<String> = {
-            let mut state = self.state();
-            let titles = state.actions.iter().filter(|action| !action.is_sending).map(Action::title);
-            let titles = titles.collect();
-            state.undo(None);
-            titles
-        };
+        let dropped: Vec<String> = self.state().undo(None).iter().map(OpenChoice::title).collect();
         if !dropped.is_empty() {
             let number = count(dropped.len() as u64, "decision");
             print_message(&format!(
