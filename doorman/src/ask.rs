@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -11,7 +11,7 @@ use hub_doorman::plan::Choice;
 
 use crate::arguments::{Scope, reason};
 use crate::environment::{Setup, deadline, setup};
-use crate::exit::ExitStatus;
+use crate::exit::{ExitStatus, UsageError};
 use crate::held::{age, details, read_held, remark};
 use crate::pending::{self, ChoiceOutcome, ChosenRequest, PendingRequest};
 use crate::review::{patterns, warn_of_policy};
@@ -25,6 +25,9 @@ n  skip: the request stays held
 k  go back to the request before
 q  stop asking, and show the decisions so far
 ?  this help";
+
+/// The keys of [`HELP`].
+const KEYS: &str = "a,s,r,n,k,q,?";
 
 /// What the person at the terminal wants.
 enum Reply {
@@ -96,7 +99,7 @@ fn ask_about_each(
     requests: &[Arc<PendingRequest>],
     reasons: &[&str],
     screen: &mut Screen,
-) -> io::Result<Vec<ChosenRequest>> {
+) -> Result<Vec<ChosenRequest>, Box<dyn Error>> {
     let mut chosen: Vec<Option<ChosenRequest>> = requests.iter().map(|_| None).collect();
     let mut at = 0;
     while let (Some(request), Some(one)) = (requests.get(at), chosen.get_mut(at)) {
@@ -123,23 +126,32 @@ fn ask_about_each(
 }
 
 /// Asks until the reply is one of the keys. The end of the input quits.
-fn ask(request: &PendingRequest, reasons: &[&str], screen: &mut Screen) -> io::Result<Reply> {
+fn ask(request: &PendingRequest, reasons: &[&str], screen: &mut Screen) -> Result<Reply, Box<dyn Error>> {
     loop {
-        write!(screen, "Decide {} [a,s,r,n,k,q,?]? ", clean(&request.name()))?;
+        write!(screen, "Decide {} [{KEYS}]? ", clean(&request.name()))?;
         screen.flush()?;
         let Some(line) = read_line()? else {
             writeln!(screen)?;
             return Ok(Reply::Quit);
         };
-        let verdict = match line.trim().to_ascii_lowercase().as_str() {
+        let key = line.trim().to_ascii_lowercase();
+        let verdict = match key.as_str() {
             "a" => return Ok(Reply::Decide(Verdict::Accept, None)),
             "s" => Verdict::Reset,
             "r" => Verdict::Reject,
             "n" => return Ok(Reply::Skip),
             "k" => return Ok(Reply::Back),
             "q" => return Ok(Reply::Quit),
-            _ => {
+            "?" => {
                 writeln!(screen, "{HELP}")?;
+                continue;
+            }
+            "" => {
+                ask_again(&format!("Type one of {KEYS}, then Enter"), screen)?;
+                continue;
+            }
+            key => {
+                ask_again(&format!("`{}` is none of {KEYS}", clean(key)), screen)?;
                 continue;
             }
         };
@@ -150,15 +162,24 @@ fn ask(request: &PendingRequest, reasons: &[&str], screen: &mut Screen) -> io::R
     }
 }
 
-/// Asks for a reason: the number of one of the policy's, another text, or nothing, which is empty. The result is `None` if the input
-/// has ended.
-fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> io::Result<Option<Arc<str>>> {
+/// Says why a line was not understood. Without a person at a terminal, the lines after it may be about other people than they were
+/// written for, and may never end. So nothing is decided.
+fn ask_again(why: &str, screen: &mut Screen) -> Result<(), Box<dyn Error>> {
+    if !io::stdin().is_terminal() {
+        return Err(UsageError(format!("{why}. Nothing was sent.")).into());
+    }
+    Ok(writeln!(screen, "{why}.")?)
+}
+
+/// Asks for a reason: the number of one of the policy's, another text, or `-`, which gives an empty text. The result is `None` if the
+/// person wants to go back, or the input has ended.
+fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> Result<Option<Arc<str>>, Box<dyn Error>> {
     for (number, reason) in reasons.iter().enumerate() {
         writeln!(screen, "  {}  {}", number + 1, clean(reason))?;
     }
     let numbers = if reasons.is_empty() { "" } else { "a number, " };
     loop {
-        write!(screen, "Reason ({numbers}your own text, or nothing): ")?;
+        write!(screen, "Reason ({numbers}your own text, - for none, or nothing to go back): ")?;
         screen.flush()?;
         let Some(line) = read_line()? else {
             writeln!(screen)?;
@@ -168,13 +189,14 @@ fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> io::Result<Option<Ar
         let picked = text.parse::<usize>().ok().and_then(|number| reasons.get(number.checked_sub(1)?));
         match picked {
             Some(picked) => return Ok(Some((*picked).into())),
-            None if text.is_empty() => return Ok(Some("".into())),
+            None if text.is_empty() => return Ok(None),
+            None if text == "-" => return Ok(Some("".into())),
             None if !reasons.is_empty() && text.parse::<usize>().is_ok() => {
-                writeln!(screen, "There is no reason {text}.")?;
+                ask_again(&format!("There is no reason {text}"), screen)?;
             }
             None => match reason(text) {
                 Ok(text) => return Ok(Some(text.into())),
-                Err(why) => writeln!(screen, "This reason cannot be sent: {why}.")?,
+                Err(why) => ask_again(&format!("This reason cannot be sent: {why}"), screen)?,
             },
         }
     }

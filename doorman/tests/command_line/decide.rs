@@ -78,6 +78,30 @@ async fn nothing_is_sent_without_a_yes() {
     assert_eq!(hub.users("acme/model", Status::Pending), ["ada", "bob"]);
 }
 
+/// As `yes y` does. Lines after one that is not understood may be about other people than they were written for.
+#[tokio::test]
+async fn piped_line_that_is_not_understood_ends_without_a_decision() {
+    let hub = hub_with(&["ada", "bob"]).await;
+    for (input, expected) in [
+        ("y\n".repeat(1000), "`y` is none of a,s,r,n,k,q,?. Nothing was sent."),
+        ("a\n\na\ny\n".to_owned(), "Type one of"),
+        ("r\n9\na\ny\n".to_owned(), "There is no reason 9. Nothing was sent."),
+    ] {
+        decide(&hub, &input).await.failed(2, &[expected]);
+    }
+    assert!(hub.calls().iter().all(|call| call.starts_with("GET")));
+}
+
+#[tokio::test]
+async fn empty_reason_leads_back_and_a_dash_sends_none() {
+    let hub = hub_with(&["ada", "bob"]).await;
+    let result = decide(&hub, "r\n\na\nr\n-\ny\n").await;
+    assert!(result.out.contains("- for none, or nothing to go back"), "{}", result.out);
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"], "{}{}", result.out, result.err);
+    assert_eq!(hub.users("acme/model", Status::Rejected), ["bob"]);
+    assert_eq!(hub.model().repo("acme/model").request("bob").reason, None);
+}
+
 #[tokio::test]
 async fn decision_of_a_person_is_not_limited_by_the_policy() {
     for policy in
