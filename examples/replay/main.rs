@@ -9,6 +9,7 @@
 //! ```
 #![allow(clippy::print_stderr)]
 
+mod chat;
 #[path = "../../tests/logs/mod.rs"]
 mod logs;
 mod push;
@@ -29,6 +30,7 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt};
 use serde_json::{Value, json};
 
+use chat::Chat;
 use hub_stand_in::people;
 use hub_stand_in::{self as hub, Hub, Status};
 use logs::Logs;
@@ -73,8 +75,8 @@ async fn replay() -> Result<(), Box<dyn Error>> {
     }
     let folder = policy.parent().map(Path::to_owned).unwrap_or_default();
     let policy = read(&policy)?;
-    let hub = Hub::start().await;
-    let doorman = doorman(&hub, &policy, &folder).await?;
+    let (hub, chat) = (Hub::start().await, Chat::start().await);
+    let doorman = doorman(&hub, &chat.url, &policy, &folder).await?;
     let (logs, _guard) = Logs::capture();
     let mut newcomers = people::newcomers();
     people::seed(&hub);
@@ -99,6 +101,7 @@ async fn replay() -> Result<(), Box<dyn Error>> {
         };
         let one = json!({
             "asked": asked, "event": path, "in": incoming, "status": response.status().as_u16(), "answer": body, "decisions": decisions,
+            "messages": chat.take_texts(),
         });
         if json {
             replayed.push(one);
@@ -163,7 +166,7 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-async fn doorman(hub: &Hub, policy: &str, folder: &Path) -> Result<Handler, Box<dyn Error>> {
+async fn doorman(hub: &Hub, digest_to: &str, policy: &str, folder: &Path) -> Result<Handler, Box<dyn Error>> {
     let lookup = |name: &str| match name {
         "HF_ENDPOINT" => Ok(hub.endpoint()),
         "HF_TOKEN" => Ok(Hub::TOKEN.to_owned()),
@@ -171,6 +174,7 @@ async fn doorman(hub: &Hub, policy: &str, folder: &Path) -> Result<Handler, Box<
         "MAIL_SECRET" => Ok("sample-mail-secret".to_owned()),
         "APPROVAL_POLICY" => Ok(policy.to_owned()),
         "REPOS" => Ok("acme/*".to_owned()),
+        "DIGEST_TO" => Ok(digest_to.to_owned()),
         _ => Err(VarError::NotPresent),
     };
     let config = Config::from_lookup(lookup, &read_from(folder))?;

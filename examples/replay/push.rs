@@ -37,7 +37,7 @@ pub async fn play() -> Result<(), Box<dyn Error>> {
         repo.ask(Person::new(name, &format!("{name}@epfl.ch")));
     }
     let place = format!("hf://datasets/{DATASET}/policy.toml");
-    let doorman = doorman(&hub, &place, std::path::Path::new(".")).await?;
+    let doorman = doorman(&hub, "", &place, std::path::Path::new(".")).await?;
     let (logs, _guard) = Logs::capture();
     let mut out = io::stdout().lock();
 

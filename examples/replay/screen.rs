@@ -67,7 +67,13 @@ impl Screen {
         let file = Path::new(text(&one["event"])).file_name().unwrap_or_default().display();
         if incoming["digest"] == true {
             writeln!(self.out, "\n▶ {file}: an order to send the digest")?;
-            return writeln!(self.out, "◀ {}", summary(response));
+            writeln!(self.out, "◀ {}", digest_summary(response))?;
+            let messages = one["messages"].as_array().into_iter().flatten();
+            // Invisible characters keep names from notifying anybody.
+            for line in messages.flat_map(|message| text(message).lines()) {
+                writeln!(self.out, "{}", format!("    {}", line.replace('\u{200b}', "")).trim_end())?;
+            }
+            return Ok(());
         }
         let names = |list: &Value| Some(list.as_array()?.iter().map(text).collect::<Vec<_>>().join(" and "));
         let mail = names(&incoming["mails"]).map(|subjects| format!("the Hub's mail: {subjects}"));
@@ -146,6 +152,19 @@ fn summary(response: &Value) -> String {
         Some(status) => format!("{status}: {}", counts(&response["repos"][0])),
         None if response.is_null() => "without a body".to_owned(),
         None => text(&response["error"]).to_owned(),
+    }
+}
+
+/// The response to an order for the digest in one line.
+fn digest_summary(response: &Value) -> String {
+    match response["status"].as_str() {
+        Some("ignored") => summary(response),
+        status => format!(
+            "{}: {} held, to {} destination; the message in the chat:",
+            status.unwrap_or_default(),
+            response["held"],
+            response["destinations"]
+        ),
     }
 }
 
