@@ -107,7 +107,7 @@ fn ask_about_each(
         let heading =
             format!("{} of {}: {}{}", at + 1, requests.len(), request.repo, asked.unwrap_or_default());
         screen.write_heading(&heading)?;
-        screen.write_entry(&request.name(), &remark(request), details(request))?;
+        screen.write_whole_entry(&request.name(), &remark(request), details(request))?;
         match ask(request, reasons, screen)? {
             Reply::Decide(verdict, reason) => {
                 let decision = Decision { reason, ..Decision::new(verdict, Grounds::Person) };

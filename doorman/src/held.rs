@@ -77,7 +77,8 @@ pub async fn run(
         write_csv(requests, screen)?;
     } else {
         show(requests, screen)?;
-        screen.write_note(&format!("\n{}", count(requests.len() as u64, "held request")))?;
+        let hint = if requests.is_empty() { "" } else { ". `doorman decide` asks about each of them" };
+        screen.write_note(&format!("\n{}{hint}.", count(requests.len() as u64, "held request")))?;
     }
     Ok(held.exit_status())
 }
@@ -93,7 +94,7 @@ pub fn remark(request: &PendingRequest) -> String {
     texts.chain([asked]).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// Why a request is held, and its answers.
+/// Why a request is held, and then its answers.
 pub fn details(request: &PendingRequest) -> impl Iterator<Item = String> {
     let answers = request.request.fields.iter().map(|(label, answer)| format!("{label}: {answer}"));
     [format!("held: {}", request.decision.explanation())].into_iter().chain(answers)
@@ -162,7 +163,9 @@ fn show(requests: &[Arc<PendingRequest>], screen: &mut Screen) -> io::Result<()>
     for request in requests {
         if screen.is_terminal() {
             let name = format!("{} ({})", request.name(), request.repo);
-            screen.write_entry(&name, &remark(request), details(request))?;
+            screen.write_whole_entry(&name, &remark(request), details(request).take(1))?;
+            // An answer may have thousands of characters.
+            screen.write_cut(details(request).skip(1))?;
             continue;
         }
         let AccessRequest { user, requested_at, fields, .. } = &request.request;

@@ -175,8 +175,17 @@ pub async fn write(
 
 type Named = (Option<Identity>, Option<DateTime<Utc>>);
 
+/// The failure without the call, because the person knows the repo and what was to be done.
+pub fn cause(failure: &Failure) -> String {
+    let text = failure.to_string();
+    match failure {
+        Failure::Hub(error) => text.strip_prefix(&format!("{}: ", error.call)).unwrap_or(&text).to_owned(),
+        Failure::Other(_) => text,
+    }
+}
+
 fn outcome_of(outcome: Option<Outcome>, report: &RepoReport) -> ChoiceOutcome {
-    let why = || report.error.as_ref().map(Failure::to_string);
+    let why = || report.error.as_ref().map(cause);
     match outcome {
         Some(Outcome::Done) => ChoiceOutcome::Done,
         Some(Outcome::DryRun) => ChoiceOutcome::DryRun,

@@ -207,13 +207,29 @@ impl Screen {
         remark: &str,
         details: impl Iterator<Item = String>,
     ) -> io::Result<()> {
-        let (name, remark) = (self.styled(name, "1"), self.styled(remark, "2"));
-        writeln!(self.out, "{name}  {remark}")?;
+        self.write_whole_entry(name, remark, [])?;
+        self.write_cut(details)
+    }
+
+    /// Writes details of an entry, each cut at the width of the terminal.
+    pub fn write_cut(&mut self, details: impl Iterator<Item = String>) -> io::Result<()> {
         for detail in details {
             let line = format!("    {}", clean(&detail));
             writeln!(self.out, "{}", truncate_str(&line, self.width.into(), "…"))?;
         }
         Ok(())
+    }
+
+    /// Like [`Self::write_entry`], but no detail is cut.
+    pub fn write_whole_entry(
+        &mut self,
+        name: &str,
+        remark: &str,
+        details: impl IntoIterator<Item = String>,
+    ) -> io::Result<()> {
+        let (name, remark) = (self.styled(name, "1"), self.styled(remark, "2"));
+        writeln!(self.out, "{name}  {remark}")?;
+        details.into_iter().try_for_each(|detail| writeln!(self.out, "    {}", clean(&detail)))
     }
 
     /// The text, bold (`1`) or faint (`2`) if there are colours.

@@ -9,6 +9,7 @@ const desk = await startDesk(hub);
 const context = await browser.newContext({ viewport: { width: 1160, height: 720 } });
 const page = await context.newPage();
 await page.goto(desk.address);
+await page.waitForURL(desk.home);
 await page.goto(`${desk.home}?repo=acme%2Fgated-model`);
 
 // One decision waits, another is being made.

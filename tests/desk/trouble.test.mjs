@@ -79,7 +79,7 @@ test("another origin cannot send a form", async () => {
     assert.equal((await refused).status(), 403);
     await tab.close();
   }
-  assert.ok(!(await (await page.reload()).text()).includes("Sent in"));
+  assert.ok(!(await (await page.reload()).text()).includes("Sends in"));
 });
 
 test("another host name for this machine is refused", async () => {

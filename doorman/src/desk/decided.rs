@@ -10,7 +10,7 @@ use hub_doorman::plan::{Choice, Progress, RequestKey};
 use tokio::time::{Instant, sleep_until};
 
 use crate::list::read_list;
-use crate::pending::ChoiceOutcome;
+use crate::pending::{ChoiceOutcome, cause};
 use crate::users;
 
 /// How long a page waits for the Hub's list.
@@ -88,7 +88,7 @@ pub async fn change(
     };
     match choice.progress() {
         Progress::InDoubt => ChoiceOutcome::Unknown,
-        progress => ChoiceOutcome::Failed(error.to_string()).after(progress),
+        progress => ChoiceOutcome::Failed(cause(&error.into())).after(progress),
     }
 }
 

@@ -104,7 +104,7 @@ function wait() {
   const until = Math.min(isBusy ? 700 : Infinity, ...due.map((ms) => ms + 300));
   const tick = () => {
     const gone = performance.now() - shown;
-    spans.forEach((span, i) => { span.textContent = `Sent in ${Math.max(0, Math.ceil((due[i] - gone) / 1000))} s`; });
+    spans.forEach((span, i) => { span.textContent = `Sends in ${Math.max(0, Math.ceil((due[i] - gone) / 1000))} s`; });
     if (gone < until) timer = setTimeout(tick, Math.min(250, until - gone + 10));
     else if (one("dialog[open]")) timer = setTimeout(tick, 500);
     else load(location.href);
@@ -165,6 +165,8 @@ function decide(verdict, people, submitter) {
     return;
   }
   if (people.every((row) => onTheirWay.has(row.id))) return;
+  // A key does what the button of the row does, under the same name.
+  submitter ??= one(`[data-verdict=${verdict}]`, people[0]);
   // To accept one person takes no words, and can be undone. Everything else is shown before it is sent.
   if (verdict === "accept" && people.length === 1) {
     send(verdict, people, "");
@@ -232,13 +234,19 @@ function act(verdict) {
   const row = current();
   const people = (selected().length > 0 ? selected() : row ? [row] : []);
   // The second tab does not offer every decision.
-  if (people.length > 0 && !one(`[data-verdict=${verdict}]`, people[0])) return announce("This is not possible here.");
+  if (people.length > 0 && !one(`[data-verdict=${verdict}]`, people[0])) return showProblem(`${TITLES[verdict]}: this is not possible here.`);
   decide(verdict, people);
 }
 
-function undo() {
+async function undo() {
   const button = one(".choices button[name=undo]");
-  return button && post(button.form.action, new URLSearchParams({ undo: button.value }));
+  if (!button) return;
+  const { row } = button.closest("li").dataset;
+  await post(button.form.action, new URLSearchParams({ undo: button.value }));
+  // The next key is about the person whose decision was undone.
+  const undone = document.getElementById(row);
+  undone?.focus({ preventScroll: true });
+  keepInSight(undone);
 }
 
 function showSelected() {

@@ -106,7 +106,7 @@ fn status(context: &Context, state: &State, tab: Tab) -> Markup {
                 input type="hidden" name="form" value=(context.form);
                 @if !state.problems.is_empty() {
                     div role="alert" {
-                        ul.problems { @for problem in &state.problems { li { (parts::text(&problem.line)) } } }
+                        ul.problems tabindex="0" aria-label="Problems" { @for problem in &state.problems { li { (parts::text(&problem.line)) } } }
                     }
                     button name="undo" value="problems" { "Dismiss" }
                 }
@@ -116,14 +116,16 @@ fn status(context: &Context, state: &State, tab: Tab) -> Markup {
                     }
                     // The newest is on top, because only the first ones are in sight.
                     ul.choices aria-label="Decisions to be sent" tabindex="0" {
-                        @for open in state.choices.iter().rev() { li { (waiting(open, now)) } }
+                        @for open in state.choices.iter().rev() {
+                            li data-row={ "r-" (open.subject.key()) } { (waiting(open, now)) }
+                        }
                     }
                 }
             }
             @if let Some(last) = state.sent.front() {
                 details.sent {
                     summary { @if context.dry_run { "Would have been sent: " } @else { "Sent: " } (state.sent_count) ". Last: " (parts::text(last)) }
-                    ol { @for line in &state.sent { li { (parts::text(line)) } } }
+                    ul tabindex="0" aria-label="Sent" { @for line in &state.sent { li { (parts::text(line)) } } }
                 }
             }
         }
@@ -144,7 +146,7 @@ fn waiting(open: &OpenChoice, now: Instant) -> Markup {
         span.sees { (sees(*verdict, reason.as_deref())) }
         @match progress {
             Progress::Waiting if *is_begun => span { "Waiting for the Hub" },
-            Progress::Waiting => span data-due=(left.as_millis()) { "Sent in " (left.as_secs() + 1) " s" },
+            Progress::Waiting => span data-due=(left.as_millis()) { "Sends in " (left.as_secs() + 1) " s" },
             Progress::Sent | Progress::Withdrawn => span { "Sending…" },
             Progress::InDoubt => span { "The Hub gave no clear response, so this may be done already. The desk looks again." },
         }
@@ -175,7 +177,7 @@ fn dialogs() -> Markup {
                 p #decide-effect {}
                 label for="decide-reason" { "Reason" }
                 textarea #decide-reason rows="3" maxlength="200" {}
-                p.count { span #decide-count { "0" } " of 200 characters" }
+                p.count { span #decide-count { "0" } " of 200 characters. Enter sends, Esc cancels." }
                 div #decide-reasons role="group" aria-label="Reasons of the policy" {}
                 p.preview #decide-preview aria-live="polite" {}
                 div.buttons {

@@ -84,7 +84,7 @@ impl Subject {
         }
     }
 
-    fn key(&self) -> RequestKey {
+    pub fn key(&self) -> RequestKey {
         match self {
             Self::Pending(request) => request.key,
             Self::Decided(request) => request.key,

@@ -107,7 +107,7 @@ async fn decision_is_sent_after_the_time_to_undo_it() {
         (response.status(), &response.headers()[LOCATION]),
         (StatusCode::SEE_OTHER, &"./".parse().expect("a value"))
     );
-    let page = until(&desk, "it waits", |page| page.contains("Sent in")).await;
+    let page = until(&desk, "it waits", |page| page.contains("Sends in")).await;
     assert!(!page.contains("data-name=\"ada\"") && page.contains("data-name=\"bob\""), "{page}");
     assert!(hub.calls().iter().all(|call| call.starts_with("GET")));
     until(&desk, "it is sent", |page| page.contains("accept ada (acme/model): done")).await;

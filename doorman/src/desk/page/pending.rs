@@ -35,7 +35,10 @@ pub fn pending(context: &Context, state: &State) -> Markup {
             button disabled hidden {}
             div #form { input type="hidden" name="form" value=(context.form); }
             div #list {
-                p.summary { (summary(total, filter, state)) }
+                p.summary {
+                    (summary(total, filter, state))
+                    @if is_narrowed(filter) { " " a href="./" { "Show all that are held for you" } }
+                }
                 ol.requests {
                     @for request in on_page { (row(request, context, state, &by_name)) }
                 }
@@ -47,13 +50,17 @@ pub fn pending(context: &Context, state: &State) -> Markup {
     layout(context, state, Tab::Pending, &body)
 }
 
+/// Whether the filter shows some requests only.
+fn is_narrowed(filter: &Filter) -> bool {
+    !filter.q.is_empty() || !filter.repo.is_empty() || !filter.rule.is_empty()
+}
+
 fn summary(total: usize, filter: &Filter, state: &State) -> String {
     let held = state.undecided().filter(|request| request.is_held()).count() as u64;
     let reading = if state.is_reading { " The lists are being read." } else { "" };
     let pending = grouped(state.undecided().count() as u64);
-    let is_filtered = !filter.q.is_empty() || !filter.repo.is_empty() || !filter.rule.is_empty();
     match (held, total) {
-        (_, total) if is_filtered => {
+        (_, total) if is_narrowed(filter) => {
             format!("{} found, of {pending} pending.{reading}", count(total as u64, "request"))
         }
         (0, 0) if state.is_reading => "Reading the lists…".to_owned(),
@@ -99,7 +106,7 @@ fn filters(filter: &Filter, state: &State) -> Markup {
                     option value="newest" selected[filter.is_newest_first()] { "Newest first" }
                 }
             }
-            button { "Show" }
+            button { "Search" }
             button formmethod="post" formaction={ "refresh" (filter.query()) } { "Read again" }
         }
     }
