@@ -70,7 +70,7 @@ def prepare_release():
     install_tools(*MATURIN, *COMPILERS, *CHECKS)
     # So that a build on another machine has the same bytes: no path of this machine, and the time of the commit in all files.
     sources = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"), "registry", "src")
-    prefixes = {ROOT: "/hub-doorman"} | {folder: "/crates" for folder in sources.glob("*")}
+    prefixes = {ROOT: "/hub-doorman", sources: "/crates"}
     flags = [f"--remap-path-prefix={prefix}={name}" for prefix, name in prefixes.items()]
     time = run("git", "log", "-1", "--format=%ct").strip()
     os.environ |= {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags), "SOURCE_DATE_EPOCH": time}
