@@ -22,7 +22,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^```.*?^```$|`[^`]+`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # These words of a query are not fields. A name that a query defines follows `as`.
-WORDS = set("filter display stats sort and or as by asc desc latest count ispresent datefloor in like".split())
+WORDS = set("filter display stats sort and or as by asc desc latest count sum ispresent datefloor in like".split())
 # A README of this length takes two minutes to read.
 MAX_README_LINES = 180
 # Its commands deploy the function.
