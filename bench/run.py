@@ -3,6 +3,7 @@
 
     python3 bench/run.py           everything; one row alone takes twenty minutes of the half hour
     python3 bench/run.py --quick   without the measurements that take more than a minute each
+    python3 bench/run.py desk …    some parts; their names are at the end of this file
 
 Needs cargo and Python with pip. huggingface_hub and awslambdaric are installed into a virtual environment in cargo's target
 directory: target/, or CARGO_TARGET_DIR if it is set.
@@ -28,6 +29,7 @@ VENV = TARGET / "bench-venv"
 PYTHON = str(VENV / "bin" / "python")
 TOKEN = "hf_StandInTokenThatMustNeverBeSeen"
 QUICK = "--quick" in sys.argv[1:]
+NAMED = [argument for argument in sys.argv[1:] if argument != "--quick"]
 
 
 def run(*command, **options):
@@ -35,15 +37,15 @@ def run(*command, **options):
 
 
 def build():
-    """Builds the function as it is deployed, and the programs of this benchmark. Returns their paths by name."""
-    run("cargo", "build", "--release", "--bin", "hub-doorman")
+    """Builds the function and the command line as they are released, and the programs of this benchmark. Returns their paths by name."""
+    run("cargo", "build", "--release", "--bin", "hub-doorman", "--bin", "doorman")
     output = run("cargo", "build", "--release", "--benches", "--message-format=json", stdout=subprocess.PIPE).stdout
     built = [json.loads(line) for line in output.splitlines()]
     programs = {b["target"]["name"]: b["executable"] for b in built if b.get("executable") and "bench" in b["target"]["kind"]}
     if not Path(PYTHON).exists():
         run(sys.executable, "-m", "venv", str(VENV))
     run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "huggingface_hub", "awslambdaric")
-    return {**programs, "ours": str(TARGET / "release" / "hub-doorman")}
+    return {**programs, **{name: str(TARGET / "release" / name) for name in ("hub-doorman", "doorman")}}
 
 
 @contextmanager
@@ -239,9 +241,9 @@ def cold_start():
         stored = {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
         functions = {
             "bare lambda_http": ([PROGRAMS["bare"]], {}),
-            "Hub Doorman": ([PROGRAMS["ours"]], {}),
-            "Hub Doorman, AWS keeps its secrets": ([PROGRAMS["ours"]], {**stored, "HF_TOKEN": token, "WEBHOOK_SECRET": webhook}),
-            with_large: ([PROGRAMS["ours"]], {"APPROVAL_POLICY": large["policy"]}),
+            "Hub Doorman": ([PROGRAMS["hub-doorman"]], {}),
+            "Hub Doorman, AWS keeps its secrets": ([PROGRAMS["hub-doorman"]], {**stored, "HF_TOKEN": token, "WEBHOOK_SECRET": webhook}),
+            with_large: ([PROGRAMS["hub-doorman"]], {"APPROVAL_POLICY": large["policy"]}),
             "Python, huggingface_hub": ([PYTHON, "-m", "awslambdaric", "client.handler"], {}),
         }
         results = {name: [] for name in functions}
@@ -268,10 +270,69 @@ def cold_start():
     )
 
 
+def get(url, headers):
+    """Reads a response to its end. Returns it and its body."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as response:
+        return response, response.read()
+
+
+def read_list(environment):
+    """Returns the seconds in which a plain client reads the pages of the list, and does nothing with them."""
+    begun = perf_counter()
+    url = f"{environment['HF_ENDPOINT']}/api/models/acme/model/user-access-request/pending?limit=1000"
+    while url:
+        response, body = get(url, {"Authorization": f"Bearer {TOKEN}"})
+        assert body.startswith(b"[{"), body[:100]
+        link = response.headers["Link"]
+        url = link and link.split("<")[1].split(">")[0]
+    return perf_counter() - begun
+
+
+def open_desk(environment, pending):
+    """Returns the seconds from the start of the desk to its first page, for that page, to a page that knows of everybody, and for one
+    more page, and the peak memory in MB."""
+    begun = perf_counter()
+    command = [PROGRAMS["doorman"], "desk", "--no-browser", "acme/model"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        address = process.stdout.readline().strip()
+        response, _ = get(address, {})
+        home, cookie = address.split("?")[0], {"Cookie": response.headers["Set-Cookie"].split(";")[0]}
+        asked = perf_counter()
+        _, page = get(home, cookie)
+        first = perf_counter()
+        while f"{pending:,} pending".encode() not in page or b"are being read" in page:
+            _, page = get(home, cookie)
+        complete = perf_counter()
+        again = perf_counter()
+        get(home, cookie)
+        later = perf_counter() - again
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+        return first - begun, first - asked, complete - begun, later, peak
+    finally:
+        process.kill()
+        process.wait()
+
+
+def desk():
+    pending, results = 5_000, []
+    for _ in range(5):
+        with stand_in(0, pending, "hold") as environment:
+            environment["APPROVAL_POLICY"] = (ROOT / "examples" / "policy.json").read_text()
+            results.append([read_list(environment), *open_desk(environment, pending)])
+    plain, started, first, complete, later, peak = (statistics.median(column) for column in zip(*results))
+    times = {"the first page, from its request": first, "the first page, from the start": started, "everybody is known, from the start": complete, "a later page": later}
+    rows = [[name, f"{seconds * 1000:,.0f} ms", f"{seconds / plain:.2f}"] for name, seconds in times.items()]
+    title = f"The desk with {pending:,} held people, as a multiple of a plain read of their list ({plain * 1000:,.0f} ms); peak {peak:.0f} MB"
+    table(title, ["", "time", "ratio"], rows)
+
+
+PARTS = [comparison, cold_start, warm_webhook, desk, sweep, memory_and_processor, backlog]
+names = [part.__name__ for part in PARTS]
+if unknown := set(NAMED) - set(names):
+    sys.exit(f"there is no part {', '.join(unknown)}; the parts are {', '.join(names)}")
 PROGRAMS = build()
-comparison()
-cold_start()
-warm_webhook()
-sweep()
-memory_and_processor()
-backlog()
+for part in PARTS:
+    if not NAMED or part.__name__ in NAMED:
+        part()
