@@ -102,7 +102,7 @@ async fn init_refuses_each_wrong_answer() {
         ("--repos", "acme/nothing", "acme/nothing: "),
         ("--repos", "acme/open", "acme/open: not gated: everybody has access"),
         ("--repos", " ", "name at least one repo"),
-        ("--policy", "none.toml", "none.toml: cannot be read"),
+        ("--policy", "none.toml", "none.toml: there is no such file"),
         ("--policy", "bad.toml", "bad.toml: line 1"),
         ("--policy", "label.toml", "reads fields['Kountry'], which no form asks"),
         ("--policy", "hf://datasets/acme/doorman/policy.toml", "hf://datasets/acme/doorman/policy.toml: "),

@@ -78,8 +78,13 @@ async fn doorman_with_closed_stdout(hub: &Hub, arguments: &[&str]) -> CommandRes
 
 fn command(hub: &Hub, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
     let endpoint = hub.endpoint();
-    let mut environment: HashMap<&str, &str> =
-        HashMap::from([("HF_ENDPOINT", &*endpoint), ("HF_TOKEN", Hub::TOKEN), ("APPROVAL_POLICY", POLICY)]);
+    let mut environment: HashMap<&str, &str> = HashMap::from([
+        ("HF_ENDPOINT", &*endpoint),
+        ("HF_TOKEN", Hub::TOKEN),
+        ("APPROVAL_POLICY", POLICY),
+        // Otherwise the system finds an `aws` command in /usr/bin.
+        ("PATH", "/nonexistent"),
+    ]);
     environment.extend(variables.iter().copied());
     environment.retain(|_, value| !value.is_empty());
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorman"));
