@@ -192,7 +192,7 @@ impl<L: Fn(&str) -> Result<String, VarError>> Variables<L> {
     pub fn policy(&self, read_file: ReadFile) -> Result<Place, FaultNoted> {
         let text = self.required(
             "APPROVAL_POLICY",
-            "the policy as JSON, or where it is kept, such as `hf://datasets/acme/doorman/policy.toml`",
+            "the policy as JSON or TOML, or where it is kept, such as `hf://datasets/acme/doorman/policy.toml`",
         );
         self.note("APPROVAL_POLICY", text.and_then(|text| self.place(&text, read_file)))
     }

@@ -5,7 +5,7 @@ pub mod form;
 mod function;
 mod mail;
 pub mod policy;
-mod policy_repo;
+pub mod policy_repo;
 mod rate;
 pub mod repos;
 mod webhooks;

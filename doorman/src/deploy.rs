@@ -53,7 +53,7 @@ pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<Exi
     let existing = Existing::read(&deployment.place)?;
     let line = |step: &Step| {
         let exists = step.exists(&deployment, &existing)?;
-        Ok(PlanLine { step: step.name(), exists, text: step.describe(&deployment) })
+        Ok(PlanLine { step: step.name(), exists, text: step.describe(&deployment, &existing) })
     };
     let plan = steps.iter().map(line).collect::<Result<Vec<_>, AwsFailure>>()?;
     if !is_agreed(&plan, is_dry, arguments.yes, screen)? {
@@ -120,6 +120,11 @@ fn stopped(name: &str, error: &dyn Error) -> String {
 fn advise(deployment: &Deployment, made: &Made, screen: &mut Screen) -> io::Result<()> {
     let settings = &deployment.place.settings;
     let Some(outputs) = &made.outputs else { return Ok(()) };
+    if environment::variable("HF_ENDPOINT").is_ok_and(|text| !text.is_empty()) {
+        print_message(
+            "doorman: warning: HF_ENDPOINT is set here, but the function calls https://huggingface.co.",
+        );
+    }
     let mut text = format!(
         "\nThe function {} is deployed. `doorman check --function {} --region {}` looks for faults, and `aws logs tail {} --follow --region {}` \
          shows its log.",

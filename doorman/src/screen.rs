@@ -116,6 +116,7 @@ impl Screen {
             }
         };
         show(terminal)?;
+        drop_typed();
         let reply = terminal.read_reply("\nCarry this out? [y/N] ")?.unwrap_or_default();
         Ok(matches!(reply.to_ascii_lowercase().as_str(), "y" | "yes"))
     }
@@ -281,6 +282,13 @@ impl Write for Screen {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// Drops what was typed before the question was shown, so that it does not answer it.
+fn drop_typed() {
+    // This fails if the input is not a terminal. Then a script has written the reply.
+    #[cfg(unix)]
+    let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
 }
 
 /// A progress bar of unknown length, which is visible only on a terminal.

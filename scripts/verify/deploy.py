@@ -52,7 +52,7 @@ if = "user.name in lists.members"
 # already.
 CHANGES = ["secretsmanager:tag-resource", "secretsmanager:create-secret", "sns:create-topic", "sns:subscribe", "s3api:create-bucket"]
 CHANGES += ["s3api:put-public-access-block", "s3api:put-bucket-tagging", "s3api:put-object", "cloudformation:create-stack"]
-REMOVALS = ["cloudformation:delete-stack", "sns:delete-topic", "s3api:delete-objects", "s3api:delete-bucket"]
+REMOVALS = ["secretsmanager:untag-resource", "cloudformation:delete-stack", "sns:delete-topic", "s3api:delete-objects", "s3api:delete-bucket"]
 REMOVALS += ["secretsmanager:delete-secret"]
 
 
@@ -178,6 +178,17 @@ def check_that_it_asks(user, nothing):
     expect(shown.count("\tmissing\t") == 6, "--dry-run says that nothing exists", shown)
     shown = user.run("deploy", "--dry-run", "--zip", "share/hub-doorman/hub-doorman-lambda-x86_64.zip", status=2)
     expect("the program in it is for x86_64" in shown, "a zip for another processor is refused", shown)
+    settings = (user.folder / "doorman.toml").read_text()
+    user.write("doorman.toml", settings.replace("acme/gated-model", "acme/nothing"))
+    shown = user.run("deploy", "--yes", status=2)
+    expect("acme/nothing: " in shown, "a repo that does not exist is refused", shown)
+    user.write("doorman.toml", settings.replace("datasets/acme/doorman", "datasets/others/doorman"))
+    user.write("policy.toml", WITH_LIST)
+    user.write("members.txt", "ada\n")
+    shown = user.run("deploy", "--yes", status=2)
+    expect("`others` is neither the account of HF_TOKEN" in shown, "a place of others for the policy is refused", shown)
+    user.write("doorman.toml", settings)
+    user.write("policy.toml", POLICY)
     user.run("deploy", "--yes", DRY_RUN="true")
     require(user.state() == nothing, "with DRY_RUN nothing is changed", user.state())
     user.run("deploy", status=2)
@@ -196,6 +207,8 @@ def check_deployment(user):
 
     check_function(user)
     user.settings("dry_run = false\n")
+    shown = user.run("deploy", "--dry-run")
+    expect("CHANGES: DryRun is `true` now and becomes `false`" in shown, "--dry-run says what an update changes", shown)
     user.run("deploy", "--yes")
     require(user.aws.environment()["DRY_RUN"] == "false", "dry_run = false is deployed", user.aws.environment())
     return first

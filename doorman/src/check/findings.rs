@@ -5,6 +5,8 @@ use std::slice::Iter;
 use hub_doorman::config::{ConfigError, FaultNoted, Variables};
 
 use crate::environment::{self, Lookup};
+use crate::exit::UsageError;
+use crate::screen::print_message;
 
 #[derive(Default)]
 pub struct Findings(Vec<Finding>);
@@ -34,6 +36,20 @@ impl Findings {
 
     pub fn count(&self, level: Level) -> u64 {
         self.iter().filter(|finding| finding.level == level).count() as u64
+    }
+
+    /// Prints the warnings. If a check has failed, returns what has failed as an error.
+    pub fn refuse_failed(&self) -> Result<(), UsageError> {
+        let lines = |wanted: Level| {
+            let found = self.iter().filter(move |finding| finding.level == wanted);
+            found.map(|Finding { subject, text, .. }| format!("{subject}: {text}"))
+        };
+        let failed: Vec<String> = lines(Level::Failed).collect();
+        if !failed.is_empty() {
+            return Err(UsageError(failed.join("\n")));
+        }
+        lines(Level::Warning).for_each(|warning| print_message(&format!("doorman: warning: {warning}")));
+        Ok(())
     }
 
     /// Reads a variable. Its faults become findings.

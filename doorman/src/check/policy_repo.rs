@@ -18,12 +18,8 @@ pub async fn check(account: &Account<'_>, file: &HubFile, owner: &WhoAmI, findin
         Ok(_) => findings.add(Level::Passed, repo.to_string(), "private, and keeps the policy"),
     }
     let of_repo = repo.owner().unwrap_or_default();
-    if belongs_to_others(owner, of_repo) {
-        let text = format!(
-            "`{of_repo}` is neither the account of HF_TOKEN nor one of its organizations, so its owners can open your gates; keep the \
-             policy in a repo of your own"
-        );
-        return findings.add(Level::Failed, repo.to_string(), text);
+    if let Err(fault) = refuse_of_others(owner, of_repo) {
+        return findings.add(Level::Failed, repo.to_string(), fault);
     }
     // We know of no call of the Hub that lists the members of an organization who can write.
     if owner.name != *of_repo {
@@ -33,6 +29,17 @@ pub async fn check(account: &Account<'_>, file: &HubFile, owner: &WhoAmI, findin
         );
         findings.add(Level::Warning, repo.to_string(), text);
     }
+}
+
+/// Refuses a namespace for the policy that belongs to others.
+pub fn refuse_of_others(owner: &WhoAmI, namespace: &str) -> Result<(), String> {
+    if !belongs_to_others(owner, namespace) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{namespace}` is neither the account of HF_TOKEN nor one of its organizations, so its owners can open your gates; keep the \
+         policy in a repo of your own"
+    ))
 }
 
 /// Whether the Hub shows that a namespace is neither the account nor one of its organizations. For a fine-grained token it may list only

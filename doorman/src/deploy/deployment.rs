@@ -17,6 +17,9 @@ use zip::ZipArchive;
 use super::policy::FunctionPolicy;
 use super::settings::{Architecture, Settings, TOKEN_OF_ENVIRONMENT};
 use crate::aws::{Aws, AwsAccount};
+use crate::check::findings::Findings;
+use crate::check::policy_repo::refuse_of_others;
+use crate::check::repos;
 use crate::environment::{self, deadline};
 use crate::exit::UsageError;
 
@@ -95,7 +98,7 @@ pub struct Zip {
 }
 
 impl Deployment {
-    /// Checks the token, the policy and the zip. None means that the policy does not pass its cases.
+    /// Checks the zip, the token, the repos and the policy. None means that the policy does not pass its cases.
     pub async fn prepare(
         place: Place,
         folder: &Path,
@@ -110,9 +113,16 @@ impl Deployment {
         refuse_read_only(&owner)?;
         let patterns =
             if settings.repos.is_empty() { Vec::new() } else { settings.patterns().map_err(ConfigError)? };
+        let mut findings = Findings::default();
+        repos::check(&hub, &patterns, &mut findings).await;
+        findings.refuse_failed()?;
         let Some(policy) = FunctionPolicy::read(settings, folder, &place.aws, &hub).await? else {
             return Ok(None);
         };
+        if let Some(repo) = policy.on_hub().map(|file| &file.repo) {
+            let fault = refuse_of_others(&owner, repo.owner().unwrap_or_default());
+            fault.map_err(|fault| UsageError(format!("{repo}: {fault}")))?;
+        }
         Ok(Some(Self { place, hub, owner, patterns, policy, zip, token, replaces_token }))
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::deployment::Place;
 use super::existing::Existing;
-use super::steps::{call_bucket, deactivate_mail, delete_and_wait};
+use super::steps::{call_bucket, deactivate_mail, delete_and_wait, forget_webhook};
 use super::{PlanLine, is_agreed, show_done, show_plan, stopped};
 use crate::environment::{self, deadline};
 use crate::exit::ExitStatus;
@@ -90,7 +90,10 @@ impl Removal {
     async fn run(self, place: &Place, existing: &Existing) -> Result<(), Box<dyn Error>> {
         let (aws, name) = (&place.aws, &place.settings.name);
         match self {
-            Self::Webhook => delete_webhook(existing.webhook().unwrap_or_default()).await?,
+            Self::Webhook => {
+                delete_webhook(existing.webhook().unwrap_or_default()).await?;
+                forget_webhook(aws, name)?;
+            }
             Self::Stack => {
                 deactivate_mail(place, existing.stack.as_ref().unwrap_or(&Value::Null))?;
                 delete_and_wait(aws, name).await?;
@@ -129,9 +132,12 @@ pub async fn run(
         one.run(place, &existing).await.map_err(|error| stopped(one.name(), &*error))?;
         show_done(one.name(), "deleted", screen)?;
     }
-    screen.write_note(
-        "\nThe log of the function and the policy on the Hub stay. The requests stay as they are.",
-    )?;
+    let mut text =
+        "\nThe log of the function and the policy on the Hub stay. The requests stay as they are.".to_owned();
+    if !place.settings.dry_run {
+        text += " The settings have dry_run = false, so the next deployment would write decisions at once.";
+    }
+    screen.write_note(&text)?;
     Ok(ExitStatus::Complete)
 }
 

@@ -123,11 +123,17 @@ impl FunctionPolicy {
 
 /// The file on the Hub to which a policy is pushed.
 pub fn push_place(text: &str) -> Result<HubFile, Box<dyn Error>> {
-    let place = if text.starts_with("hf://") { environment::place(text)?.on_hub().cloned() } else { None };
-    place.filter(|file| !file.is_pinned()).ok_or_else(|| {
-        let text = "push_to: name a branch of a repo on the Hub, such as `hf://datasets/acme/doorman/policy.toml`, and no commit";
-        UsageError(text.to_owned()).into()
-    })
+    let fault = |fault: &str| {
+        UsageError(format!("push_to: {fault}, such as `hf://datasets/acme/doorman/policy.toml`"))
+    };
+    if !text.starts_with("hf://") {
+        return Err(fault(
+            "this is no place on the Hub; name a file in a dataset of yours, which may be new",
+        )
+        .into());
+    }
+    let place = environment::place(text)?.on_hub().filter(|file| !file.is_pinned()).cloned();
+    place.ok_or_else(|| fault("a push changes no commit; name a place without one").into())
 }
 
 /// The policy as JSON on one line, if it fits into the function's configuration.

@@ -20,7 +20,7 @@ use crate::policy::push::{PushOptions, Pushed, push};
 use crate::screen::grouped;
 pub use code::{bucket_exists, call as call_bucket};
 pub use mail::{advice as mail_advice, deactivate as deactivate_mail};
-pub use secret::{read_secret, webhook_of};
+pub use secret::{forget_webhook, read_secret, webhook_of};
 pub use stack::{delete_and_wait, describe_stack};
 
 /// A step. Its name is the first cell of its line.
@@ -129,7 +129,7 @@ impl Step {
     }
 
     /// What the step does.
-    pub fn describe(self, deployment: &Deployment) -> String {
+    pub fn describe(self, deployment: &Deployment, existing: &Existing) -> String {
         let place = &deployment.place;
         match self {
             Self::Policy => deployment.policy.describe(),
@@ -141,7 +141,7 @@ impl Step {
                     (deployment.zip.path.display(), grouped(deployment.zip.bytes.div_ceil(1000)));
                 format!("upload {path} ({kb} KB, for {}) to the bucket", place.settings.architecture.as_str())
             }
-            Self::Stack => stack::describe(deployment),
+            Self::Stack => stack::describe(deployment, existing.stack.as_ref()),
             Self::Mail => mail::describe(deployment),
             Self::Webhook => webhook::describe(deployment),
             Self::SmokeTest => {

@@ -133,7 +133,7 @@ async fn init_asks_for_a_place_of_a_policy_with_lists() {
     let text = folder.read("doorman.toml");
     assert!(text.contains("push_to = \"hf://datasets/acme/doorman/policy.toml\""), "{text}");
     let wrong = [("--push-to", "policy.toml"), ("--settings", "other.toml")];
-    init(&hub, &folder, &wrong).await.failed(2, &["push_to: name a branch"]);
+    init(&hub, &folder, &wrong).await.failed(2, &["push_to: this is no place on the Hub"]);
 }
 
 #[tokio::test]

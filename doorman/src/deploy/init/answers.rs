@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hub_doorman::config::ConfigError;
-use hub_doorman::hub::{Hub, RepoInfo};
+use hub_doorman::hub::{Hub, RepoInfo, WhoAmI};
 use hub_doorman::model::Repo;
 use hub_doorman::policy::Policy;
 use hub_doorman::secrets::Source;
@@ -13,6 +13,7 @@ use hub_doorman::secrets::Source;
 use crate::aws::Aws;
 use crate::check::findings::{Finding, Findings, Level};
 use crate::check::policy::{check_labels, check_repos, contents};
+use crate::check::policy_repo::refuse_of_others;
 use crate::check::repos;
 use crate::deploy::deployment::refuse_read_only;
 use crate::deploy::policy::{FunctionPolicy, inline, push_place};
@@ -20,7 +21,6 @@ use crate::deploy::settings::{Settings, TOKEN_OF_ENVIRONMENT, check};
 use crate::environment::{self, deadline};
 use crate::exit::UsageError;
 use crate::policy::push::LocalPolicy;
-use crate::screen::print_message;
 
 /// What the check of an answer has found, for a person, or why the answer is wrong.
 pub type Found = Result<String, Box<dyn Error>>;
@@ -30,6 +30,8 @@ pub struct Checks {
     /// The folder of the settings.
     folder: PathBuf,
     hub: Option<Arc<Hub>>,
+    /// The account of the token.
+    owner: Option<WhoAmI>,
     /// The repos that the answers name, as far as the Hub has them.
     repos: Vec<(Repo, RepoInfo)>,
     /// Whether the policy has to be kept on the Hub.
@@ -38,7 +40,7 @@ pub struct Checks {
 
 impl Checks {
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, hub: None, repos: Vec::new(), has_to_push: false }
+        Self { folder, hub: None, owner: None, repos: Vec::new(), has_to_push: false }
     }
 
     fn hub(&self) -> Result<Arc<Hub>, &'static str> {
@@ -61,10 +63,12 @@ impl Checks {
         refuse_read_only(&owner)?;
         answer.clone_into(&mut settings.token);
         self.hub = Some(hub);
-        Ok(match owner.role.as_deref() {
+        let found = match owner.role.as_deref() {
             Some("write") => format!("a token of {}, which may write", owner.name),
             _ => format!("a token of {}", owner.name),
-        })
+        };
+        self.owner = Some(owner);
+        Ok(found)
     }
 
     /// Checks that the repos exist and are gated, and that the token can read their requests.
@@ -80,7 +84,7 @@ impl Checks {
         let patterns = new.patterns().map_err(ConfigError)?;
         let mut findings = Findings::default();
         self.repos = repos::check(&*self.hub()?, &patterns, &mut findings).await;
-        report(&findings)?;
+        findings.refuse_failed()?;
         *settings = new;
         let passed = findings.iter().filter(|finding| finding.level == Level::Passed);
         let lines: Vec<String> =
@@ -115,13 +119,17 @@ impl Checks {
         let mut findings = Findings::default();
         check_labels(policy, &self.repos, &mut findings);
         check_repos(policy, &self.repos, &[], &mut findings);
-        report(&findings)?;
+        findings.refuse_failed()?;
         Ok(contents(policy))
     }
 
     /// Checks that the repo for the policy is private, or can be made.
     pub async fn push_to(&mut self, answer: &str, settings: &mut Settings) -> Found {
         let place = push_place(answer)?;
+        if let Some(owner) = &self.owner {
+            let fault = refuse_of_others(owner, place.repo.owner().unwrap_or_default());
+            fault.map_err(|fault| UsageError(format!("{}: {fault}", place.repo)))?;
+        }
         let found = match self.hub()?.commits(deadline()).head(&place.repo, &place.revision).await {
             Ok(head) if !head.is_private => {
                 let text = format!(
@@ -154,16 +162,4 @@ pub fn region(answer: &str, settings: &mut Settings) -> Found {
     check::region(answer).map_err(|fault| UsageError(format!("region: {fault}")))?;
     answer.clone_into(&mut settings.region);
     Ok(String::new())
-}
-
-/// Prints the warnings. If a check has failed, returns what has failed as an error.
-fn report(findings: &Findings) -> Result<(), Box<dyn Error>> {
-    let line = |Finding { subject, text, .. }: &Finding| format!("{subject}: {text}");
-    let with = |wanted: Level| findings.iter().filter(move |finding| finding.level == wanted).map(line);
-    let failed: Vec<String> = with(Level::Failed).collect();
-    if !failed.is_empty() {
-        return Err(UsageError(failed.join("\n")).into());
-    }
-    with(Level::Warning).for_each(|warning| print_message(&format!("doorman: {warning}")));
-    Ok(())
 }

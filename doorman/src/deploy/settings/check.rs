@@ -42,7 +42,7 @@ pub fn token(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "it is neither `{TOKEN_OF_ENVIRONMENT}` nor the ARN of a secret or parameter; do not write a token into this file"
+        "it is neither `{TOKEN_OF_ENVIRONMENT}` nor the ARN of a secret or parameter; never write a token itself here, and revoke one that you have typed or saved in the clear"
     ))
 }
 

@@ -6,7 +6,7 @@ use hub_doorman::secrets::Secret;
 use serde_json::{Map, Value, json};
 
 use super::{KeptSecret, Made};
-use crate::aws::{Aws, Hidden};
+use crate::aws::{Aws, AwsFailure, Hidden};
 use crate::deploy::deployment::{Deployment, tag};
 
 /// The tag with the id of the webhook that sends the secret.
@@ -52,6 +52,12 @@ pub fn note_webhook(aws: &Aws, arn: &str, id: &str) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
+/// Removes the tag with the id of the webhook.
+pub fn forget_webhook(aws: &Aws, name: &str) -> Result<(), AwsFailure> {
+    let input = json!({"SecretId": name, "TagKeys": [WEBHOOK_TAG]});
+    aws.call("secretsmanager", "untag-resource", &input).map(|_| ())
+}
+
 pub fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn Error>> {
     let (aws, name) = (&deployment.place.aws, &deployment.place.settings.name);
     let about = read_secret(aws, name)?;
@@ -70,8 +76,7 @@ pub fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn E
     let kept = if let Some(about) = &about {
         if added.contains(&WEBHOOK) && webhook_of(about).is_some() {
             // The webhook on the Hub sends the earlier secret. Without the tag, the next run replaces it, also after an interruption.
-            let input = json!({"SecretId": name, "TagKeys": [WEBHOOK_TAG]});
-            aws.call("secretsmanager", "untag-resource", &input)?;
+            forget_webhook(aws, name)?;
         }
         if !added.is_empty() {
             aws.call_hidden("secretsmanager", "put-secret-value", &json!({"SecretId": name}), &hidden)?;

@@ -30,7 +30,7 @@ const UNUSABLE: [&str; 6] = [
     "IMPORT_ROLLBACK_COMPLETE",
 ];
 
-pub fn describe(deployment: &Deployment) -> String {
+pub fn describe(deployment: &Deployment, existing: Option<&Value>) -> String {
     let settings = &deployment.place.settings;
     let mode = if settings.dry_run {
         "a dry run, which changes no request"
@@ -47,13 +47,38 @@ pub fn describe(deployment: &Deployment) -> String {
         text if template::is_hidden(name) && !text.starts_with("arn:") => format!(", {name}=(hidden)"),
         text => format!(", {name}={text}"),
     });
+    let (what, changes) = match existing {
+        None => ("make", String::new()),
+        Some(stack) => ("update", changes(deployment, stack)),
+    };
     format!(
-        "make or update the stack {} in account {}, region {}: the function for {repos}; {mode}{}",
+        "{what} the stack {} in account {}, region {}: the function for {repos}; {mode}{}{changes}",
         settings.name,
         account.id,
         settings.region,
         others.collect::<String>()
     )
+}
+
+/// The settings that an update of this stack changes. Somebody else may have deployed it under the same name.
+fn changes(deployment: &Deployment, stack: &Value) -> String {
+    let deployed = |key: &str| {
+        let mut parameters = stack["Parameters"].as_array().into_iter().flatten();
+        parameters.find(|one| one["ParameterKey"] == key)?["ParameterValue"].as_str()
+    };
+    let settings = &deployment.place.settings;
+    let new = [("Repos", settings.repos()), ("DryRun", settings.dry_run.to_string())];
+    let mut changes: Vec<String> = new
+        .iter()
+        .filter_map(|(key, new)| {
+            let old = deployed(key).filter(|old| old != new)?;
+            Some(format!("{key} is `{old}` now and becomes `{new}`"))
+        })
+        .collect();
+    if deployed("ApprovalPolicy").is_some_and(|old| old != deployment.policy.value()) {
+        changes.push("the policy changes".to_owned());
+    }
+    if changes.is_empty() { String::new() } else { format!(". CHANGES: {}", changes.join("; ")) }
 }
 
 pub async fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn Error>> {
