@@ -201,7 +201,7 @@ impl Screen {
         writeln!(self.out, "\n{text}")
     }
 
-    /// Writes a name with a remark, and details below it. Each detail is a line, cut at the width of the terminal.
+    /// Writes a name with a remark, and details below it. Each detail is a line that is cut at the width of the terminal.
     pub fn write_entry(
         &mut self,
         name: &str,

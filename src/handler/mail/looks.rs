@@ -24,14 +24,14 @@ pub(in crate::handler) struct Looks {
     all: Option<DateTime<Utc>>,
 }
 
-/// What was seen of a repo.
+/// What this process has seen of a repo.
 #[derive(Debug, Default)]
 struct Look {
-    /// When the last look at its whole list began.
+    /// When the process last began to read the whole list.
     began: Option<DateTime<Utc>>,
-    /// The time of the newest request that was seen.
+    /// When the newest request was made that the process has seen.
     newest: Option<DateTime<Utc>>,
-    /// The time of the newest request that was seen before the last look.
+    /// The same, before the last look.
     newest_before: Option<DateTime<Utc>>,
 }
 
