@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use hub_doorman::model::{Identity, Repo, RepoPattern};
+use hub_doorman::model::{Identity, Repo};
 
 use crate::{repos, users};
 pub use backtest::BacktestArguments;
@@ -22,7 +22,7 @@ pub use deploy::{DeployArguments, DeployCommand, InitArguments};
 pub use digest::DigestArguments;
 pub use notify::{Notify, NotifyRepos};
 pub use policy::{DiffArguments, PolicyCommand, PushArguments};
-pub use requests::{DeskArguments, ListArguments, PlanArguments};
+pub use requests::{DeskArguments, ListArguments, PlanArguments, ReviewArguments, Scope};
 pub use values::reason;
 
 /// Decide access requests to gated repos on the Hugging Face Hub.
@@ -71,7 +71,7 @@ Examples:
     Plan(PlanArguments),
     /// Decide each pending request, and write the decisions to the Hub
     ///
-    /// On a terminal it first shows what it will do, with the names of users to reject or reset, and asks. Without a terminal, as
+    /// On a terminal it first shows what it will do, with the names of the users, and asks. Without a terminal, as
     /// under cron, it does not ask. In a pipe it writes one line for each request, with tabs between the cells: time, repo, user,
     /// time of the request, verdict, rule, why, outcome.
     ///
@@ -288,15 +288,6 @@ Example:
 }
 
 #[derive(Debug, Args)]
-pub struct ReviewArguments {
-    #[command(flatten)]
-    pub scope: Scope,
-    /// Write the report as JSON, with all decisions
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
 pub struct CheckArguments {
     #[command(flatten)]
     pub scope: Scope,
@@ -306,20 +297,6 @@ pub struct CheckArguments {
     /// Region of the function, instead of that of doorman.toml here, or else of `aws configure`
     #[arg(long, value_name = "REGION", requires = "function")]
     pub region: Option<String>,
-}
-
-/// The repos and the policy of a command.
-#[derive(Debug, Args)]
-pub struct Scope {
-    /// Repos to use instead of those of REPOS
-    #[arg(value_name = "REPO", value_parser = repos::parse)]
-    pub repos: Vec<RepoPattern>,
-    /// Leave out this repo. Repeat the option for several
-    #[arg(long, value_name = "REPO", value_parser = repos::parse_one)]
-    pub exclude: Vec<Repo>,
-    /// Read the policy from this place instead of APPROVAL_POLICY: a file, hf://datasets/OWNER/NAME/FILE, or an ARN
-    #[arg(long, value_name = "PLACE")]
-    pub policy: Option<String>,
 }
 
 /// Users of one repo.

@@ -26,6 +26,9 @@ k  go back to the request before
 q  stop asking, and show the decisions so far
 ?  this help";
 
+/// [`HELP`] in a line.
+const LEGEND: &str = "a accept, s reset, r reject, n skip, k back, q stop, ? help";
+
 /// The keys of [`HELP`].
 const KEYS: &str = "a,s,r,n,k,q,?";
 
@@ -102,12 +105,14 @@ fn ask_about_each(
 ) -> Result<Vec<ChosenRequest>, Box<dyn Error>> {
     let mut chosen: Vec<Option<ChosenRequest>> = requests.iter().map(|_| None).collect();
     let mut at = 0;
+    writeln!(screen, "\n{LEGEND}")?;
     while let (Some(request), Some(one)) = (requests.get(at), chosen.get_mut(at)) {
         let asked = request.request.requested_at.map(|at| format!(", asked {} ago", age(at, Utc::now())));
         let heading =
             format!("{} of {}: {}{}", at + 1, requests.len(), request.repo, asked.unwrap_or_default());
         screen.write_heading(&heading)?;
-        screen.write_whole_entry(&request.name(), &remark(request), details(request))?;
+        let earlier = one.as_ref().map(|one| format!("your decision so far: {}", describe(&one.choice)));
+        screen.write_whole_entry(&request.name(), &remark(request), details(request).chain(earlier))?;
         match ask(request, reasons, screen)? {
             Reply::Decide(verdict, reason) => {
                 let decision = Decision { reason, ..Decision::new(verdict, Grounds::Person) };
@@ -200,6 +205,12 @@ fn ask_for_reason(reasons: &[&str], screen: &mut Screen) -> Result<Option<Arc<st
             },
         }
     }
+}
+
+/// The verdict of a choice, and its reason.
+fn describe(Choice { decision, .. }: &Choice) -> String {
+    let reason = decision.reason.as_ref().map(|reason| format!(", reason “{reason}”"));
+    format!("{}{}", decision.verdict.as_str(), reason.unwrap_or_default())
 }
 
 /// Shows what will be sent.

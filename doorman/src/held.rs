@@ -77,7 +77,11 @@ pub async fn run(
         write_csv(requests, screen)?;
     } else {
         show(requests, screen)?;
-        let hint = if requests.is_empty() { "" } else { ". `doorman decide` asks about each of them" };
+        let hint = if requests.is_empty() {
+            String::new()
+        } else {
+            format!(". `{}` asks about each of them", scope.command("decide"))
+        };
         screen.write_note(&format!("\n{}{hint}.", count(requests.len() as u64, "held request")))?;
     }
     Ok(held.exit_status())
@@ -89,9 +93,9 @@ pub fn remark(request: &PendingRequest) -> String {
     let verified: Vec<&String> = verified_orgs.iter().flatten().collect();
     let others = orgs.iter().flatten().filter(|org| !verified.contains(org)).cloned();
     let verified = verified.iter().map(|org| format!("{org} (verified)"));
-    let asked = time(request.request.requested_at, true);
+    let asked = request.request.requested_at.map(|at| format!("asked {}", time(Some(at), true)));
     let texts = [fullname.clone(), email.clone()].into_iter().flatten().chain(verified).chain(others);
-    texts.chain([asked]).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
+    texts.chain(asked).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a request is held, and then its answers.

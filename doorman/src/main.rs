@@ -43,10 +43,11 @@ use screen::{Screen, print_message};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let status = match run(arguments.command).await {
+    let command = Arguments::parse().command;
+    let shows_policy = matches!(command, Command::Policy(_));
+    let status = match run(command).await {
         Ok(status) => status,
-        Err(error) => report_error(&*error),
+        Err(error) => report_error(&*error, shows_policy),
     };
     status.into()
 }
@@ -121,8 +122,8 @@ fn write_completions(shell: Shell, screen: &mut Screen) -> io::Result<ExitStatus
     Ok(ExitStatus::Complete)
 }
 
-/// Prints an error, with a hint where there is one.
-fn report_error(error: &(dyn Error + 'static)) -> ExitStatus {
+/// Prints an error, with a hint where there is one. A command that shows a policy takes its place without an option.
+fn report_error(error: &(dyn Error + 'static), shows_policy: bool) -> ExitStatus {
     if error.is::<io::Error>() {
         print_message(&format!("doorman: the output cannot be written: {error}"));
         return ExitStatus::Failed;
@@ -132,7 +133,11 @@ fn report_error(error: &(dyn Error + 'static)) -> ExitStatus {
         ("HF_TOKEN: not set", "\nSet HF_TOKEN, or save a token with `hf auth login`."),
         (
             "APPROVAL_POLICY: not set",
-            "\nSet APPROVAL_POLICY, or name a file: with --policy FILE, or for `doorman policy show` without an option.",
+            if shows_policy {
+                "\nSet APPROVAL_POLICY, or name a file, as in `doorman policy show policy.toml`."
+            } else {
+                "\nSet APPROVAL_POLICY, or give --policy FILE."
+            },
         ),
     ];
     let hints = hints.iter().filter(|(fault, _)| text.contains(fault)).map(|(_, hint)| *hint);

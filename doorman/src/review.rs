@@ -38,7 +38,8 @@ pub async fn plan(arguments: &PlanArguments, screen: &mut Screen) -> Result<Exit
         if screen.is_terminal() {
             show::totals(&run, screen)?;
             if run.exit_status() != ExitStatus::Failed && !run.report.paused {
-                screen.write_note("\nNothing was changed; `doorman review` carries this out.")?;
+                let review = arguments.scope.command("review");
+                screen.write_note(&format!("\nNothing was changed; `{review}` carries this out."))?;
             }
         }
     }
@@ -171,7 +172,7 @@ async fn run_if_confirmed(
     Ok(Some(run))
 }
 
-/// Shows the totals of a plan with the names of users to reset or reject, and asks whether to carry it out. `limits` are those of
+/// Shows the totals of a plan with the names of users to accept, reset or reject, and asks whether to carry it out. `limits` are those of
 /// the policy, although the plan may exceed them.
 fn is_confirmed(planned: &Run, limits: Limits, screen: &mut Screen) -> Result<bool, Box<dyn Error>> {
     let Counts { accepted, rejected, reset, .. } = planned.counts();
@@ -180,7 +181,7 @@ fn is_confirmed(planned: &Run, limits: Limits, screen: &mut Screen) -> Result<bo
     let totals: Vec<String> = totals.map(|(number, what)| format!("{} {what}", grouped(*number))).collect();
     screen.ask(|terminal| {
         show::totals(planned, terminal)?;
-        show::resets_and_rejections(planned, terminal)?;
+        show::changes(planned, terminal)?;
         show::limits(planned, limits, terminal)?;
         write!(terminal, "\nIn all: {}.", totals.join(", "))
     })

@@ -229,8 +229,11 @@ def check_rejections():
             expect(passes, f"{arguments[0]} names the user that it rejects, and asks", shown.lines)
         rejected = {row[1] for row in (line.split("\t") for line in piped(hub, "plan").splitlines()) if row[3] == "reject"}
         shown = Terminal(hub, "review", typed=b"y\r", width=120)
-        named = len(re.findall(r"to reject\b|: rejected: ", "\n".join(shown.written_lines())))
+        text = "\n".join(shown.written_lines())
+        named = len(re.findall(r"to reject\b|: rejected: ", text))
         expect(rejected and named >= 3, "review names the users that it rejects, before and after", shown.lines)
+        named = {label for label, users in re.findall(r"^\S+: (to accept|accepted): (.*)$", text, re.MULTILINE) if users.count(", ") < 20}
+        expect(named == {"to accept", "accepted"}, "and up to 20 of those that it accepts", text)
 
 
 def check_bar():

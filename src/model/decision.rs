@@ -68,11 +68,18 @@ impl Decision {
     /// The grounds, and the rules whose `unless` excepted the request. It contains nothing that the requester wrote.
     #[must_use]
     pub fn explanation(&self) -> String {
+        let texts = [Some(self.grounds.to_string()), self.exceptions()];
+        texts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
+    /// The rules whose `unless` excepted the request, or `None` if there are none.
+    #[must_use]
+    pub fn exceptions(&self) -> Option<String> {
         let excepted: Vec<String> = self.excepted.iter().map(|rule| format!("`{rule}`")).collect();
         match excepted.as_slice() {
-            [] => self.grounds.to_string(),
-            [rule] => format!("{}; excepted from rule {rule}", self.grounds),
-            rules => format!("{}; excepted from rules {}", self.grounds, rules.join(", ")),
+            [] => None,
+            [rule] => Some(format!("excepted from rule {rule}")),
+            rules => Some(format!("excepted from rules {}", rules.join(", "))),
         }
     }
 }

@@ -13,6 +13,9 @@ use super::run::{DecidedRequest, Run};
 use crate::screen::{Cell, Look, Screen, clean, count, grouped, print_message, time};
 use crate::users;
 
+/// The most accepted users of a repo that are named. Those to reset or reject are all named.
+const MAX_ACCEPTED: usize = 20;
+
 /// A report with the decisions of each repo.
 #[derive(Serialize)]
 pub struct Json<'a> {
@@ -94,11 +97,13 @@ fn with_answers(request: &DecidedRequest, screen: &mut Screen) -> io::Result<()>
     screen.write_entry(&name, &remark.join(", "), answers)
 }
 
-/// Names the users whose requests are reset or rejected, by repo. In a plan this is still to be done.
-pub fn resets_and_rejections(run: &Run, screen: &mut Screen) -> io::Result<()> {
-    for (verdict, planned, done) in
-        [(Verdict::Reset, "to reset", "reset"), (Verdict::Reject, "to reject", "rejected")]
-    {
+/// Names the users whose requests are accepted, reset or rejected, by repo. In a plan this is still to be done.
+pub fn changes(run: &Run, screen: &mut Screen) -> io::Result<()> {
+    for (verdict, planned, done, max) in [
+        (Verdict::Accept, "to accept", "accepted", MAX_ACCEPTED),
+        (Verdict::Reset, "to reset", "reset", usize::MAX),
+        (Verdict::Reject, "to reject", "rejected", usize::MAX),
+    ] {
         let label = if run.report.dry_run { planned } else { done };
         for report in &run.report.repos {
             let is_carried_out = |request: &&DecidedRequest| {
@@ -106,11 +111,15 @@ pub fn resets_and_rejections(run: &Run, screen: &mut Screen) -> io::Result<()> {
                     && matches!(request.outcome, Outcome::Done | Outcome::DryRun)
             };
             let requests = run.of_repo(report).filter(is_carried_out);
-            let names: Vec<String> =
+            let mut names: Vec<String> =
                 requests.filter_map(|request| request.who.as_ref()).map(users::name).collect();
+            let others = names.len().saturating_sub(max) as u64;
+            names.truncate(max);
             if !names.is_empty() {
                 let names = clean(&names.join(", "));
-                writeln!(screen, "\n{}: {label}: {names}", report.repo)?;
+                let others =
+                    if others > 0 { format!(" and {}", count(others, "other")) } else { String::new() };
+                writeln!(screen, "\n{}: {label}: {names}{others}", report.repo)?;
             }
         }
     }
@@ -118,7 +127,7 @@ pub fn resets_and_rejections(run: &Run, screen: &mut Screen) -> io::Result<()> {
 }
 
 /// Shows the outcomes. In a pipe each request gets a line, unless it was written during the run. A terminal shows the counts, the
-/// users that were reset or rejected, and the requests that could not be decided.
+/// users that were accepted, reset or rejected, and the requests that could not be decided.
 pub fn outcomes(run: &Run, has_written_lines: bool, screen: &mut Screen) -> io::Result<()> {
     let is_terminal = screen.is_terminal();
     let needs_row = |request: &&DecidedRequest| match request.outcome {
@@ -132,7 +141,7 @@ pub fn outcomes(run: &Run, has_written_lines: bool, screen: &mut Screen) -> io::
         screen.table(&["repo", "user", "asked", "verdict", "rule", "why", "outcome"], rows)?;
     }
     if is_terminal {
-        resets_and_rejections(run, screen)?;
+        changes(run, screen)?;
     }
     screen.flush()?;
     for report in run.report.repos.iter().filter(|report| report.error.is_none() || report.counts.listed > 0)
@@ -264,13 +273,16 @@ pub fn verdict_cell(verdict: Verdict) -> Cell {
 }
 
 /// The text of the column "why", beside the name of the rule.
-pub fn why(Decision { reason, grounds, .. }: &Decision) -> String {
-    match grounds {
-        Grounds::Rule(_) => reason.as_ref().map(|reason| format!("reason “{reason}”")).unwrap_or_default(),
-        Grounds::NoRule => "no rule matched".to_owned(),
-        Grounds::Unknown { why, .. } => why.clone(),
-        Grounds::Unreadable(_) | Grounds::NoPolicy(_) | Grounds::Person => grounds.to_string(),
-    }
+pub fn why(decision: &Decision) -> String {
+    let Decision { reason, grounds, .. } = decision;
+    let why = match grounds {
+        Grounds::Rule(_) => reason.as_ref().map(|reason| format!("reason “{reason}”")),
+        Grounds::Unknown { why, .. } => Some(why.clone()),
+        Grounds::NoRule | Grounds::Unreadable(_) | Grounds::NoPolicy(_) | Grounds::Person => {
+            Some(grounds.to_string())
+        }
+    };
+    [why, decision.exceptions()].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// The counts of a repo. Counts of zero are left out. A dry run has only decisions, and nothing is accepted yet.

@@ -103,6 +103,15 @@ async fn empty_reason_leads_back_and_a_dash_sends_none() {
 }
 
 #[tokio::test]
+async fn going_back_shows_the_decision_so_far() {
+    let hub = hub_with(&["ada", "bob"]).await;
+    let out = decide(&hub, "r\n1\nk\nk\na\nn\ny\n").await.out;
+    assert!(out.starts_with("\na accept, s reset, "), "the keys come first: {out}");
+    assert_eq!(out.matches("your decision so far: reject, reason “We cannot.”\n").count(), 2, "{out}");
+    assert_eq!(hub.users("acme/model", Status::Accepted), ["ada"], "{out}");
+}
+
+#[tokio::test]
 async fn decision_of_a_person_is_not_limited_by_the_policy() {
     for policy in
         [r#"{"rules": [], "paused": true}"#, r#"{"rules": [], "limits": {"accept": 0, "reject": 0}}"#]

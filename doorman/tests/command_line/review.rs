@@ -107,6 +107,16 @@ async fn report_equals_that_of_the_function() {
     assert_eq!(report, expected);
 }
 
+#[tokio::test]
+async fn plan_names_the_rule_from_which_a_request_is_excepted() {
+    let hub = Hub::start().await;
+    ask(&hub, "acme/model", [staff("ada")]);
+    let policy = r#"{"rules": [
+        {"name": "ours", "then": "accept", "if": "user.domain == 'acme.com'", "unless": "user.name == 'ada'"}]}"#;
+    let plan = doorman_in(&hub, &[("APPROVAL_POLICY", policy)], &["plan", "acme/model"]).await.out();
+    assert!(plan.ends_with("\thold\t\tno rule matched; excepted from rule `ours`\n"), "{plan}");
+}
+
 /// What `plan` says without `REPOS`.
 const NO_SWEEPS: &str = "REPOS is not set: a function with these variables makes no sweeps, so nobody is decided until a webhook comes.\n";
 

@@ -297,8 +297,9 @@ fn cases(repo: &Repo, form: &Form, rules: &[DraftRule], now: DateTime<Utc>) -> S
         let Some((label, answer)) = matching else { continue };
         let mut fields = answers.clone();
         fields.insert(label, answer);
+        let shown = if answer.is_empty() { "an empty answer".to_owned() } else { quoted(answer, MAX_LABEL) };
         let mut case = json!({
-            "name": format!("{name}: {}", quoted(answer, MAX_LABEL)), "user": user, "fields": fields, "verdict": then, "rule": name,
+            "name": format!("{name}: {shown}"), "user": user, "fields": fields, "verdict": then, "rule": name,
         });
         if let Some(reason) = reason {
             case["reason"] = json!(reason);
