@@ -62,7 +62,8 @@ def write_summary(rows, status):
     else:
         held = [row for row in rows if row["verdict"] == "hold"]
         decided = [row for row in rows if row["verdict"] != "hold"]
-        lines += table("Held: a person decides", held) + table("Decided", decided)
+        is_dry = any(row["outcome"] == "dry run" for row in rows)
+        lines += table("Held: a person decides", held) + table("Would be decided" if is_dry else "Decided", decided)
     target = os.environ.get("GITHUB_STEP_SUMMARY")
     with open(target, "a", encoding="utf-8") if target else sys.stdout as out:
         print("\n".join(lines), file=out)

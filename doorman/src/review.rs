@@ -39,7 +39,7 @@ pub async fn plan(arguments: &PlanArguments, screen: &mut Screen) -> Result<Exit
             show::totals(&run, screen)?;
             if run.exit_status() != ExitStatus::Failed && !run.report.paused {
                 let review = arguments.scope.command("review");
-                screen.write_note(&format!("\nNothing was changed; `{review}` carries this out."))?;
+                screen.write_note(&format!("\nNothing was changed. To carry this out:\n\n    {review}"))?;
             }
         }
     }

@@ -28,6 +28,8 @@ def check():
 
         done, summary = start(DRY_RUN="true", VISIBILITY="public")
         expect(done.returncode == 0 and "accept" in summary and "ada" not in summary, "a public job names nobody", summary)
+        done, summary = start(DRY_RUN="true")
+        expect("### Would be decided" in summary and "### Decided" not in summary, "a dry run has decided nobody", summary)
         (folder / "cases.json").write_text('{"repo": "acme/x", "cases": [{"name": "n", "user": {"name": "a"}, "verdict": "reject"}]}')
         done, summary = start(CASES="cases.json")
         expect(done.returncode and not summary, "a case that fails stops the job before it decides", done.stdout + summary)

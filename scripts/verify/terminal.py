@@ -25,7 +25,7 @@ TABLES = {
     ("plan",): (r"^acme/automatic-model$\s+USER +ASKED +VERDICT +RULE +WHY$", r"^datasets/acme/\S+: 34 pending requests$"),
     ("plan", REPOS[0]): (
         r"^acme/gated-model$\s+USER ",
-        r"50 pending requests$.*^Nothing was changed; `doorman review` .*\.$",
+        r"50 pending requests$.*^Nothing was changed\. To carry this out:\s+doorman review acme/gated-model$",
     ),
     ("backtest",): (
         r"^acme/automatic-model: 31 decided requests$\s+STATUS +REQUESTS ",

@@ -111,19 +111,24 @@ pub fn changes(run: &Run, screen: &mut Screen) -> io::Result<()> {
                     && matches!(request.outcome, Outcome::Done | Outcome::DryRun)
             };
             let requests = run.of_repo(report).filter(is_carried_out);
-            let mut names: Vec<String> =
+            let names: Vec<String> =
                 requests.filter_map(|request| request.who.as_ref()).map(users::name).collect();
-            let others = names.len().saturating_sub(max) as u64;
-            names.truncate(max);
             if !names.is_empty() {
-                let names = clean(&names.join(", "));
-                let others =
-                    if others > 0 { format!(" and {}", count(others, "other")) } else { String::new() };
-                writeln!(screen, "\n{}: {label}: {names}{others}", report.repo)?;
+                writeln!(screen, "\n{}: {label}: {}", report.repo, clean(&first(&names, max)))?;
             }
         }
     }
     Ok(())
+}
+
+/// The first names, and how many others there are.
+fn first(names: &[String], max: usize) -> String {
+    match names.split_at_checked(max) {
+        Some((first, others @ [_, ..])) => {
+            format!("{} and {}", first.join(", "), count(others.len() as u64, "other"))
+        }
+        _ => names.join(", "),
+    }
 }
 
 /// Shows the outcomes. In a pipe each request gets a line, unless it was written during the run. A terminal shows the counts, the
@@ -318,4 +323,16 @@ fn summary(counts: &Counts, is_dry: bool) -> String {
     let parts = parts.map(|(number, what)| format!("{} {what}", grouped(*number)));
     let parts: Vec<String> = [format!("{} listed", grouped(listed))].into_iter().chain(parts).collect();
     format!("{}; {} to the Hub", parts.join(", "), count(calls, "call"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_most_are_counted() {
+        let names = ["ada", "bob", "cleo"].map(str::to_owned);
+        let shown = [1, 2, 3, usize::MAX].map(|max| first(&names, max));
+        assert_eq!(shown, ["ada and 2 others", "ada, bob and 1 other", "ada, bob, cleo", "ada, bob, cleo"]);
+    }
 }
