@@ -216,16 +216,6 @@ impl Report {
         self.unlisted.incomplete == 0 && self.all_work().all(Work::is_complete)
     }
 
-    /// Whether the time or the rate limit ran out.
-    #[must_use]
-    pub fn has_run_out(&self) -> bool {
-        let has_run_out = |error: &HubError| match error.problem {
-            Problem::OutOfTime | Problem::RateLimited { .. } => true,
-            _ => error.status() == Some(429),
-        };
-        self.all_work().filter_map(Work::hub_error).any(has_run_out)
-    }
-
     /// The error that shows that this token is useless: the Hub does not know it (401), or refuses it for every repo (403, or
     /// 404 for a repo that the token may not even see). At least half of the repos and searches must have been refused. A
     /// single 403 says nothing about the token if the other repos failed because the Hub is down or the rate limit is used

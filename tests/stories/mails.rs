@@ -150,21 +150,25 @@ async fn refused_mails_of_an_event_share_a_line_for_each_reason() {
     assert!(lines[0]["why"].as_str().expect("a reason").contains("MAIL_SECRET"), "{lines:?}");
 }
 
-/// The request is listed only after the first look.
+/// Delivers a mail about the first model, whose list shows the request of ada only after the first look.
+async fn deliver_before_ada_asks(doorman: &Handler, hub: &Hub) {
+    let (mail, before) = (mail(&model(0)), hub.calls().len());
+    let ask_late = async {
+        while hub.calls().len() == before {
+            tokio::task::yield_now().await;
+        }
+        ask_now(hub, &model(0), staff("ada"));
+    };
+    hub.model().way_back = Duration::from_millis(50);
+    tokio::join!(deliver_mail(doorman, &mail), ask_late);
+}
+
 #[tokio::test]
 async fn list_that_lags_behind_the_mail_is_read_once_more() {
     let hub = hub_with(1).await;
     ask(&hub, &model(0), [stranger("mallory")]);
     let doorman = doorman(&hub, "acme/model000");
-    let mail = mail("acme/model000");
-    let ask_late = async {
-        while hub.calls().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        ask_now(&hub, &model(0), staff("ada"));
-    };
-    hub.model().way_back = Duration::from_millis(50);
-    tokio::join!(deliver_mail(&doorman, &mail), ask_late);
+    deliver_before_ada_asks(&doorman, &hub).await;
     assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
     assert_eq!(searches_and_reviews(&hub).1.len(), 2);
 }
@@ -439,15 +443,7 @@ async fn request_that_was_seen_before_is_not_the_new_one() {
     let doorman = doorman(&hub, &model(0));
     ask_now(&hub, &model(0), stranger("mallory"));
     deliver_mail(&doorman, &mail(&model(0))).await;
-    let (mail, before) = (mail(&model(0)), hub.calls().len());
-    let ask_late = async {
-        while hub.calls().len() == before {
-            tokio::task::yield_now().await;
-        }
-        ask_now(&hub, &model(0), staff("ada"));
-    };
-    hub.model().way_back = Duration::from_millis(50);
-    tokio::join!(deliver_mail(&doorman, &mail), ask_late);
+    deliver_before_ada_asks(&doorman, &hub).await;
     assert_eq!(hub.users(&model(0), Status::Accepted), ["ada"]);
 }
 
@@ -465,15 +461,7 @@ async fn request_that_an_incomplete_look_has_seen_is_not_the_new_one() {
         (&json!("deferred"), &json!(2)),
         "{report}"
     );
-    let (mail, before) = (mail(&model(0)), hub.calls().len());
-    let ask_late = async {
-        while hub.calls().len() == before {
-            tokio::task::yield_now().await;
-        }
-        ask_now(&hub, &model(0), staff("ada"));
-    };
-    hub.model().way_back = Duration::from_millis(50);
-    tokio::join!(deliver_mail(&doorman, &mail), ask_late);
+    deliver_before_ada_asks(&doorman, &hub).await;
     assert_eq!(hub.users(&model(0), Status::Accepted), ["ada", "bob"]);
 }
 

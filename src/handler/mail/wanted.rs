@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::Handler;
 use super::looks::Looks;
-use crate::hub::HubError;
+use crate::hub::{HubError, Problem};
 use crate::model::{Repo, RepoPattern};
 use crate::report::{RepoReport, Report, SearchReport};
 use crate::trigger::mail::Mail;
@@ -67,8 +67,16 @@ impl Wanted {
 /// Whether a look could read nothing, for a reason that another one in a moment would meet again.
 pub(super) fn is_in_vain(looked: &Report) -> bool {
     let of_repos = looked.repos.iter().map(RepoReport::hub_error);
-    let mut errors = of_repos.chain(looked.searches.iter().map(|search| search.error.as_ref())).peekable();
-    looked.has_run_out() || errors.peek().is_some() && errors.all(|error| error.is_some_and(is_lasting))
+    let errors: Vec<Option<&HubError>> =
+        of_repos.chain(looked.searches.iter().map(|search| search.error.as_ref())).collect();
+    let are_lasting = !errors.is_empty() && errors.iter().all(|error| error.is_some_and(is_lasting));
+    are_lasting || errors.into_iter().flatten().any(has_run_out)
+}
+
+/// Whether the time or the rate limit ran out.
+fn has_run_out(error: &HubError) -> bool {
+    let has_run_out = matches!(error.problem, Problem::OutOfTime | Problem::RateLimited { .. });
+    has_run_out || error.status() == Some(429)
 }
 
 /// Whether the Hub would refuse the same call in a moment, too.
