@@ -220,7 +220,7 @@ Examples:
 Examples:
   doorman check
   doorman check --policy policy.json acme/model
-  doorman check --function hub-doorman-Doorman-a1B2c3D4e5F6")]
+  doorman check --function hub-doorman")]
     Check(CheckArguments),
     /// Test a policy with the cases of a file: requests, and the verdict that each must get
     #[command(after_help = "\
@@ -291,9 +291,12 @@ Example:
 pub struct CheckArguments {
     #[command(flatten)]
     pub scope: Scope,
-    /// Check the configuration of this deployed function: its name or ARN
-    #[arg(long, value_name = "NAME")]
-    pub function: Option<String>,
+    /// Check the configuration of a deployed function: its name or ARN, or that of its stack. Without a name, the deployment of
+    /// doorman.toml here
+    #[arg(long, value_name = "NAME", num_args = 0..=1)]
+    // The type of clap for an option whose value may be left out.
+    #[allow(clippy::option_option)]
+    pub function: Option<Option<String>>,
     /// Region of the function, instead of that of doorman.toml here, or else of `aws configure`
     #[arg(long, value_name = "REGION", requires = "function")]
     pub region: Option<String>,

@@ -54,6 +54,10 @@ impl Aws {
         Self { region: region.map(str::to_owned) }
     }
 
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
     /// Checks that the command is there, is new enough, and has credentials, and gives the account that they belong to.
     pub fn account(&self) -> Result<AwsAccount, Box<dyn Error>> {
         let output = run(Command::new("aws").arg("--version"), None)?;

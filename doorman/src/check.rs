@@ -32,7 +32,7 @@ pub async fn run(arguments: &CheckArguments, screen: &mut Screen) -> Result<Exit
     let CheckArguments { scope, function, region } = arguments;
     let mut findings = Findings::default();
     let function = match function {
-        Some(name) => Some(Function::read(name, region.as_deref(), &mut findings)?),
+        Some(name) => Some(Function::read(name.as_deref(), region.as_deref(), &mut findings)?),
         None => None,
     };
     check_all(scope, &mut findings).await;

@@ -22,6 +22,7 @@ use deployment::{Deployment, Place};
 use existing::Existing;
 use settings::Settings;
 use steps::{Made, Step};
+pub use steps::{describe_stack, stack_output};
 
 /// Asks for the settings, deploys the function, or removes a deployment.
 pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {

@@ -222,10 +222,13 @@ def check_function(user):
     # Without this variable, the check would call the real Hub.
     stand_in = variables | {"HF_ENDPOINT": user.hub.settings["HF_ENDPOINT"]}
     functions.update_function_configuration(FunctionName=name, Environment={"Variables": stand_in})
+    shown = user.run("check", "--function", "hub-dorman", status=1)
+    require("hub-dorman: there is no function and no stack of this name" in shown, "an unknown name is refused", shown)
     # The region is that of doorman.toml.
-    check = ("check", "--function", name)
-    shown = user.run(*check, status=1, REPOS="of/the-shell", HF_TOKEN="hf_of_the_shell")
-    require("failed\tsweeps\tnone has finished" in shown, "check --function misses the sweeps", shown)
+    check = ("check", "--function", "hub-doorman")
+    shown = user.run("check", "--function", REPOS="of/the-shell", HF_TOKEN="hf_of_the_shell")
+    seen = f"passed\tfunction {name}\t" in shown and "passed\tsweeps\tnone has finished yet; the function was deployed" in shown
+    require(seen, "check --function waits for the first sweep of the deployment of doorman.toml", shown)
     dimensions = [{"Name": "FunctionName", "Value": name}]
     metric = {"MetricName": "SweepFinished", "Dimensions": dimensions, "Value": 1}
     user.aws.client("cloudwatch").put_metric_data(Namespace="HubDoorman", MetricData=[metric])

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::findings::{Findings, Level};
 use crate::aws::Aws;
-use crate::deploy::settings::Settings;
+use crate::deploy::settings::{DEFAULT_PATH, Settings};
+use crate::deploy::{describe_stack, stack_output};
 use crate::environment;
+use crate::exit::UsageError;
 use crate::screen::{count, time};
 
 /// How far back sweeps are searched for. `CloudWatch` gives at most 1,440 periods at once.
@@ -29,21 +32,32 @@ pub struct Function {
     name: String,
     /// How long a sweep may take, in seconds. `template.yaml` sets the time between two sweeps, if Lambda allows it.
     timeout: i64,
+    /// When the function was deployed, if AWS says so.
+    modified: Option<DateTime<Utc>>,
 }
 
 impl Function {
     /// Reads the configuration of a function. From now on, [`environment::variables`] are its variables. If AWS keeps the token or the
     /// policy, they are read too, because the checks need them. Other secrets are not read.
-    /// If no region is given, it is that of `doorman.toml` in the current folder, or of the `aws` command.
-    pub fn read(name: &str, region: Option<&str>, findings: &mut Findings) -> Result<Self, Box<dyn Error>> {
+    /// If no name or no region is given, it is that of `doorman.toml` in the current folder. Without that file, the region is that of the
+    /// `aws` command.
+    pub fn read(
+        name: Option<&str>,
+        region: Option<&str>,
+        findings: &mut Findings,
+    ) -> Result<Self, Box<dyn Error>> {
+        let deployment = match name {
+            Some(_) => None,
+            None => Some(settings_here()?.name),
+        };
         let region = region.map(str::to_owned).or_else(Settings::region_here);
         let aws = Aws::new(region.as_deref());
         aws.account()?;
-        let about = aws.call("lambda", "get-function-configuration", &json!({"FunctionName": name}))?;
+        let about = configuration(&aws, name, deployment.as_deref().or(name).unwrap_or_default())?;
         let variables = about["Environment"]["Variables"].as_object().into_iter().flatten();
         let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
         let mut variables: HashMap<String, String> = variables.filter_map(text).collect();
-        let name = about["FunctionName"].as_str().unwrap_or(name).to_owned();
+        let name = about["FunctionName"].as_str().unwrap_or_default().to_owned();
         findings.add(
             Level::Passed,
             format!("function {name}"),
@@ -63,35 +77,47 @@ impl Function {
             variables.insert(name.to_owned(), "set by Lambda".to_owned());
         }
         environment::use_deployed(variables);
-        Ok(Self { aws, name, timeout: about["Timeout"].as_i64().unwrap_or(MAX_TIMEOUT) })
+        Ok(Self {
+            aws,
+            name,
+            timeout: about["Timeout"].as_i64().unwrap_or(MAX_TIMEOUT),
+            modified: moment(&about["LastModified"]),
+        })
     }
 
     /// Checks when the last sweep has finished, from the metric that the alarm "no sweep finished" watches.
     pub fn check_sweeps(&self, findings: &mut Findings) {
         let now = Utc::now();
+        let minutes = |time: TimeDelta| count(time.num_minutes().unsigned_abs(), "minute");
+        let is_recent = |time: &DateTime<Utc>| now - *time <= self.max_age();
         let (level, text) = match self.last_sweep(now) {
             Err(error) => (Level::Warning, format!("it is not known when the last one finished: {error}")),
-            Ok(None) => {
-                let days = count(MAX_AGE.num_days().unsigned_abs(), "day");
-                let text = format!(
-                    "none has finished in the last {days}; if the function is not new, look at its log and its schedule, as \
-                     docs/operations.md says under “no sweep finished”"
-                );
-                (Level::Failed, text)
-            }
             Ok(Some(last)) => {
-                let ago = count((now - last).num_minutes().unsigned_abs(), "minute");
-                let text = format!("the last one finished at about {}, {ago} ago", time(Some(last), false));
-                if now - last <= self.max_age() {
+                let (at, ago) = (time(Some(last), false), minutes(now - last));
+                let level = if is_recent(&last) { Level::Passed } else { Level::Failed };
+                (level, format!("the last one finished at about {at}, {ago} ago"))
+            }
+            Ok(None) => {
+                if let Some(modified) = self.modified.filter(is_recent) {
+                    let (ago, period) = (minutes(now - modified), minutes(self.period()));
+                    let text = format!(
+                        "none has finished yet; the function was deployed {ago} ago, and a sweep begins at least every {period}"
+                    );
                     (Level::Passed, text)
                 } else {
-                    (
-                        Level::Failed,
-                        format!("{text}; docs/operations.md says under “no sweep finished” what to do"),
-                    )
+                    let days = count(MAX_AGE.num_days().unsigned_abs(), "day");
+                    (Level::Failed, format!("none has finished in the last {days}"))
                 }
             }
         };
+        let remedy = match level {
+            Level::Failed => format!(
+                "; look at the log and the schedule of the function, as this document says: {}",
+                document(env!("CARGO_PKG_REPOSITORY"), "operations.md#no-sweep-finished")
+            ),
+            _ => String::new(),
+        };
+        let text = text + &remedy;
         findings.add(level, "sweeps", text);
     }
 
@@ -112,10 +138,56 @@ impl Function {
         Ok(newest(&read)?.map(|begin| (begin + PERIOD).min(now)))
     }
 
+    /// The longest time between two sweeps.
+    fn period(&self) -> TimeDelta {
+        TimeDelta::seconds(if self.timeout >= MAX_TIMEOUT { MAX_SWEEP_PERIOD } else { self.timeout })
+    }
+
     /// How old the last sweep may be: three times the time between two sweeps, as for the alarm.
     fn max_age(&self) -> TimeDelta {
-        let period = if self.timeout >= MAX_TIMEOUT { MAX_SWEEP_PERIOD } else { self.timeout };
-        TimeDelta::seconds(3 * period) + PERIOD
+        self.period() * 3 + PERIOD
+    }
+}
+
+/// The settings in the current folder.
+fn settings_here() -> Result<Settings, Box<dyn Error>> {
+    let path = Path::new(DEFAULT_PATH);
+    if path.exists() {
+        return Ok(Settings::read(path)?);
+    }
+    let text = format!(
+        "--function: it has no name, and there is no {DEFAULT_PATH} here; name the function or its stack"
+    );
+    Err(UsageError(text).into())
+}
+
+/// The configuration of the function of this name. If there is none, or no function is named, that of the function of the stack.
+fn configuration(aws: &Aws, function: Option<&str>, stack: &str) -> Result<Value, Box<dyn Error>> {
+    let read = |name: &str| aws.call("lambda", "get-function-configuration", &json!({"FunctionName": name}));
+    match function.map(read) {
+        Some(Ok(about)) => return Ok(about),
+        Some(Err(failure)) if failure.is(&["ResourceNotFoundException"]) => {}
+        Some(Err(failure)) => return Err(failure.into()),
+        None => {}
+    }
+    // The name of a stack has no colon, so an ARN of a function is none.
+    let found = if stack.contains(':') { None } else { describe_stack(aws, stack)? };
+    if let Some(name) = found.and_then(|stack| stack_output(&stack, "Function")) {
+        return Ok(read(&name)?);
+    }
+    let what = if function.is_some() { "no function and no stack" } else { "no stack with a function" };
+    let region = aws.region().map(|region| format!(" in the region {region}")).unwrap_or_default();
+    let text = format!(
+        "{stack}: there is {what} of this name{region}; correct the name, or name the region with --region"
+    );
+    Err(text.into())
+}
+
+/// The address of a document of this version. Without an address of the repository, it is the path there.
+fn document(repository: &str, page: &str) -> String {
+    match repository {
+        "" => format!("docs/{page} in the repository of Hub Doorman"),
+        _ => format!("{repository}/blob/v{}/docs/{page}", env!("CARGO_PKG_VERSION")),
     }
 }
 
@@ -136,7 +208,10 @@ fn moment(time: &Value) -> Option<DateTime<Utc>> {
         return DateTime::UNIX_EPOCH
             .checked_add_signed(TimeDelta::from_std(Duration::try_from_secs_f64(seconds).ok()?).ok()?);
     }
-    DateTime::parse_from_rfc3339(time.as_str()?).ok().map(|time| time.to_utc())
+    let text = time.as_str()?;
+    // Lambda writes the offset without a colon.
+    let time = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%FT%T%.f%z"));
+    time.ok().map(|time| time.to_utc())
 }
 
 #[cfg(test)]
@@ -159,8 +234,31 @@ mod tests {
 
     #[test]
     fn sweep_may_be_three_periods_old() {
-        let max_age =
-            |timeout| Function { aws: Aws::new(None), name: String::new(), timeout }.max_age().num_minutes();
+        let max_age = |timeout| {
+            let function = Function { aws: Aws::new(None), name: String::new(), timeout, modified: None };
+            function.max_age().num_minutes()
+        };
         assert_eq!([60, 300, 600, 900].map(max_age), [8, 20, 35, 185]);
+    }
+
+    #[test]
+    fn time_of_a_function_has_an_offset_without_a_colon() {
+        let expected = "2026-11-27T02:10:00.120Z".parse().ok();
+        for text in
+            ["2026-11-27T02:10:00.120+0000", "2026-11-27T04:10:00.120+0200", "2026-11-27T02:10:00.120Z"]
+        {
+            assert_eq!(moment(&json!(text)), expected, "{text}");
+        }
+        assert_eq!(moment(&Value::Null), None);
+    }
+
+    #[test]
+    fn document_has_a_url_if_the_package_names_its_repository() {
+        let page = "operations.md#no-sweep-finished";
+        assert_eq!(
+            document("https://github.com/OWNER/hub-doorman", page),
+            format!("https://github.com/OWNER/hub-doorman/blob/v{}/docs/{page}", env!("CARGO_PKG_VERSION"))
+        );
+        assert_eq!(document("", page), format!("docs/{page} in the repository of Hub Doorman"));
     }
 }

@@ -156,12 +156,7 @@ fn parameters(deployment: &Deployment, made: &Made) -> Result<Value, Box<dyn Err
 /// The outputs of the stack. If one is missing, the stack is not that of the template, which is an error.
 fn outputs(stack: &Value) -> Result<Outputs, Box<dyn Error>> {
     let output = |key: &str| {
-        let outputs = stack["Outputs"].as_array().into_iter().flatten();
-        let value = outputs
-            .into_iter()
-            .find(|output| output["OutputKey"] == key)
-            .and_then(|output| output["OutputValue"].as_str());
-        value.map(str::to_owned).ok_or_else(|| {
+        output(stack, key).ok_or_else(|| {
             format!("the stack has no output `{key}`, so it is not complete; look at it in the console of CloudFormation, and repair or delete it")
         })
     };
@@ -171,6 +166,12 @@ fn outputs(stack: &Value) -> Result<Outputs, Box<dyn Error>> {
     let records = ["MailServer", "MailRecord1", "MailRecord2", "MailRecord3"];
     let records = records.into_iter().filter_map(|key| output(key).ok()).collect();
     Ok(Outputs { url, function: output("Function")?, log: output("LogGroup")?, records })
+}
+
+/// An output of a stack, if it has one of this name.
+pub fn output(stack: &Value, key: &str) -> Option<String> {
+    let mut outputs = stack["Outputs"].as_array()?.iter();
+    outputs.find(|output| output["OutputKey"] == key)?["OutputValue"].as_str().map(str::to_owned)
 }
 
 /// The stack of this name, if there is one.
