@@ -238,8 +238,16 @@ impl Settings {
 /// A fault of the format. The message does not quote the line, because somebody may have written a secret there.
 fn fault(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
-    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
-    format!("{}{}", line.unwrap_or_default(), error.message())
+    let Some(before) = before else { return error.message().to_owned() };
+    let number = before.matches('\n').count() + 1;
+    let key =
+        before.rsplit('\n').next().and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
+    if ["dry_run", "no_sweeps"].contains(&key) {
+        return format!(
+            "line {number}: {key}: it is neither `true` nor `false`; write one of them, without quotes"
+        );
+    }
+    format!("line {number}: {}", error.message())
 }
 
 #[cfg(test)]
@@ -283,6 +291,9 @@ mod tests {
             ),
             ("parameters = { DryRun = 'false' }", "parameters: `DryRun` is set by dry_run"),
             ("dryrun = false", "unknown field `dryrun`"),
+            ("dry_run = flase", "line 4: dry_run: it is neither `true` nor `false`"),
+            ("dry_run = 'hunter2'", "line 4: dry_run: it is neither `true` nor `false`"),
+            ("no_sweeps = True", "line 4: no_sweeps: it is neither `true` nor `false`"),
         ];
         for (line, expected) in cases {
             let key = line.split(' ').next().expect("a key");
