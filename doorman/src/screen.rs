@@ -117,7 +117,10 @@ impl Screen {
         };
         show(terminal)?;
         drop_typed();
-        let reply = terminal.read_reply("\nCarry this out? [y/N] ")?.unwrap_or_default();
+        let Some(reply) = terminal.read_reply("\nCarry this out? [y/N] ")? else {
+            print_message("The input has ended without a reply. With --yes there is no question.");
+            return Ok(false);
+        };
         Ok(matches!(reply.to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 

@@ -163,8 +163,8 @@ def check_half_a_terminal(totals):
     with Hub("--crowd", "300") as hub, tempfile.TemporaryFile() as other:
         before = pending(hub)
         shown = Terminal(hub, "review", typed=b"", stdin=subprocess.DEVNULL)
-        passes = asked(shown) == totals[:3] and shown.status == 1 and pending(hub) == before
-        expect(passes, "review without a terminal to answer on changes nothing", shown.lines)
+        passes = asked(shown) == totals[:3] and shown.status == 1 and pending(hub) == before and "With --yes" in shown.text
+        expect(passes, "review without a terminal to answer on changes nothing, and names --yes", shown.lines)
         shown = Terminal(hub, "review", stdout=other, stderr=other)
         passes = shown.status == 2 and b"give --yes" in content(other) and pending(hub) == before
         expect(passes, "review without a terminal to ask on changes nothing", shown.lines)
