@@ -113,7 +113,9 @@ impl Question {
             Self::PushTo => {
                 "The policy has list files, or is too long for the function's configuration, so it is pushed to a private repo on the Hub. Place"
             }
-            Self::Alarms => "E-mail address that gets alarms (none for no alarms)",
+            Self::Alarms => {
+                "Who gets alarms: an e-mail address, or the ARN of a topic of SNS (none for no alarms)"
+            }
             Self::Region => "Region of AWS",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Made;
 use crate::deploy::deployment::Place;
@@ -28,17 +28,38 @@ pub fn run(place: &Place, made: &mut Made) -> Result<String, Box<dyn Error>> {
     let arn = topic["TopicArn"].as_str().ok_or("AWS names no ARN")?.to_owned();
     made.topic = Some(arn.clone());
     let known = place.aws.call("sns", "list-subscriptions-by-topic", &json!({"TopicArn": arn}))?;
-    let known = known["Subscriptions"].as_array().into_iter().flatten();
-    if let Some(known) = known.into_iter().find(|known| known["Endpoint"] == address) {
-        let is_pending = known["SubscriptionArn"] == "PendingConfirmation";
-        return Ok(if is_pending {
-            "waits for the confirmation that AWS has asked for by mail"
-        } else {
-            "unchanged"
-        }
-        .to_owned());
+    if let Some(state) = subscription(&known, address) {
+        return Ok(state.to_owned());
     }
     let input = json!({"TopicArn": arn, "Protocol": "email", "Endpoint": address});
     place.aws.call("sns", "subscribe", &input)?;
-    Ok("subscribed; AWS sends a mail, and no alarms until somebody confirms it".to_owned())
+    Ok("subscribed; AWS has sent a mail to the address. NO ALARM ARRIVES until somebody follows the link in it".to_owned())
+}
+
+/// The state of the subscription of this address, if it has one.
+fn subscription(listed: &Value, address: &str) -> Option<&'static str> {
+    let mut listed = listed["Subscriptions"].as_array()?.iter();
+    let known = listed.find(|known| known["Endpoint"] == address)?;
+    Some(if known["SubscriptionArn"] == "PendingConfirmation" {
+        "subscribed, but not confirmed: AWS has sent a mail to the address. NO ALARM ARRIVES until somebody follows the link in it"
+    } else {
+        "unchanged"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unconfirmed_subscription_is_not_called_unchanged() {
+        let listed = json!({"Subscriptions": [
+            {"Endpoint": "ada@acme.com", "SubscriptionArn": "PendingConfirmation"},
+            {"Endpoint": "bob@acme.com", "SubscriptionArn": "arn:aws:sns:eu-central-1:1:x:y"},
+        ]});
+        let state = subscription(&listed, "ada@acme.com").unwrap_or_default();
+        assert!(state.contains("not confirmed") && state.contains("NO ALARM ARRIVES"), "{state}");
+        assert_eq!(subscription(&listed, "bob@acme.com"), Some("unchanged"));
+        assert_eq!(subscription(&listed, "eve@acme.com"), None);
+    }
 }
