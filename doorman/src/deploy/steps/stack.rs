@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use hub_doorman::model::RepoPattern;
 use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -78,7 +79,19 @@ fn changes(deployment: &Deployment, stack: &Value) -> String {
     if deployed("ApprovalPolicy").is_some_and(|old| old != deployment.policy.value()) {
         changes.push("the policy changes".to_owned());
     }
-    if changes.is_empty() { String::new() } else { format!(". CHANGES: {}", changes.join("; ")) }
+    let changes =
+        if changes.is_empty() { String::new() } else { format!(". CHANGES: {}", changes.join("; ")) };
+    let is_other = deployed("Repos").is_some_and(|deployed| has_none_of(deployed, &deployment.patterns));
+    let warning = ". THIS REPLACES ANOTHER DEPLOYMENT: this stack decides none of your repos now. If you want both, stop, and set another \
+                   `name` in the settings";
+    changes + if is_other { warning } else { "" }
+}
+
+/// Whether a deployed stack with these repos decides other repos only.
+fn has_none_of(deployed: &str, patterns: &[RepoPattern]) -> bool {
+    let deployed = RepoPattern::parse_all(deployed.split_whitespace(), "Repos").unwrap_or_default();
+    let is_shared = |pattern: &RepoPattern| deployed.iter().any(|one| one.overlaps(pattern));
+    !deployed.is_empty() && !patterns.is_empty() && !patterns.iter().any(is_shared)
 }
 
 pub async fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn Error>> {
@@ -234,4 +247,26 @@ fn why_failed(aws: &Aws, name: &str, status: &str) -> String {
     reasons.reverse();
     reasons.truncate(3);
     format!("the stack {name} is in the state {status}. {}", reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stack_without_a_common_repo_is_another_deployment() {
+        let cases = [
+            ("acme/model", "acme/other", true),
+            ("acme/model acme/other", "acme/other", false),
+            ("acme/*", "acme/model", false),
+            ("datasets/acme/corpus", "acme/corpus", true),
+            ("of-others/*", "acme/*", true),
+            ("", "acme/*", false),
+            ("acme/*", "", false),
+        ];
+        for (deployed, new, expected) in cases {
+            let patterns = RepoPattern::parse_all(new.split_whitespace(), "repos").unwrap_or_default();
+            assert_eq!(has_none_of(deployed, &patterns), expected, "{deployed}, {new}");
+        }
+    }
 }
