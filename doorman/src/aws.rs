@@ -10,10 +10,14 @@ use std::process::{Command, Output, Stdio};
 use hub_doorman::secrets::Secret;
 use serde_json::{Value, json};
 
+use crate::exit::UsageError;
 pub use failure::AwsFailure;
 
 /// The oldest versions with which a deployment was tried: each major version, with its lowest minor version. Debian 12 has 2.9.
 const OLDEST: [(u32, u32); 2] = [(1, 29), (2, 9)];
+
+/// A region that exists.
+const KNOWN_REGION: &str = "us-east-1";
 
 /// The value of an option that makes the `aws` command read it from its standard input.
 const STDIN: &str = "file:///dev/stdin";
@@ -65,17 +69,32 @@ impl Aws {
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         check_version(said.join(" ").trim())?;
         let identity = self.call("sts", "get-caller-identity", &json!({})).map_err(|failure| {
-            if failure.says("Could not connect to the endpoint") {
-                return format!("{failure}. Is the region right, and is there a network?");
+            if is_unreachable(&failure) {
+                return self.why_unreachable(&failure);
             } else if failure.lacks_region() {
-                return failure.to_string();
+                return failure.to_string().into();
             }
-            format!("{failure}. To give `aws` credentials, run `aws configure` or `aws sso login`, or set AWS_PROFILE")
+            let text = format!("{failure}. To give `aws` credentials, run `aws configure` or `aws sso login`, or set AWS_PROFILE");
+            Box::<dyn Error>::from(text)
         })?;
         let field = |name: &str| identity[name].as_str().map(str::to_owned);
         let (id, caller) =
             field("Account").zip(field("Arn")).ok_or("`aws sts get-caller-identity` names no account")?;
         Ok(AwsAccount { id, caller })
+    }
+
+    /// Why the endpoint of the region cannot be reached. A region that does not exist has none. This needs no list of the regions, which
+    /// would become out of date: any response from another region shows that there is a network.
+    fn why_unreachable(&self, failure: &AwsFailure) -> Box<dyn Error> {
+        let other = Self::new(Some(KNOWN_REGION)).call("sts", "get-caller-identity", &json!({}));
+        match &self.region {
+            Some(region) if !other.is_err_and(|other| is_unreachable(&other)) => UsageError(format!(
+                "region: `{region}` is not a region of AWS: it has no endpoint, but AWS can be reached; correct it, to one such as \
+                 `eu-central-1` (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html lists all)"
+            ))
+            .into(),
+            _ => format!("{failure}. Is the region right, and is there a network?").into(),
+        }
     }
 
     /// Calls an operation of a service with this input, and gives its output. An output that is not JSON is `null`.
@@ -137,6 +156,11 @@ impl Aws {
             object[key].as_str().ok_or_else(|| format!("{arn}: it holds no text under the key `{key}`"))?;
         Ok(Secret::new(value))
     }
+}
+
+/// Whether no server has responded.
+fn is_unreachable(failure: &AwsFailure) -> bool {
+    failure.says("Could not connect to the endpoint")
 }
 
 /// Runs a command, with this text as its standard input.

@@ -4,6 +4,7 @@ mod deployment;
 mod destroy;
 mod existing;
 mod init;
+mod interrupt;
 mod policy;
 pub mod settings;
 mod steps;
@@ -20,7 +21,8 @@ use crate::exit::{ExitStatus, UsageError};
 use crate::screen::{Cell, Look, Screen, print_message};
 use deployment::{Deployment, Place};
 use existing::Existing;
-use settings::Settings;
+use interrupt::Interrupt;
+use settings::{DEFAULT_PATH, Settings};
 use steps::{Made, Step};
 pub use steps::{describe_stack, stack_output};
 
@@ -29,6 +31,7 @@ pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<Exi
     if let Some(DeployCommand::Init(answers)) = &arguments.command {
         return init::run(answers, screen).await;
     }
+    let interrupt = Interrupt::watch()?;
     let path = &arguments.settings;
     if !path.exists() {
         let text = format!(
@@ -41,7 +44,7 @@ pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<Exi
     let is_dry = arguments.dry_run || environment::is_dry_run()?;
     let place = Place::find(settings)?;
     if arguments.destroy {
-        return destroy::run(&place, is_dry, arguments.yes, screen).await;
+        return destroy::run(&place, is_dry, arguments.yes, &interrupt, screen).await;
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let deployment =
@@ -62,10 +65,11 @@ pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<Exi
     }
     let mut made = Made::default();
     for step in steps {
+        interrupt.begin(step.name());
         let done = step.run(&deployment, &mut made).await.map_err(|error| stopped(step.name(), &*error))?;
         show_done(step.name(), &done, screen)?;
     }
-    advise(&deployment, &made, screen)?;
+    advise(path, &deployment, &made, screen)?;
     Ok(ExitStatus::Complete)
 }
 
@@ -118,7 +122,7 @@ fn stopped(name: &str, error: &dyn Error) -> String {
 }
 
 /// Says what to do after a deployment.
-fn advise(deployment: &Deployment, made: &Made, screen: &mut Screen) -> io::Result<()> {
+fn advise(path: &Path, deployment: &Deployment, made: &Made, screen: &mut Screen) -> io::Result<()> {
     let settings = &deployment.place.settings;
     let Some(outputs) = &made.outputs else { return Ok(()) };
     if environment::variable("HF_ENDPOINT").is_ok_and(|text| !text.is_empty()) {
@@ -126,17 +130,21 @@ fn advise(deployment: &Deployment, made: &Made, screen: &mut Screen) -> io::Resu
             "doorman: warning: HF_ENDPOINT is set here, but the function calls https://huggingface.co.",
         );
     }
+    let (name, region) = (&settings.name, &settings.region);
     let mut text = format!(
-        "\nThe function {} is deployed. `doorman check --function {} --region {}` looks for faults, and `aws logs tail {} --follow --region {}` \
-         shows its log.",
-        outputs.function, outputs.function, settings.region, outputs.log, settings.region
+        "\nThe function {} is deployed. These commands look for faults, and show its log:\n    doorman check --function {name} --region \
+         {region}\n    aws logs tail {} --follow --region {region}",
+        outputs.function, outputs.log
     );
-    if settings.dry_run {
-        text += " It decides and logs, and changes nothing. When the log shows what you want, set dry_run = false in the settings, and run \
-                 `doorman deploy` again.";
-    }
     if settings.repos.is_empty() {
-        text += " There are no sweeps: nobody is decided until a webhook comes.";
+        text += "\n\nThere are no sweeps: nobody is decided until a webhook comes.";
+    }
+    if settings.dry_run {
+        text += "\n\nThe function decides and logs, and changes nothing. When the log shows what you want, set dry_run = false in the \
+                 settings. Then run this again:\n    doorman deploy";
+        if path != Path::new(DEFAULT_PATH) {
+            text = format!("{text} --settings {}", path.display());
+        }
     }
     text += &steps::mail_advice(&deployment.place, &outputs.records).unwrap_or_default();
     screen.write_note(&text)

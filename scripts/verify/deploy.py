@@ -191,12 +191,18 @@ def check_that_it_asks(user, nothing):
     user.write("policy.toml", POLICY)
     user.run("deploy", "--yes", DRY_RUN="true")
     require(user.state() == nothing, "with DRY_RUN nothing is changed", user.state())
-    user.run("deploy", status=2)
-    require(user.state() == nothing, "without a terminal and --yes nothing is changed", user.state())
+    shown = user.run("deploy", status=2)
+    require("give --yes" in shown and user.state() == nothing, "without a terminal and --yes nothing is changed", shown)
+    user.interrupts.write_text("^secretsmanager:create-secret\n")
+    shown = user.run("deploy", "--yes", status=130)
+    passes = shown.endswith("interrupted in the step `secret`. Each step can be repeated: run the same command again, and it goes on from here.\n")
+    expect(passes and user.state() == nothing, "Ctrl-C names the step, and that the command can be repeated", shown)
 
 
 def check_deployment(user):
-    user.run("deploy", "--yes")
+    shown = user.run("deploy", "--yes")
+    lines = [f"doorman check --function hub-doorman --region {user.aws.region}", "doorman deploy"]
+    require(set(lines) <= set(shown.splitlines()), "each next command is a line of its own", shown)
     user.secrets.add(user.aws.kept()["webhook"])
     first = user.state()
     check_deployed(user, first)
@@ -208,7 +214,12 @@ def check_deployment(user):
     check_function(user)
     user.settings("dry_run = false\n")
     shown = user.run("deploy", "--dry-run")
-    expect("CHANGES: DryRun is `true` now and becomes `false`" in shown, "--dry-run says what an update changes", shown)
+    passes = "CHANGES: DryRun is `true` now and becomes `false`" in shown and "ANOTHER DEPLOYMENT" not in shown
+    expect(passes, "--dry-run says what an update changes", shown)
+    settings = (user.folder / "doorman.toml").read_text()
+    user.write("other.toml", settings.replace(json.dumps(REPOS), '["acme/quiet-model"]'))
+    shown = user.run("deploy", "--dry-run", "--settings", "other.toml")
+    expect("THIS REPLACES ANOTHER DEPLOYMENT" in shown, "--dry-run says that a stack decides other repos", shown)
     user.run("deploy", "--yes")
     require(user.aws.environment()["DRY_RUN"] == "false", "dry_run = false is deployed", user.aws.environment())
     return first

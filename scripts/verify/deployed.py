@@ -22,7 +22,8 @@ from moto.server import ThreadedMotoServer
 from running import stop
 from transformed import RESULT
 
-# The file `INTERRUPTS` names calls that fail once. A call with `-` fails before it is made, and a call with `+` after it is made.
+# The file `INTERRUPTS` names calls that fail once. A call with `-` fails before it is made, and a call with `+` after it is made. Before a
+# call with `^`, the command gets Ctrl-C, and has to end.
 AWS = """#!/bin/sh
 # Others can see the arguments, so a check looks for secrets in them.
 printf '%s\\n' "$*" >>"$LOG"
@@ -33,6 +34,12 @@ interrupt() {
     echo "interrupted" >&2
     exit 130
 }
+if grep -qxF -- "^$name" "$INTERRUPTS"; then
+    : >"$INTERRUPTS"
+    kill -INT $PPID
+    while kill -0 $PPID 2>/dev/null; do sleep 0.05; done
+    exit 130
+fi
 interrupt -
 "$PYTHON" -I -S "$COMMAND" call "$SOCKET" "$@" || exit $?
 interrupt +

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::deployment::Place;
 use super::existing::Existing;
+use super::interrupt::Interrupt;
 use super::steps::{call_bucket, deactivate_mail, delete_and_wait, forget_webhook};
 use super::{PlanLine, is_agreed, show_done, show_plan, stopped};
 use crate::environment::{self, deadline};
@@ -115,6 +116,7 @@ pub async fn run(
     place: &Place,
     is_dry: bool,
     yes: bool,
+    interrupt: &Interrupt,
     screen: &mut Screen,
 ) -> Result<ExitStatus, Box<dyn Error>> {
     let existing = Existing::read(place)?;
@@ -129,6 +131,7 @@ pub async fn run(
         return Ok(if is_dry { ExitStatus::Complete } else { ExitStatus::Failed });
     }
     for one in ours {
+        interrupt.begin(one.name());
         one.run(place, &existing).await.map_err(|error| stopped(one.name(), &*error))?;
         show_done(one.name(), "deleted", screen)?;
     }

@@ -148,12 +148,11 @@ async fn deploy_needs_settings_and_an_aws_command_that_works() {
         .failed(2, &["- doorman.toml: region: ", "- doorman.toml: repos: it is empty"]);
     folder.write("doorman.toml", SETTINGS);
     folder.run(&hub, &[], &deploy).await.failed(1, &["there is no `aws` command; install version 2"]);
-    let version = "[ \"$1\" = --version ] && echo aws-cli/2.31.0 && exit\n";
     let scripts = [
         ("echo aws-cli/1.16.0".to_owned(), "the `aws` command is too old (1.16)"),
         ("echo hello".to_owned(), "does not say its version"),
         (
-            format!("{version}echo 'Unable to locate credentials' >&2; exit 253"),
+            format!("{VERSION}echo 'Unable to locate credentials' >&2; exit 253"),
             "Unable to locate credentials. To give `aws` credentials",
         ),
     ];
@@ -162,6 +161,43 @@ async fn deploy_needs_settings_and_an_aws_command_that_works() {
         folder.run(&hub, &[("PATH", &path)], &deploy).await.failed(1, &[expected]);
     }
     assert_eq!(hub.calls(), [""; 0]);
+}
+
+const VERSION: &str = "[ \"$1\" = --version ] && echo aws-cli/2.31.0 && exit\n";
+
+#[tokio::test]
+async fn region_without_an_endpoint_is_refused_if_aws_can_be_reached() {
+    let (hub, folder) = (hub().await, Folder::new("deploy-region", &[("policy.toml", POLICY)]));
+    let unreachable = "echo 'Could not connect to the endpoint URL: \"https://sts.eu-west-9.amazonaws.com/\"' >&2; exit 255";
+    let online = format!(
+        "{VERSION}case \"$*\" in *eu-west-9*) {unreachable};; *) echo '{{\"Account\": \"123456789012\", \"Arn\": \"x\"}}';; esac"
+    );
+    let path = aws(&folder, &online);
+    let online = [("PATH", &*path)];
+    let expected =
+        "region: `eu-west-9` is not a region of AWS: it has no endpoint, but AWS can be reached; correct it";
+    let wrong: Vec<&str> =
+        INIT.map(|argument| if argument == "eu-central-1" { "eu-west-9" } else { argument }).to_vec();
+    folder.run(&hub, &online, &wrong).await.failed(2, &[expected]);
+    assert!(!folder.names().contains(&"doorman.toml".to_owned()));
+    folder.write("doorman.toml", SETTINGS.replace("eu-central-1", "eu-west-9"));
+    folder.run(&hub, &online, &["deploy", "--yes"]).await.failed(2, &[expected]);
+    aws(&folder, &format!("{VERSION}{unreachable}"));
+    let offline = folder.run(&hub, &online, &["deploy", "--yes"]).await;
+    offline.failed(1, &["Is the region right, and is there a network?"]);
+}
+
+/// The `aws` command presses Ctrl-C, and ends after `doorman` has ended.
+#[tokio::test]
+async fn ctrl_c_before_the_first_step_says_that_nothing_was_changed() {
+    let (hub, folder) = (hub().await, Folder::new("deploy-ctrl-c", &[("doorman.toml", SETTINGS)]));
+    let path = aws(
+        &folder,
+        &format!("{VERSION}kill -INT $PPID\nwhile kill -0 $PPID 2>/dev/null; do sleep 0.05; done"),
+    );
+    let result = folder.run(&hub, &[("PATH", &path)], &["deploy", "--yes"]).await;
+    result.failed(130, &["doorman: interrupted before the first step, so nothing was changed."]);
+    assert_eq!((result.err.lines().count(), hub.calls().len()), (1, 0), "{}", result.err);
 }
 
 #[tokio::test]

@@ -157,9 +157,14 @@ pub fn alarms(answer: &str, settings: &mut Settings) -> Found {
     Ok(if answer.is_none() { "no alarms" } else { "" }.to_owned())
 }
 
-/// Checks a region, and puts it into the settings.
+/// Checks a region, and puts it into the settings. Faults that are not about the region are reported at the end.
 pub fn region(answer: &str, settings: &mut Settings) -> Found {
     check::region(answer).map_err(|fault| UsageError(format!("region: {fault}")))?;
+    let found = match Aws::new(Some(answer)).account() {
+        Ok(account) => format!("a region that account {} can use", account.id),
+        Err(error) if error.is::<UsageError>() => return Err(error),
+        Err(_) => String::new(),
+    };
     answer.clone_into(&mut settings.region);
-    Ok(String::new())
+    Ok(found)
 }

@@ -1,0 +1,60 @@
+//! Ctrl-C during `deploy`: it ends the command with a message about what was going on.
+
+use std::io::{self, IsTerminal, Write};
+use std::process;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use futures_util::FutureExt;
+use tokio::runtime::Builder;
+use tokio::signal;
+
+use crate::screen::print_message;
+
+/// The exit status of a command that SIGINT has ended.
+const STATUS: i32 = 130;
+
+/// The step that is going on. Before the first one, there is none.
+pub struct Interrupt(Arc<Mutex<Option<&'static str>>>);
+
+impl Interrupt {
+    /// Waits for Ctrl-C in a thread of its own, because the command blocks while it asks or while `aws` runs.
+    pub fn watch() -> io::Result<Self> {
+        let step = Arc::new(Mutex::new(None));
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let mut interrupt = Box::pin(signal::ctrl_c());
+        // The first poll installs the handler.
+        let context = runtime.enter();
+        if let Some(result) = interrupt.as_mut().now_or_never() {
+            result?;
+        }
+        drop(context);
+        let current = Arc::clone(&step);
+        thread::spawn(move || {
+            if runtime.block_on(interrupt).is_ok() {
+                end(*current.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        });
+        Ok(Self(step))
+    }
+
+    /// Notes the step that begins now.
+    pub fn begin(&self, step: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+    }
+}
+
+/// Ends the command during this step.
+fn end(step: Option<&str>) {
+    // The terminal has written `^C` into the current line, or a progress bar is there.
+    if io::stderr().is_terminal() {
+        let _ = write!(io::stderr(), "\r\x1b[2K");
+    }
+    print_message(&match step {
+        Some(step) => format!(
+            "doorman: interrupted in the step `{step}`. Each step can be repeated: run the same command again, and it goes on from here."
+        ),
+        None => "doorman: interrupted before the first step, so nothing was changed.".to_owned(),
+    });
+    process::exit(STATUS);
+}
