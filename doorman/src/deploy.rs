@@ -26,12 +26,25 @@ use settings::{DEFAULT_PATH, Settings};
 use steps::{Made, Step};
 pub use steps::{describe_stack, stack_output};
 
-/// Asks for the settings, deploys the function, or removes a deployment.
+/// Asks for the settings, or deploys the function, or removes a deployment.
 pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<ExitStatus, Box<dyn Error>> {
     if let Some(DeployCommand::Init(answers)) = &arguments.command {
         return init::run(answers, screen).await;
     }
     let interrupt = Interrupt::watch()?;
+    let result = deploy(arguments, &interrupt, screen).await;
+    if result.is_err() {
+        interrupt::settle();
+    }
+    result
+}
+
+/// Deploys the function, or removes a deployment.
+async fn deploy(
+    arguments: &DeployArguments,
+    interrupt: &Interrupt,
+    screen: &mut Screen,
+) -> Result<ExitStatus, Box<dyn Error>> {
     let path = &arguments.settings;
     if !path.exists() {
         let text = format!(
@@ -44,7 +57,7 @@ pub async fn run(arguments: &DeployArguments, screen: &mut Screen) -> Result<Exi
     let is_dry = arguments.dry_run || environment::is_dry_run()?;
     let place = Place::find(settings)?;
     if arguments.destroy {
-        return destroy::run(&place, is_dry, arguments.yes, &interrupt, screen).await;
+        return destroy::run(&place, is_dry, arguments.yes, interrupt, screen).await;
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let deployment =

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::runtime::Builder;
@@ -13,6 +14,9 @@ use crate::screen::print_message;
 
 /// The exit status of a command that SIGINT has ended.
 const STATUS: i32 = 130;
+
+/// The time in which this program notices a Ctrl-C that has ended `aws`.
+const TIME_TO_NOTICE: Duration = Duration::from_millis(100);
 
 /// The step that is going on. Before the first one, there is none.
 pub struct Interrupt(Arc<Mutex<Option<&'static str>>>);
@@ -42,6 +46,11 @@ impl Interrupt {
     pub fn begin(&self, step: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
     }
+}
+
+/// Waits after a failure, because Ctrl-C ends `aws`, too. Then the failure is its consequence, and is not shown.
+pub fn settle() {
+    thread::sleep(TIME_TO_NOTICE);
 }
 
 /// Ends the command during this step.
