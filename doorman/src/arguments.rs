@@ -71,9 +71,9 @@ Examples:
     Plan(PlanArguments),
     /// Decide each pending request, and write the decisions to the Hub
     ///
-    /// On a terminal it first shows what it will do, with the names of the users, and asks. Without a terminal, as
-    /// under cron, it does not ask. In a pipe it writes one line for each request, with tabs between the cells: time, repo, user,
-    /// time of the request, verdict, rule, why, outcome.
+    /// On a terminal it first shows what it will do, with the names of the users, and asks. Without a terminal, as under cron, it does
+    /// not ask. In a pipe it writes one line for each request, with tabs between the cells: time, repo, user, time of the request,
+    /// verdict, rule, why, outcome.
     ///
     /// Without REPO it reviews the repos of REPOS. In a Hugging Face Job that a webhook started, it reviews the repo of
     /// WEBHOOK_PAYLOAD if REPOS covers it. If DRY_RUN is true or the policy is paused, it changes nothing.
@@ -291,10 +291,10 @@ Example:
 pub struct CheckArguments {
     #[command(flatten)]
     pub scope: Scope,
-    /// Check the configuration of a deployed function: its name or ARN, or that of its stack. Without a name, the deployment of
-    /// doorman.toml here
+    /// Check the configuration of a deployed function, by its name or ARN, or by the name of its stack. Without a name, check the
+    /// deployment of doorman.toml here
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
-    // The type of clap for an option whose value may be left out.
+    // Clap needs this type for an option whose value may be left out.
     #[allow(clippy::option_option)]
     pub function: Option<Option<String>>,
     /// Region of the function, instead of that of doorman.toml here, or else of `aws configure`

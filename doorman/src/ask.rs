@@ -26,7 +26,7 @@ k  go back to the request before
 q  stop asking, and show the decisions so far
 ?  this help";
 
-/// [`HELP`] in a line.
+/// [`HELP`] in one line.
 const LEGEND: &str = "a accept, s reset, r reject, n skip, k back, q stop, ? help";
 
 /// The keys of [`HELP`].

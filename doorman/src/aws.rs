@@ -83,13 +83,13 @@ impl Aws {
         Ok(AwsAccount { id, caller })
     }
 
-    /// Why the endpoint of the region cannot be reached. A region that does not exist has none. This needs no list of the regions, which
-    /// would become out of date: any response from another region shows that there is a network.
+    /// Why the endpoint of the region cannot be reached. A region that does not exist has no endpoint. If another region responds, there
+    /// is a network. So no list of the regions is needed, which would become out of date.
     fn why_unreachable(&self, failure: &AwsFailure) -> Box<dyn Error> {
         let other = Self::new(Some(KNOWN_REGION)).call("sts", "get-caller-identity", &json!({}));
         match &self.region {
             Some(region) if !other.is_err_and(|other| is_unreachable(&other)) => UsageError(format!(
-                "region: `{region}` is not a region of AWS: it has no endpoint, but AWS can be reached; correct it, to one such as \
+                "region: `{region}` is not a region of AWS: it has no endpoint, but AWS can be reached; correct it to one such as \
                  `eu-central-1` (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html lists all)"
             ))
             .into(),

@@ -122,7 +122,7 @@ fn write_completions(shell: Shell, screen: &mut Screen) -> io::Result<ExitStatus
     Ok(ExitStatus::Complete)
 }
 
-/// Prints an error, with a hint where there is one. A command that shows a policy takes its place without an option.
+/// Prints an error, with a hint where there is one. `policy show` takes the place of the policy without an option.
 fn report_error(error: &(dyn Error + 'static), shows_policy: bool) -> ExitStatus {
     if error.is::<io::Error>() {
         print_message(&format!("doorman: the output cannot be written: {error}"));

@@ -118,7 +118,7 @@ impl Screen {
         show(terminal)?;
         drop_typed();
         let Some(reply) = terminal.read_reply("\nCarry this out? [y/N] ")? else {
-            print_message("The input has ended without a reply. With --yes there is no question.");
+            print_message("The input has ended without a reply. To go on without a question, give --yes.");
             return Ok(false);
         };
         Ok(matches!(reply.to_ascii_lowercase().as_str(), "y" | "yes"))

@@ -29,7 +29,7 @@ def check():
         done, summary = start(DRY_RUN="true", VISIBILITY="public")
         expect(done.returncode == 0 and "accept" in summary and "ada" not in summary, "a public job names nobody", summary)
         done, summary = start(DRY_RUN="true")
-        expect("### Would be decided" in summary and "### Decided" not in summary, "a dry run has decided nobody", summary)
+        expect("### Would be decided" in summary and "### Decided" not in summary, "the summary of a dry run says what would be decided", summary)
         (folder / "cases.json").write_text('{"repo": "acme/x", "cases": [{"name": "n", "user": {"name": "a"}, "verdict": "reject"}]}')
         done, summary = start(CASES="cases.json")
         expect(done.returncode and not summary, "a case that fails stops the job before it decides", done.stdout + summary)

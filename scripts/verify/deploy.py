@@ -196,7 +196,7 @@ def check_that_it_asks(user, nothing):
     user.interrupts.write_text("^secretsmanager:create-secret\n")
     shown = user.run("deploy", "--yes", status=130)
     passes = shown.endswith("interrupted in the step `secret`. Each step can be repeated: run the same command again, and it goes on from here.\n")
-    expect(passes and user.state() == nothing, "Ctrl-C names the step, and that the command can be repeated", shown)
+    expect(passes and user.state() == nothing, "the message after Ctrl-C names the step, and says that it can be repeated", shown)
 
 
 def check_deployment(user):
@@ -239,7 +239,7 @@ def check_function(user):
     check = ("check", "--function", "hub-doorman")
     shown = user.run("check", "--function", REPOS="of/the-shell", HF_TOKEN="hf_of_the_shell")
     seen = f"passed\tfunction {name}\t" in shown and "passed\tsweeps\tnone has finished yet; the function was deployed" in shown
-    require(seen, "check --function waits for the first sweep of the deployment of doorman.toml", shown)
+    require(seen, "check --function checks the deployment of doorman.toml, and passes before its first sweep", shown)
     dimensions = [{"Name": "FunctionName", "Value": name}]
     metric = {"MetricName": "SweepFinished", "Dimensions": dimensions, "Value": 1}
     user.aws.client("cloudwatch").put_metric_data(Namespace="HubDoorman", MetricData=[metric])

@@ -163,7 +163,7 @@ def check_half_a_terminal(totals):
     with Hub("--crowd", "300") as hub, tempfile.TemporaryFile() as other:
         before = pending(hub)
         shown = Terminal(hub, "review", typed=b"", stdin=subprocess.DEVNULL)
-        passes = asked(shown) == totals[:3] and shown.status == 1 and pending(hub) == before and "With --yes" in shown.text
+        passes = asked(shown) == totals[:3] and shown.status == 1 and pending(hub) == before and "give --yes" in shown.text
         expect(passes, "review without a terminal to answer on changes nothing, and names --yes", shown.lines)
         shown = Terminal(hub, "review", stdout=other, stderr=other)
         passes = shown.status == 2 and b"give --yes" in content(other) and pending(hub) == before
@@ -233,7 +233,7 @@ def check_rejections():
         named = len(re.findall(r"to reject\b|: rejected: ", text))
         expect(rejected and named >= 3, "review names the users that it rejects, before and after", shown.lines)
         named = {label for label, users in re.findall(r"^\S+: (to accept|accepted): (.*)$", text, re.MULTILINE) if users.count(", ") < 20}
-        expect(named == {"to accept", "accepted"}, "and up to 20 of those that it accepts", text)
+        expect(named == {"to accept", "accepted"}, "review names up to 20 of the users that it accepts", text)
 
 
 def check_bar():

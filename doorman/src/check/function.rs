@@ -39,8 +39,8 @@ pub struct Function {
 impl Function {
     /// Reads the configuration of a function. From now on, [`environment::variables`] are its variables. If AWS keeps the token or the
     /// policy, they are read too, because the checks need them. Other secrets are not read.
-    /// If no name or no region is given, it is that of `doorman.toml` in the current folder. Without that file, the region is that of the
-    /// `aws` command.
+    /// A name or region that is not given is that of `doorman.toml` in the current folder. Without that file, a missing name is an error,
+    /// and the region is that of the `aws` command.
     pub fn read(
         name: Option<&str>,
         region: Option<&str>,
@@ -156,12 +156,12 @@ fn settings_here() -> Result<Settings, Box<dyn Error>> {
         return Ok(Settings::read(path)?);
     }
     let text = format!(
-        "--function: it has no name, and there is no {DEFAULT_PATH} here; name the function or its stack"
+        "--function: no name is given, and there is no {DEFAULT_PATH} here; name the function or its stack"
     );
     Err(UsageError(text).into())
 }
 
-/// The configuration of the function of this name. If there is none, or no function is named, that of the function of the stack.
+/// Reads the configuration of the function of this name. If there is no such function, or no name, it is that of the stack's function.
 fn configuration(aws: &Aws, function: Option<&str>, stack: &str) -> Result<Value, Box<dyn Error>> {
     let read = |name: &str| aws.call("lambda", "get-function-configuration", &json!({"FunctionName": name}));
     match function.map(read) {
@@ -170,7 +170,7 @@ fn configuration(aws: &Aws, function: Option<&str>, stack: &str) -> Result<Value
         Some(Err(failure)) => return Err(failure.into()),
         None => {}
     }
-    // The name of a stack has no colon, so an ARN of a function is none.
+    // The name of a stack has no colon, so the ARN of a function is not the name of a stack.
     let found = if stack.contains(':') { None } else { describe_stack(aws, stack)? };
     if let Some(name) = found.and_then(|stack| stack_output(&stack, "Function")) {
         return Ok(read(&name)?);
@@ -183,7 +183,7 @@ fn configuration(aws: &Aws, function: Option<&str>, stack: &str) -> Result<Value
     Err(text.into())
 }
 
-/// The address of a document of this version. Without an address of the repository, it is the path there.
+/// The URL of a document of this version. If the URL of the repository is not known, it is the path of the document.
 fn document(repository: &str, page: &str) -> String {
     match repository {
         "" => format!("docs/{page} in the repository of Hub Doorman"),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn time_of_a_function_has_an_offset_without_a_colon() {
+    fn offset_of_a_time_may_lack_its_colon() {
         let expected = "2026-11-27T02:10:00.120Z".parse().ok();
         for text in
             ["2026-11-27T02:10:00.120+0000", "2026-11-27T04:10:00.120+0200", "2026-11-27T02:10:00.120Z"]

@@ -1,4 +1,4 @@
-//! Ctrl-C during `deploy`: it ends the command with a message about what was going on.
+//! Ctrl-C during `deploy`: the command ends with a message that names the current step.
 
 use std::io::{self, IsTerminal, Write};
 use std::process;
@@ -18,11 +18,11 @@ const STATUS: i32 = 130;
 /// The time in which this program notices a Ctrl-C that has ended `aws`.
 const TIME_TO_NOTICE: Duration = Duration::from_millis(100);
 
-/// The step that is going on. Before the first one, there is none.
+/// Waits for Ctrl-C, and knows the current step. Before the first step, this is `None`.
 pub struct Interrupt(Arc<Mutex<Option<&'static str>>>);
 
 impl Interrupt {
-    /// Waits for Ctrl-C in a thread of its own, because the command blocks while it asks or while `aws` runs.
+    /// Starts to wait in a thread of its own, because the command blocks while it asks or while `aws` runs.
     pub fn watch() -> io::Result<Self> {
         let step = Arc::new(Mutex::new(None));
         let runtime = Builder::new_current_thread().enable_io().build()?;
@@ -48,14 +48,15 @@ impl Interrupt {
     }
 }
 
-/// Waits after a failure, because Ctrl-C ends `aws`, too. Then the failure is its consequence, and is not shown.
+/// Waits after a failure. Ctrl-C also ends `aws`, which looks like a failure. In this time, the thread of [`Interrupt::watch`] ends the
+/// command, so this failure is not shown.
 pub fn settle() {
     thread::sleep(TIME_TO_NOTICE);
 }
 
 /// Ends the command during this step.
 fn end(step: Option<&str>) {
-    // The terminal has written `^C` into the current line, or a progress bar is there.
+    // In the current line there is a `^C` of the terminal, or a progress bar.
     if io::stderr().is_terminal() {
         let _ = write!(io::stderr(), "\r\x1b[2K");
     }

@@ -13,7 +13,7 @@ use super::run::{DecidedRequest, Run};
 use crate::screen::{Cell, Look, Screen, clean, count, grouped, print_message, time};
 use crate::users;
 
-/// The most accepted users of a repo that are named. Those to reset or reject are all named.
+/// How many users to accept are named for each repo. Users to reset or reject are all named.
 const MAX_ACCEPTED: usize = 20;
 
 /// A report with the decisions of each repo.
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_beyond_the_most_are_counted() {
+    fn names_over_the_maximum_are_counted() {
         let names = ["ada", "bob", "cleo"].map(str::to_owned);
         let shown = [1, 2, 3, usize::MAX].map(|max| first(&names, max));
         assert_eq!(shown, ["ada and 2 others", "ada, bob and 1 other", "ada, bob, cleo", "ada, bob, cleo"]);

@@ -163,6 +163,7 @@ async fn deploy_needs_settings_and_an_aws_command_that_works() {
     assert_eq!(hub.calls(), [""; 0]);
 }
 
+/// The part of an `aws` script that says its version.
 const VERSION: &str = "[ \"$1\" = --version ] && echo aws-cli/2.31.0 && exit\n";
 
 #[tokio::test]
@@ -187,7 +188,7 @@ async fn region_without_an_endpoint_is_refused_if_aws_can_be_reached() {
     offline.failed(1, &["Is the region right, and is there a network?"]);
 }
 
-/// The `aws` command presses Ctrl-C, and ends after `doorman` has ended.
+/// The `aws` command sends the signal of Ctrl-C, and ends after `doorman` has ended.
 #[tokio::test]
 async fn ctrl_c_before_the_first_step_says_that_nothing_was_changed() {
     let (hub, folder) = (hub().await, Folder::new("deploy-ctrl-c", &[("doorman.toml", SETTINGS)]));

@@ -64,7 +64,7 @@ impl Wanted {
     }
 }
 
-/// Whether a look could read nothing, for a reason that another one in a moment would meet again.
+/// Whether a look right after this one would fail, too: the Hub refused everything, or the time or the rate limit ran out.
 pub(super) fn is_in_vain(looked: &Report) -> bool {
     let of_repos = looked.repos.iter().map(RepoReport::hub_error);
     let errors: Vec<Option<&HubError>> =
@@ -75,8 +75,7 @@ pub(super) fn is_in_vain(looked: &Report) -> bool {
 
 /// Whether the time or the rate limit ran out.
 fn has_run_out(error: &HubError) -> bool {
-    let has_run_out = matches!(error.problem, Problem::OutOfTime | Problem::RateLimited { .. });
-    has_run_out || error.status() == Some(429)
+    matches!(error.problem, Problem::OutOfTime | Problem::RateLimited { .. }) || error.status() == Some(429)
 }
 
 /// Whether the Hub would refuse the same call in a moment, too.

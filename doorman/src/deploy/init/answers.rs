@@ -157,7 +157,7 @@ pub fn alarms(answer: &str, settings: &mut Settings) -> Found {
     Ok(if answer.is_none() { "no alarms" } else { "" }.to_owned())
 }
 
-/// Checks a region, and puts it into the settings. Faults that are not about the region are reported at the end.
+/// Checks a region, and puts it into the settings. Other faults, such as missing credentials, are reported after the last question.
 pub fn region(answer: &str, settings: &mut Settings) -> Found {
     check::region(answer).map_err(|fault| UsageError(format!("region: {fault}")))?;
     let found = match Aws::new(Some(answer)).account() {

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::Made;
 use crate::deploy::deployment::Place;
 
+const UNCONFIRMED: &str = "subscribed, but not confirmed: AWS has sent a mail to the address. NO ALARM ARRIVES until somebody follows the \
+                           link in it";
+
 pub fn describe(place: &Place) -> String {
     match place.settings.alarm_address() {
         // The address is not shown, because outputs may be kept or public.
@@ -33,18 +36,14 @@ pub fn run(place: &Place, made: &mut Made) -> Result<String, Box<dyn Error>> {
     }
     let input = json!({"TopicArn": arn, "Protocol": "email", "Endpoint": address});
     place.aws.call("sns", "subscribe", &input)?;
-    Ok("subscribed; AWS has sent a mail to the address. NO ALARM ARRIVES until somebody follows the link in it".to_owned())
+    Ok(UNCONFIRMED.to_owned())
 }
 
 /// The state of the subscription of this address, if it has one.
 fn subscription(listed: &Value, address: &str) -> Option<&'static str> {
     let mut listed = listed["Subscriptions"].as_array()?.iter();
     let known = listed.find(|known| known["Endpoint"] == address)?;
-    Some(if known["SubscriptionArn"] == "PendingConfirmation" {
-        "subscribed, but not confirmed: AWS has sent a mail to the address. NO ALARM ARRIVES until somebody follows the link in it"
-    } else {
-        "unchanged"
-    })
+    Some(if known["SubscriptionArn"] == "PendingConfirmation" { UNCONFIRMED } else { "unchanged" })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::support::POLICY;
 /// A deployed function, and the arguments of its check.
 struct Deployed {
     variables: Value,
-    /// How many minutes ago the last sweep has finished.
+    /// How many minutes ago the last sweep finished.
     last_sweep: Option<i64>,
     /// How many minutes ago the function was deployed.
     age: i64,
@@ -46,8 +46,8 @@ async fn run(hub: &Hub, folder: &Folder, deployed: Deployed) -> CommandResult {
     let about = json!({"FunctionName": name, "Timeout": 300, "LastModified": modified, "Environment": {"Variables": all}});
     let stack = json!({"Stacks": [{"Outputs": [{"OutputKey": "Function", "OutputValue": name}]}]});
     let account = json!({"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"});
-    // The service, a part of its input, and its answer.
-    let answers = [
+    // The service, a part of its input, and its response.
+    let responses = [
         ("sts", "", account),
         ("lambda", "\"FunctionName\":\"gate-Doorman-1A2B\"", about),
         ("cloudformation", "\"StackName\":\"gate\"", stack),
@@ -56,8 +56,8 @@ async fn run(hub: &Hub, folder: &Folder, deployed: Deployed) -> CommandResult {
     ];
     let mut script = vec!["[ \"$1\" = --version ] && echo aws-cli/2.31.0 && exit".to_owned()];
     script.push("case \"$*\" in".to_owned());
-    for (service, part, answer) in answers {
-        folder.write(&format!("bin/{service}"), answer.to_string());
+    for (service, part, response) in responses {
+        folder.write(&format!("bin/{service}"), response.to_string());
         script.push(format!("{service}*'{part}'*) cat \"$(dirname \"$0\")/{service}\" ;;"));
     }
     let failure = |text: &str| format!("echo 'An error occurred ({text}' >&2; exit 254 ;;");
