@@ -73,7 +73,7 @@ async fn deploy(
         Ok(PlanLine { step: step.name(), exists, text: step.describe(&deployment, &existing) })
     };
     let plan = steps.iter().map(line).collect::<Result<Vec<_>, AwsFailure>>()?;
-    if !is_agreed(&plan, is_dry, arguments.yes, screen)? {
+    if !is_agreed(&plan, &deployment.place, &existing, is_dry, arguments.yes, screen)? {
         return Ok(if is_dry { ExitStatus::Complete } else { ExitStatus::Failed });
     }
     let mut made = Made::default();
@@ -82,7 +82,7 @@ async fn deploy(
         let done = step.run(&deployment, &mut made).await.map_err(|error| stopped(step.name(), &*error))?;
         show_done(step.name(), &done, screen)?;
     }
-    advise(path, &deployment, &made, screen)?;
+    advise(arguments, &deployment, &made, screen)?;
     Ok(ExitStatus::Complete)
 }
 
@@ -102,9 +102,12 @@ fn show_plan(plan: &[PlanLine], screen: &mut Screen) -> io::Result<()> {
     screen.table(&["step", "now", "what it does"], rows)
 }
 
-/// Shows a plan, and asks whether to carry it out. A dry run only shows it.
+/// Shows a plan, and asks whether to carry it out. A dry run only shows it. `yes` answers the question, unless the stack is probably
+/// that of another deployment, which is an error.
 fn is_agreed(
     plan: &[PlanLine],
+    place: &Place,
+    existing: &Existing,
     is_dry: bool,
     yes: bool,
     screen: &mut Screen,
@@ -114,11 +117,23 @@ fn is_agreed(
         screen.write_note("\nThis is a dry run, so nothing was changed.")?;
         return Ok(false);
     }
-    let is_agreed = yes || screen.ask(|terminal| show_plan(plan, terminal))?;
-    if !is_agreed {
-        print_message("Nothing was changed.");
+    if !yes {
+        let is_agreed = screen.ask(|terminal| show_plan(plan, terminal))?;
+        if !is_agreed {
+            print_message("Nothing was changed.");
+        }
+        return Ok(is_agreed);
     }
-    Ok(is_agreed)
+    show_plan(plan, screen)?;
+    let name = &place.settings.name;
+    if existing.stack.as_ref().is_some_and(|stack| steps::is_of_others(&place.settings, stack)) {
+        let text = format!(
+            "name: the stack `{name}` decides other repos only, so it is another deployment. Set another `name` in the settings. To \
+             change that deployment, leave --yes out, and answer the question"
+        );
+        return Err(UsageError(text).into());
+    }
+    Ok(true)
 }
 
 /// Shows that a step is done. The line is written at once, because the next step may take minutes.
@@ -135,7 +150,12 @@ fn stopped(name: &str, error: &dyn Error) -> String {
 }
 
 /// Says what to do after a deployment.
-fn advise(path: &Path, deployment: &Deployment, made: &Made, screen: &mut Screen) -> io::Result<()> {
+fn advise(
+    arguments: &DeployArguments,
+    deployment: &Deployment,
+    made: &Made,
+    screen: &mut Screen,
+) -> io::Result<()> {
     let settings = &deployment.place.settings;
     let Some(outputs) = &made.outputs else { return Ok(()) };
     if environment::variable("HF_ENDPOINT").is_ok_and(|text| !text.is_empty()) {
@@ -155,8 +175,13 @@ fn advise(path: &Path, deployment: &Deployment, made: &Made, screen: &mut Screen
     if settings.dry_run {
         text += "\n\nThe function decides and logs, and changes nothing. When the log shows what you want, set dry_run = false in the \
                  settings. Then run this again:\n    doorman deploy";
-        if path != Path::new(DEFAULT_PATH) {
-            text = format!("{text} --settings {}", path.display());
+        let DeployArguments { settings: path, zip, .. } = arguments;
+        let path = Some(path).filter(|path| *path != Path::new(DEFAULT_PATH));
+        for (option, path) in [("--settings", path), ("--zip", zip.as_ref())] {
+            if let Some(path) = path {
+                let path = path.display().to_string();
+                text = format!("{text} {option} {}", shlex::try_quote(&path).unwrap_or_default());
+            }
         }
     }
     text += &steps::mail_advice(&deployment.place, &outputs.records).unwrap_or_default();

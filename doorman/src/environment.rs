@@ -74,7 +74,7 @@ fn saved_token() -> Result<String, VarError> {
     let directory = |name: &str| env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = token_file(directory).ok_or(VarError::NotPresent)?;
     fs::read_to_string(&path).map_err(|error| {
-        if error.kind() != ErrorKind::NotFound {
+        if error.kind() != ErrorKind::NotFound || directory("HF_TOKEN_PATH").is_some() {
             print_message(&format!("doorman: the token in {} cannot be read: {error}", path.display()));
         }
         VarError::NotPresent

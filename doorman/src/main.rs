@@ -44,10 +44,10 @@ use screen::{Screen, print_message};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let shows_policy = matches!(command, Command::Policy(_));
+    let is_about_policies = matches!(command, Command::Policy(_));
     let status = match run(command).await {
         Ok(status) => status,
-        Err(error) => report_error(&*error, shows_policy),
+        Err(error) => report_error(&*error, is_about_policies),
     };
     status.into()
 }
@@ -123,7 +123,7 @@ fn write_completions(shell: Shell, screen: &mut Screen) -> io::Result<ExitStatus
 }
 
 /// Prints an error, with a hint where there is one. `policy show` takes the place of the policy without an option.
-fn report_error(error: &(dyn Error + 'static), shows_policy: bool) -> ExitStatus {
+fn report_error(error: &(dyn Error + 'static), is_about_policies: bool) -> ExitStatus {
     if error.is::<io::Error>() {
         print_message(&format!("doorman: the output cannot be written: {error}"));
         return ExitStatus::Failed;
@@ -133,7 +133,7 @@ fn report_error(error: &(dyn Error + 'static), shows_policy: bool) -> ExitStatus
         ("HF_TOKEN: not set", "\nSet HF_TOKEN, or save a token with `hf auth login`."),
         (
             "APPROVAL_POLICY: not set",
-            if shows_policy {
+            if is_about_policies {
                 "\nSet APPROVAL_POLICY, or name a file, as in `doorman policy show policy.toml`."
             } else {
                 "\nSet APPROVAL_POLICY, or give --policy FILE."

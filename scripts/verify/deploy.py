@@ -220,6 +220,11 @@ def check_deployment(user):
     user.write("other.toml", settings.replace(json.dumps(REPOS), '["acme/quiet-model"]'))
     shown = user.run("deploy", "--dry-run", "--settings", "other.toml")
     expect("THIS REPLACES ANOTHER DEPLOYMENT" in shown, "--dry-run says that a stack decides other repos", shown)
+    before = user.state()
+    for what in ("--yes", "--destroy --yes"):
+        shown = user.run("deploy", *what.split(), "--settings", "other.toml", status=2)
+        passes = "it is another deployment" in shown and user.state() == before
+        expect(passes, f"deploy {what} leaves the deployment of other repos as it is", shown)
     user.run("deploy", "--yes")
     require(user.aws.environment()["DRY_RUN"] == "false", "dry_run = false is deployed", user.aws.environment())
     return first

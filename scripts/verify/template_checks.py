@@ -63,6 +63,7 @@ REFUSED = [
     ("DigestTo", TOPIC),
     ("DigestTopic", "arn:aws:sns:eu-central-1:123456789012:owners.fifo"),
     ("DigestHour", "24"),
+    ("DigestHour", "7"),
     ("ApprovalPolicy", "policy.json"),
     ("MailDomain", "doorman.acme.com"),
     ("MailDomain", "@acme.com"),

@@ -280,7 +280,7 @@ impl fmt::Display for HubError {
                         "; the repo has no such branch or commit"
                     }
                     404 if code.as_deref() == Some("RepoNotFound") || self.call.starts_with("GET") => {
-                        "; the repo is gone, or HF_TOKEN does not see it"
+                        "; there is no such repo, or HF_TOKEN does not see it"
                     }
                     _ => "",
                 })
@@ -354,7 +354,7 @@ mod tests {
         let cases = [
             (404, "EntryNotFound", "; the repo has no such file"),
             (404, "RevisionNotFound", "; the repo has no such branch or commit"),
-            (404, "RepoNotFound", "; the repo is gone, or HF_TOKEN does not see it"),
+            (404, "RepoNotFound", "; there is no such repo, or HF_TOKEN does not see it"),
             (403, "GatedRepo", "; give HF_TOKEN read access to the repo"),
         ];
         for (status, code, remedy) in cases {

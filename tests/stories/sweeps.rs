@@ -84,7 +84,7 @@ async fn missing_or_ungated_repo_is_reported() {
     let report = sweep(&named).await;
     let failed = incomplete(&report);
     assert_eq!(failed.iter().map(|(repo, _)| *repo).collect::<Vec<_>>(), ["acme/gone", "acme/model000"]);
-    assert!(failed[0].1.contains("the repo is gone, or HF_TOKEN does not see it"), "{report}");
+    assert!(failed[0].1.contains("there is no such repo, or HF_TOKEN does not see it"), "{report}");
     assert!(failed[1].1.contains("RepoNotGated"), "{report}");
     assert_eq!(hub.users("acme/model000", Status::Pending), ["ada"], "unchanged");
     assert_eq!(hub.users("acme/model001", Status::Accepted), ["ada"]);

@@ -77,7 +77,7 @@ pub struct InitArguments {
     /// Token: HF_TOKEN for the token of the environment or of `hf auth login`, or the ARN of a secret that holds it
     #[arg(long, value_name = "SOURCE")]
     pub token: Option<String>,
-    /// E-mail address that gets alarms, or the ARN of a topic of SNS. Empty for no alarms
+    /// E-mail address that gets alarms, or the ARN of a topic of SNS, or none
     #[arg(long, value_name = "ADDRESS")]
     pub alarms: Option<String>,
     /// Region of AWS, such as eu-central-1

@@ -127,7 +127,7 @@ pub async fn run(
         screen.write_note("\nThere is nothing to remove.")?;
         return Ok(ExitStatus::Complete);
     }
-    if !is_agreed(&plan, is_dry, yes, screen)? {
+    if !is_agreed(&plan, place, &existing, is_dry, yes, screen)? {
         return Ok(if is_dry { ExitStatus::Complete } else { ExitStatus::Failed });
     }
     for one in ours {

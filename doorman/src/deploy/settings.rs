@@ -158,6 +158,11 @@ impl Settings {
         for name in self.parameters.keys() {
             note("parameters", check::parameter(name));
         }
+        let is_set = |name: &str| self.parameters.contains_key(name);
+        if is_set("DigestHour") && !is_set("DigestTopic") && !is_set("DigestTo") {
+            let fault = "DigestHour is set, but no destination, so no digest would be sent; set DigestTopic or DigestTo";
+            note("parameters", Err(fault.to_owned()));
+        }
         if self.repos.is_empty() && !self.no_sweeps {
             let fault = "it is empty, so there would be no sweeps, and nobody would be decided until a webhook comes; name the repos, \
                          such as `acme/*`, or set no_sweeps = true";
@@ -290,6 +295,7 @@ mod tests {
                 "parameters: the template has no parameter `SweepMinute`; did you mean `SweepMinutes`?",
             ),
             ("parameters = { DryRun = 'false' }", "parameters: `DryRun` is set by dry_run"),
+            ("parameters = { DigestHour = 7 }", "parameters: DigestHour is set, but no destination"),
             ("dryrun = false", "unknown field `dryrun`"),
             ("dry_run = flase", "line 4: dry_run: it is neither `true` nor `false`"),
             ("dry_run = 'hunter2'", "line 4: dry_run: it is neither `true` nor `false`"),

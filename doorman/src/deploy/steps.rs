@@ -21,7 +21,7 @@ use crate::screen::grouped;
 pub use code::{bucket_exists, call as call_bucket};
 pub use mail::{advice as mail_advice, deactivate as deactivate_mail};
 pub use secret::{forget_webhook, read_secret, webhook_of};
-pub use stack::{delete_and_wait, describe_stack, output as stack_output};
+pub use stack::{delete_and_wait, describe_stack, is_of_others, output as stack_output};
 
 /// A step. Its name is the first cell of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::{Made, Outputs, TOO_EARLY, mail};
 use crate::aws::Aws;
 use crate::deploy::deployment::{Deployment, Place};
-use crate::deploy::settings::TOKEN_OF_ENVIRONMENT;
+use crate::deploy::settings::{Settings, TOKEN_OF_ENVIRONMENT};
 use crate::deploy::template;
 use crate::screen::spinner;
 
@@ -63,16 +63,15 @@ pub fn describe(deployment: &Deployment, existing: Option<&Value>) -> String {
 
 /// The settings that an update of this stack changes. Somebody else may have deployed it under the same name.
 fn changes(deployment: &Deployment, stack: &Value) -> String {
-    let deployed = |key: &str| {
-        let mut parameters = stack["Parameters"].as_array().into_iter().flatten();
-        parameters.find(|one| one["ParameterKey"] == key)?["ParameterValue"].as_str()
-    };
+    let deployed = |key: &str| parameter(stack, key);
     let settings = &deployment.place.settings;
+    let shown = settings.parameters.iter().filter(|(name, _)| !template::is_hidden(name));
     let new = [("Repos", settings.repos()), ("DryRun", settings.dry_run.to_string())];
     let mut changes: Vec<String> = new
-        .iter()
+        .into_iter()
+        .chain(shown.map(|(name, value)| (name.as_str(), value.text())))
         .filter_map(|(key, new)| {
-            let old = deployed(key).filter(|old| old != new)?;
+            let old = deployed(key).filter(|old| *old != new)?;
             Some(format!("{key} is `{old}` now and becomes `{new}`"))
         })
         .collect();
@@ -81,17 +80,27 @@ fn changes(deployment: &Deployment, stack: &Value) -> String {
     }
     let changes =
         if changes.is_empty() { String::new() } else { format!(". CHANGES: {}", changes.join("; ")) };
-    let is_other = deployed("Repos").is_some_and(|deployed| has_none_of(deployed, &deployment.patterns));
     let warning = ". THIS REPLACES ANOTHER DEPLOYMENT: this stack decides none of your repos now. If you want both, stop, and set another \
                    `name` in the settings";
-    changes + if is_other { warning } else { "" }
+    changes + if is_of_others(settings, stack) { warning } else { "" }
 }
 
-/// Whether a deployed stack with these repos decides other repos only.
-fn has_none_of(deployed: &str, patterns: &[RepoPattern]) -> bool {
-    let deployed = RepoPattern::parse_all(deployed.split_whitespace(), "Repos").unwrap_or_default();
+/// A parameter of a deployed stack.
+fn parameter<'a>(stack: &'a Value, key: &str) -> Option<&'a str> {
+    let mut parameters = stack["Parameters"].as_array().into_iter().flatten();
+    parameters.find(|one| one["ParameterKey"] == key)?["ParameterValue"].as_str()
+}
+
+/// Whether a deployed stack decides none of the repos of these settings. Then it is probably another deployment of the same name.
+pub fn is_of_others(settings: &Settings, stack: &Value) -> bool {
+    parameter(stack, "Repos").is_some_and(|deployed| has_none_of(deployed, &settings.repos()))
+}
+
+fn has_none_of(deployed: &str, repos: &str) -> bool {
+    let read = |repos: &str| RepoPattern::parse_all(repos.split_whitespace(), "Repos").unwrap_or_default();
+    let (deployed, ours) = (read(deployed), read(repos));
     let is_shared = |pattern: &RepoPattern| deployed.iter().any(|one| one.overlaps(pattern));
-    !deployed.is_empty() && !patterns.is_empty() && !patterns.iter().any(is_shared)
+    !deployed.is_empty() && !ours.is_empty() && !ours.iter().any(is_shared)
 }
 
 pub async fn run(deployment: &Deployment, made: &mut Made) -> Result<String, Box<dyn Error>> {
@@ -265,8 +274,7 @@ mod tests {
             ("acme/*", "", false),
         ];
         for (deployed, new, expected) in cases {
-            let patterns = RepoPattern::parse_all(new.split_whitespace(), "repos").unwrap_or_default();
-            assert_eq!(has_none_of(deployed, &patterns), expected, "{deployed}, {new}");
+            assert_eq!(has_none_of(deployed, new), expected, "{deployed}, {new}");
         }
     }
 }
