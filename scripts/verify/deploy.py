@@ -5,6 +5,7 @@ Neither Rust nor SAM is on the PATH. `deployed.py` says what moto cannot show.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -217,6 +218,9 @@ def check_deployment(user):
     passes = "CHANGES: DryRun is `true` now and becomes `false`" in shown and "ANOTHER DEPLOYMENT" not in shown
     expect(passes, "--dry-run says what an update changes", shown)
     settings = (user.folder / "doorman.toml").read_text()
+    user.write("silent.toml", re.sub("(?m)^alarms = .*$", "", settings))
+    shown = user.run("deploy", "--dry-run", "--settings", "silent.toml")
+    expect("nobody gets alarms any more" in shown, "--dry-run says that the alarms end", shown)
     user.write("other.toml", settings.replace(json.dumps(REPOS), '["acme/quiet-model"]'))
     shown = user.run("deploy", "--dry-run", "--settings", "other.toml")
     expect("THIS REPLACES ANOTHER DEPLOYMENT" in shown, "--dry-run says that a stack decides other repos", shown)

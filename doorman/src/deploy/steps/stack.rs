@@ -78,6 +78,9 @@ fn changes(deployment: &Deployment, stack: &Value) -> String {
     if deployed("ApprovalPolicy").is_some_and(|old| old != deployment.policy.value()) {
         changes.push("the policy changes".to_owned());
     }
+    if settings.alarms.is_none() && deployed("AlarmTopic").is_some_and(|topic| !topic.is_empty()) {
+        changes.push("nobody gets alarms any more".to_owned());
+    }
     let changes =
         if changes.is_empty() { String::new() } else { format!(". CHANGES: {}", changes.join("; ")) };
     let warning = ". THIS REPLACES ANOTHER DEPLOYMENT: this stack decides none of your repos now. If you want both, stop, and set another \
