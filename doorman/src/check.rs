@@ -123,7 +123,8 @@ fn check_secret(findings: &mut Findings) {
             }
         }
         _ => {
-            let text = "not set; the Lambda function does not start without it";
+            let text =
+                "not set; the Lambda function does not start without it. Without Lambda, it is not needed";
             findings.add(Level::Warning, "WEBHOOK_SECRET", text);
         }
     }

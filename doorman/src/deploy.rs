@@ -114,7 +114,8 @@ fn is_agreed(
 ) -> Result<bool, Box<dyn Error>> {
     if is_dry {
         show_plan(plan, screen)?;
-        screen.write_note("\nThis is a dry run, so nothing was changed.")?;
+        let why = if environment::is_dry_run()? { "DRY_RUN is true here" } else { "This is a dry run" };
+        screen.write_note(&format!("\n{why}, so nothing was changed."))?;
         return Ok(false);
     }
     if !yes {
@@ -171,6 +172,9 @@ fn advise(
     );
     if settings.repos.is_empty() {
         text += "\n\nThere are no sweeps: nobody is decided until a webhook comes.";
+    }
+    if !settings.dry_run {
+        text += "\n\nFrom now on, the function writes its decisions to the Hub.";
     }
     if settings.dry_run {
         text += "\n\nThe function decides and logs, and changes nothing. When the log shows what you want, set dry_run = false in the \

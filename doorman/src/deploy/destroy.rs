@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::deployment::Place;
 use super::existing::Existing;
 use super::interrupt::Interrupt;
+use super::settings::Settings;
 use super::steps::{call_bucket, deactivate_mail, delete_and_wait, forget_webhook};
 use super::{PlanLine, is_agreed, show_done, show_plan, stopped};
 use crate::environment::{self, deadline};
@@ -124,7 +125,10 @@ pub async fn run(
     let ours: Vec<Removal> = Removal::ALL.into_iter().filter(|one| one.is_ours(place, &existing)).collect();
     if ours.is_empty() {
         show_plan(&plan, screen)?;
-        screen.write_note("\nThere is nothing to remove.")?;
+        let (Place { account, .. }, Settings { name, region, .. }) = (place, &place.settings);
+        let text =
+            format!("\nThere is nothing to remove: account {} has no `{name}` in {region}.", account.id);
+        screen.write_note(&text)?;
         return Ok(ExitStatus::Complete);
     }
     if !is_agreed(&plan, place, &existing, is_dry, yes, screen)? {

@@ -155,8 +155,8 @@ impl Settings {
             let fault = "it is not a place on the Hub, such as `hf://datasets/acme/doorman/policy.toml`";
             note("push_to", if is_on_hub { Ok(()) } else { Err(fault.to_owned()) });
         }
-        for name in self.parameters.keys() {
-            note("parameters", check::parameter(name));
+        for (name, value) in &self.parameters {
+            note("parameters", check::parameter(name, &value.text()));
         }
         let is_set = |name: &str| self.parameters.contains_key(name);
         if is_set("DigestHour") && !is_set("DigestTopic") && !is_set("DigestTo") {
@@ -247,12 +247,14 @@ fn fault(error: &toml::de::Error, text: &str) -> String {
     let number = before.matches('\n').count() + 1;
     let key =
         before.rsplit('\n').next().and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
-    if ["dry_run", "no_sweeps"].contains(&key) {
-        return format!(
-            "line {number}: {key}: it is neither `true` nor `false`; write one of them, without quotes"
-        );
-    }
-    format!("line {number}: {}", error.message())
+    let fault = match key {
+        "dry_run" | "no_sweeps" => {
+            format!("{key}: it is neither `true` nor `false`; write one of them, without quotes")
+        }
+        "repos" => "repos: it is not a list; write one, such as `[\"acme/model\"]`".to_owned(),
+        _ => error.message().to_owned(),
+    };
+    format!("line {number}: {fault}")
 }
 
 #[cfg(test)]
@@ -296,6 +298,14 @@ mod tests {
             ),
             ("parameters = { DryRun = 'false' }", "parameters: `DryRun` is set by dry_run"),
             ("parameters = { DigestHour = 7 }", "parameters: DigestHour is set, but no destination"),
+            (
+                "parameters = { SweepMinutes = 7 }",
+                "parameters: SweepMinutes: `7` is none of its values: 1, 2, 5,",
+            ),
+            (
+                "repos = 'acme/model'",
+                "line 1: repos: it is not a list; write one, such as `[\"acme/model\"]`",
+            ),
             ("dryrun = false", "unknown field `dryrun`"),
             ("dry_run = flase", "line 4: dry_run: it is neither `true` nor `false`"),
             ("dry_run = 'hunter2'", "line 4: dry_run: it is neither `true` nor `false`"),

@@ -16,6 +16,12 @@ pub fn parameters() -> Vec<String> {
     template["Parameters"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
+/// The values that a parameter may have, or `None` if the template lists none.
+pub fn allowed_values(parameter: &str) -> Option<Vec<String>> {
+    let mut template = template();
+    serde_json::from_value(template["Parameters"][parameter]["AllowedValues"].take()).ok()
+}
+
 /// Whether nobody may see the value of a parameter. The template says so with `NoEcho`.
 pub fn is_hidden(parameter: &str) -> bool {
     template()["Parameters"][parameter]["NoEcho"] == true

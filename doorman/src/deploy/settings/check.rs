@@ -57,8 +57,8 @@ pub fn alarms(text: &str) -> Result<(), String> {
     Err("it is neither an e-mail address nor the ARN of a topic of SNS".to_owned())
 }
 
-/// Checks the name of a parameter: the template has it, and no other setting sets it.
-pub fn parameter(name: &str) -> Result<(), String> {
+/// Checks a parameter: the template has it and allows the value, and no other setting sets it.
+pub fn parameter(name: &str, value: &str) -> Result<(), String> {
     let others = [
         ("ApprovalPolicy", "policy"),
         ("Repos", "repos"),
@@ -78,7 +78,12 @@ pub fn parameter(name: &str) -> Result<(), String> {
     }
     let known = template::parameters();
     if known.iter().any(|known| known == name) {
-        return Ok(());
+        return match template::allowed_values(name) {
+            Some(allowed) if !allowed.iter().any(|allowed| allowed == value) => {
+                Err(format!("{name}: `{value}` is none of its values: {}", allowed.join(", ")))
+            }
+            _ => Ok(()),
+        };
     }
     let hint = nearest(name, known.iter().map(String::as_str));
     let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

@@ -106,6 +106,9 @@ impl LocalPolicy {
         let cases = cases.map_err(ConfigError)?;
         let mut out = Vec::new();
         let failed = decide_all(&self.policy, &cases, &mut out)?;
+        if failed > 0 {
+            print_message(&format!("doorman: the policy fails {}:", path.display()));
+        }
         print_message(String::from_utf8_lossy(&out).trim_end());
         Ok(failed == 0)
     }
