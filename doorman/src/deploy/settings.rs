@@ -304,7 +304,7 @@ mod tests {
             ),
             (
                 "repos = 'acme/model'",
-                "line 1: repos: it is not a list; write one, such as `[\"acme/model\"]`",
+                "line 3: repos: it is not a list; write one, such as `[\"acme/model\"]`",
             ),
             ("dryrun = false", "unknown field `dryrun`"),
             ("dry_run = flase", "line 4: dry_run: it is neither `true` nor `false`"),
