@@ -32,9 +32,11 @@ def main():
             tested = subprocess.run([doorman, "test", policy, cases])
             if tested.returncode:
                 sys.exit("::error::a case of the policy fails, so no request is decided")
-        review = subprocess.run([doorman, "review", "--yes", "--policy", policy], stdout=subprocess.PIPE, text=True)
+        review = subprocess.run([doorman, "review", "--yes", "--policy", policy], capture_output=True, text=True)
+    print(review.stderr, end="", flush=True)
+    problems = [line.partition(" doorman: ")[2] for line in review.stderr.splitlines() if " doorman: " in line]
     rows = [dict(zip(CELLS, line.split("\t"))) for line in review.stdout.splitlines() if line.count("\t") == len(CELLS) - 1]
-    write_summary(rows, review.returncode)
+    write_summary(rows, problems, review.returncode)
     if review.returncode == LEFT:
         print("::warning::something is left for the next run; the log above says what")
     elif review.returncode:
@@ -50,13 +52,14 @@ def install(folder):
     return scripts / "doorman"
 
 
-def write_summary(rows, status):
-    """Writes which requests were decided and why, and which are held. If everybody can read the job, no user is named."""
+def write_summary(rows, problems, status):
+    """Writes which requests were decided and why, which are held, and what went wrong. If everybody can read the job, no user is named."""
     counts = Counter(row["verdict"] if row["outcome"] in ("done", "held", "dry run") else row["outcome"] for row in rows)
     totals = ", ".join(f"{number} {escaped(word)}" for word, number in sorted(counts.items()))
     lines = ["## Access requests", "", totals or "No request is pending."]
     if status == LEFT:
         lines += ["", "Something is left for the next run."]
+    lines += ["", *(f"- {escaped(problem)}" for problem in problems)] if problems else []
     if os.environ.get("VISIBILITY") == "public":
         lines += ["", "Everybody can read this summary, so it names no users. Run this workflow in a private repository to see them."]
     else:

@@ -230,13 +230,13 @@ The cases are JSON:
      \"fields\": {\"Country\": \"GB\"}, \"verdict\": \"accept\", \"rule\": \"staff\"}]}
 
 Examples:
-  doorman test policy.toml policy.cases.json
-  doorman test --coverage policy.toml policy.cases.json")]
+  doorman test policy.toml
+  doorman test --coverage policy.toml other.cases.json")]
     Test {
         /// File with the policy
         policy: PathBuf,
-        /// File with the cases
-        cases: PathBuf,
+        /// File with the cases. Without it, the file beside the policy, such as policy.cases.json for policy.toml
+        cases: Option<PathBuf>,
         /// Show in how many cases each rule matches, does not match, and is excepted by its `unless`
         ///
         /// If there is no case for one of them, the exit status is 1. In a pipe, a line for each rule follows the results, with tabs

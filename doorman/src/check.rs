@@ -11,6 +11,7 @@ pub mod repos;
 mod webhooks;
 
 use std::error::Error;
+use std::path::Path;
 
 use hub_doorman::config::Variables;
 use hub_doorman::hub::{Account, WhoAmI};
@@ -19,6 +20,7 @@ use hub_doorman::secrets::Source;
 use hub_doorman::source::Place;
 
 use crate::arguments::{CheckArguments, Scope};
+use crate::deploy::settings::DEFAULT_PATH;
 use crate::environment::{self, deadline};
 use crate::exit::ExitStatus;
 use crate::groups;
@@ -52,6 +54,11 @@ pub async fn run(arguments: &CheckArguments, screen: &mut Screen) -> Result<Exit
         [Level::Passed, Level::Warning, Level::Failed].map(|level| findings.count(level));
     let warnings = count(warnings, "warning");
     screen.write_note(&format!("\n{passed} passed, {warnings}, {failed} failed"))?;
+    if arguments.function.is_none() && Path::new(DEFAULT_PATH).exists() {
+        screen.write_note(&format!(
+            "This checked the variables of the shell. `doorman check --function` checks the deployment of {DEFAULT_PATH}."
+        ))?;
+    }
     Ok(if failed == 0 { ExitStatus::Complete } else { ExitStatus::Failed })
 }
 

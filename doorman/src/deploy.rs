@@ -70,7 +70,9 @@ async fn deploy(
     let existing = Existing::read(&deployment.place)?;
     let line = |step: &Step| {
         let exists = step.exists(&deployment, &existing)?;
-        Ok(PlanLine { step: step.name(), exists, text: step.describe(&deployment, &existing) })
+        let stays =
+            if exists == Some(true) && step.is_only_made() { "; what is so already stays" } else { "" };
+        Ok(PlanLine { step: step.name(), exists, text: step.describe(&deployment, &existing) + stays })
     };
     let plan = steps.iter().map(line).collect::<Result<Vec<_>, AwsFailure>>()?;
     if !is_agreed(&plan, &deployment.place, &existing, is_dry, arguments.yes, screen)? {
@@ -173,9 +175,6 @@ fn advise(
     if settings.repos.is_empty() {
         text += "\n\nThere are no sweeps: nobody is decided until a webhook comes.";
     }
-    if !settings.dry_run {
-        text += "\n\nFrom now on, the function writes its decisions to the Hub.";
-    }
     if settings.dry_run {
         text += "\n\nThe function decides and logs, and changes nothing. When the log shows what you want, set dry_run = false in the \
                  settings. Then run this again:\n    doorman deploy";
@@ -187,6 +186,8 @@ fn advise(
                 text = format!("{text} {option} {}", shlex::try_quote(&path).unwrap_or_default());
             }
         }
+    } else {
+        text += "\n\nFrom now on, the function writes its decisions to the Hub.";
     }
     text += &steps::mail_advice(&deployment.place, &outputs.records).unwrap_or_default();
     screen.write_note(&text)

@@ -81,7 +81,7 @@ async fn run(command: Command) -> Result<ExitStatus, Box<dyn Error>> {
         }
         Command::Export { repo, format } => export::run(&repo, format.csv, screen).await?,
         Command::Check(arguments) => check::run(&arguments, screen).await?,
-        Command::Test { policy, cases, coverage } => test::run(&policy, &cases, coverage, screen)?,
+        Command::Test { policy, cases, coverage } => test::run(&policy, cases.as_deref(), coverage, screen)?,
         Command::Policy(command) => policy::run(&command, screen).await?,
         Command::Deploy(arguments) => deploy::run(&arguments, screen).await?,
         Command::Webhook(command) => webhook::run(&command, screen).await?,

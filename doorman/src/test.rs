@@ -8,7 +8,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use hub_doorman::model::{Decision, Grounds};
@@ -20,18 +20,23 @@ use crate::screen::{Screen, clean, count};
 pub use cases::{Case, parse as parse_cases};
 use cases::{Expected, ExpectedGrounds, ExpectedReason};
 
-/// Decides all cases of a file, and writes each difference. If `with_coverage` is set, it also writes how the cases cover the rules,
+/// Decides all cases of a file, or of the one beside the policy, and writes each difference. If `with_coverage` is set, it also writes how the cases cover the rules,
 /// and a rule that is not covered is a failure.
 pub fn run(
     policy: &Path,
-    cases: &Path,
+    cases: Option<&Path>,
     with_coverage: bool,
     screen: &mut Screen,
 ) -> Result<ExitStatus, Box<dyn Error>> {
-    let (policy, cases) = read_files(policy, cases)?;
+    let (policy, cases) = read_files(policy, cases.unwrap_or(&beside(policy)))?;
     let failed = decide_all(&policy, &cases, screen)?;
     let is_covered = !with_coverage || coverage::show(&policy, &cases, screen)?;
     Ok(if failed == 0 && is_covered { ExitStatus::Complete } else { ExitStatus::Failed })
+}
+
+/// The file with the cases of a policy, if no other is named.
+pub fn beside(policy: &Path) -> PathBuf {
+    policy.with_extension("cases.json")
 }
 
 /// Reads both files. If they have faults, the error has one line for each fault of the policy, and one for the first fault of the

@@ -1,6 +1,7 @@
 """Runs the GitHub Action's script with the wheel, against the stand-in Hub."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,9 +43,9 @@ def check():
         expect("@" not in summary and hub.settings["HF_TOKEN"] not in summary + done.stdout, "it shows no address and no token", summary)
         done, summary = start(REPOS="acme/* acme/gone")
         expect(
-            done.returncode == 0 and "::warning::" in done.stdout and "left for the next run" in summary,
-            "what is left for the next run is a warning, not an error",
-            done.stdout + done.stderr,
+            done.returncode == 0 and "::warning::" in done.stdout and re.search("left for the next run.*\n- acme/gone&#58; ", summary, re.DOTALL),
+            "what is left for the next run is a warning, not an error, and the summary says why",
+            done.stdout + done.stderr + summary,
         )
         done, _ = start(HF_TOKEN="hf_wrong")
         expect(done.returncode == 1, "a refused token is an error", done.stdout + done.stderr)

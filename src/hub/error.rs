@@ -272,7 +272,7 @@ impl fmt::Display for HubError {
                     403 if self.call.contains("/api/settings/") => {
                         "; give HF_TOKEN the right to manage webhooks"
                     }
-                    401 => "; put a valid token into HF_TOKEN, or where its ARN points",
+                    401 => "; put a valid token into HF_TOKEN, or where HF_TOKEN comes from",
                     403 if self.call.contains("/resolve/") => "; give HF_TOKEN read access to the repo",
                     403 => "; give HF_TOKEN write access to the repo",
                     404 if code.as_deref() == Some("EntryNotFound") => "; the repo has no such file",

@@ -116,7 +116,7 @@ impl Question {
             Self::Alarms => {
                 "Who gets alarms: an e-mail address, or the ARN of a topic of SNS (none for no alarms)"
             }
-            Self::Region => "Region of AWS",
+            Self::Region => "Region of AWS, such as eu-central-1",
         }
     }
 

@@ -56,8 +56,8 @@ impl FunctionPolicy {
                 "it is too long for the function's configuration"
             };
             return Err(UsageError(format!(
-                "{}: {why}, so it has to be kept on the Hub; set push_to in the settings, such as push_to = \
-                 \"hf://datasets/acme/doorman/policy.toml\"",
+                "{}: {why}, so it has to be kept on the Hub; set push_to at the top of the settings, such as \
+                 push_to = \"hf://datasets/acme/doorman/policy.toml\"",
                 path.display()
             ))
             .into());

@@ -128,6 +128,11 @@ impl Step {
         })
     }
 
+    /// Whether the step makes something that it then leaves as it is. The others say themselves what they change or keep.
+    pub fn is_only_made(self) -> bool {
+        matches!(self, Self::Alarms | Self::Bucket | Self::Code | Self::Webhook)
+    }
+
     /// What the step does.
     pub fn describe(self, deployment: &Deployment, existing: &Existing) -> String {
         let place = &deployment.place;

@@ -15,7 +15,7 @@ use hub_doorman::source::{HubFile, MAX_BYTES_OF_LISTS, MAX_LIST_BYTES};
 use crate::environment::{BYTE_ORDER_MARK, read};
 use crate::exit::UsageError;
 use crate::screen::{grouped, print_message};
-use crate::test::{decide_all, parse_cases};
+use crate::test::{beside, decide_all, parse_cases};
 
 /// A policy without faults, whose lists can all be read, and the files that it consists of.
 pub struct LocalPolicy {
@@ -91,7 +91,7 @@ impl LocalPolicy {
 
     /// Whether the policy passes the cases of this file, else of the file beside it. If there is no such file, it passes.
     pub fn passes_cases(&self, file: Option<&Path>) -> Result<bool, Box<dyn Error>> {
-        let beside = self.path.with_extension("cases.json");
+        let beside = beside(&self.path);
         let path = file.unwrap_or(&beside);
         let is_missing = || fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
         if file.is_none() && is_missing() {

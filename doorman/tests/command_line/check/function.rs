@@ -134,6 +134,8 @@ async fn function_is_found_by_its_stack_or_the_settings() {
         assert_eq!((result.status, result.wrong()), (0, vec![]), "{:#?}", result.findings);
         result.says("passed", "function gate-Doorman-1A2B", &["those of its configuration"]);
     }
+    let of_the_shell = run(&hub, &folder, by(&[])).await;
+    of_the_shell.failed(1, &["`doorman check --function` checks the deployment of doorman.toml"]);
 }
 
 #[tokio::test]
