@@ -374,6 +374,10 @@ async fn token_saved_by_hugging_face_tools_is_used() {
     let result =
         doorman_in(&hub, &[("HF_TOKEN", ""), ("HF_TOKEN_PATH", home_path)], &["plan", "acme/model"]).await;
     result.failed(2, &[&format!("the token in {home_path} cannot be read: "), "HF_TOKEN: not set"]);
+    let missing = format!("{home_path}/missing");
+    let result =
+        doorman_in(&hub, &[("HF_TOKEN", ""), ("HF_TOKEN_PATH", &missing)], &["plan", "acme/model"]).await;
+    result.failed(2, &[&format!("the token in {missing} cannot be read: "), "HF_TOKEN: not set"]);
     let result =
         doorman_in(&hub, &[("HF_TOKEN", "hf_wrong"), ("HOME", home_path)], &["plan", "acme/model"]).await;
     result.failed(1, &["401"]);
