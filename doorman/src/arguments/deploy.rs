@@ -13,8 +13,8 @@ use crate::deploy::settings::DEFAULT_PATH;
 /// On the Hub it makes a webhook. At the end it tests the function. It uses the `aws` command, with its credentials.
 ///
 /// Each step first looks which parts exist already, so the command can be repeated: after a change of the settings or the policy, for a
-/// new version, or after an interruption. It writes one line for each step that is done, with tabs between the cells in a pipe. If
-/// DRY_RUN is true, nothing is changed.
+/// new version, or after an interruption. It writes the plan, and then a line for each step that is done, with tabs between the cells in
+/// a pipe. If DRY_RUN is true, nothing is changed.
 // Each is an option of the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub struct DeployArguments {
     /// Remove what was deployed: the webhook, the stack, the topic, the bucket and the secret. The log and the policy on the Hub stay
     #[arg(long)]
     pub destroy: bool,
-    /// Do not ask
+    /// Do not ask. A deployment of other repos under the same name is then neither replaced nor removed
     #[arg(long, short)]
     pub yes: bool,
 }
