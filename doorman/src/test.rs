@@ -20,8 +20,8 @@ use crate::screen::{Screen, clean, count};
 pub use cases::{Case, parse as parse_cases};
 use cases::{Expected, ExpectedGrounds, ExpectedReason};
 
-/// Decides all cases of a file, or of the one beside the policy, and writes each difference. If `with_coverage` is set, it also writes how the cases cover the rules,
-/// and a rule that is not covered is a failure.
+/// Decides all cases of a file, or of the one beside the policy, and writes each difference. If `with_coverage` is set, it also writes
+/// how the cases cover the rules, and a rule that is not covered is a failure.
 pub fn run(
     policy: &Path,
     cases: Option<&Path>,

@@ -46,14 +46,14 @@ impl Function {
         region: Option<&str>,
         findings: &mut Findings,
     ) -> Result<Self, Box<dyn Error>> {
-        let deployment = match name {
-            Some(_) => None,
-            None => Some(settings_here()?.name),
+        let stack = match name {
+            Some(name) => name.to_owned(),
+            None => settings_here()?.name,
         };
         let region = region.map(str::to_owned).or_else(Settings::region_here);
         let aws = Aws::new(region.as_deref());
         aws.account()?;
-        let about = configuration(&aws, name, deployment.as_deref().or(name).unwrap_or_default())?;
+        let about = configuration(&aws, name, &stack)?;
         let variables = about["Environment"]["Variables"].as_object().into_iter().flatten();
         let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
         let mut variables: HashMap<String, String> = variables.filter_map(text).collect();

@@ -44,10 +44,8 @@ pub fn describe(deployment: &Deployment, existing: Option<&Value>) -> String {
         format!("the repos {}", settings.repos())
     };
     let Place { account, .. } = &deployment.place;
-    let others = settings.parameters.iter().map(|(name, value)| match value.text() {
-        text if template::is_hidden(name) && !text.starts_with("arn:") => format!(", {name}=(hidden)"),
-        text => format!(", {name}={text}"),
-    });
+    let others =
+        settings.parameters.iter().map(|(name, value)| format!(", {name}={}", shown(name, &value.text())));
     let (what, changes) = match existing {
         None => ("make", String::new()),
         Some(stack) => ("update", changes(deployment, stack)),
@@ -65,14 +63,15 @@ pub fn describe(deployment: &Deployment, existing: Option<&Value>) -> String {
 fn changes(deployment: &Deployment, stack: &Value) -> String {
     let deployed = |key: &str| parameter(stack, key);
     let settings = &deployment.place.settings;
-    let shown = settings.parameters.iter().filter(|(name, _)| !template::is_hidden(name));
+    // AWS does not tell the values of the others.
+    let known = settings.parameters.iter().filter(|(name, _)| !template::is_hidden(name));
     let new = [("Repos", settings.repos()), ("DryRun", settings.dry_run.to_string())];
     let mut changes: Vec<String> = new
         .into_iter()
-        .chain(shown.map(|(name, value)| (name.as_str(), value.text())))
+        .chain(known.map(|(name, value)| (name.as_str(), value.text())))
         .filter_map(|(key, new)| {
             let old = deployed(key).filter(|old| *old != new)?;
-            Some(format!("{key} is `{old}` now and becomes `{new}`"))
+            Some(format!("{key} is `{}` now and becomes `{}`", shown(key, old), shown(key, &new)))
         })
         .collect();
     if deployed("ApprovalPolicy").is_some_and(|old| old != deployment.policy.value()) {
@@ -86,6 +85,12 @@ fn changes(deployment: &Deployment, stack: &Value) -> String {
     let warning = ". THIS REPLACES ANOTHER DEPLOYMENT: this stack decides none of your repos now. If you want both, stop, and set another \
                    `name` in the settings";
     changes + if is_of_others(settings, stack) { warning } else { "" }
+}
+
+/// The value of a parameter, unless it may be a secret or an e-mail address. Outputs may be kept or public.
+fn shown<'a>(name: &str, value: &'a str) -> &'a str {
+    let is_hidden = value.contains('@') || template::is_hidden(name) && !value.starts_with("arn:");
+    if is_hidden { "(hidden)" } else { value }
 }
 
 /// A parameter of a deployed stack.
@@ -264,6 +269,15 @@ fn why_failed(aws: &Aws, name: &str, status: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_and_addresses_are_hidden() {
+        let shown = |name, value| shown(name, value).to_owned();
+        assert_eq!(shown("MailForward", "ada@acme.com"), "(hidden)");
+        assert_eq!(shown("DigestTo", "https://hooks.slack.com/services/T0/B0/x"), "(hidden)");
+        assert_eq!(shown("DigestTo", "arn:aws:ssm:x"), "arn:aws:ssm:x");
+        assert_eq!(shown("SweepMinutes", "10"), "10");
+    }
 
     #[test]
     fn stack_without_a_common_repo_is_another_deployment() {
